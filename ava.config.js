@@ -1,0 +1,6 @@
+export default {
+	files: ['test/**/*.test.ts'],
+	extensions: ['ts'],
+	concurrency: 2,
+	timeout: '3m',
+};

@@ -1,0 +1,39 @@
+/**
+ * A local copy of the objects of one kind, kept current by one list and one watch, with indexes. It resumes its watch
+ * after a break and lists anew after 410 Gone; handlers then see the differences only.
+ */
+import type { Kind } from '../kinds/kind.ts';
+import type { Key, KubeObject } from '../kinds/object.ts';
+
+/** What changed: `old` is absent on an add, `object` is absent on a delete. */
+export interface Delta<T extends KubeObject> {
+	readonly key: Key;
+	readonly object?: T;
+	readonly old?: T;
+}
+
+/** Which values of an index an object is found under. */
+export type IndexFunction<T extends KubeObject> = (object: T) => readonly string[];
+
+export interface Informer<T extends KubeObject = KubeObject> {
+	readonly kind: Kind<T>;
+	get(key: Key): T | undefined;
+	/** All objects, in no order. */
+	list(): Iterable<T>;
+	readonly size: number;
+	/** The objects under a value of a named index. Built in: `namespace`, `owner` (uid of each owner reference). */
+	by(index: string, value: string): Iterable<T>;
+	/** Adds an index; objects already held are indexed at once. The same name twice is the same index. */
+	addIndex(name: string, of: IndexFunction<T>): void;
+	/** Calls the handler for each change, and for each object already held as an add. Handlers must not throw or block. */
+	on(handler: (delta: Delta<T>) => void): Disposable;
+	/** Settles when the first list is complete. */
+	readonly synced: Promise<void>;
+}
+
+/** One informer a kind, shared by all that ask for it; started when first asked for, stopped with the cache. */
+export interface Cache extends AsyncDisposable {
+	informer<T extends KubeObject>(kind: Kind<T>): Informer<T>;
+	/** Settles when every informer asked for so far has its first list. */
+	synced(): Promise<void>;
+}

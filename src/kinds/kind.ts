@@ -1,0 +1,82 @@
+/**
+ * A kind is declared once, and everything else reads the declaration: the API server its paths, schema, defaults,
+ * validation and table columns; the client its types; sync and the CLI its health.
+ */
+import type { KubeObject } from './object.ts';
+import type { FieldError } from './status.ts';
+
+export interface Kind<T extends KubeObject = KubeObject> {
+	/** Empty for the core group. */
+	readonly group: string;
+	readonly version: string;
+	readonly kind: string;
+	readonly plural: string;
+	readonly singular: string;
+	readonly shortNames: readonly string[];
+	/** For instance `all`. */
+	readonly categories: readonly string[];
+	readonly namespaced: boolean;
+	/** Name of its schema in the Schemas of the registry. */
+	readonly schema: string;
+	readonly subresources: Subresources;
+	/** Field-selector paths beside metadata.name and metadata.namespace, each with how to read it. */
+	readonly selectableFields: Readonly<Record<string, (object: T) => string>>;
+	/** Table columns after Name, in order. Age is written by the declaration as well. */
+	readonly columns: readonly Column<T>[];
+	/** Fills in the documented defaults, in place. `object` is the caller's own copy. */
+	defaults(object: T): void;
+	/**
+	 * Runs after decoding and before validation: drops what a client may not set (status on create, ...) and keeps what it
+	 * may not change. In place on `object`. `old` is the stored object on an update.
+	 */
+	prepare(object: T, old: T | undefined): void;
+	/** The rules beyond the schema. On an update `old` is the stored object, for immutable fields. */
+	validate(object: T, old: T | undefined): FieldError[];
+	/** Health as Argo CD assesses it; undefined where a kind has none (it then counts for nothing). */
+	health(object: T): Health | undefined;
+	/** Grace period in seconds that a delete of the object gets when the client names none; 0 deletes at once. Only Pods have one. */
+	gracePeriod(object: T): number;
+	/** Whether .metadata.generation counts changes of the object outside metadata and status. */
+	readonly generation: boolean;
+	/** Never set: carries the object's type for inference. */
+	readonly object?: T;
+}
+
+export interface Subresources {
+	readonly status?: true;
+	/** JSON paths without brackets: `.spec.replicas`. `selector` is the path of a label selector (a string or a LabelSelector). */
+	readonly scale?: { readonly spec: string; readonly status: string; readonly selector?: string };
+	/** Streaming and action subresources that the API server serves for the kind by name (log, exec, attach, portforward, binding, eviction). */
+	readonly actions?: readonly string[];
+}
+
+export interface Column<T extends KubeObject = KubeObject> {
+	readonly name: string;
+	readonly type: 'string' | 'integer' | 'number' | 'boolean' | 'date';
+	readonly format?: string;
+	readonly description: string;
+	/** 0: always shown; 1: with -o wide. */
+	readonly priority: 0 | 1;
+	/** `now` in milliseconds since the epoch, for ages. */
+	cell(object: T, now: number): string | number | boolean | null;
+}
+
+export type HealthStatus = 'Healthy' | 'Progressing' | 'Degraded' | 'Suspended' | 'Missing' | 'Unknown';
+
+export interface Health {
+	readonly status: HealthStatus;
+	readonly message?: string;
+}
+
+/** `apps/v1`, or `v1` for the core group. */
+export function apiVersionOf(kind: Pick<Kind, 'group' | 'version'>): string {
+	return kind.group ? `${kind.group}/${kind.version}` : kind.version;
+}
+
+/** The group and version of an apiVersion. */
+export function parseApiVersion(apiVersion: string): { group: string; version: string } {
+	const slash = apiVersion.indexOf('/');
+	return slash < 0
+		? { group: '', version: apiVersion }
+		: { group: apiVersion.slice(0, slash), version: apiVersion.slice(slash + 1) };
+}
