@@ -20,7 +20,7 @@ export interface Kind<T extends KubeObject = KubeObject> {
 	readonly schema: string;
 	readonly subresources: Subresources;
 	/** Field-selector paths beside metadata.name and metadata.namespace, each with how to read it. */
-	readonly selectableFields: Readonly<Record<string, (object: T) => string>>;
+	readonly selectableFields: Readonly<Record<string, FieldReader<T>>>;
 	/** Table columns after Name, in order. Age is written by the declaration as well. */
 	readonly columns: readonly Column<T>[];
 	/** Fills in the documented defaults, in place. `object` is the caller's own copy. */
@@ -41,6 +41,9 @@ export interface Kind<T extends KubeObject = KubeObject> {
 	/** Never set: carries the object's type for inference. */
 	readonly object?: T;
 }
+
+/** Reads a selectable field. Declared as a method, so that a `Kind<Pod>` can stand where any `Kind` is asked for. */
+export type FieldReader<T extends KubeObject = KubeObject> = { read(object: T): string }['read'];
 
 export interface Subresources {
 	readonly status?: true;

@@ -18,3 +18,4 @@ export type Secret = Persisted<core.Secret>;
 export type ServiceAccount = Persisted<core.ServiceAccount>;
 export type Event = Persisted<core.Event>;
 export type Lease = Persisted<coordination.Lease>;
+export type { Application } from './argoproj/types.ts';

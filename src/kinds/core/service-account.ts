@@ -1,0 +1,15 @@
+import { kind } from '../declare.ts';
+import type { Kind } from '../kind.ts';
+import type * as types from '../types.ts';
+
+export type ServiceAccount = types.ServiceAccount;
+
+export const ServiceAccount: Kind<ServiceAccount> = kind<ServiceAccount>({
+	group: '',
+	version: 'v1',
+	kind: 'ServiceAccount',
+	plural: 'serviceaccounts',
+	schema: 'io.k8s.api.core.v1.ServiceAccount',
+	shortNames: ['sa'],
+	subresources: { actions: ['token'] },
+});
