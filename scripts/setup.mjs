@@ -1,0 +1,112 @@
+// Makes a fresh clone ready: npm packages, generated schemas, and the programs that driftless drives.
+// Plain JavaScript without dependencies, because it runs before anything is installed, on whatever Node.js npm came with.
+// Usage: node scripts/setup.mjs [--for-tests]
+import { spawn, spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { accessSync, constants, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const forTests = process.argv.includes('--for-tests');
+const say = (line) => process.stderr.write(`set-up: ${line}\n`);
+
+/** What is needed beside Node.js: the program, the Debian package that has it, and what for. */
+const programs = [
+	// With DOCKER_HOST the engine runs elsewhere, and none is needed here.
+	...(process.env.DOCKER_HOST ? [] : [{ program: 'dockerd', packages: ['docker.io'], why: 'runs the containers' }]),
+	{ program: 'iptables', packages: ['iptables'], why: 'the Docker engine needs it' },
+	{ program: 'nft', packages: ['nftables'], why: 'carries services' },
+	{ program: 'ip', packages: ['iproute2'], why: 'routes between nodes' },
+	{ program: 'git', packages: ['git'], why: 'receives pushes' },
+	{ program: 'busybox', packages: ['busybox-static'], why: 'makes the image of the examples' },
+	...(forTests
+		? [
+				{ program: 'etcd', packages: ['etcd-server', 'etcd-client'], why: 'the cluster store, for its tests' },
+				{ program: 'kubectl', packages: ['kubernetes-client'], why: 'the real client, for the tests' },
+			]
+		: []),
+];
+
+/** Where system programs lie even when PATH does not say so. node_modules/.bin is left out: a package there is called nft too. */
+const directories = [
+	...(process.env.PATH ?? '').split(delimiter).filter((directory) => !directory.includes('node_modules')),
+	'/usr/local/sbin', '/usr/sbin', '/sbin', '/usr/local/bin', '/usr/bin', '/bin',
+];
+
+function find(program) {
+	for (const directory of directories) {
+		try {
+			accessSync(join(directory, program), constants.X_OK);
+			return join(directory, program);
+		} catch {
+			// not here
+		}
+	}
+	return undefined;
+}
+
+/** Runs a command, showing a dot every two seconds; what it printed is shown only when it fails. */
+async function run(title, command, args, env = {}) {
+	process.stderr.write(`set-up: ${title} `);
+	const dots = setInterval(() => process.stderr.write('.'), 2000);
+	const started = Date.now();
+	const output = [];
+	const code = await new Promise((resolve) => {
+		const child = spawn(command, args, { cwd: root, env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
+		child.stdout.on('data', (chunk) => output.push(chunk));
+		child.stderr.on('data', (chunk) => output.push(chunk));
+		child.on('error', (error) => {
+			output.push(Buffer.from(`${error.message}\n`));
+			resolve(127);
+		});
+		child.on('close', resolve);
+	});
+	clearInterval(dots);
+	process.stderr.write(code === 0 ? ` done (${((Date.now() - started) / 1000).toFixed(1)} s)\n` : ' failed\n');
+	if (code !== 0) process.stderr.write(Buffer.concat(output));
+	return code === 0;
+}
+
+function fail(...lines) {
+	for (const line of lines) say(line);
+	process.exit(1);
+}
+
+async function npmPackages() {
+	const lock = createHash('sha256').update(readFileSync(join(root, 'package-lock.json'))).update(readFileSync(join(root, 'package.json'))).digest('hex');
+	const stamp = join(root, 'node_modules', '.driftless-lock');
+	if (existsSync(stamp) && readFileSync(stamp, 'utf8') === lock && existsSync(join(root, 'node_modules/.bin/node'))) return;
+	if (!(await run('installing npm packages', 'npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error']))) {
+		fail('the npm packages could not be installed: see above; a network path to the npm registry is needed');
+	}
+	writeFileSync(stamp, lock);
+}
+
+async function systemPrograms() {
+	const missing = programs.filter(({ program }) => !find(program));
+	if (missing.length === 0) return;
+	for (const { program, why } of missing) say(`${program} is missing: it ${why}`);
+	const packages = missing.flatMap((each) => each.packages);
+	const byHand = `install them by hand, then run the same command again: apt-get install --no-install-recommends ${packages.join(' ')}`;
+	if (process.getuid?.() !== 0) fail('they can be installed only by root', byHand);
+	if (!find('apt-get')) fail('this system has no apt-get', byHand);
+	const env = { DEBIAN_FRONTEND: 'noninteractive' };
+	await run('reading the list of Debian packages', 'apt-get', ['update', '-q'], env);
+	// A service that a package would start is not wanted: `driftless up` starts and supervises the engine itself.
+	if (!(await run(`installing ${packages.join(', ')}`, 'apt-get', ['install', '-y', '-q', '--no-install-recommends', ...packages], env))) fail(byHand);
+	const still = missing.filter(({ program }) => !find(program));
+	if (still.length > 0) fail(`still missing: ${still.map(({ program }) => program).join(', ')}`, byHand);
+}
+
+function schemas() {
+	const node = join(root, 'node_modules/.bin/node');
+	const made = spawnSync(node, [join(root, 'scripts/generate-schema.ts')], { cwd: root, stdio: ['ignore', 'ignore', 'inherit'] });
+	if (made.status !== 0) fail('the schemas of the built-in kinds could not be generated: see above');
+}
+
+if (process.platform !== 'linux') fail(`driftless runs on Linux; this is ${process.platform}`);
+mkdirSync(join(root, 'node_modules'), { recursive: true });
+await systemPrograms();
+await npmPackages();
+schemas();
