@@ -6,6 +6,8 @@ export interface Schema {
 	/** `#/components/schemas/NAME` into Schemas. */
 	$ref?: string;
 	allOf?: readonly Schema[];
+	/** Only for readers of the published schema, beside the formats int-or-string and quantity. */
+	oneOf?: readonly Schema[];
 	type?: 'object' | 'array' | 'string' | 'integer' | 'number' | 'boolean';
 	/** int32, int64, double, byte, date-time, int-or-string, quantity (a string or number), micro-time. */
 	format?: string;
