@@ -1,0 +1,132 @@
+/** The ReplicaSet controller: keeps as many pods of a template as the set says. Source: Kubernetes documentation, "ReplicaSet". */
+import { ApiError, keyOf, Pod, ReplicaSet } from '../kinds/index.ts';
+import { adopt, controllerOf, controllerReference, release } from './claim.ts';
+import { type Context, type Controller, controller, index, watch } from './controller.ts';
+import { sameJson } from './equality.ts';
+import { selects } from './label-selector.ts';
+import { OwnWrites } from './own-writes.ts';
+import { perCache } from './per-cache.ts';
+import { planReplicas, type ReplicaFailure, type ReplicaPlan, replicaStatus } from './replicas.ts';
+import { allAtOnce, slowStart } from './slow-start.ts';
+
+/** Pods that nobody controls, by namespace: they may be adopted. */
+const ORPHANS = 'orphans';
+
+export function replicaSet(): Controller {
+	const ownWrites = perCache(({ cache }) => new OwnWrites(cache.informer(Pod)));
+	return controller<ReplicaSet>({
+		name: 'replicaset-controller',
+		for: ReplicaSet,
+		owns: [Pod],
+		watches: [watch(Pod, (pod, cache) => (controllerOf(pod) ? [] : selecting(pod, cache)))],
+		indexes: [index(Pod, ORPHANS, (pod) => (controllerOf(pod) ? [] : [pod.metadata.namespace ?? '']))],
+		async reconcile(key, context) {
+			const { cache, client, now } = context;
+			const set = cache.informer(ReplicaSet).get(key);
+			if (!set?.metadata.uid) return undefined;
+			const writes = ownWrites(context);
+			const doubt = await writes.settle(set.metadata.uid, client, now());
+
+			const pods = writes.apply(set.metadata.uid, podsAround(set, cache));
+			const plan = planReplicas(set, pods, now(), () => relatedPods(set, cache));
+			await Promise.all([
+				...plan.adopt.map((pod) => adopt(client, ReplicaSet, set, Pod, pod)),
+				...plan.release.map((pod) => release(client, set, Pod, pod)),
+			]);
+			const done = await execute(set, plan, writes, context);
+
+			const { status, nextAvailable } = replicaStatus(set, done.pods, now(), done.failure);
+			if (!sameJson(status, set.status)) await client.update(ReplicaSet, { ...set, status }, { subresource: 'status' });
+			if (done.failure) throw done.error;
+			return soonest(doubt, nextAvailable === undefined ? undefined : nextAvailable - now());
+		},
+	});
+}
+
+/** The pods that the set owns or may adopt. */
+function* podsAround(set: ReplicaSet, cache: Context['cache']): Iterable<Pod> {
+	const informer = cache.informer(Pod);
+	yield* informer.by('owner', set.metadata.uid ?? '');
+	yield* informer.by(ORPHANS, set.metadata.namespace ?? '');
+}
+
+/** The pods of all sets of the set's Deployment. */
+function* relatedPods(set: ReplicaSet, cache: Context['cache']): Iterable<Pod> {
+	const owner = controllerOf(set)?.uid;
+	const sets = owner ? cache.informer(ReplicaSet).by('owner', owner) : [set];
+	for (const { metadata } of sets) yield* cache.informer(Pod).by('owner', metadata.uid ?? '');
+}
+
+function* selecting(pod: Pod, cache: Context['cache']): Iterable<string> {
+	for (const set of cache.informer(ReplicaSet).by('namespace', pod.metadata.namespace ?? ''))
+		if (selects(set.spec.selector, pod.metadata.labels)) yield keyOf(set);
+}
+
+/** Creates and deletes as planned, and returns the set's pods as they are then. */
+async function execute(set: ReplicaSet, plan: ReplicaPlan, writes: OwnWrites<Pod>, context: Context) {
+	const { client, events, now } = context;
+	const owner = set.metadata.uid ?? '';
+	const pods = new Set<Pod>(plan.keep);
+
+	const creations = Array.from({ length: plan.create }, () => async () => {
+		const pod = await client.create(Pod, podOf(set));
+		writes.created(owner, pod, now());
+		pods.add(pod);
+		events.event(set, 'Normal', 'SuccessfulCreate', `Created pod: ${pod.metadata.name}`);
+	});
+	const deletions = plan.delete.map((pod) => async () => {
+		writes.deleting(owner, pod, now());
+		try {
+			await client.delete(Pod, pod.metadata, { preconditions: { uid: pod.metadata.uid } });
+		} catch (error) {
+			if (isGone(error)) return;
+			writes.keep(pod);
+			pods.add(pod);
+			throw error;
+		}
+		events.event(set, 'Normal', 'SuccessfulDelete', `Deleted pod: ${pod.metadata.name}`);
+	});
+
+	const refused = (await slowStart(creations)).filter((error) => !isTerminating(error));
+	for (const error of refused) events.event(set, 'Warning', 'FailedCreate', `Error creating: ${messageOf(error)}`);
+	const kept = await allAtOnce(deletions);
+	for (const error of kept) events.event(set, 'Warning', 'FailedDelete', `Error deleting: ${messageOf(error)}`);
+
+	const [error] = [...refused, ...kept];
+	const reason: ReplicaFailure['reason'] = refused.length > 0 ? 'FailedCreate' : 'FailedDelete';
+	const failure = error === undefined ? undefined : { reason, message: messageOf(error) };
+	return { pods: [...pods], failure, error };
+}
+
+/** A pod of the set's template, named by the API server. */
+function podOf(set: ReplicaSet): Pod {
+	const { metadata, spec } = set.spec.template ?? {};
+	return {
+		apiVersion: 'v1',
+		kind: 'Pod',
+		metadata: {
+			name: '',
+			generateName: `${set.metadata.name}-`,
+			namespace: set.metadata.namespace,
+			labels: metadata?.labels,
+			annotations: metadata?.annotations,
+			finalizers: metadata?.finalizers,
+			ownerReferences: [controllerReference(ReplicaSet, set)],
+		},
+		spec: spec ?? { containers: [] },
+	};
+}
+
+const isGone = (error: unknown) =>
+	error instanceof ApiError && (error.code === 404 || (error.code === 409 && /uid/i.test(error.message)));
+
+/** A namespace that is being deleted refuses new objects: that is no fault, and trying again helps nothing. */
+export const isTerminating = (error: unknown) =>
+	error instanceof ApiError && error.status.details?.causes?.some(({ reason }) => reason === 'NamespaceTerminating');
+
+export const messageOf = (error: unknown) => (error instanceof Error ? error.message : String(error));
+
+const soonest = (...delays: (number | undefined)[]) => {
+	const known = delays.filter((delay) => delay !== undefined);
+	return known.length ? { after: Math.max(0, Math.min(...known)) } : undefined;
+};
