@@ -4,16 +4,14 @@ import { adopt, controllerOf, controllerReference, release } from './claim.ts';
 import { type Context, type Controller, controller, index, watch } from './controller.ts';
 import { sameJson } from './equality.ts';
 import { selects } from './label-selector.ts';
-import { OwnWrites } from './own-writes.ts';
-import { perCache } from './per-cache.ts';
 import { planReplicas, type ReplicaFailure, type ReplicaPlan, replicaStatus } from './replicas.ts';
 import { allAtOnce, slowStart } from './slow-start.ts';
 
 /** Pods that nobody controls, by namespace: they may be adopted. */
 const ORPHANS = 'orphans';
 
+/** Relies on the runtime to show a key its own earlier writes: pods are named by chance, and must not be made twice. */
 export function replicaSet(): Controller {
-	const ownWrites = perCache(({ cache }) => new OwnWrites(cache.informer(Pod)));
 	return controller<ReplicaSet>({
 		name: 'replicaset-controller',
 		for: ReplicaSet,
@@ -23,22 +21,19 @@ export function replicaSet(): Controller {
 		async reconcile(key, context) {
 			const { cache, client, now } = context;
 			const set = cache.informer(ReplicaSet).get(key);
-			if (!set?.metadata.uid) return undefined;
-			const writes = ownWrites(context);
-			const doubt = await writes.settle(set.metadata.uid, client, now());
+			if (!set) return undefined;
 
-			const pods = writes.apply(set.metadata.uid, podsAround(set, cache));
-			const plan = planReplicas(set, pods, now(), () => relatedPods(set, cache));
+			const plan = planReplicas(set, podsAround(set, cache), now(), () => relatedPods(set, cache));
 			await Promise.all([
 				...plan.adopt.map((pod) => adopt(client, ReplicaSet, set, Pod, pod)),
 				...plan.release.map((pod) => release(client, set, Pod, pod)),
 			]);
-			const done = await execute(set, plan, writes, context);
+			const done = await execute(set, plan, context);
 
 			const { status, nextAvailable } = replicaStatus(set, done.pods, now(), done.failure);
 			if (!sameJson(status, set.status)) await client.update(ReplicaSet, { ...set, status }, { subresource: 'status' });
 			if (done.failure) throw done.error;
-			return soonest(doubt, nextAvailable === undefined ? undefined : nextAvailable - now());
+			return nextAvailable === undefined ? undefined : { after: Math.max(0, nextAvailable - now()) };
 		},
 	});
 }
@@ -63,24 +58,20 @@ function* selecting(pod: Pod, cache: Context['cache']): Iterable<string> {
 }
 
 /** Creates and deletes as planned, and returns the set's pods as they are then. */
-async function execute(set: ReplicaSet, plan: ReplicaPlan, writes: OwnWrites<Pod>, context: Context) {
-	const { client, events, now } = context;
-	const owner = set.metadata.uid ?? '';
+async function execute(set: ReplicaSet, plan: ReplicaPlan, context: Context) {
+	const { client, events } = context;
 	const pods = new Set<Pod>(plan.keep);
 
 	const creations = Array.from({ length: plan.create }, () => async () => {
 		const pod = await client.create(Pod, podOf(set));
-		writes.created(owner, pod, now());
 		pods.add(pod);
 		events.event(set, 'Normal', 'SuccessfulCreate', `Created pod: ${pod.metadata.name}`);
 	});
 	const deletions = plan.delete.map((pod) => async () => {
-		writes.deleting(owner, pod, now());
 		try {
 			await client.delete(Pod, pod.metadata, { preconditions: { uid: pod.metadata.uid } });
 		} catch (error) {
 			if (isGone(error)) return;
-			writes.keep(pod);
 			pods.add(pod);
 			throw error;
 		}
@@ -125,8 +116,3 @@ export const isTerminating = (error: unknown) =>
 	error instanceof ApiError && error.status.details?.causes?.some(({ reason }) => reason === 'NamespaceTerminating');
 
 export const messageOf = (error: unknown) => (error instanceof Error ? error.message : String(error));
-
-const soonest = (...delays: (number | undefined)[]) => {
-	const known = delays.filter((delay) => delay !== undefined);
-	return known.length ? { after: Math.max(0, Math.min(...known)) } : undefined;
-};
