@@ -1,4 +1,6 @@
 /** The door of kinds/: the built-in kinds, each a constant and a type of one name, and what every kind is made of. */
+
+export { ageOf, humanDuration } from './age.ts';
 export { Deployment } from './apps/deployment.ts';
 export { ReplicaSet } from './apps/replica-set.ts';
 export { Application } from './argoproj/application.ts';
@@ -17,7 +19,11 @@ export { ServiceAccount } from './core/service-account.ts';
 export { type Declaration, kind } from './declare.ts';
 export { EndpointSlice } from './discovery/endpoint-slice.ts';
 export * from './kind.ts';
+export * from './names.ts';
 export * from './object.ts';
+export * from './quantity.ts';
 export * from './registry.ts';
 export * from './schema.ts';
+export * from './selectors.ts';
 export * from './status.ts';
+export * from './validate.ts';

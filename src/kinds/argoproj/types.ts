@@ -277,6 +277,32 @@ export interface ResourceStatus {
 	requiresPruning?: boolean;
 	requiresDeletionConfirmation?: boolean;
 	syncWave?: number;
+	/** Beyond Argo CD: where the object differs from its manifest, field by field. */
+	drift?: ReportedDrift[];
+	/** Beyond Argo CD: where the object is written, while it is missing. */
+	origin?: ReportedOrigin;
+	/** Beyond Argo CD: why the API refuses the object as it is written. */
+	message?: string;
+}
+
+/** One drifted field. A side without the field has no value; values are JSON text, cut at 1 KiB. */
+export interface ReportedDrift {
+	/** `.spec.template.spec.containers[name="web"].image`. */
+	path: string;
+	live?: string;
+	desired?: string;
+	/** The field manager that owns the live value, and when it last wrote. */
+	manager?: string;
+	time?: string;
+	/** Where the desired value is written; for a field that is not written any more, the object. */
+	origin?: ReportedOrigin;
+}
+
+/** A place in the source; line and column from 1. */
+export interface ReportedOrigin {
+	file: string;
+	line: number;
+	column: number;
 }
 
 export interface RevisionHistory {

@@ -1,0 +1,268 @@
+/**
+ * Label and field selectors, parsed once into predicates.
+ * Source: Kubernetes documentation, "Labels and Selectors" and "Field Selectors".
+ */
+import type { Kind } from './kind.ts';
+import { labelValue, qualifiedName } from './names.ts';
+import type { KubeObject } from './object.ts';
+import { badRequest } from './status.ts';
+
+export type Labels = Readonly<Record<string, string>>;
+
+/** Whether labels match. Absent labels are none. */
+export type LabelPredicate = (labels: Labels | undefined) => boolean;
+
+/** A LabelSelector object, as specs have it. */
+export interface LabelSelector {
+	readonly matchLabels?: Labels;
+	readonly matchExpressions?: readonly {
+		readonly key: string;
+		readonly operator: string;
+		readonly values?: readonly string[];
+	}[];
+}
+
+export interface Requirement {
+	readonly key: string;
+	readonly operator: 'In' | 'NotIn' | 'Exists' | 'DoesNotExist' | 'Gt' | 'Lt';
+	readonly values: readonly string[];
+}
+
+/** Parses `a=b,c!=d,e in (x,y),f notin (z),g,!h,i>1`; the empty text has no requirements. Throws ApiError BadRequest. */
+export function parseLabelSelector(text: string): Requirement[] {
+	const requirements: Requirement[] = [];
+	const tokens = tokenize(text);
+	let next = 0;
+	while (next < tokens.length) {
+		requirements.push(requirement());
+		if (next === tokens.length) break;
+		if (tokens[next] !== ',') throw malformed(`found '${tokens[next]}', expected: ',' or 'end of string'`);
+		if (++next === tokens.length) throw malformed("found '', expected: identifier after ','");
+	}
+	return requirements;
+
+	function requirement(): Requirement {
+		if (tokens[next] === '!') {
+			next++;
+			return { key: keyToken(), operator: 'DoesNotExist', values: [] };
+		}
+		const key = keyToken();
+		const operator = tokens[next];
+		if (operator === undefined || operator === ',') return { key, operator: 'Exists', values: [] };
+		next++;
+		switch (operator) {
+			case '=':
+			case '==':
+				return { key, operator: 'In', values: [valueToken()] };
+			case '!=':
+				return { key, operator: 'NotIn', values: [valueToken()] };
+			case '>':
+			case '<': {
+				const value = valueToken();
+				if (!/^-?\d+$/.test(value)) throw malformed("for 'Gt', 'Lt' operators, the value must be an integer");
+				return { key, operator: operator === '>' ? 'Gt' : 'Lt', values: [value] };
+			}
+			case 'in':
+			case 'notin':
+				return { key, operator: operator === 'in' ? 'In' : 'NotIn', values: valueList() };
+			default:
+				throw malformed(`found '${operator}', expected: in, notin, =, ==, !=, gt, lt`);
+		}
+	}
+
+	function keyToken(): string {
+		const key = tokens[next++] ?? '';
+		if (isSymbol(key) || !key) throw malformed(`found '${key}', expected: !, identifier, or 'end of string'`);
+		const [wrong] = qualifiedName(key);
+		if (wrong) throw malformed(`key: Invalid value: ${JSON.stringify(key)}: ${wrong}`);
+		return key;
+	}
+
+	function valueToken(): string {
+		// `a=` and `a=,b` select the empty value.
+		const token = tokens[next];
+		if (token === undefined || token === ',' || token === ')') return '';
+		if (isSymbol(token)) throw malformed(`found '${token}', expected: identifier`);
+		next++;
+		const [wrong] = labelValue(token);
+		if (wrong) throw malformed(`values[0]: Invalid value: ${JSON.stringify(token)}: ${wrong}`);
+		return token;
+	}
+
+	function valueList(): string[] {
+		if (tokens[next] !== '(') throw malformed(`found '${tokens[next] ?? ''}', expected: '('`);
+		next++;
+		const values = [valueToken()];
+		while (tokens[next] === ',') {
+			next++;
+			values.push(valueToken());
+		}
+		if (tokens[next] !== ')') throw malformed(`found '${tokens[next] ?? ''}', expected: ',' or ')'`);
+		next++;
+		return values;
+	}
+}
+
+/** The predicate of a selector's text. Throws ApiError BadRequest. */
+export function labelPredicate(text: string): LabelPredicate {
+	return matchRequirements(parseLabelSelector(text));
+}
+
+/**
+ * The predicate of a LabelSelector object: the empty selector matches everything, an absent one nothing. Throws RangeError
+ * for an operator that does not exist.
+ */
+export function selectorPredicate(selector: LabelSelector | null | undefined): LabelPredicate {
+	return selector ? matchRequirements(requirementsOf(selector)) : () => false;
+}
+
+/** The predicate of a plain map, as Services and ReplicationControllers have it: an absent or empty map matches nothing. */
+export function mapPredicate(map: Labels | null | undefined): LabelPredicate {
+	const requirements = Object.entries(map ?? {}).map(([key, value]) => equal(key, value));
+	return requirements.length === 0 ? () => false : matchRequirements(requirements);
+}
+
+/** The requirements of a LabelSelector object. Throws RangeError for an operator that does not exist. */
+export function requirementsOf(selector: LabelSelector): Requirement[] {
+	const requirements = Object.entries(selector.matchLabels ?? {}).map(([key, value]) => equal(key, value));
+	for (const { key, operator, values } of selector.matchExpressions ?? []) {
+		if (operator !== 'In' && operator !== 'NotIn' && operator !== 'Exists' && operator !== 'DoesNotExist')
+			throw new RangeError(`${JSON.stringify(operator)} is not a valid label selector operator`);
+		requirements.push({ key, operator, values: values ?? [] });
+	}
+	return requirements;
+}
+
+/** The text form of a selector object or map, sorted by key as Kubernetes prints it: what status.selector of a Scale carries. */
+export function formatLabelSelector(selector: LabelSelector | null | undefined): string {
+	if (!selector) return '';
+	return formatRequirements(requirementsOf(selector));
+}
+
+export function formatRequirements(requirements: readonly Requirement[]): string {
+	return [...requirements]
+		.sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0))
+		.map(formatRequirement)
+		.join(',');
+}
+
+function formatRequirement({ key, operator, values }: Requirement): string {
+	switch (operator) {
+		case 'In':
+			return values.length === 1 ? `${key}=${values[0]}` : `${key} in (${[...values].sort().join(',')})`;
+		case 'NotIn':
+			return values.length === 1 ? `${key}!=${values[0]}` : `${key} notin (${[...values].sort().join(',')})`;
+		case 'Exists':
+			return key;
+		case 'DoesNotExist':
+			return `!${key}`;
+		case 'Gt':
+			return `${key}>${values[0]}`;
+		case 'Lt':
+			return `${key}<${values[0]}`;
+	}
+}
+
+/** The predicate of requirements, all of which must hold. */
+export function matchRequirements(requirements: readonly Requirement[]): LabelPredicate {
+	const tests = requirements.map(testOf);
+	const [only] = tests;
+	if (!only) return () => true;
+	if (tests.length === 1) return (labels) => only(labels ?? none);
+	return (labels) => {
+		const present = labels ?? none;
+		for (const test of tests) if (!test(present)) return false;
+		return true;
+	};
+}
+
+/** One term of a field selector. */
+export interface FieldTerm {
+	readonly path: string;
+	readonly value: string;
+	readonly negated: boolean;
+}
+
+/** Parses `metadata.name=x,status.phase!=Running`; `\` escapes `,`, `=` and itself in values. Throws ApiError BadRequest. */
+export function parseFieldSelector(text: string): FieldTerm[] {
+	return splitTerms(text)
+		.filter((term) => term !== '')
+		.map((term) => {
+			const parts = /^((?:[^=!\\]|!(?!=))*)(!=|==|=)([\s\S]*)$/.exec(term.trim());
+			if (!parts?.[1]) throw badRequest(`invalid field selector: "${text}"; can't understand "${term}"`);
+			const [, path, operator, value = ''] = parts;
+			if (/(^|[^\\])(\\\\)*[=]/.test(value))
+				throw badRequest(`invalid field selector: "${text}"; can't understand "${term}"`);
+			return { path, value: value.replace(/\\([\\,=])/g, '$1'), negated: operator === '!=' };
+		});
+}
+
+/** The predicate of a field selector on a kind. Throws ApiError BadRequest for a field that the kind does not offer. */
+export function fieldPredicate<T extends KubeObject>(kind: Kind<T>, text: string): (object: T) => boolean {
+	const tests = parseFieldSelector(text).map(({ path, value, negated }) => {
+		const read = fieldReader(kind, path);
+		return (object: T) => (read(object) === value) !== negated;
+	});
+	const [only] = tests;
+	if (!only) return () => true;
+	if (tests.length === 1) return only;
+	return (object) => tests.every((test) => test(object));
+}
+
+function fieldReader<T extends KubeObject>(kind: Kind<T>, path: string): (object: T) => string {
+	if (path === 'metadata.name') return (object) => object.metadata.name;
+	if (path === 'metadata.namespace') return (object) => object.metadata.namespace ?? '';
+	if (Object.hasOwn(kind.selectableFields, path)) {
+		const read = kind.selectableFields[path];
+		if (read) return read;
+	}
+	throw badRequest(`field label not supported: ${path}`);
+}
+
+const none: Labels = Object.freeze({});
+
+const equal = (key: string, value: string): Requirement => ({ key, operator: 'In', values: [value] });
+
+function testOf({ key, operator, values }: Requirement): (labels: Labels) => boolean {
+	const [first = ''] = values;
+	switch (operator) {
+		case 'In': {
+			if (values.length === 1) return (labels) => Object.hasOwn(labels, key) && labels[key] === first;
+			const among = new Set(values);
+			return (labels) => Object.hasOwn(labels, key) && among.has(labels[key] ?? '');
+		}
+		case 'NotIn': {
+			const among = new Set(values);
+			return (labels) => !Object.hasOwn(labels, key) || !among.has(labels[key] ?? '');
+		}
+		case 'Exists':
+			return (labels) => Object.hasOwn(labels, key);
+		case 'DoesNotExist':
+			return (labels) => !Object.hasOwn(labels, key);
+		case 'Gt':
+		case 'Lt': {
+			const bound = BigInt(first);
+			return (labels) => {
+				const value = Object.hasOwn(labels, key) ? labels[key] : undefined;
+				if (value === undefined || !/^-?\d+$/.test(value)) return false;
+				return operator === 'Gt' ? BigInt(value) > bound : BigInt(value) < bound;
+			};
+		}
+	}
+}
+
+const symbols = new Set(['!', '=', '==', '!=', '>', '<', '(', ')', ',']);
+const isSymbol = (token: string) => symbols.has(token);
+
+function tokenize(text: string): string[] {
+	return text.match(/==|!=|[!=<>(),]|[^\s!=<>(),]+/g) ?? [];
+}
+
+function malformed(why: string) {
+	return badRequest(`unable to parse requirement: ${why}`);
+}
+
+/** Splits at commas that are not escaped. */
+function splitTerms(text: string): string[] {
+	return text.match(/(?:\\[\s\S]|[^,\\])+/g) ?? [];
+}
