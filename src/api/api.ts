@@ -28,7 +28,7 @@ export interface Collection<T extends KubeObject = KubeObject> {
 }
 export interface Target<T extends KubeObject = KubeObject> extends Collection<T> {
 	readonly name: string;
-	readonly subresource?: 'status' | 'scale' | 'binding' | 'eviction';
+	readonly subresource?: 'status' | 'scale' | 'binding' | 'eviction' | 'finalize';
 }
 
 export interface ReadOptions {

@@ -20,7 +20,7 @@ export interface WriteOptions {
 	/** Defaults to the client's own name. */
 	readonly fieldManager?: string;
 	readonly fieldValidation?: 'Ignore' | 'Warn' | 'Strict';
-	readonly subresource?: 'status' | 'scale';
+	readonly subresource?: 'status' | 'scale' | 'finalize';
 	readonly warn?: (message: string) => void;
 }
 

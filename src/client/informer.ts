@@ -23,12 +23,18 @@ export interface Informer<T extends KubeObject = KubeObject> {
 	readonly size: number;
 	/** The objects under a value of a named index. Built in: `namespace`, `owner` (uid of each owner reference). */
 	by(index: string, value: string): Iterable<T>;
+	/** How many objects `by` would give, without looking at them. */
+	count(index: string, value: string): number;
 	/** Adds an index; objects already held are indexed at once. The same name twice is the same index. */
 	addIndex(name: string, of: IndexFunction<T>): void;
 	/** Calls the handler for each change, and for each object already held as an add. Handlers must not throw or block. */
 	on(handler: (delta: Delta<T>) => void): Disposable;
 	/** Settles when the first list is complete. */
 	readonly synced: Promise<void>;
+	/** The newest revision of the store that the copy has seen: every write to the kind up to it is in the copy. 0 before the first list. */
+	readonly revision: number;
+	/** Settles when the condition, asked again after each change of the copy or its revision, holds. Rejects with the signal's reason. */
+	until(condition: () => boolean, signal: AbortSignal): Promise<void>;
 }
 
 /** One informer a kind, shared by all that ask for it; started when first asked for, stopped with the cache. */

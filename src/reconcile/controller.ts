@@ -4,7 +4,7 @@
  */
 import type { Client } from '../client/client.ts';
 import type { EventRecorder } from '../client/events.ts';
-import type { Cache, IndexFunction } from '../client/informer.ts';
+import type { Cache, Delta, IndexFunction } from '../client/informer.ts';
 import type { Kind } from '../kinds/kind.ts';
 import type { Key, KubeObject } from '../kinds/object.ts';
 import type { Log } from '../log.ts';
@@ -12,6 +12,10 @@ import type { Log } from '../log.ts';
 export interface Context {
 	/** Writes carry the controller's name as field manager. */
 	readonly client: Client;
+	/**
+	 * Holds the kinds that the controller declares, and no others. When reconcile is called it has seen every write that the
+	 * controller made through `client` before (also for other keys): no bookkeeping of own writes is needed.
+	 */
 	readonly cache: Cache;
 	readonly events: EventRecorder;
 	/** Milliseconds since the epoch. */
@@ -27,18 +31,35 @@ export interface Again {
 
 export interface Controller<T extends KubeObject = KubeObject> {
 	readonly name: string;
-	/** A change of an object of this kind queues its key. */
-	readonly for: Kind<T>;
+	/** Who its Events are from. Default `NAME-controller`. */
+	readonly component?: string;
+	/** A change of an object of this kind queues its key. Absent where the keys are of another sort. */
+	readonly for?: Kind<T>;
 	/** A change of an object of these kinds queues its controlling owner, where that is of the kind `for`. */
 	readonly owns?: readonly Kind[];
 	/** A change of an object of `kind` queues the keys that `keys` finds for it (called with the new and with the old object). */
 	readonly watches?: readonly Watch[];
+	/** Called for each change of an object of every kind that the registry has, also of kinds that it gets later: the keys to queue. */
+	readonly everything?: (change: Change, cache: Cache) => Iterable<Key>;
 	/** Indexes that reconcile reads, made before the first list. */
 	readonly indexes?: readonly Index[];
+	/**
+	 * Queues keys for other reasons than a change of an object of these kinds: a push, a webhook, a folder. Called once when the
+	 * controller starts; what it starts ends with context.signal.
+	 */
+	readonly triggers?: (queue: (key: Key) => void, context: Context) => void;
 	/** How many keys are reconciled at once; never one key twice at a time. Default 4. */
 	readonly workers?: number;
-	/** Makes the world as the object says. Throwing retries with backoff. The object may be gone: read it from the cache. */
+	/**
+	 * Makes the world as the object says. Throwing retries with backoff. The object may be gone: read it from the cache. The
+	 * cache is complete (every kind declared is listed) and has the controller's own writes.
+	 */
 	reconcile(key: Key, context: Context): Promise<Again | undefined>;
+}
+
+/** A change of an object of any kind, and the kind. */
+export interface Change extends Delta<KubeObject> {
+	readonly kind: Kind;
 }
 
 export interface Watch<T extends KubeObject = KubeObject> {
