@@ -1,0 +1,130 @@
+/** Between our shapes and the bodies of Docker's API. */
+import type Docker from 'dockerode';
+import type { Container, ContainerSpec, Image, Usage } from './engine.ts';
+
+/** The request that creates a container. */
+export function createBody(spec: ContainerSpec): Docker.ContainerCreateOptions {
+	const onNetwork = spec.network !== 'host' && 'name' in spec.network ? spec.network.name : undefined;
+	const ports = spec.ports ?? [];
+	return {
+		name: spec.name,
+		Image: spec.image,
+		Labels: { ...spec.labels },
+		Entrypoint: spec.command && [...spec.command],
+		Cmd: spec.args && [...spec.args],
+		Env: spec.env && [...spec.env],
+		Hostname: spec.hostname,
+		WorkingDir: spec.workingDir,
+		User: spec.user,
+		Tty: spec.tty ?? false,
+		OpenStdin: spec.stdin ?? false,
+		StdinOnce: spec.stdinOnce ?? false,
+		ExposedPorts: Object.fromEntries(ports.map((port) => [`${port.containerPort}/${port.protocol}`, {}])),
+		// An image's own health check would run beside the pod's probes.
+		Healthcheck: { Test: ['NONE'] },
+		NetworkingConfig: onNetwork ? { EndpointsConfig: { [onNetwork]: {} } } : undefined,
+		HostConfig: {
+			NetworkMode:
+				onNetwork ?? (spec.network === 'host' ? 'host' : containerMode(spec.network as { container: string })),
+			IpcMode: typeof spec.ipc === 'string' ? spec.ipc : containerMode(spec.ipc),
+			PidMode: spec.pid === undefined ? undefined : spec.pid === 'host' ? 'host' : containerMode(spec.pid),
+			PortBindings: portBindings(ports),
+			Mounts: (spec.mounts ?? []).map((mount) => ({
+				Type: 'bind',
+				Source: mount.source,
+				Target: mount.target,
+				ReadOnly: mount.readOnly,
+				BindOptions: { Propagation: mount.propagation },
+			})),
+			CpuShares: spec.cpuShares,
+			CpuPeriod: spec.cpuQuota === undefined ? undefined : 100_000,
+			CpuQuota: spec.cpuQuota,
+			Memory: spec.memory,
+			MemorySwap: spec.memory,
+			OomScoreAdj: spec.oomScore,
+			Privileged: spec.privileged,
+			CapAdd: spec.addCapabilities && [...spec.addCapabilities],
+			CapDrop: spec.dropCapabilities && [...spec.dropCapabilities],
+			GroupAdd: spec.groups && [...spec.groups],
+			ReadonlyRootfs: spec.readOnlyRoot,
+			SecurityOpt: spec.securityOptions && [...spec.securityOptions],
+			Sysctls: spec.sysctls && { ...spec.sysctls },
+			RestartPolicy: { Name: 'no' },
+			LogConfig: spec.log && {
+				Type: 'json-file',
+				Config: { 'max-size': String(spec.log.maxBytes), 'max-file': String(spec.log.maxFiles) },
+			},
+		},
+	};
+}
+
+const containerMode = ({ container }: { readonly container: string }) => `container:${container}`;
+
+function portBindings(ports: NonNullable<ContainerSpec['ports']>) {
+	const bindings: Record<string, { HostIp: string; HostPort: string }[]> = {};
+	for (const { containerPort, protocol, hostPort, hostIp } of ports) {
+		const key = `${containerPort}/${protocol}`;
+		bindings[key] = [...(bindings[key] ?? []), { HostIp: hostIp ?? '', HostPort: String(hostPort) }];
+	}
+	return bindings;
+}
+
+export function toContainer(body: Docker.ContainerInspectInfo): Container {
+	const { State: state, Config: config } = body;
+	const networks = Object.values(body.NetworkSettings.Networks ?? {});
+	const status: string = state.Status;
+	return {
+		id: body.Id,
+		name: body.Name.replace(/^\//, ''),
+		labels: config.Labels ?? {},
+		state: status === 'created' ? 'created' : state.Running ? 'running' : 'exited',
+		image: config.Image,
+		imageId: body.Image,
+		created: Date.parse(body.Created),
+		startedAt: time(state.StartedAt),
+		finishedAt: time(state.FinishedAt),
+		exitCode: state.ExitCode,
+		oomKilled: state.OOMKilled,
+		error: state.Error ?? '',
+		address: networks.find((network) => network.IPAddress)?.IPAddress,
+		tty: config.Tty,
+		stopSignal: (config as { StopSignal?: string }).StopSignal,
+	};
+}
+
+export function toImage(body: Docker.ImageInspectInfo): Image {
+	const config = body.Config as { User?: string; StopSignal?: string } | undefined;
+	return {
+		id: body.Id,
+		tags: body.RepoTags ?? [],
+		digests: body.RepoDigests ?? [],
+		size: body.Size,
+		user: config?.User ?? '',
+		stopSignal: config?.StopSignal,
+	};
+}
+
+export function toUsage(body: Docker.ContainerStats): Usage | undefined {
+	const at = time(body.read);
+	if (at === undefined || !body.memory_stats?.usage) return undefined;
+	const details = (body.memory_stats.stats ?? {}) as Record<string, number>;
+	// cgroup v1 says total_inactive_file, v2 inactive_file.
+	const inactive = details.total_inactive_file ?? details.inactive_file ?? 0;
+	const networks = Object.values(body.networks ?? {});
+	const sum = (of: (network: Docker.NetworkStats[string]) => number) =>
+		networks.length > 0 ? networks.reduce((total, network) => total + of(network), 0) : undefined;
+	return {
+		at,
+		cpuNanoseconds: body.cpu_stats.cpu_usage.total_usage,
+		memory: body.memory_stats.usage,
+		workingSet: Math.max(0, body.memory_stats.usage - inactive),
+		received: sum((network) => network.rx_bytes),
+		sent: sum((network) => network.tx_bytes),
+	};
+}
+
+/** Docker's zero time, `0001-01-01T00:00:00Z`, is none. */
+function time(text: string | undefined): number | undefined {
+	const ms = text ? Date.parse(text) : Number.NaN;
+	return ms > 0 ? ms : undefined;
+}
