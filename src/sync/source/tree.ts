@@ -20,13 +20,8 @@ export interface Tree {
 	readonly id: string;
 	/** The entries of a directory, in the order of their names. */
 	list(directory: Located, signal?: AbortSignal): Promise<readonly TreeEntry[]>;
-	/** The bytes of files, in the order asked for. A file of more than `limit` bytes is not read: only its size comes. */
-	read(files: readonly Located[], limit: number, signal?: AbortSignal): Promise<readonly FileContent[]>;
-}
-
-export interface FileContent {
-	/** In bytes. */
-	readonly size: number;
-	/** Absent where the file is larger than the limit. */
-	readonly bytes?: Uint8Array;
+	/** Sizes of files in bytes, in the order asked for. */
+	sizes(files: readonly Located[], signal?: AbortSignal): Promise<readonly number[]>;
+	/** Contents of files, in the order asked for. The caller has looked at their sizes first. */
+	read(files: readonly Located[], signal?: AbortSignal): Promise<readonly Uint8Array[]>;
 }

@@ -1,0 +1,134 @@
+/** What a kustomization needs of a tree: the files it names, and those of the kustomizations it names. Nothing else is written out for it. */
+import { posix } from 'node:path';
+import { parseDocument } from 'yaml';
+import type { Located, Tree, TreeEntry } from '../source/tree.ts';
+import { bytes, MAX_DEPTH, MAX_FILE_BYTES } from './limits.ts';
+import type { RenderProblem } from './render.ts';
+import { at, isKustomization, join } from './scan.ts';
+
+export interface Closure {
+	readonly folder: Located;
+	/** The kustomization file itself. */
+	readonly kustomization: Located;
+	readonly files: readonly Located[];
+	/** Folders of other kustomizations that it builds upon. */
+	readonly uses: ReadonlySet<string>;
+	readonly problems: readonly RenderProblem[];
+}
+
+/** Fields whose items are files, folders or remote places. */
+const bases = new Set(['resources', 'bases', 'components']);
+const plugins = new Set(['generators', 'transformers', 'validators']);
+const paths = new Set([...bases, ...plugins, 'crds', 'configurations', 'patchesStrategicMerge', 'path']);
+const remote =
+	/^(?:[a-z][a-z0-9+.-]*:\/\/|git::|git@|[\w.-]+@[\w.-]+:)|^(?:github|gitlab|bitbucket)\.[a-z]+[/:]|[?&]ref=/i;
+
+/** Rejects only where the tree itself cannot be read. */
+export async function closureOf(tree: Tree, folder: Located, signal?: AbortSignal): Promise<Closure> {
+	const lookup = createLookup(tree, signal);
+	const files = new Map<string, Located>();
+	const uses = new Set<string>();
+	const problems: RenderProblem[] = [];
+	let kustomization = folder;
+	const pending = [folder];
+	const visited = new Set<string>();
+	for (let current = pending.pop(); current; current = pending.pop()) {
+		if (visited.has(current.path)) continue;
+		visited.add(current.path);
+		const named = (await lookup.list(current)).find((entry) => entry.kind === 'file' && isKustomization(entry.name));
+		if (!named) continue;
+		const file = { path: join(current.path, named.name), id: named.id };
+		if (current === folder) kustomization = file;
+		else uses.add(current.path);
+		const reading = [file];
+		for (let next = reading.pop(); next; next = reading.pop()) {
+			if (files.has(next.path) && next !== file) continue;
+			files.set(next.path, next);
+			for (const { text, field } of await strings(tree, next, problems, signal)) {
+				if (paths.has(field) && remote.test(text)) {
+					problems.push(
+						at(
+							file.path,
+							`${field}: ${text} is remote, and nothing is fetched while rendering: vendor it into the source`,
+						),
+					);
+					continue;
+				}
+				for (const candidate of candidates(text)) {
+					const path = posix.normalize(posix.join(current.path, candidate));
+					if (path.startsWith('..') || path === '.' || path === current.path) continue;
+					const entry = await lookup.find(path);
+					if (!entry) continue;
+					const target = { path, id: entry.id };
+					if (entry.kind === 'symlink')
+						problems.push(at(path, 'a symbolic link, which is not followed: put the file itself here'));
+					else if (entry.kind === 'directory') pending.push(target);
+					else if (entry.kind === 'file' && plugins.has(field)) reading.push(target);
+					else if (entry.kind === 'file') files.set(path, target);
+				}
+			}
+		}
+	}
+	const sorted = [...files.values()].sort((a, b) => (a.path < b.path ? -1 : 1));
+	return { folder, kustomization, files: sorted, uses, problems };
+}
+
+/** A generator writes `files: [key=path]`. */
+const candidates = (text: string): string[] => {
+	if (text === '' || text.length > 1000 || /[\n\0]/.test(text) || text.startsWith('/')) return [];
+	const equals = text.indexOf('=');
+	return equals < 0 ? [text] : [text, text.slice(equals + 1)];
+};
+
+/** Every string of a YAML file, with the field it stands in. What is broken is left to kustomize to complain about. */
+async function strings(
+	tree: Tree,
+	file: Located,
+	problems: RenderProblem[],
+	signal?: AbortSignal,
+): Promise<{ text: string; field: string }[]> {
+	const [size = 0] = await tree.sizes([file], signal);
+	if (size > MAX_FILE_BYTES) {
+		problems.push(
+			at(file.path, `${bytes(size)} is more than the ${bytes(MAX_FILE_BYTES)} that a kustomization may have`),
+		);
+		return [];
+	}
+	const [content] = await tree.read([file], signal);
+	const found: { text: string; field: string }[] = [];
+	const gather = (value: unknown, field: string, depth: number): void => {
+		if (typeof value === 'string') found.push({ text: value, field });
+		else if (depth > MAX_DEPTH || typeof value !== 'object' || value === null) return;
+		else if (Array.isArray(value)) for (const item of value) gather(item, field, depth + 1);
+		else for (const [key, item] of Object.entries(value)) gather(item, key, depth + 1);
+	};
+	try {
+		gather(parseDocument(new TextDecoder().decode(content)).toJS({ maxAliasCount: 100 }), '', 0);
+	} catch (error) {
+		problems.push(at(file.path, error instanceof Error ? error.message : String(error)));
+	}
+	return found;
+}
+
+function createLookup(tree: Tree, signal?: AbortSignal) {
+	const listed = new Map<string, Promise<readonly TreeEntry[]>>();
+	const list = (folder: Located) => {
+		const known = listed.get(folder.path) ?? tree.list(folder, signal);
+		listed.set(folder.path, known);
+		return known;
+	};
+	return {
+		list,
+		async find(path: string): Promise<TreeEntry | undefined> {
+			let folder: Located = { path: '', id: tree.id };
+			const parts = path.split('/').filter(Boolean);
+			for (const [index, name] of parts.entries()) {
+				const entry = (await list(folder)).find((candidate) => candidate.name === name);
+				if (!entry || index === parts.length - 1) return entry;
+				if (entry.kind !== 'directory') return undefined;
+				folder = { path: join(folder.path, name), id: entry.id };
+			}
+			return undefined;
+		},
+	};
+}

@@ -1,0 +1,141 @@
+/** A manifest against what the server knows: its kind, and the fields and types of its schema, each fault at its line and column. */
+import {
+	apiVersionOf,
+	parseApiVersion,
+	type Registry,
+	resolve,
+	type Schema,
+	validateSchema,
+} from '../../kinds/index.ts';
+import { describe } from './blob.ts';
+import type { FieldPath, Manifest, RenderProblem } from './render.ts';
+
+export interface ValidateOptions {
+	/** Kinds that the same push defines, and that the server will know by then. */
+	defines?(apiVersion: string, kind: string): boolean;
+}
+
+/** What is wrong with a manifest as such. Rules that need defaults or the live cluster are the API's, by dry run. */
+export function validateManifest(
+	manifest: Manifest,
+	registry: Registry,
+	options: ValidateOptions = {},
+): RenderProblem[] {
+	const { apiVersion, kind: name } = manifest.object;
+	const kind = registry.of(apiVersion, name);
+	if (!kind) {
+		if (options.defines?.(apiVersion, name)) return [];
+		const [field, hint] = nearKind(apiVersion, name, registry);
+		return [
+			problem(manifest, [field], `there is no kind ${name} in ${apiVersion}${hint ? `: did you mean ${hint}?` : ''}`),
+		];
+	}
+	const schema = registry.schemas[kind.schema];
+	if (!schema) return [];
+	const { unknown, mistyped, errors } = validateSchema(manifest.object, schema, registry.schemas);
+	return [
+		...unknown.map(({ path }) => {
+			const near = nearest(String(path.at(-1)), fieldsAt(schema, path.slice(0, -1), registry));
+			return problem(manifest, path, `unknown field${near ? `: did you mean ${near}?` : ''}`);
+		}),
+		...mistyped.map(({ path, expected }) =>
+			problem(
+				manifest,
+				path,
+				`expected ${article(expected)} ${expected}, got ${describe(valueAt(manifest.object, path))}`,
+			),
+		),
+		...errors
+			.filter(({ field }) => !field.startsWith('status.'))
+			.map((error) => problemAt(manifest, error.field, error.detail)),
+	].sort((a, b) => a.position.line - b.position.line || a.position.column - b.position.column);
+}
+
+/** A fault of a field as the API names it (`spec.template.spec.containers[0].image`), at its place in the file. */
+export function problemAt(manifest: Manifest, field: string, message: string): RenderProblem {
+	return { position: manifest.locate(parseField(field)), field, message };
+}
+
+/** The inverse of how field errors write a path: `spec.ports[0].name`, `metadata.labels[app.kubernetes.io/name]`. */
+export function parseField(field: string): FieldPath {
+	const path: (string | number)[] = [];
+	for (const [, key, index] of field.matchAll(/([^.[\]]+)|\[([^\]]*)\]/g)) {
+		if (key !== undefined) path.push(key);
+		else if (index !== undefined) path.push(/^\d+$/.test(index) ? Number(index) : index.replace(/^"(.*)"$/, '$1'));
+	}
+	return path;
+}
+
+function problem(manifest: Manifest, path: FieldPath, message: string): RenderProblem {
+	return { position: manifest.locate(path), field: formatField(path), message };
+}
+
+function formatField(path: FieldPath): string {
+	let text = '';
+	for (const part of path) {
+		if (typeof part === 'number') text += `[${part}]`;
+		else if (/^[\w$-]+$/.test(part)) text += text ? `.${part}` : part;
+		else text += `[${part}]`;
+	}
+	return text;
+}
+
+const article = (word: string) => (/^[aeiou]/.test(word) ? 'an' : 'a');
+
+function valueAt(value: unknown, path: FieldPath): unknown {
+	let current = value;
+	for (const step of path) current = (current as Record<string | number, unknown> | null | undefined)?.[step];
+	return current;
+}
+
+/** Names of the fields that may stand at a path. */
+function fieldsAt(schema: Schema, path: FieldPath, { schemas }: Registry): readonly string[] {
+	let current = resolve(schema, schemas);
+	for (const step of path) {
+		const { additionalProperties, items, properties } = current ?? {};
+		const values = typeof additionalProperties === 'object' ? additionalProperties : undefined;
+		current = resolve(typeof step === 'number' ? items : (properties?.[step] ?? values), schemas);
+	}
+	return Object.keys(current?.properties ?? {});
+}
+
+/** The field to blame, and the kind that was probably meant. */
+function nearKind(apiVersion: string, name: string, registry: Registry): ['apiVersion' | 'kind', string | undefined] {
+	const kinds = [...registry.all()];
+	const { group } = parseApiVersion(apiVersion);
+	const same = kinds.filter((kind) => kind.kind === name);
+	const better = same.find((kind) => kind.group === group) ?? same[0];
+	if (better) return ['apiVersion', `apiVersion ${apiVersionOf(better)}`];
+	const near = nearest(
+		name,
+		kinds.map((kind) => kind.kind),
+	);
+	const meant = kinds.find((kind) => kind.kind === near);
+	return ['kind', meant && `${meant.kind} (${apiVersionOf(meant)})`];
+}
+
+/** The word that differs least from what was written, if it is near enough to be a slip. */
+function nearest(written: string, words: readonly string[]): string | undefined {
+	const most = Math.max(1, Math.floor(written.length / 3));
+	let best: { word: string; distance: number } | undefined;
+	for (const word of words) {
+		if (Math.abs(word.length - written.length) > most) continue;
+		const distance = edits(written.toLowerCase(), word.toLowerCase());
+		if (distance <= most && distance < (best?.distance ?? Number.POSITIVE_INFINITY)) best = { word, distance };
+	}
+	return best?.word;
+}
+
+/** Levenshtein's distance. */
+function edits(a: string, b: string): number {
+	let row = Array.from({ length: b.length + 1 }, (_, index) => index);
+	for (let i = 1; i <= a.length; i++) {
+		const next = [i];
+		for (let j = 1; j <= b.length; j++) {
+			const substitution = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
+			next.push(Math.min(substitution, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
+		}
+		row = next;
+	}
+	return row[b.length] ?? 0;
+}

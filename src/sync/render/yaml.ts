@@ -1,0 +1,204 @@
+/**
+ * YAML as Kubernetes reads it: documents of a stream, with the scalar rules of the Go parser behind kubectl (YAML 1.2 core
+ * plus the booleans and octal numbers of YAML 1.1), and guards against documents made to exhaust the reader.
+ */
+import {
+	type Alias,
+	Composer,
+	type CST,
+	type Document,
+	isAlias,
+	isMap,
+	isNode,
+	isPair,
+	isScalar,
+	isSeq,
+	Lexer,
+	type Node,
+	Parser,
+	parseDocument,
+	type ScalarTag,
+	type Tags,
+	type YAMLMap,
+} from 'yaml';
+import { MAX_ALIASES, MAX_DEPTH, MAX_DOCUMENTS } from './limits.ts';
+
+/** A place in a text, in UTF-16 units from its start, and what is wrong there. */
+export interface Fault {
+	readonly offset: number;
+	readonly message: string;
+}
+
+export interface YamlDocument {
+	readonly ast: Document.Parsed;
+	/** The document's slice of the text, for reparse(). */
+	readonly start: number;
+	readonly end: number;
+	/** Where its content begins. */
+	readonly offset: number;
+	/** Undefined for an empty document. */
+	readonly value: unknown;
+	/** Where there are any, `value` is undefined. */
+	readonly faults: readonly Fault[];
+}
+
+/** `yes` and `0644` are a boolean and an octal number to the YAML parser of Kubernetes (sigs.k8s.io/yaml), which follows YAML 1.1 here. */
+const truth = /^(?:[Yy]|[Yy]es|YES|[Tt]rue|TRUE|[Oo]n|ON)$/;
+const untruth = /^(?:[Nn]|[Nn]o|NO|[Ff]alse|FALSE|[Oo]ff|OFF)$/;
+const bool: ScalarTag[] = [
+	{ tag: 'tag:yaml.org,2002:bool', default: true, test: truth, resolve: () => true },
+	{ tag: 'tag:yaml.org,2002:bool', default: true, test: untruth, resolve: () => false },
+];
+const digits = (text: string) => text.replaceAll('_', '');
+const integer = (test: RegExp, skip: number, radix: number): ScalarTag => ({
+	tag: 'tag:yaml.org,2002:int',
+	default: true,
+	test,
+	resolve: (text) => {
+		const sign = /^[-+]/.test(text) ? 1 : 0;
+		const value = Number.parseInt(digits(text.slice(sign + skip)), radix);
+		return text.startsWith('-') ? -value : value;
+	},
+});
+const integers = [
+	integer(/^[-+]?0o[0-7_]+$/, 2, 8),
+	integer(/^[-+]?0[0-7_]+$/, 1, 8),
+	integer(/^[-+]?[0-9][0-9_]*$/, 0, 10),
+	integer(/^[-+]?0x[0-9a-fA-F_]+$/, 2, 16),
+	integer(/^[-+]?0b[01_]+$/, 2, 2),
+];
+const isTagged = (name: string) => (tag: Tags[number]) => typeof tag === 'object' && tag.tag.endsWith(`:${name}`);
+const customTags = (core: Tags): Tags => [
+	...core.filter((tag) => !isTagged('bool')(tag) && !isTagged('int')(tag) && !isTagged('float')(tag)),
+	...bool,
+	...integers,
+	...core.filter(isTagged('float')),
+];
+const options = { schema: 'core', merge: true, customTags, prettyErrors: false } as const;
+
+/** The documents of a text, one at a time, so that the caller can pause between them. Ends after the first fault that makes the rest meaningless. */
+export function* parseYaml(text: string): Generator<YamlDocument> {
+	const composer = new Composer<Node & Document.Parsed['contents']>(
+		options as ConstructorParameters<typeof Composer>[0],
+	);
+	let stop: Fault | undefined;
+	function* tokens(): Generator<CST.Token> {
+		const parser = new Parser();
+		for (const lexeme of new Lexer().lex(text)) {
+			yield* parser.next(lexeme);
+			// The parser keeps its own stack, the composer recurses: what is too deep must not get that far.
+			if (parser.stack.length > MAX_DEPTH + 1) {
+				stop = { offset: parser.offset, message: `nested deeper than ${MAX_DEPTH} levels` };
+				return;
+			}
+		}
+		yield* parser.end();
+	}
+	let count = 0;
+	for (const ast of composer.compose(tokens())) {
+		if (stop) break;
+		const document = read(ast as Document.Parsed);
+		if (++count > MAX_DOCUMENTS) {
+			stop = { offset: document.offset, message: `more than ${MAX_DOCUMENTS} documents in one file` };
+			break;
+		}
+		yield document;
+	}
+	if (stop) {
+		const ast = parseDocument('', options as Parameters<typeof parseDocument>[1]);
+		yield { ast, start: stop.offset, end: stop.offset, offset: stop.offset, value: undefined, faults: [stop] };
+	}
+}
+
+/** Parses one document again, from its slice of the text: positions are rarely asked for, and their tree is large. */
+export function reparse(text: string, start: number, end: number): Document.Parsed {
+	return parseDocument(text.slice(start, end), options as Parameters<typeof parseDocument>[1]) as Document.Parsed;
+}
+
+function read(ast: Document.Parsed): YamlDocument {
+	const [start, , end] = ast.range;
+	const offset = ast.contents?.range[0] ?? start;
+	const document = { ast, start, end, offset };
+	const faults = [...ast.errors, ...ast.warnings].map(
+		(error): Fault => ({ offset: error.pos[0], message: say(error) }),
+	);
+	if (faults.length) return { ...document, value: undefined, faults };
+	try {
+		return { ...document, value: ast.toJS({ maxAliasCount: MAX_ALIASES }) ?? undefined, faults: [] };
+	} catch (error) {
+		if (!(error instanceof ReferenceError)) throw error;
+		const message = /alias count/i.test(error.message)
+			? `its aliases expand to more than ${MAX_ALIASES} nodes: refused, for it would exhaust memory`
+			: error.message;
+		return { ...document, value: undefined, faults: [{ offset, message }] };
+	}
+}
+
+/** The parser's errors in the words of a person. */
+function say(error: { readonly code: string; readonly message: string }): string {
+	const message = error.message.replace(/\s+at line \d+, column \d+.*$/s, '');
+	switch (error.code) {
+		case 'TAB_AS_INDENT':
+			return 'a tab indents this line: YAML wants spaces';
+		case 'DUPLICATE_KEY':
+			return 'this key stands twice in one mapping';
+		case 'TAG_RESOLVE_FAILED':
+			return `${message.replace(/^Unresolved tag: /, 'the tag ')} is not supported in manifests`;
+		case 'BAD_ALIAS':
+			return message;
+		default:
+			return message.charAt(0).toLowerCase() + message.slice(1);
+	}
+}
+
+/**
+ * Offset of a field in a document's own text: of the key in a mapping, of the item in a list. Where the path leaves what
+ * is written, of the nearest ancestor that is. Follows aliases and merge keys to where the value stands.
+ */
+export function offsetOf(ast: Document.Parsed, path: readonly (string | number)[]): number {
+	let node: unknown = ast.contents;
+	let offset = startOf(node) ?? 0;
+	for (const step of path) {
+		const found = child(target(node, ast), step, ast);
+		if (!found) break;
+		offset = startOf(found.at) ?? offset;
+		node = found.value;
+	}
+	return offset;
+}
+
+function child(
+	node: unknown,
+	step: string | number,
+	ast: Document.Parsed,
+): { at: unknown; value: unknown } | undefined {
+	if (isSeq(node)) {
+		const value = node.items[Number(step)];
+		return value === undefined ? undefined : { at: value, value };
+	}
+	return isMap(node) ? entry(node, String(step), ast, 0) : undefined;
+}
+
+function entry(
+	map: YAMLMap,
+	key: string,
+	ast: Document.Parsed,
+	depth: number,
+): { at: unknown; value: unknown } | undefined {
+	let merged: { at: unknown; value: unknown } | undefined;
+	for (const pair of map.items) {
+		if (!isPair(pair) || !isScalar(pair.key)) continue;
+		if (String(pair.key.value) === key) return { at: pair.key, value: pair.value };
+		if (pair.key.source !== '<<' || depth > MAX_DEPTH) continue;
+		const source = target(pair.value, ast);
+		for (const part of isSeq(source) ? source.items : [source]) {
+			const inner = target(part, ast);
+			merged ??= isMap(inner) ? entry(inner, key, ast, depth + 1) : undefined;
+		}
+	}
+	return merged;
+}
+
+const target = (node: unknown, ast: Document.Parsed): unknown => (isAlias(node) ? (node as Alias).resolve(ast) : node);
+
+const startOf = (node: unknown): number | undefined => (isNode(node) ? node.range?.[0] : undefined);
