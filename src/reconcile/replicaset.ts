@@ -1,9 +1,10 @@
 /** The ReplicaSet controller: keeps as many pods of a template as the set says. Source: Kubernetes documentation, "ReplicaSet". */
-import { ApiError, keyOf, Pod, ReplicaSet } from '../kinds/index.ts';
+import { keyOf, Pod, ReplicaSet } from '../kinds/index.ts';
 import { adopt, controllerOf, controllerReference, release } from './claim.ts';
-import { type Context, type Controller, controller, index, watch } from './controller.ts';
+import { type Context, controller, index, watch } from './controller.ts';
 import { sameJson } from './equality.ts';
 import { selects } from './label-selector.ts';
+import { isConflict, isNotFound, isTerminating, messageOf } from './refusal.ts';
 import { planReplicas, type ReplicaFailure, type ReplicaPlan, replicaStatus } from './replicas.ts';
 import { allAtOnce, slowStart } from './slow-start.ts';
 
@@ -11,32 +12,30 @@ import { allAtOnce, slowStart } from './slow-start.ts';
 const ORPHANS = 'orphans';
 
 /** Relies on the runtime to show a key its own earlier writes: pods are named by chance, and must not be made twice. */
-export function replicaSet(): Controller {
-	return controller<ReplicaSet>({
-		name: 'replicaset-controller',
-		for: ReplicaSet,
-		owns: [Pod],
-		watches: [watch(Pod, (pod, cache) => (controllerOf(pod) ? [] : selecting(pod, cache)))],
-		indexes: [index(Pod, ORPHANS, (pod) => (controllerOf(pod) ? [] : [pod.metadata.namespace ?? '']))],
-		async reconcile(key, context) {
-			const { cache, client, now } = context;
-			const set = cache.informer(ReplicaSet).get(key);
-			if (!set) return undefined;
+export const replicaSet = controller<ReplicaSet>({
+	name: 'replicaset',
+	for: ReplicaSet,
+	owns: [Pod],
+	watches: [watch(Pod, (pod, cache) => (controllerOf(pod) ? [] : selecting(pod, cache)))],
+	indexes: [index(Pod, ORPHANS, (pod) => (controllerOf(pod) ? [] : [pod.metadata.namespace ?? '']))],
+	async reconcile(key, context) {
+		const { cache, client, now } = context;
+		const set = cache.informer(ReplicaSet).get(key);
+		if (!set) return undefined;
 
-			const plan = planReplicas(set, podsAround(set, cache), now(), () => relatedPods(set, cache));
-			await Promise.all([
-				...plan.adopt.map((pod) => adopt(client, ReplicaSet, set, Pod, pod)),
-				...plan.release.map((pod) => release(client, set, Pod, pod)),
-			]);
-			const done = await execute(set, plan, context);
+		const plan = planReplicas(set, podsAround(set, cache), now(), () => relatedPods(set, cache));
+		await Promise.all([
+			...plan.adopt.map((pod) => adopt(client, ReplicaSet, set, Pod, pod)),
+			...plan.release.map((pod) => release(client, set, Pod, pod)),
+		]);
+		const done = await execute(set, plan, context);
 
-			const { status, nextAvailable } = replicaStatus(set, done.pods, now(), done.failure);
-			if (!sameJson(status, set.status)) await client.update(ReplicaSet, { ...set, status }, { subresource: 'status' });
-			if (done.failure) throw done.error;
-			return nextAvailable === undefined ? undefined : { after: Math.max(0, nextAvailable - now()) };
-		},
-	});
-}
+		const { status, nextAvailable } = replicaStatus(set, done.pods, now(), done.failure);
+		if (!sameJson(status, set.status)) await client.update(ReplicaSet, { ...set, status }, { subresource: 'status' });
+		if (done.failure) throw done.error;
+		return nextAvailable === undefined ? undefined : { after: Math.max(0, nextAvailable - now()) };
+	},
+});
 
 /** The pods that the set owns or may adopt. */
 function* podsAround(set: ReplicaSet, cache: Context['cache']): Iterable<Pod> {
@@ -71,7 +70,7 @@ async function execute(set: ReplicaSet, plan: ReplicaPlan, context: Context) {
 		try {
 			await client.delete(Pod, pod.metadata, { preconditions: { uid: pod.metadata.uid } });
 		} catch (error) {
-			if (isGone(error)) return;
+			if (isNotFound(error) || isConflict(error)) return;
 			pods.add(pod);
 			throw error;
 		}
@@ -107,12 +106,3 @@ function podOf(set: ReplicaSet): Pod {
 		spec: spec ?? { containers: [] },
 	};
 }
-
-const isGone = (error: unknown) =>
-	error instanceof ApiError && (error.code === 404 || (error.code === 409 && /uid/i.test(error.message)));
-
-/** A namespace that is being deleted refuses new objects: that is no fault, and trying again helps nothing. */
-export const isTerminating = (error: unknown) =>
-	error instanceof ApiError && error.status.details?.causes?.some(({ reason }) => reason === 'NamespaceTerminating');
-
-export const messageOf = (error: unknown) => (error instanceof Error ? error.message : String(error));
