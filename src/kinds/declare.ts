@@ -1,27 +1,101 @@
 /** The builder of kinds: a declaration says only what is particular to the kind, and the rest is filled in here. */
-import type { Kind } from './kind.ts';
+import { ageOf } from './age.ts';
+import { deepEqual } from './equal.ts';
+import type { Column, Kind } from './kind.ts';
+import { keepMetadata, validateMetadata } from './metadata.ts';
+import { dnsSubdomain, type NameCheck } from './names.ts';
 import type { KubeObject } from './object.ts';
 
 /** What a declaration must say; everything else of Kind has a default. */
-export type Declaration<T extends KubeObject> = Pick<Kind<T>, 'group' | 'version' | 'kind' | 'plural' | 'schema'> &
-	Partial<Omit<Kind<T>, 'object'>>;
+export interface Declaration<T extends KubeObject>
+	extends Pick<Kind<T>, 'group' | 'version' | 'kind' | 'plural' | 'schema'>,
+		Partial<Omit<Kind<T>, 'object' | 'group' | 'version' | 'kind' | 'plural' | 'schema'>> {
+	/** The rule of its names; a DNS subdomain when absent. */
+	readonly names?: NameCheck;
+}
 
-/** A kind from its declaration. Absent: namespaced, no subresources, no defaults, only the rules of all objects, the column Age. */
+/**
+ * A kind from its declaration. Absent: namespaced, no subresources, no defaults, the column Age.
+ *
+ * To the declaration's own hooks it adds what holds for all kinds: `prepare` keeps the metadata that an update leaves out,
+ * keeps the stored status where the kind has a status subresource (writes of the main resource do not change it), and
+ * counts the generation; `validate` checks the metadata as well.
+ */
 export function kind<T extends KubeObject>(declaration: Declaration<T>): Kind<T> {
-	return {
-		singular: declaration.kind.toLowerCase(),
+	const { names = dnsSubdomain, prepare, validate, ...rest } = declaration;
+	const made: Kind<T> = {
+		singular: rest.kind.toLowerCase(),
 		shortNames: [],
 		categories: [],
 		namespaced: true,
 		subresources: {},
 		selectableFields: {},
-		columns: [],
+		columns: [age],
 		defaults: () => {},
-		prepare: () => {},
-		validate: () => [],
 		health: () => undefined,
 		gracePeriod: () => 0,
 		generation: false,
-		...declaration,
+		...rest,
+		prepare(object, old) {
+			if (old) keepMetadata(object.metadata, old.metadata);
+			if (made.subresources.status) keepStatus(object, old);
+			prepare?.(object, old);
+			if (made.generation) countGeneration(object, old);
+		},
+		validate(object, old) {
+			const errors = validateMetadata(made, object, old, names);
+			if (validate) errors.push(...validate(object, old));
+			return errors;
+		},
 	};
+	return made;
+}
+
+/** The column that nearly every kind ends with. */
+export const age: Column = {
+	name: 'Age',
+	type: 'string',
+	description: 'How long ago the object was created.',
+	priority: 0,
+	cell: (object, now) => ageOf(object.metadata.creationTimestamp, now),
+};
+
+/** A column of text or a number that does not depend on the time. */
+export function column<T extends KubeObject>(
+	name: string,
+	type: Column['type'],
+	description: string,
+	cell: Column<T>['cell'],
+): Column<T> {
+	return { name, type, description, priority: 0, cell };
+}
+
+/** A column that only `-o wide` shows. */
+export function wide<T extends KubeObject>(
+	name: string,
+	type: Column['type'],
+	description: string,
+	cell: Column<T>['cell'],
+): Column<T> {
+	return { name, type, description, priority: 1, cell };
+}
+
+type WithStatus = KubeObject & { status?: unknown };
+
+function keepStatus(object: WithStatus, old: WithStatus | undefined): void {
+	if (old?.status !== undefined) object.status = old.status;
+	else delete object.status;
+}
+
+function countGeneration(object: KubeObject, old: KubeObject | undefined): void {
+	const before = old?.metadata.generation ?? 0;
+	object.metadata.generation = old && sameIntent(object, old) ? before : before + 1;
+	if (object.metadata.generation === 0) object.metadata.generation = 1;
+}
+
+/** Whether two objects are the same outside metadata and status. */
+function sameIntent(object: KubeObject, old: KubeObject): boolean {
+	const { metadata: _meta, status: _status, ...intent } = object as WithStatus;
+	const { metadata: _oldMeta, status: _oldStatus, ...oldIntent } = old as WithStatus;
+	return deepEqual(intent, oldIntent);
 }
