@@ -1,0 +1,91 @@
+/**
+ * Drift is not a text diff: it is the patch that the next apply would send, computed by the same server-side apply that
+ * would send it (as a dry run). Fields that others own and the manifest does not mention are no drift.
+ */
+import jsonPatch, { type Operation } from 'fast-json-patch';
+import type { Client } from '../client/index.ts';
+import { ownersOf, type PathElement } from '../kinds/fieldset.ts';
+import { ApiError, type Dynamic, type Kind, type ManagedFieldsEntry } from '../kinds/index.ts';
+import { differences, type FieldDifference } from './fields.ts';
+
+/** Who set a field, as managedFields records it. */
+export interface Owner {
+	readonly manager: string;
+	readonly operation: 'Apply' | 'Update';
+	/** RFC 3339. */
+	readonly time?: string;
+	readonly subresource?: string;
+}
+
+export interface FieldDrift extends FieldDifference {
+	/** Who owns the live field; empty where nobody does. */
+	readonly owners: readonly Owner[];
+}
+
+export type Drift =
+	| { readonly state: 'synced' }
+	/** Not in the cluster. */
+	| { readonly state: 'missing' }
+	/** `patch` turns the live object into what the next apply makes of it. */
+	| { readonly state: 'changed'; readonly patch: readonly Operation[]; readonly fields: readonly FieldDrift[] };
+
+const synced: Drift = { state: 'synced' };
+const missing: Drift = { state: 'missing' };
+
+/**
+ * The drift of one object. `live` is the object as the caller's cache has it, undefined where it has none; `desired` is what
+ * sync would apply, with apiVersion, kind, name and namespace; `manager` is the field manager it would apply with.
+ * Throws ApiError when the API would refuse the apply.
+ */
+export async function drift(
+	client: Client,
+	kind: Kind,
+	desired: Dynamic,
+	live: Dynamic | undefined,
+	manager: string,
+): Promise<Drift> {
+	if (!live) return missing;
+	let applied: Dynamic;
+	try {
+		const { name, namespace } = desired.metadata;
+		applied = (await client.patch(
+			kind,
+			{ name, namespace },
+			{ type: 'apply', body: desired, force: true },
+			{ dryRun: true, fieldManager: manager, fieldValidation: 'Ignore' },
+		)) as Dynamic;
+	} catch (error) {
+		if (error instanceof ApiError && error.reason === 'NotFound') return missing;
+		throw error;
+	}
+	return between(live, applied, kind, client);
+}
+
+/** The drift between a live object and the outcome of an apply to it. */
+export function between(live: Dynamic, applied: Dynamic, kind: Kind, client: Pick<Client, 'registry'>): Drift {
+	if (live === applied) return synced;
+	const schemas = client.registry.schemas;
+	const fields = differences(live, applied, schemas[kind.schema], schemas);
+	if (fields.length === 0) return synced;
+	return {
+		state: 'changed',
+		patch: jsonPatch.compare(comparable(live), comparable(applied)),
+		fields: fields.map((field) => ({ ...field, owners: owners(live.metadata.managedFields ?? [], field.path) })),
+	};
+}
+
+function owners(managedFields: readonly ManagedFieldsEntry[], path: readonly PathElement[]): Owner[] {
+	return ownersOf(managedFields, path).map(({ manager, operation, time, subresource }) => ({
+		manager: manager ?? 'unknown',
+		operation: operation ?? 'Update',
+		time,
+		subresource,
+	}));
+}
+
+/** Without what the API server writes itself. */
+function comparable(object: Dynamic): Dynamic {
+	const { managedFields: _, resourceVersion: __, generation: ___, ...metadata } = object.metadata;
+	const { status: ____, ...rest } = object;
+	return { ...rest, metadata } as Dynamic;
+}

@@ -1,0 +1,162 @@
+/**
+ * Whether the API would take every object of a revision. Run before a push is accepted and before a revision is synced, so
+ * that nothing is half-applied. Only manifests that are not known to be good are looked at.
+ */
+import pLimit from 'p-limit';
+import type { Client } from '../client/index.ts';
+import { ApiError, type Application, type Dynamic, type FieldError, type Kind, type Registry } from '../kinds/index.ts';
+import { type Desired, desire } from './desired.ts';
+import { type FieldPath, type Manifest, type Rendered, type RenderProblem, validateManifest } from './render/index.ts';
+
+/** Dry runs that are under way at once. */
+const PARALLEL_DRY_RUNS = 16;
+
+/** Annotations of Argo CD whose objects are not applied like others, and which this version does not carry out. */
+const hookAnnotations = ['argocd.argoproj.io/hook', 'helm.sh/hook'];
+
+export interface Checked {
+	/** By id. */
+	readonly desired: ReadonlyMap<string, Desired>;
+	/** Empty: the revision may be applied. */
+	readonly problems: readonly RenderProblem[];
+}
+
+/** Turns manifests into desired objects, each manifest once; `undefined` for a kind that the API does not have. */
+export type Desirer = (manifest: Manifest) => Desired | undefined;
+
+/** A Desirer for one application that remembers its manifests for as long as the renderer keeps them. */
+export function createDesirer(application: Application, registry: Registry): Desirer {
+	const known = new WeakMap<Manifest, Desired>();
+	return (manifest) => {
+		const before = known.get(manifest);
+		if (before) return before;
+		const desired = desire(manifest, application, registry);
+		if (desired) known.set(manifest, desired);
+		return desired;
+	};
+}
+
+/** `good` are the objects that were applied or checked before. `manager` is the field manager of the dry runs. */
+export async function checkRevision(
+	rendered: Rendered,
+	application: Application,
+	desirer: Desirer,
+	good: ReadonlyMap<string, Desired>,
+	client: Client,
+	manager: string,
+	signal: AbortSignal,
+): Promise<Checked> {
+	const problems: RenderProblem[] = [...rendered.problems];
+	const desired = new Map<string, Desired>();
+	const fresh: Desired[] = [];
+	for (const manifest of rendered.manifests) {
+		const wanted = desirer(manifest);
+		const before = wanted && good.get(wanted.id);
+		if (wanted) desired.set(wanted.id, wanted);
+		if (wanted && before?.manifest.hash === manifest.hash) continue;
+		const found = validateManifest(manifest, client.registry);
+		problems.push(...found, ...hooks(manifest));
+		if (wanted && found.length === 0) fresh.push(wanted);
+	}
+	if (problems.length > 0) return { desired, problems: sorted(problems) };
+	const limit = pLimit(PARALLEL_DRY_RUNS);
+	const createsNamespace = application.spec.syncPolicy?.syncOptions?.includes('CreateNamespace=true') ?? false;
+	const found = await Promise.all(
+		fresh.map((wanted) =>
+			limit(async () => {
+				signal.throwIfAborted();
+				const { namespace } = wanted.object.metadata;
+				const namespaceComes =
+					namespace !== undefined &&
+					(desired.has(`-/Namespace/-/${namespace}`) ||
+						(createsNamespace && namespace === application.spec.destination.namespace));
+				return dryRun(wanted, namespaceComes, client, manager);
+			}),
+		),
+	);
+	return { desired, problems: sorted(found.flat()) };
+}
+
+function hooks(manifest: Manifest): RenderProblem[] {
+	return hookAnnotations
+		.filter((name) => manifest.object.metadata.annotations?.[name] !== undefined)
+		.map((name) => ({
+			position: manifest.locate(['metadata', 'annotations', name]),
+			field: `metadata.annotations[${name}]`,
+			message: 'sync hooks are not supported; remove the annotation, or keep the object out of the source',
+		}));
+}
+
+async function dryRun(
+	wanted: Desired,
+	namespaceComes: boolean,
+	client: Client,
+	manager: string,
+): Promise<RenderProblem[]> {
+	const { name, namespace } = wanted.object.metadata;
+	try {
+		await client.patch(
+			wanted.kind,
+			{ name, namespace },
+			{ type: 'apply', body: wanted.object, force: true },
+			{ dryRun: true, fieldManager: manager, fieldValidation: 'Strict' },
+		);
+		return [];
+	} catch (error) {
+		if (!(error instanceof ApiError) || error.code >= 500 || error.code === 429) throw error;
+		// The namespace comes with the same revision: the kind's own rules can be checked without it.
+		if (namespaceComes && isNamespaceMissing(error, namespace)) return validateAlone(wanted);
+		return problemsOf(error, wanted.manifest);
+	}
+}
+
+function isNamespaceMissing(error: ApiError, namespace: string | undefined): boolean {
+	const { details } = error.status;
+	return error.reason === 'NotFound' && details?.kind === 'namespaces' && details.name === namespace;
+}
+
+function validateAlone({ kind, object, manifest }: Desired): RenderProblem[] {
+	const draft = structuredClone(object);
+	(kind as Kind).defaults(draft);
+	kind.prepare(draft, undefined);
+	return kind.validate(draft, undefined).map((error) => fieldProblem(error, manifest));
+}
+
+/** One problem for each cause that the API names, at the field's place in the file. */
+export function problemsOf(error: ApiError, manifest: Manifest): RenderProblem[] {
+	const causes = error.status.details?.causes?.filter((cause) => cause.field) ?? [];
+	if (causes.length === 0) return [{ position: manifest.position, message: error.message }];
+	return causes.map((cause) => ({
+		position: manifest.locate(pathOf(cause.field ?? '', manifest.object)),
+		field: cause.field,
+		message: cause.message ?? error.message,
+	}));
+}
+
+function fieldProblem({ field, detail }: FieldError, manifest: Manifest): RenderProblem {
+	return { position: manifest.locate(pathOf(field, manifest.object)), field, message: detail };
+}
+
+/** `spec.containers[0].env[key]` as names and indexes; a dotted name that the object has as one field stays one. */
+export function pathOf(field: string, object: Dynamic): FieldPath {
+	const path: (string | number)[] = [];
+	let current: unknown = object;
+	for (const [, name, index] of field.matchAll(/([^.[\]]+)|\[([^\]]*)\]/g)) {
+		const step =
+			index !== undefined && /^\d+$/.test(index) && Array.isArray(current) ? Number(index) : (name ?? index ?? '');
+		path.push(step);
+		current =
+			typeof current === 'object' && current !== null ? (current as Record<string | number, unknown>)[step] : undefined;
+	}
+	return path;
+}
+
+function sorted(problems: readonly RenderProblem[]): RenderProblem[] {
+	return [...problems].sort((a, b) =>
+		a.position.file === b.position.file
+			? a.position.line - b.position.line || a.position.column - b.position.column
+			: a.position.file < b.position.file
+				? -1
+				: 1,
+	);
+}

@@ -1,0 +1,168 @@
+/** What a push is answered: first whether every application that follows the branch can take it, then what it changed, until all has converged. */
+import { Application, type Key, keyOf } from '../kinds/index.ts';
+import type { Log } from '../log.ts';
+import type { Applications } from './application.ts';
+import { short } from './decide.ts';
+import { nameOf, type Outcome } from './execute.ts';
+import type { Progress } from './progress.ts';
+import type { Push, PushHandler, Verdict } from './push/index.ts';
+import { formatProblem } from './render/index.ts';
+import type { Tree } from './source/index.ts';
+
+/** How long a pusher is shown progress at most, in ms, where nothing else is configured. */
+export const DEFAULT_PUSH_WAIT_MS = 30_000;
+/** Problems that a refused push shows. */
+const MAX_PROBLEM_LINES = 100;
+/** How often a waiting pusher is told again what is waited for, in ms. */
+const REMIND_MS = 5_000;
+
+export interface PushedOptions {
+	readonly applications: Applications;
+	/** The repository URL that applications follow an embedded repository by. */
+	readonly follows: (repoURL: string, repository: string) => boolean;
+	/** How long the pusher is shown progress; 0 does not wait. */
+	readonly waitMs: number;
+	readonly log: Log;
+	readonly now: () => number;
+}
+
+export function createPushHandler({ applications, follows, waitMs, log, now }: PushedOptions): PushHandler {
+	/** The applications that a push to this branch concerns. */
+	const concerned = (repository: string, ref: string): Application[] => {
+		const found: Application[] = [];
+		for (const application of applications.context?.cache.informer(Application).list() ?? []) {
+			const { source } = application.spec;
+			if (source && follows(source.repoURL, repository) && tracks(source.targetRevision, ref)) found.push(application);
+		}
+		return found;
+	};
+
+	return {
+		tracks: (repository, ref) => ref === 'refs/heads/main' || concerned(repository, ref).length > 0,
+
+		async check(push: Push & { tree(): Promise<Tree> }): Promise<Verdict> {
+			const { context } = applications;
+			if (!context)
+				return {
+					accept: false,
+					lines: ['this server does not lead the control plane at the moment; push again in a few seconds'],
+				};
+			const tree = await push.tree();
+			const lines: string[] = [];
+			let objects = 0;
+			for (const application of concerned(push.repository, push.ref)) {
+				const state = applications.state(keyOf(application));
+				const { problems, desired } = await state.check(tree, application, context.client, push.signal);
+				objects += desired.size;
+				lines.push(...problems.map(formatProblem));
+			}
+			const unique = [...new Set(lines)];
+			if (unique.length === 0)
+				return { accept: true, lines: [`${short(push.after)} is valid: ${count(objects, 'object')}`] };
+			log.info({ repository: push.repository, commit: push.after, problems: unique.length }, 'push refused');
+			const more = unique.length - MAX_PROBLEM_LINES;
+			return {
+				accept: false,
+				lines: [
+					...unique.slice(0, MAX_PROBLEM_LINES),
+					...(more > 0 ? [`... and ${more} more`] : []),
+					`refused: ${count(unique.length, 'problem')} in ${short(push.after)}; nothing of this push is applied`,
+				],
+			};
+		},
+
+		async *accepted(push: Push): AsyncIterable<string> {
+			const stop = new AbortController();
+			const signal = AbortSignal.any([push.signal, stop.signal, ...(waitMs > 0 ? [AbortSignal.timeout(waitMs)] : [])]);
+			const feeds = concerned(push.repository, push.ref).map((application) => {
+				const key = keyOf(application);
+				const state = applications.state(key);
+				const feed = state.progress.listen(signal);
+				state.markStale();
+				applications.queue(key);
+				return { application, key, feed };
+			});
+			try {
+				if (waitMs <= 0) return;
+				for (const { application, key, feed } of feeds) yield* tell(application, key, push, feed, now);
+			} finally {
+				stop.abort();
+			}
+		},
+	};
+
+	async function* tell(
+		application: Application,
+		key: Key,
+		push: Push,
+		feed: AsyncIterable<Progress>,
+		clock: () => number,
+	): AsyncIterable<string> {
+		const automated = application.spec.syncPolicy?.automated;
+		if (!automated || automated.enabled === false) {
+			yield `${application.metadata.name}: automated sync is off; apply this revision with: driftless sync ${application.metadata.name}`;
+			return;
+		}
+		const started = clock();
+		const seconds = () => `${((clock() - started) / 1_000).toFixed(1)} s`;
+		let waiting: readonly string[] = [];
+		let reminded = 0;
+		let applied = 0;
+		for await (const progress of feed) {
+			if (progress.revision !== push.after) {
+				if (progress.type !== 'compared' || progress.revision === push.before || progress.revision === '') continue;
+				yield `a newer revision, ${short(progress.revision)}, has taken over`;
+				return;
+			}
+			if (progress.type === 'outcome') {
+				applied++;
+				yield outcomeLine(progress.outcome);
+			} else if (progress.type === 'finished') {
+				if (progress.phase === 'Failed') {
+					yield `sync failed after ${seconds()}: ${progress.message}`;
+					yield 'it is tried again by itself; see: driftless status';
+					return;
+				}
+				yield `synced ${short(progress.revision)} in ${seconds()}`;
+			} else if (progress.type === 'compared') {
+				if (progress.sync === 'Synced' && progress.health === 'Healthy') {
+					if (applied === 0) yield 'nothing changed in the cluster';
+					yield `converged in ${seconds()}: ${application.metadata.name} is in sync and healthy`;
+					return;
+				}
+				const changed = progress.waiting.join() !== waiting.join();
+				waiting = progress.waiting;
+				if (waiting.length > 0 && (reminded === 0 || (changed && clock() - reminded > REMIND_MS))) {
+					reminded = clock();
+					yield `waiting for ${waiting[0]}${waiting.length > 1 ? ` (and ${waiting.length - 1} more)` : ''}`;
+				}
+			} else if (progress.type === 'refused') {
+				for (const line of progress.lines.slice(0, MAX_PROBLEM_LINES)) yield line;
+				return;
+			}
+		}
+		if (push.signal.aborted) return;
+		yield `not converged after ${seconds()}; it goes on without you. Still waiting for:`;
+		const left = waiting.length > 0 ? waiting : [`the sync of ${key}`];
+		for (const line of left.slice(0, 10)) yield `  ${line}`;
+		yield 'see: driftless status';
+	}
+}
+
+/** Whether a target revision means the branch. HEAD is the embedded repository's main. */
+function tracks(targetRevision: string | undefined, ref: string): boolean {
+	const branch =
+		targetRevision === undefined || targetRevision === '' || targetRevision === 'HEAD'
+			? 'main'
+			: targetRevision.replace(/^refs\/heads\//, '');
+	return ref === `refs/heads/${branch}`;
+}
+
+function outcomeLine({ action, object, message }: Outcome): string {
+	const where = object.metadata.namespace ? ` in ${object.metadata.namespace}` : '';
+	if (action === 'failed') return `failed     ${nameOf(object)}${where}: ${message}`;
+	if (action === 'kept') return message;
+	return `${action.padEnd(10)} ${nameOf(object)}${where}`;
+}
+
+const count = (number: number, noun: string) => `${number} ${noun}${number === 1 ? '' : 's'}`;

@@ -1,0 +1,188 @@
+/** An application's status in Argo CD's shape, from what was compared. Pure. */
+import { type FieldDrift, indexesInto } from '../diff/index.ts';
+import { formatPath } from '../kinds/fieldset.ts';
+import {
+	type Application,
+	type ApplicationCondition,
+	type ApplicationHealth,
+	type ApplicationStatus,
+	type Dynamic,
+	type HealthStatus,
+	parseApiVersion,
+	type ReportedDrift,
+	type ResourceStatus,
+	type SyncStatusCode,
+} from '../kinds/index.ts';
+import { type Compared, isSynced } from './compare.ts';
+import { waveOf } from './order.ts';
+
+/** Resources that a status lists at most, those that want attention first: an object may hold 1.5 MiB. */
+export const MAX_STATUS_RESOURCES = 4_000;
+/** Fields that a status lists for one drifted resource, and resources that it lists fields for. */
+export const MAX_DRIFT_FIELDS = 20;
+export const MAX_DRIFT_RESOURCES = 100;
+/** Bytes of JSON that a status shows of one value; a longer one is cut. */
+export const MAX_DRIFT_VALUE = 1_024;
+
+export interface Observed {
+	readonly objects: ReadonlyMap<string, Compared>;
+	readonly revision: string | undefined;
+	/** What is wrong, by condition type; the time at which it began is kept from the status before. */
+	readonly problems: readonly { readonly type: string; readonly message: string }[];
+	/** Whether `objects` says what the source wants; false while it cannot be read. */
+	readonly known: boolean;
+	readonly sourceType: 'Directory' | 'Kustomize';
+}
+
+/** Worse comes later. Source: Argo CD, "Resource Health", of an application. */
+const severity: readonly HealthStatus[] = ['Healthy', 'Suspended', 'Progressing', 'Missing', 'Degraded', 'Unknown'];
+
+/** The worst of the resources' health; an application without any is healthy. */
+export function worst(healths: Iterable<HealthStatus>): HealthStatus {
+	let level = 0;
+	for (const health of healths) level = Math.max(level, severity.indexOf(health));
+	return severity[level] ?? 'Unknown';
+}
+
+/** The parts of the status that follow from the comparison; operationState and history stay as they are. */
+export function report(application: Application, observed: Observed, now: string): ApplicationStatus {
+	const before = application.status;
+	const all = [...observed.objects.values()];
+	const health =
+		observed.known || all.length > 0
+			? worst(all.flatMap((each) => (each.desired && each.health ? [each.health.status] : [])))
+			: 'Unknown';
+	return {
+		sync: {
+			status: syncStatus(observed),
+			revision: observed.revision ?? before?.sync?.revision,
+			comparedTo: { source: application.spec.source, destination: application.spec.destination },
+		},
+		health: transition({ status: health }, before?.health, now),
+		resources: resources(all, before?.resources ?? [], now),
+		conditions: conditions(observed.problems, before?.conditions ?? [], now),
+		sourceType: observed.sourceType,
+		summary: { images: images(all) },
+	};
+}
+
+function syncStatus({ known, objects }: Observed): SyncStatusCode {
+	if (!known) return 'Unknown';
+	for (const each of objects.values()) if (!isSynced(each)) return 'OutOfSync';
+	return 'Synced';
+}
+
+function transition(health: ApplicationHealth, before: ApplicationHealth | undefined, now: string): ApplicationHealth {
+	return {
+		...health,
+		lastTransitionTime: before?.status === health.status ? (before?.lastTransitionTime ?? now) : now,
+	};
+}
+
+function resources(all: readonly Compared[], before: readonly ResourceStatus[], now: string): ResourceStatus[] {
+	const attention = (each: Compared) => (!isSynced(each) ? 0 : each.health && each.health.status !== 'Healthy' ? 1 : 2);
+	const ordered =
+		all.length > MAX_STATUS_RESOURCES
+			? [...all].sort((a, b) => attention(a) - attention(b)).slice(0, MAX_STATUS_RESOURCES)
+			: all;
+	const healthBefore = new Map(before.map((each) => [resourceKey(each), each.health]));
+	let detailed = 0;
+	return ordered
+		.map((each) => {
+			const status = resourceStatus(each, detailed < MAX_DRIFT_RESOURCES);
+			if (status.drift) detailed++;
+			if (status.health) status.health = transition(status.health, healthBefore.get(resourceKey(status)), now);
+			return status;
+		})
+		.sort((a, b) => (resourceKey(a) < resourceKey(b) ? -1 : 1));
+}
+
+const resourceKey = ({ group, kind, namespace, name }: ResourceStatus) =>
+	`${group ?? ''}/${kind}/${namespace ?? ''}/${name}`;
+
+function resourceStatus(compared: Compared, detail: boolean): ResourceStatus {
+	const object = compared.desired?.object ?? compared.live;
+	if (!object) throw new TypeError(`${compared.id} is neither wanted nor live`);
+	const { group, version } = parseApiVersion(object.apiVersion);
+	const status: ResourceStatus = {
+		...(group ? { group } : {}),
+		version,
+		kind: object.kind,
+		...(object.metadata.namespace ? { namespace: object.metadata.namespace } : {}),
+		name: object.metadata.name,
+		status: isSynced(compared) ? 'Synced' : 'OutOfSync',
+	};
+	const wave = waveOf(object);
+	if (wave !== 0) status.syncWave = wave;
+	if (compared.health)
+		status.health = compared.health.message
+			? { status: compared.health.status, message: compared.health.message }
+			: { status: compared.health.status };
+	if (!compared.desired) status.requiresPruning = true;
+	if (compared.desired) {
+		const { file, line, column } = compared.desired.manifest.position;
+		if (compared.drift.state === 'missing') status.origin = { file, line, column };
+		if (compared.drift.state === 'changed' && detail)
+			status.drift = compared.drift.fields.slice(0, MAX_DRIFT_FIELDS).map((field) => reportField(field, compared));
+	}
+	if (compared.refused) status.message = compared.refused.message;
+	return status;
+}
+
+/** One drifted field as the status shows it. Values of Secrets are never shown. */
+export function reportField(field: FieldDrift, { desired }: Compared): ReportedDrift {
+	const secret =
+		desired?.object.kind === 'Secret' &&
+		desired.kind.group === '' &&
+		(field.path[0] as { field?: string } | undefined)?.field !== 'metadata';
+	const value = (side: unknown) => (side === undefined ? undefined : secret ? '(hidden)' : bounded(side));
+	const owner = [...field.owners].sort((a, b) => (b.time ?? '').localeCompare(a.time ?? ''))[0];
+	const origin =
+		desired && field.desired !== undefined
+			? desired.manifest.locate(indexesInto(desired.manifest.object, field.path))
+			: desired?.manifest.position;
+	return {
+		path: formatPath(field.path),
+		...(field.live === undefined ? {} : { live: value(field.live) }),
+		...(field.desired === undefined ? {} : { desired: value(field.desired) }),
+		...(owner ? { manager: owner.manager, time: owner.time } : {}),
+		...(origin ? { origin: { file: origin.file, line: origin.line, column: origin.column } } : {}),
+	};
+}
+
+/** The value as JSON text, cut where it is long. */
+function bounded(value: unknown): string {
+	const text = JSON.stringify(value) ?? 'null';
+	return text.length > MAX_DRIFT_VALUE ? `${text.slice(0, MAX_DRIFT_VALUE)}…` : text;
+}
+
+function conditions(
+	problems: Observed['problems'],
+	before: readonly ApplicationCondition[],
+	now: string,
+): ApplicationCondition[] {
+	return problems.map(({ type, message }) => {
+		const same = before.find((each) => each.type === type && each.message === message);
+		return { type, message, lastTransitionTime: same?.lastTransitionTime ?? now };
+	});
+}
+
+function images(all: readonly Compared[]): string[] {
+	const found = new Set<string>();
+	for (const { desired } of all) {
+		const pod = desired && podSpec(desired.object);
+		for (const list of [pod?.containers, pod?.initContainers])
+			for (const container of list ?? []) if (typeof container?.image === 'string') found.add(container.image);
+	}
+	return [...found].sort();
+}
+
+interface PodSpecLike {
+	readonly containers?: readonly { readonly image?: unknown }[];
+	readonly initContainers?: readonly { readonly image?: unknown }[];
+}
+
+function podSpec(object: Dynamic): PodSpecLike | undefined {
+	const spec = object.spec as ({ template?: { spec?: PodSpecLike } } & PodSpecLike) | undefined;
+	return object.kind === 'Pod' ? spec : spec?.template?.spec;
+}
