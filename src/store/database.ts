@@ -1,0 +1,140 @@
+import { chmod, mkdir, open } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { Unavailable } from './store.ts';
+
+/** Marks the file as ours, for `file` and for us (SQLite's application_id): "drft". */
+const APPLICATION_ID = 0x64726674;
+
+/**
+ * The steps from an empty file to today's schema; the count of those taken is the file's schema version (user_version).
+ * Steps are only ever appended.
+ *
+ * `log` is the history: each row is one change of one key. Its id is `revision * SLOTS + place in the commit`, so ids order
+ * as events do and tell their revision. `previous` is the row that held the key before (null: none), `value` is null for a
+ * delete. A value is written once, here. `live` names the row that holds each key now.
+ */
+const MIGRATIONS: readonly string[] = [
+	`CREATE TABLE log (id INTEGER PRIMARY KEY, key TEXT NOT NULL, previous INTEGER, created INTEGER NOT NULL, value BLOB) STRICT;
+	 CREATE TABLE live (key TEXT PRIMARY KEY, id INTEGER NOT NULL, created INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+	 CREATE TABLE compaction (revision INTEGER NOT NULL) STRICT;
+	 INSERT INTO compaction VALUES (0);`,
+];
+
+/** Bytes of a page. Objects of 1 to 5 KB fit several to a page without overflow chains; measured best with bench/store.ts. */
+const PAGE_BYTES = 8192;
+
+/** Pages that SQLite keeps in memory, in KiB: the whole state of a small cluster. Grows only as pages are used. */
+const CACHE_KIB = 32 * 1024;
+
+/** The write-ahead log is copied into the database once it has this many pages (16 MiB), and cut back to this size. */
+const CHECKPOINT_PAGES = 2048;
+
+/** How long opening waits for another process to let go of the file, in ms: a predecessor that is about to end. */
+const LOCK_TIMEOUT_MS = 1000;
+
+/** SQLite's primary result codes: https://sqlite.org/rescode.html */
+const CODE = {
+	busy: 5,
+	locked: 6,
+	noMemory: 7,
+	readOnly: 8,
+	ioError: 10,
+	corrupt: 11,
+	full: 13,
+	cantOpen: 14,
+	notADb: 26,
+};
+
+/**
+ * Opens the database file, created (0600, its folder 0700) when absent, locked against every other process.
+ * @throws Unavailable when it is in use or its disk fails; Error when it is damaged, of another program or of a newer version.
+ */
+export async function openDatabase(path: string): Promise<DatabaseSync> {
+	await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+	try {
+		await using file = await open(path, 'a', 0o600);
+		await file.chmod(0o600);
+	} catch (error) {
+		throw new Unavailable(`${path} cannot be opened: ${String(error)}`, { cause: error });
+	}
+	let database: DatabaseSync | undefined;
+	try {
+		database = new DatabaseSync(path, { timeout: LOCK_TIMEOUT_MS });
+		prepare(database, path);
+		await protectLog(path);
+		return database;
+	} catch (error) {
+		database?.close();
+		throw fault(error, path);
+	}
+}
+
+function prepare(database: DatabaseSync, path: string): void {
+	// Exclusive: one process owns the file, and the log's index lives on its heap instead of in a shared file.
+	database.exec(`PRAGMA locking_mode=EXCLUSIVE; PRAGMA page_size=${PAGE_BYTES}; PRAGMA cache_size=-${CACHE_KIB}`);
+	refuseForeign(database, path);
+	database.exec(`PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=${CHECKPOINT_PAGES};
+		PRAGMA journal_size_limit=${CHECKPOINT_PAGES * PAGE_BYTES}; BEGIN IMMEDIATE`);
+	const version = pragma(database, 'user_version');
+	if (version < MIGRATIONS.length) {
+		for (const step of MIGRATIONS.slice(version)) database.exec(step);
+		database.exec(`PRAGMA application_id=${APPLICATION_ID}; PRAGMA user_version=${MIGRATIONS.length}`);
+	}
+	database.exec('COMMIT');
+}
+
+/** Before anything is written: a file of a newer driftless, or of another program, stays as it is. */
+function refuseForeign(database: DatabaseSync, path: string): void {
+	const version = pragma(database, 'user_version');
+	const application = pragma(database, 'application_id');
+	const empty = pragma(database, 'schema_version') === 0;
+	if (!empty && application !== APPLICATION_ID) {
+		throw new Error(`${path} is a database of another program: move it away, or choose another data directory`);
+	}
+	if (version > MIGRATIONS.length) {
+		throw new Error(
+			`${path} has schema version ${version}, but this driftless knows versions up to ${MIGRATIONS.length}: ` +
+				'run the newer driftless that wrote it, or choose another data directory',
+		);
+	}
+}
+
+function pragma(database: DatabaseSync, name: string): number {
+	return Number(Object.values(database.prepare(`PRAGMA ${name}`).get() ?? {})[0]);
+}
+
+/** SQLite gives the log the mode of the database when it makes it; one left by a crash is made private as well. */
+async function protectLog(path: string): Promise<void> {
+	await chmod(`${path}-wal`, 0o600).catch((error: NodeJS.ErrnoException) => {
+		if (error.code !== 'ENOENT') throw error;
+	});
+}
+
+/** What an error of SQLite means to the caller of the store: Unavailable where the same call may succeed later. */
+export function fault(error: unknown, path: string): Error {
+	if (!(error instanceof Error)) return new Error(String(error));
+	const code = 'errcode' in error && typeof error.errcode === 'number' ? error.errcode & 0xff : undefined;
+	switch (code) {
+		case CODE.busy:
+		case CODE.locked:
+			return new Unavailable(`${path} is in use by another process: stop it, or choose another data directory`, {
+				cause: error,
+			});
+		case CODE.full:
+			return new Unavailable(`${path} cannot grow, its disk is full: free some space`, { cause: error });
+		case CODE.ioError:
+		case CODE.noMemory:
+		case CODE.readOnly:
+		case CODE.cantOpen:
+			return new Unavailable(`${path} cannot be read or written: ${error.message}`, { cause: error });
+		case CODE.corrupt:
+		case CODE.notADb:
+			return new Error(
+				`${path} is damaged (${error.message}): restore it from a backup, or move it away to start anew from git`,
+				{ cause: error },
+			);
+		default:
+			return error;
+	}
+}

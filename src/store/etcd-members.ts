@@ -1,0 +1,244 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Client, ClientDuplexStream, Metadata, ServiceError } from '@grpc/grpc-js';
+import type { IOptions, IWatchRequest, IWatchResponse } from 'etcd3';
+import { ConnectionPool } from 'etcd3/lib/connection-pool.js';
+import type { Log } from '../log.ts';
+import { Unavailable } from './store.ts';
+
+/** A call answers, or throws Unavailable, within this time, in ms. */
+export const CALL_TIMEOUT_MS = 5000;
+
+/** One member gets this long, in ms, before the next is asked: a member that hangs costs no more. */
+const ATTEMPT_TIMEOUT_MS = 2000;
+
+/** Pause after all members have failed, in ms. */
+const ROUND_PAUSE_MS = 100;
+
+/** How a channel reconnects, and how soon it notices that a peer is gone without a word (etcd allows pings each 5 s). */
+const CHANNEL_OPTIONS = {
+	'grpc.initial_reconnect_backoff_ms': 100,
+	'grpc.min_reconnect_backoff_ms': 100,
+	'grpc.max_reconnect_backoff_ms': 1000,
+	'grpc.keepalive_time_ms': 10_000,
+	'grpc.keepalive_timeout_ms': 5000,
+	'grpc.keepalive_permit_without_calls': 1,
+	'grpc.use_local_subchannel_pool': 1,
+};
+
+/** The gRPC status codes that etcd answers with: https://grpc.github.io/grpc/core/md_doc_statuscodes.html */
+export const GRPC = {
+	cancelled: 1,
+	invalidArgument: 3,
+	permissionDenied: 7,
+	resourceExhausted: 8,
+	failedPrecondition: 9,
+	outOfRange: 11,
+	unimplemented: 12,
+	unauthenticated: 16,
+	unavailable: 14,
+} as const;
+
+/** Codes that say the request is at fault, not the member: another member would answer alike. */
+const REFUSALS: ReadonlySet<number> = new Set([
+	GRPC.invalidArgument,
+	GRPC.permissionDenied,
+	GRPC.failedPrecondition,
+	GRPC.outOfRange,
+	GRPC.unimplemented,
+]);
+
+/** The details of failures of which the member has seen nothing: the same request may go to another one. */
+const NEVER_SENT =
+	/No connection established|Channel closed before call|Name resolution failed|Waiting for LB pick|too many requests/;
+
+export const TOO_LARGE_TO_RECEIVE = /Received message larger than max/;
+
+export interface Connection {
+	/** `HOST:PORT` of each member; with a leading `https://` where it speaks TLS. */
+	readonly endpoints: readonly string[];
+	readonly credentials?: IOptions['credentials'];
+	readonly auth?: { readonly username: string; readonly password: string };
+	readonly log?: Log;
+}
+
+export type WatchStream = ClientDuplexStream<IWatchRequest, IWatchResponse>;
+
+/**
+ * The members of an etcd cluster, asked one after the other. It stands on etcd3's connections, one pool a member, but makes
+ * the calls itself: etcd3 repeats a transaction after failures that leave its outcome open, which turns a commit that was
+ * made into a conflict with itself.
+ */
+export class Members {
+	readonly #members: readonly Member[];
+	readonly #closing = new AbortController();
+	/** Which member to ask first: the last one that answered. At first any, so that many clients spread. */
+	#preferred: number;
+
+	constructor(connection: Connection) {
+		this.#members = connection.endpoints.map((endpoint) => new Member(endpoint, connection));
+		this.#preferred = Math.floor(Math.random() * this.#members.length);
+	}
+
+	/** Aborts when the store closes. */
+	get closing(): AbortSignal {
+		return this.#closing.signal;
+	}
+
+	/**
+	 * Calls a method of etcd's KV service. `repeatable` calls go on to the next member after any failure of a member, others
+	 * only where the failed one cannot have seen the request.
+	 * @throws Unavailable; ServiceError for what etcd refuses (codes above).
+	 */
+	async call<Response>(method: string, request: object, { repeatable }: { repeatable: boolean }): Promise<Response> {
+		const end = Date.now() + CALL_TIMEOUT_MS;
+		let cause: ServiceError | undefined;
+		for (let attempt = 0; Date.now() < end; attempt++) {
+			if (this.closing.aborted) throw this.closedError();
+			if (attempt > 0 && attempt % this.#members.length === 0) await this.pause(ROUND_PAUSE_MS);
+			const [member, index] = this.#choose();
+			try {
+				const response = await member.call<Response>(method, request, Math.min(end, Date.now() + ATTEMPT_TIMEOUT_MS));
+				member.recovered();
+				return response;
+			} catch (error) {
+				if (!isServiceError(error) || isRefusal(error)) throw error;
+				cause = error;
+				member.failed(error);
+				this.#avoid(index);
+				if (!repeatable && !NEVER_SENT.test(error.details)) {
+					throw new Unavailable(`${member.endpoint} failed; the commit may have been made or not: ${error.details}`, {
+						cause,
+					});
+				}
+			}
+		}
+		if (this.closing.aborted) throw this.closedError();
+		throw new Unavailable(`no member of etcd answers (${this.#names()}): ${cause?.details}`, { cause });
+	}
+
+	/** Opens a stream of etcd's Watch service on the member that answered last. */
+	async watch(): Promise<{ stream: WatchStream; failed: (error: unknown) => void; recovered: () => void }> {
+		const [member, index] = this.#choose();
+		const failed = (error: unknown) => {
+			member.failed(error);
+			this.#avoid(index);
+		};
+		try {
+			return { stream: await member.watch(), failed, recovered: () => member.recovered() };
+		} catch (error) {
+			failed(error);
+			throw error;
+		}
+	}
+
+	/** Waits, or less long if the store closes. */
+	async pause(ms: number, signal: AbortSignal = this.closing): Promise<void> {
+		await delay(ms, undefined, { signal }).catch((error: unknown) => {
+			if (!signal.aborted) throw error;
+		});
+	}
+
+	close(): void {
+		this.#closing.abort();
+		for (const member of this.#members) member.close();
+	}
+
+	closedError(): Unavailable {
+		return new Unavailable(`the store on etcd (${this.#names()}) is closed`);
+	}
+
+	#choose(): [Member, number] {
+		const index = this.#preferred % this.#members.length;
+		const member = this.#members[index];
+		if (!member) throw new RangeError('etcd without endpoints');
+		return [member, index];
+	}
+
+	/** Moves on from a member that failed, unless another call has done so already. */
+	#avoid(index: number): void {
+		if (this.#preferred % this.#members.length === index) this.#preferred = index + 1;
+	}
+
+	#names(): string {
+		return this.#members.map(({ endpoint }) => endpoint).join(', ');
+	}
+}
+
+/** One member, its connection, and whether it is known to fail (so that a fault is logged once). */
+class Member {
+	readonly endpoint: string;
+	readonly #options: IOptions;
+	readonly #log: Log | undefined;
+	#pool: ConnectionPool;
+	#failing = false;
+
+	constructor(endpoint: string, { credentials, auth, log }: Connection) {
+		this.endpoint = endpoint;
+		this.#log = log;
+		this.#options = { hosts: endpoint, grpcOptions: CHANNEL_OPTIONS, credentials, auth };
+		this.#pool = new ConnectionPool(this.#options);
+	}
+
+	async call<Response>(method: string, request: object, deadline: number): Promise<Response> {
+		const { client, metadata } = await this.#connection('KV');
+		return new Promise<Response>((resolve, reject) => {
+			(client as KvService<Response>)[method]?.(request, metadata, { deadline }, (error, response) => {
+				if (response) resolve(response);
+				else reject(error ?? new Error(`etcd answered ${method} with nothing`));
+			});
+		});
+	}
+
+	async watch(): Promise<WatchStream> {
+		const { client, metadata } = await this.#connection('Watch');
+		const own = metadata.clone();
+		// Without it, a watch on a member that lost its leader hangs in silence instead of failing.
+		own.set('hasleader', 'true');
+		return (client as WatchService).watch(own);
+	}
+
+	failed(error: unknown): void {
+		// The token of the pool has expired: a new pool gets a new one.
+		if (isServiceError(error) && error.code === GRPC.unauthenticated) {
+			this.#pool.close();
+			this.#pool = new ConnectionPool(this.#options);
+		}
+		if (this.#failing) return;
+		this.#failing = true;
+		this.#log?.warn({ endpoint: this.endpoint, cause: String(error) }, 'etcd member fails; trying again');
+	}
+
+	recovered(): void {
+		if (!this.#failing) return;
+		this.#failing = false;
+		this.#log?.info({ endpoint: this.endpoint }, 'etcd member answers again');
+	}
+
+	close(): void {
+		this.#pool.close();
+	}
+
+	/** The pool is used to make channels and tokens only, so that its own retries never come into play. */
+	async #connection(service: 'KV' | 'Watch'): Promise<{ client: Client; metadata: Metadata }> {
+		return this.#pool.withConnection(service, ({ client, metadata }) => ({ client, metadata }));
+	}
+}
+
+/** Clients as grpc-js makes them of a protocol definition: methods by name. */
+type KvService<Response> = Client & {
+	readonly [method: string]: (
+		request: object,
+		metadata: Metadata,
+		options: { deadline: number },
+		done: (error: ServiceError | null, response?: Response) => void,
+	) => unknown;
+};
+type WatchService = Client & { watch(metadata: Metadata): WatchStream };
+
+export function isServiceError(error: unknown): error is ServiceError {
+	return error instanceof Error && 'code' in error && typeof error.code === 'number' && 'details' in error;
+}
+
+function isRefusal({ code, details }: ServiceError): boolean {
+	return REFUSALS.has(code) || (code === GRPC.resourceExhausted && TOO_LARGE_TO_RECEIVE.test(details));
+}

@@ -1,0 +1,116 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+
+/** A member must serve within this time, in ms. */
+const START_TIMEOUT_MS = 30_000;
+
+/** A real etcd cluster of this test's own, on free ports of 127.0.0.1. */
+export interface EtcdCluster extends AsyncDisposable {
+	/** `HOST:PORT` of each member. */
+	readonly endpoints: readonly string[];
+	/** Ends all members (SIGKILL) and removes their data. */
+	stop(): Promise<void>;
+	/** Ends a member with SIGKILL; its data stays. */
+	kill(member: number): Promise<void>;
+	/** Starts a killed member on its data and its ports, and waits until it serves. */
+	start(member: number): Promise<void>;
+	/** Stops (SIGSTOP) or continues (SIGCONT) a member: it hangs without closing its connections. */
+	signal(member: number, signal: 'SIGSTOP' | 'SIGCONT'): void;
+}
+
+/** Starts etcd (from the PATH) and waits until every member serves. */
+export async function startEtcd({ members = 1 }: { readonly members?: 1 | 3 } = {}): Promise<EtcdCluster> {
+	const folder = await mkdtemp(join(tmpdir(), 'driftless-etcd-'));
+	const ports = await freePorts(members * 2);
+	const all = Array.from({ length: members }, (_, index) => ({
+		name: `m${index}`,
+		client: `127.0.0.1:${ports[index * 2]}`,
+		peer: `127.0.0.1:${ports[index * 2 + 1]}`,
+	}));
+	const running = new Map<number, ChildProcess>();
+
+	const launch = (index: number): void => {
+		const member = all[index];
+		if (!member) throw new RangeError(`the cluster has no member ${index}`);
+		const child = spawn(
+			'etcd',
+			[
+				...['--name', member.name, '--data-dir', join(folder, member.name), '--log-level', 'error'],
+				...['--listen-client-urls', `http://${member.client}`, '--advertise-client-urls', `http://${member.client}`],
+				...['--listen-peer-urls', `http://${member.peer}`, '--initial-advertise-peer-urls', `http://${member.peer}`],
+				...['--initial-cluster', all.map(({ name, peer }) => `${name}=http://${peer}`).join(',')],
+				...['--heartbeat-interval', '50', '--election-timeout', '500'],
+			],
+			{ stdio: 'ignore' },
+		);
+		// Without a listener a missing etcd ends the test process; `ready` then tells it.
+		child.on('error', () => undefined);
+		running.set(index, child);
+	};
+
+	const ready = async (index: number): Promise<void> => {
+		const end = Date.now() + START_TIMEOUT_MS;
+		for (;;) {
+			const child = running.get(index);
+			if (!child?.pid || child.exitCode !== null) throw new Error('etcd did not start: is it installed (etcd-server)?');
+			const healthy = await fetch(`http://${all[index]?.client}/health`, { signal: AbortSignal.timeout(2000) }).then(
+				async (response) => response.ok && (await response.text()).includes('true'),
+				() => false,
+			);
+			if (healthy) return;
+			if (Date.now() > end) throw new Error(`etcd did not serve within ${START_TIMEOUT_MS} ms`);
+			await delay(50);
+		}
+	};
+
+	const kill = async (index: number): Promise<void> => {
+		const child = running.get(index);
+		running.delete(index);
+		if (!child?.pid || child.exitCode !== null || child.signalCode !== null) return;
+		const exit = once(child, 'exit');
+		child.kill('SIGKILL');
+		await exit;
+	};
+
+	const stop = async (): Promise<void> => {
+		await Promise.all([...running.keys()].map(kill));
+		await rm(folder, { recursive: true, force: true });
+	};
+
+	try {
+		for (const index of all.keys()) launch(index);
+		await Promise.all([...all.keys()].map(ready));
+	} catch (error) {
+		await stop();
+		throw error;
+	}
+	return {
+		endpoints: all.map(({ client }) => client),
+		stop,
+		kill,
+		async start(index) {
+			launch(index);
+			await ready(index);
+		},
+		signal: (index, signal) => running.get(index)?.kill(signal),
+		[Symbol.asyncDispose]: stop,
+	};
+}
+
+/** Ports that are free now: all held at once, so that they differ. */
+async function freePorts(count: number): Promise<number[]> {
+	const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'));
+	await Promise.all(servers.map((server) => once(server, 'listening')));
+	const ports = servers.map((server) => {
+		const address = server.address();
+		if (address === null || typeof address === 'string') throw new Error('a TCP server without a port');
+		return address.port;
+	});
+	await Promise.all(servers.map((server) => new Promise((closed) => server.close(closed))));
+	return ports;
+}
