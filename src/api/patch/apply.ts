@@ -1,0 +1,186 @@
+/**
+ * Server-side apply: merges an applied configuration into the live object, takes away what its manager no longer applies,
+ * and refuses to change what others own. Source: Kubernetes documentation, "Server-Side Apply"; KEP-555.
+ */
+import { differenceSets, equalSets, formatPath, intersection, isEmpty, parseElement } from '../../kinds/fieldset.ts';
+import { type MapType, objectMergeType } from '../../kinds/mergetype.ts';
+import type { Dynamic, FieldsV1, ManagedFieldsEntry } from '../../kinds/object.ts';
+import type { Schema, Schemas } from '../../kinds/schema.ts';
+import { badRequest } from '../../kinds/status.ts';
+import { applyConflict, type OwnershipConflict } from './conflict.ts';
+import { kubectl, lastAppliedFields, withLastApplied } from './last-applied.ts';
+import {
+	beforeFirstApply,
+	encode,
+	type Owned,
+	type Owner,
+	type Ownership,
+	ownable,
+	released,
+	sameOwner,
+	stored,
+} from './ownership.ts';
+import { compare, DuplicateItem, fieldsOf, merge, prune } from './structured.ts';
+import { trackUpdate } from './track.ts';
+import { isUnchanged } from './unchanged.ts';
+
+export interface ApplyInput {
+	/** The stored object; undefined where there is none: the apply then creates it. */
+	readonly live: Dynamic | undefined;
+	/** The configuration as sent. Fields of `metadata` that the system decides are not merged into a live object. */
+	readonly applied: Dynamic;
+	readonly schema: Schema | undefined;
+	readonly schemas: Schemas;
+	readonly manager: string;
+	/** Take the fields that others own instead of refusing. */
+	readonly force: boolean;
+	/** `status`: only the status is applied. Absent: everything else. */
+	readonly subresource?: string;
+	/** False where the status is an ordinary field, because the kind has no status subresource. Default true. */
+	readonly statusSubresource?: boolean;
+	/** RFC 3339, seconds. */
+	readonly now: string;
+}
+
+export interface Applied {
+	/** The object before defaults, with its managedFields; `live` itself where nothing changed. Shares parts of both inputs. */
+	readonly object: Dynamic;
+	/** False where object and ownership are as they were. Filling in defaults may still undo a change: compare with equalButTimes. */
+	readonly changed: boolean;
+}
+
+/**
+ * Applies. Throws ApiError 409 with a FieldManagerConflict cause for each field that another manager owns and the apply would
+ * change (not when `force`), and 400 for a configuration with managedFields or with two items of one key.
+ * Preconditions (uid and resourceVersion of the configuration) are the caller's to check.
+ */
+export function serverSideApply(input: ApplyInput): Applied {
+	const { live, applied } = input;
+	if (applied.metadata.managedFields?.length) throw badRequest('metadata.managedFields must be nil');
+	const type = objectMergeType(input.schema, input.schemas);
+	const config = configurationOf(input);
+	const owner: Owner = {
+		manager: input.manager,
+		operation: 'Apply',
+		apiVersion: applied.apiVersion,
+		...(input.subresource && { subresource: input.subresource }),
+	};
+	if (!live) return created(input, type, config, owner);
+	const recorded = stored(live.metadata.managedFields);
+	const entries = recorded.entries.length > 0 ? recorded.entries : untracked(input, live);
+	const own = recorded.entries.find((entry) => sameOwner(entry, owner));
+	const settled =
+		own !== undefined &&
+		own.apiVersion === owner.apiVersion &&
+		input.manager !== kubectl &&
+		isUnchanged(type, live, config, own.fields);
+	return settled
+		? { object: live, changed: false }
+		: merged(input, { type, live, config, owner, recorded, entries, own });
+}
+
+interface Merge {
+	readonly type: MapType;
+	readonly live: Dynamic;
+	readonly config: object;
+	readonly owner: Owner;
+	readonly recorded: Ownership;
+	readonly entries: readonly Owned[];
+	readonly own: Owned | undefined;
+}
+
+function merged(input: ApplyInput, { type, live, config, owner, recorded, entries, own }: Merge): Applied {
+	const fields = appliedFields(type, config, input.applied);
+	const others = entries.filter((entry) => entry !== own);
+	const whole = merge(type, live, config);
+	const result = own ? prune(type, whole, own.fields, [fields, ...others.map((entry) => entry.fields)]) : whole;
+	const delta = compare(type, live, result);
+	const conflicts = conflictsOf(others, delta?.changed);
+	if (conflicts.length > 0 && !input.force) {
+		const allowed = input.manager === kubectl ? lastAppliedFields(type, live) : undefined;
+		const refused = allowed ? outside(conflicts, allowed) : conflicts;
+		if (refused.length > 0) throw applyConflict(refused);
+	}
+	const same = own !== undefined && own.apiVersion === owner.apiVersion && equalSets(own.fields, fields);
+	const entry: Owned =
+		own && same && !delta ? own : { ...owner, fields: same && own ? own.fields : fields, time: input.now };
+	const managedFields = encode([...released(others, delta), entry], recorded);
+	const object = input.manager === kubectl ? withLastApplied(result as Dynamic, input.applied) : (result as Dynamic);
+	if (object === live && managedFields === recorded.recorded) return { object: live, changed: false };
+	return { object: withManagedFields(object, managedFields), changed: true };
+}
+
+function created(input: ApplyInput, type: MapType, config: object, owner: Owner): Applied {
+	const { apiVersion, kind, metadata } = input.applied;
+	const fields = appliedFields(type, config, input.applied);
+	const { managedFields: _, ...identity } = metadata;
+	const object = merge(type, { apiVersion, kind, metadata: identity }, config) as Dynamic;
+	const entry: Owned = { ...owner, fields, time: input.now };
+	return { object: withManagedFields(object, encode([entry], stored(undefined))), changed: true };
+}
+
+function withManagedFields(object: Dynamic, managedFields: ManagedFieldsEntry[]): Dynamic {
+	return { ...object, metadata: { ...object.metadata, managedFields } };
+}
+
+/** Who owns what, where nobody was ever recorded: all that is there then belongs to what was before the first apply. */
+function untracked({ schema, schemas, subresource, now }: ApplyInput, live: Dynamic): readonly Owned[] {
+	const before = { schema, schemas, subresource, now, manager: beforeFirstApply };
+	return stored(trackUpdate({ ...before, before: undefined, after: live })).entries;
+}
+
+/** Fields of metadata that only the system sets. */
+const systemMetadata = new Set<string>([
+	'name',
+	'namespace',
+	'uid',
+	'resourceVersion',
+	'generation',
+	'creationTimestamp',
+	'selfLink',
+	'managedFields',
+]);
+
+/** The part of the applied object that an apply through this (sub)resource decides. */
+function configurationOf({ applied, subresource, statusSubresource = true }: ApplyInput): object {
+	if (subresource === 'status') return 'status' in applied ? { status: applied.status } : {};
+	const { apiVersion: _version, kind: _kind, metadata, ...config } = applied;
+	if (statusSubresource) delete config.status;
+	let mine: Record<string, unknown> | undefined;
+	for (const [key, value] of Object.entries(metadata)) {
+		if (systemMetadata.has(key)) continue;
+		mine ??= {};
+		mine[key] = value;
+	}
+	return mine ? { ...config, metadata: mine } : config;
+}
+
+function appliedFields(type: MapType, config: object, applied: Dynamic): FieldsV1 {
+	try {
+		return ownable(fieldsOf(type, config));
+	} catch (error) {
+		if (!(error instanceof DuplicateItem)) throw error;
+		const path = error.path.map((text) => parseElement(text) ?? { field: text });
+		const item = formatPath(path.slice(-1));
+		const name = [applied.metadata.namespace, applied.metadata.name].filter(Boolean).join('/');
+		throw badRequest(
+			`failed to create typed patch object (${name}; ${applied.apiVersion}, Kind=${applied.kind}): ` +
+				`${formatPath(path.slice(0, -1))}: duplicate entries for key ${item}`,
+		);
+	}
+}
+
+function conflictsOf(others: readonly Owned[], changed: FieldsV1 | undefined): OwnershipConflict[] {
+	if (!changed) return [];
+	return others.flatMap((owner) => {
+		const fields = intersection(owner.fields, changed);
+		return fields && !isEmpty(fields) ? [{ owner, fields }] : [];
+	});
+}
+
+function outside(conflicts: readonly OwnershipConflict[], allowed: FieldsV1): OwnershipConflict[] {
+	return conflicts.flatMap(({ owner, fields }) => {
+		const left = differenceSets(fields, allowed);
+		return isEmpty(left) ? [] : [{ owner, fields: left }];
+	});
+}

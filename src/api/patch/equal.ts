@@ -1,0 +1,45 @@
+/**
+ * Equality of JSON values. A null member and a missing one are the same: the API does not store nulls.
+ */
+import { type Fields, isFields } from '../../kinds/mergetype.ts';
+import type { Dynamic } from '../../kinds/object.ts';
+
+export function equalJson(a: unknown, b: unknown): boolean {
+	if (a === b) return true;
+	if (Array.isArray(a)) {
+		if (!Array.isArray(b) || a.length !== b.length) return false;
+		for (let i = 0; i < a.length; i++) if (!equalJson(a[i], b[i])) return false;
+		return true;
+	}
+	return isFields(a) && isFields(b) && equalFields(a, b);
+}
+
+function equalFields(a: Fields, b: Fields): boolean {
+	let members = 0;
+	for (const key in a) {
+		const value = a[key];
+		if (value === null || value === undefined) continue;
+		if (!equalJson(value, b[key])) return false;
+		members++;
+	}
+	for (const key in b) {
+		const value = b[key];
+		if (value !== null && value !== undefined) members--;
+	}
+	return members === 0;
+}
+
+/**
+ * Whether a write would change nothing but the times of managedFields entries, and so must change nothing at all.
+ * Compare after defaults have been filled in.
+ */
+export function equalButTimes(a: Dynamic, b: Dynamic): boolean {
+	if (a === b) return true;
+	return equalFields(withoutTimes(a), withoutTimes(b));
+}
+
+function withoutTimes(object: Dynamic): Fields {
+	const { managedFields, ...metadata } = object.metadata;
+	if (!managedFields?.length) return object;
+	return { ...object, metadata: { ...metadata, managedFields: managedFields.map(({ time, ...entry }) => entry) } };
+}

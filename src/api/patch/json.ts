@@ -1,0 +1,204 @@
+/** JSON Patch, RFC 6902, on objects that may be frozen: what an operation touches is copied, the rest is shared. */
+import { isFields } from '../../kinds/mergetype.ts';
+import type { Dynamic } from '../../kinds/object.ts';
+import { ApiError, badRequest } from '../../kinds/status.ts';
+import { equalJson } from './equal.ts';
+
+/** How many operations one patch may have. As upstream. */
+export const maxOperations = 10_000;
+
+type Operation =
+	| { readonly op: 'add' | 'replace' | 'test'; readonly path: readonly string[]; readonly value: unknown }
+	| { readonly op: 'remove'; readonly path: readonly string[] }
+	| { readonly op: 'move' | 'copy'; readonly path: readonly string[]; readonly from: readonly string[] };
+
+/** Throws ApiError 400 for what is no JSON Patch, 413 for one too long, and 422 for one that does not fit the object. */
+export function applyJsonPatch(object: Dynamic, ops: unknown): Dynamic {
+	if (!Array.isArray(ops)) throw badRequest('error decoding patch: a JSON Patch is an array of operations');
+	if (ops.length > maxOperations)
+		throw new ApiError(
+			413,
+			'RequestEntityTooLarge',
+			`The allowed maximum operations in a JSON patch is ${maxOperations}, got ${ops.length}`,
+		);
+	const operations = ops.map(operationOf);
+	// Containers made by this patch, which later operations of it may change in place.
+	const own = new WeakSet<object>();
+	let root: unknown = object;
+	for (const [i, operation] of operations.entries()) {
+		try {
+			root = run(root, operation, own);
+		} catch (error) {
+			if (!(error instanceof Unfit)) throw error;
+			const detail = `operation ${i} (${operation.op} ${pointer(operation.path)}): ${error.message}`;
+			throw new ApiError(422, 'Invalid', `the server rejected our request due to an error in our request: ${detail}`, {
+				causes: [{ reason: 'FieldValueInvalid', message: detail, field: `[${i}]` }],
+			});
+		}
+	}
+	if (!isFields(root)) throw badRequest('a patch may not replace the object with a value that is no object');
+	return root as Dynamic;
+}
+
+/** An operation does not fit the object. */
+class Unfit extends Error {}
+
+function operationOf(operation: unknown, index: number): Operation {
+	const wrong = (why: string) => badRequest(`error decoding patch: operation ${index}: ${why}`);
+	if (!isFields(operation)) throw wrong('not an object');
+	const { op, path, from } = operation;
+	const tokens = (name: string, text: unknown) => {
+		if (typeof text !== 'string') throw wrong(`${name} is missing`);
+		if (text !== '' && !text.startsWith('/')) throw wrong(`${name} ${JSON.stringify(text)} does not start with "/"`);
+		return text
+			.split('/')
+			.slice(1)
+			.map((token) => token.replaceAll('~1', '/').replaceAll('~0', '~'));
+	};
+	switch (op) {
+		case 'add':
+		case 'replace':
+		case 'test':
+			if (!('value' in operation) && op !== 'test') throw wrong('value is missing');
+			return { op, path: tokens('path', path), value: operation.value };
+		case 'remove':
+			return { op, path: tokens('path', path) };
+		case 'move':
+		case 'copy':
+			return { op, path: tokens('path', path), from: tokens('from', from) };
+		default:
+			throw wrong(`unknown op ${JSON.stringify(op)}`);
+	}
+}
+
+function run(root: unknown, operation: Operation, own: WeakSet<object>): unknown {
+	const { op, path } = operation;
+	switch (op) {
+		case 'test': {
+			const found = lookUp(root, path, false);
+			if (!equalJson(found ?? null, operation.value ?? null)) throw new Unfit('test failed: the value is another');
+			return root;
+		}
+		case 'add':
+			return put(root, path, operation.value, 'add', own);
+		case 'replace':
+			return put(root, path, operation.value, 'replace', own);
+		case 'remove':
+			return take(root, path, own);
+		case 'copy':
+			return put(root, path, lend(lookUp(root, operation.from, true), own), 'add', own);
+		case 'move': {
+			const { from } = operation;
+			const value = lookUp(root, from, true);
+			if (from.length < path.length && from.every((token, i) => token === path[i]))
+				throw new Unfit('a value cannot move into itself');
+			if (from.length === path.length && from.every((token, i) => token === path[i])) return root;
+			return put(take(root, from, own), path, value, 'add', own);
+		}
+	}
+}
+
+// What now stands in two places may no longer be changed in place.
+function lend(value: unknown, own: WeakSet<object>): unknown {
+	if (typeof value === 'object' && value !== null) {
+		own.delete(value);
+		for (const child of Object.values(value)) lend(child, own);
+	}
+	return value;
+}
+
+function lookUp(root: unknown, path: readonly string[], must: boolean): unknown {
+	let value = root;
+	for (const [i, token] of path.entries()) {
+		const missing = () => new Unfit(`there is nothing at ${pointer(path.slice(0, i + 1))}`);
+		if (Array.isArray(value)) {
+			const index = indexOf(token, value.length - 1);
+			if (index === undefined) throw missing();
+			value = value[index];
+		} else if (isFields(value) && Object.hasOwn(value, token)) value = value[token];
+		else if (must || i < path.length - 1 || !isFields(value)) throw missing();
+		else return undefined;
+	}
+	return value;
+}
+
+/** A container with `child` at `token` changed by `change`; copied unless this patch made it. */
+function descend(
+	container: unknown,
+	path: readonly string[],
+	depth: number,
+	own: WeakSet<object>,
+	change: (container: unknown[] | Record<string, unknown>, token: string) => void,
+): unknown {
+	const token = path[depth] ?? '';
+	const copy = writable(container, own);
+	if (!copy) throw new Unfit(`there is no object or list at ${pointer(path.slice(0, depth)) || 'the root'}`);
+	if (depth === path.length - 1) {
+		change(copy, token);
+		return copy;
+	}
+	const child = lookUp(copy, [token], true);
+	const changed = descend(child, path, depth + 1, own, change);
+	if (changed === child) return copy;
+	if (Array.isArray(copy)) copy[Number(token)] = changed;
+	else assign(copy, token, changed);
+	return copy;
+}
+
+function writable(container: unknown, own: WeakSet<object>): unknown[] | Record<string, unknown> | undefined {
+	if (typeof container !== 'object' || container === null) return undefined;
+	if (own.has(container)) return container as unknown[] | Record<string, unknown>;
+	const copy = Array.isArray(container) ? [...container] : { ...container };
+	own.add(copy);
+	return copy;
+}
+
+function put(
+	root: unknown,
+	path: readonly string[],
+	value: unknown,
+	how: 'add' | 'replace',
+	own: WeakSet<object>,
+): unknown {
+	if (path.length === 0) return value;
+	return descend(root, path, 0, own, (container, token) => {
+		if (Array.isArray(container)) {
+			const end = how === 'add' && token === '-';
+			const index = end ? container.length : indexOf(token, how === 'add' ? container.length : container.length - 1);
+			if (index === undefined)
+				throw new Unfit(`index ${JSON.stringify(token)} is outside of the list of ${container.length}`);
+			container.splice(index, how === 'add' ? 0 : 1, value);
+		} else {
+			if (how === 'replace' && !Object.hasOwn(container, token)) throw new Unfit('there is nothing to replace');
+			assign(container, token, value);
+		}
+	});
+}
+
+function take(root: unknown, path: readonly string[], own: WeakSet<object>): unknown {
+	if (path.length === 0) throw new Unfit('the whole object cannot be removed');
+	return descend(root, path, 0, own, (container, token) => {
+		if (Array.isArray(container)) {
+			const index = indexOf(token, container.length - 1);
+			if (index === undefined)
+				throw new Unfit(`index ${JSON.stringify(token)} is outside of the list of ${container.length}`);
+			container.splice(index, 1);
+		} else {
+			if (!Object.hasOwn(container, token)) throw new Unfit('there is nothing to remove');
+			delete container[token];
+		}
+	});
+}
+
+function indexOf(token: string, last: number): number | undefined {
+	const index = /^(0|[1-9]\d*)$/.test(token) ? Number(token) : -1;
+	return index >= 0 && index <= last ? index : undefined;
+}
+
+// An own member, also where it is called __proto__.
+function assign(container: Record<string, unknown>, key: string, value: unknown): void {
+	Object.defineProperty(container, key, { value, writable: true, enumerable: true, configurable: true });
+}
+
+const pointer = (path: readonly string[]) =>
+	path.map((token) => `/${token.replaceAll('~', '~0').replaceAll('/', '~1')}`).join('');

@@ -1,0 +1,178 @@
+/**
+ * managedFields as the server works with them: who owns which fields, decoded from an object, changed, and encoded again.
+ * Source: Kubernetes documentation, "Server-Side Apply", "Field management"; API reference, ManagedFieldsEntry.
+ */
+import { canonical, difference, differenceSets, isEmpty, sorted, unionSets } from '../../kinds/fieldset.ts';
+import type { FieldsV1, ManagedFieldsEntry } from '../../kinds/object.ts';
+import type { Delta } from './structured.ts';
+
+/** How many managers with Update entries an object keeps; the oldest beyond them go into one. As upstream. */
+export const maxUpdateManagers = 10;
+/** The manager of the entry into which the oldest Update entries go. */
+export const ancientChanges = 'ancient-changes';
+/** Owns what an object had before the first apply, where nobody was recorded. */
+export const beforeFirstApply = 'before-first-apply';
+
+/** Who a set of fields belongs to. An applier keeps one entry over all API versions. */
+export interface Owner {
+	readonly manager: string;
+	readonly operation: 'Apply' | 'Update';
+	readonly apiVersion: string;
+	readonly subresource?: string;
+}
+
+export interface Owned extends Owner {
+	readonly time?: string;
+	readonly fields: FieldsV1;
+}
+
+export const sameOwner = (a: Owner, b: Owner): boolean =>
+	a.manager === b.manager &&
+	a.operation === b.operation &&
+	(a.subresource ?? '') === (b.subresource ?? '') &&
+	(a.operation === 'Apply' || a.apiVersion === b.apiVersion);
+
+/** What an object records, as it is stored and as it is read. */
+export interface Ownership {
+	readonly entries: readonly Owned[];
+	readonly recorded: ManagedFieldsEntry[] | undefined;
+}
+
+const nobody: Ownership = { entries: [], recorded: undefined };
+
+// Stored entries are frozen and live as long as their object: decode each list once.
+const decoded = new WeakMap<readonly ManagedFieldsEntry[], Ownership>();
+
+/** The ownership that a stored object records. Entries that are none are left out. */
+export function stored(recorded: ManagedFieldsEntry[] | undefined): Ownership {
+	if (!recorded?.length) return nobody;
+	const known = decoded.get(recorded);
+	if (known) return known;
+	const entries = decode(recorded, (fields) => fields).filter((entry) => entry !== undefined);
+	const ownership = { entries, recorded };
+	if (Object.isFrozen(recorded)) decoded.set(recorded, ownership);
+	return ownership;
+}
+
+/** The ownership that a client sent; undefined where any entry is malformed. */
+export function received(entries: readonly ManagedFieldsEntry[]): readonly Owned[] | undefined {
+	const owned = decode(entries, canonical);
+	const well = owned.filter((entry) => entry !== undefined);
+	return well.length === owned.length ? merged(well) : undefined;
+}
+
+function decode(
+	entries: readonly ManagedFieldsEntry[],
+	read: (fields: FieldsV1) => FieldsV1 | undefined,
+): (Owned | undefined)[] {
+	return entries.map((entry) => {
+		const { manager = '', operation, apiVersion = '', subresource, time, fieldsType, fieldsV1 = {} } = entry;
+		const fields = read(fieldsV1);
+		if ((operation !== 'Apply' && operation !== 'Update') || fieldsType !== 'FieldsV1' || !fields) return undefined;
+		return { manager, operation, apiVersion, ...(subresource && { subresource }), ...(time && { time }), fields };
+	});
+}
+
+function merged(entries: readonly Owned[]): readonly Owned[] {
+	const out: Owned[] = [];
+	for (const entry of entries) {
+		const i = out.findIndex((other) => sameOwner(other, entry));
+		const same = out[i];
+		if (same) out[i] = { ...entry, fields: unionSets(same.fields, entry.fields) };
+		else out.push(entry);
+	}
+	return out;
+}
+
+/** Takes what a change touched from everybody: what was modified belongs to its writer, what was removed to nobody. */
+export function released(entries: readonly Owned[], delta: Delta | undefined): readonly Owned[] {
+	if (!delta) return entries;
+	return entries.map((entry) => {
+		const fields = difference(difference(entry.fields, delta.changed), delta.removed) ?? {};
+		return fields === entry.fields ? entry : { ...entry, fields };
+	});
+}
+
+/** Fields that no set holds, because the system and not a manager decides them. */
+const systemFields: FieldsV1 = {
+	'f:apiVersion': {},
+	'f:kind': {},
+	'f:metadata': {
+		'.': {},
+		'f:creationTimestamp': {},
+		'f:generation': {},
+		'f:managedFields': {},
+		'f:name': {},
+		'f:namespace': {},
+		'f:resourceVersion': {},
+		'f:selfLink': {},
+		'f:uid': {},
+	},
+};
+
+/** A set without the fields that nobody owns. */
+export const ownable = (fields: FieldsV1 | undefined): FieldsV1 => differenceSets(fields ?? {}, systemFields);
+
+/** Where there are too many Update entries, the oldest become one of nobody in particular, per API version. */
+export function capped(entries: readonly Owned[]): readonly Owned[] {
+	const updates = entries.filter((entry) => entry.operation === 'Update');
+	let over = updates.length - maxUpdateManagers;
+	if (over <= 0) return entries;
+	updates.sort((a, b) => seconds(a.time) - seconds(b.time) || compareText(identity(a), identity(b)));
+	const buckets = new Map<string, Owned>();
+	const gone = new Set<Owned>();
+	for (const entry of updates) {
+		if (over <= 0) break;
+		const bucket = buckets.get(entry.apiVersion);
+		// The first of a version only becomes a bucket when a second one joins it.
+		if (bucket) {
+			const { subresource, ...rest } = bucket;
+			buckets.set(entry.apiVersion, {
+				...rest,
+				manager: ancientChanges,
+				fields: unionSets(entry.fields, bucket.fields),
+				time: entry.time,
+			});
+			over--;
+		} else buckets.set(entry.apiVersion, entry);
+		gone.add(entry);
+	}
+	return [...entries.filter((entry) => !gone.has(entry)), ...buckets.values()];
+}
+
+const identity = (owner: Owner) =>
+	`${owner.manager}\0${owner.operation}\0${owner.apiVersion}\0${owner.subresource ?? ''}`;
+
+const seconds = (time: string | undefined) => (time ? Math.floor(Date.parse(time) / 1000) || 0 : 0);
+
+const compareText = (a: string, b: string) => (a < b ? -1 : a > b ? 1 : 0);
+
+/**
+ * managedFields to store: without empty entries, appliers first, then by time, manager, API version and subresource.
+ * What `before` recorded, as it was, where nothing changed.
+ */
+export function encode(entries: readonly Owned[], before: Ownership): ManagedFieldsEntry[] {
+	const { recorded, entries: was } = before;
+	if (recorded && was.length === recorded.length && entries.length === was.length) {
+		if (entries.every((entry) => was.includes(entry))) return recorded;
+	}
+	return entries
+		.filter((entry) => !isEmpty(entry.fields))
+		.sort(
+			(a, b) =>
+				compareText(a.operation, b.operation) ||
+				seconds(a.time) - seconds(b.time) ||
+				compareText(a.manager, b.manager) ||
+				compareText(a.apiVersion, b.apiVersion) ||
+				compareText(a.subresource ?? '', b.subresource ?? ''),
+		)
+		.map(({ manager, operation, apiVersion, time, fields, subresource }) => ({
+			manager,
+			operation,
+			apiVersion,
+			...(time && { time }),
+			fieldsType: 'FieldsV1' as const,
+			fieldsV1: sorted(fields),
+			...(subresource && { subresource }),
+		}));
+}

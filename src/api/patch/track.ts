@@ -1,0 +1,95 @@
+/** Who owns what after a create, an update or a patch other than apply. */
+import { differenceSets, isEmpty, unionSets } from '../../kinds/fieldset.ts';
+import { objectMergeType } from '../../kinds/mergetype.ts';
+import type { Dynamic, ManagedFieldsEntry } from '../../kinds/object.ts';
+import type { Schema, Schemas } from '../../kinds/schema.ts';
+import { equalJson } from './equal.ts';
+import {
+	capped,
+	encode,
+	type Owned,
+	type Owner,
+	type Ownership,
+	ownable,
+	received,
+	released,
+	sameOwner,
+	stored,
+} from './ownership.ts';
+import { compare, type Delta } from './structured.ts';
+
+export interface UpdateInput {
+	/** The stored object; undefined on a create. */
+	readonly before: Dynamic | undefined;
+	/** The object as it will be stored; its managedFields as the client sent them. */
+	readonly after: Dynamic;
+	readonly schema: Schema | undefined;
+	readonly schemas: Schemas;
+	readonly manager: string;
+	readonly subresource?: string;
+	/** RFC 3339, seconds. */
+	readonly now: string;
+}
+
+/**
+ * The managedFields to store: the writer owns what it changed, added or created, and nobody what was removed.
+ * A client may rewrite managedFields; `[{}]` clears them; none, or malformed ones, leave them as they were.
+ * Returns those of `before` themselves where nothing changed.
+ */
+export function trackUpdate(input: UpdateInput): ManagedFieldsEntry[] {
+	const { before, after } = input;
+	const kept = stored(before?.metadata.managedFields);
+	const owned = startingPoint(input, kept);
+	// Once cleared, an object is not tracked until somebody applies it.
+	if (before && owned.length === 0) return [];
+	const delta = changesOf(input);
+	return encode(delta ? capped(withUpdate(owned, delta, ownerOf(input, after), input.now)) : owned, kept);
+}
+
+const ownerOf = (input: UpdateInput, after: Dynamic): Owner => ({
+	manager: input.manager,
+	operation: 'Update',
+	apiVersion: after.apiVersion,
+	...(input.subresource && { subresource: input.subresource }),
+});
+
+function startingPoint({ after, subresource }: UpdateInput, kept: Ownership): readonly Owned[] {
+	const sent = after.metadata.managedFields;
+	if (subresource || !sent?.length || sent === kept.recorded) return kept.entries;
+	const [first] = sent;
+	if (sent.length === 1 && first && Object.keys(first).length === 0) return [];
+	// A client that sends back what it read changes nothing.
+	return equalJson(sent, kept.recorded) ? kept.entries : (received(sent) ?? kept.entries);
+}
+
+function changesOf({ before, after, schema, schemas, subresource }: UpdateInput): Delta | undefined {
+	// An object is created with its metadata, spec and status there already, as the API types have them: only what is in them is new.
+	const base = before ?? {
+		metadata: {},
+		...('spec' in after && { spec: {} }),
+		...('status' in after && { status: {} }),
+	};
+	const delta = compare(objectMergeType(schema, schemas), base, after);
+	if (!delta) return undefined;
+	// A create through the main resource cannot set a status: what stands there is the server's.
+	const changed = ownable(delta.changed);
+	const removed = ownable(delta.removed);
+	if (!before && !subresource) delete changed['f:status'];
+	const none = (fields: object) => Object.keys(fields).length === 0;
+	if (none(changed) && none(removed)) return undefined;
+	return { changed: none(changed) ? undefined : changed, removed: none(removed) ? undefined : removed };
+}
+
+/** The entries after `owner` changed what `delta` says. Its time is that of its last change, whatever others took from it. */
+export function withUpdate(entries: readonly Owned[], delta: Delta, owner: Owner, now: string): readonly Owned[] {
+	const rest = released(entries, delta);
+	const i = entries.findIndex((entry) => sameOwner(entry, owner));
+	const own = entries[i];
+	const left = own ? differenceSets(own.fields, delta.removed ?? {}) : {};
+	const fields = unionSets(left, delta.changed ?? {});
+	const changes = delta.changed !== undefined || (own !== undefined && left !== own.fields);
+	const entry: Owned | undefined = changes ? { ...(own ?? owner), fields, time: now } : own;
+	return [...rest.filter((_, at) => at !== i), ...(entry && !isEmpty(entry.fields) ? [entry] : [])].filter(
+		(kept) => !isEmpty(kept.fields),
+	);
+}
