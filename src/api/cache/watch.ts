@@ -1,0 +1,106 @@
+/**
+ * One watcher: an index into the ring of a kind plus a filter. It holds nothing of its own, so a slow one costs nothing;
+ * when the ring has overtaken it, it ends with 410 Expired and its client lists anew.
+ */
+import { expired } from '../../kinds/status.ts';
+import type { Revision } from '../../store/store.ts';
+import type { WatchEvent } from '../api.ts';
+import { limits } from '../limits.ts';
+import type { StoredObject } from '../storage.ts';
+import type { WatchCache } from './cache.ts';
+import type { ResourceCache } from './resource.ts';
+import type { Change } from './ring.ts';
+
+export interface Watching {
+	readonly namespace?: string;
+	/** Whether an object is selected; absent when all are. */
+	readonly matches?: (stored: StoredObject) => boolean;
+	/** Where to begin: after a revision, or with the present state as ADDED events. */
+	readonly from: { readonly revision: Revision } | 'state';
+	readonly bookmarks: boolean;
+	/** A bookmark marked as the end of the initial events follows the present state. */
+	readonly markInitialEnd: boolean;
+	readonly signal: AbortSignal;
+}
+
+const tooOld = (wanted: Revision, oldest: Revision) => expired(`too old resource version: ${wanted} (${oldest})`);
+
+/** Batches of events until the signal aborts. Throws 410 Expired when the beginning is too old or the reader too slow. */
+export async function* watch(
+	cache: WatchCache,
+	resource: ResourceCache,
+	watching: Watching,
+): AsyncGenerator<readonly WatchEvent[]> {
+	const { ring } = resource;
+	const { signal } = watching;
+	let next: number;
+	if (watching.from === 'state') {
+		// No await between reading the state and taking the position: both are of one moment.
+		next = ring.end;
+		const revision = cache.position;
+		const state = resource.list(watching.namespace);
+		const { matches } = watching;
+		const selected = matches ? state.filter((stored) => matches(stored)) : state;
+		yield* added(selected, signal);
+		if (watching.markInitialEnd) yield [bookmark(revision, true)];
+	} else {
+		const found = ring.after(watching.from.revision);
+		if (found === undefined) throw tooOld(watching.from.revision, ring.floor);
+		next = found;
+	}
+	let { ticks } = resource;
+	while (!signal.aborted && !cache.closed) {
+		if (next < ring.start)
+			throw expired('the watcher was too slow: the changes it has not read yet are no longer kept');
+		const batch: WatchEvent[] = [];
+		while (next < ring.end && batch.length < limits.batch) {
+			const change = ring.at(next);
+			if (!change) break;
+			next++;
+			const event = select(change, watching);
+			if (event) batch.push(event);
+		}
+		if (batch.length > 0) yield batch;
+		else if (next >= ring.end) {
+			if (watching.bookmarks && resource.ticks !== ticks) yield [bookmark(cache.position, false)];
+			({ ticks } = resource);
+			// What came in while the bookmark was read needs no waiting.
+			if (next >= ring.end) await changed(resource, signal);
+		}
+	}
+}
+
+function* added(objects: readonly StoredObject[], signal: AbortSignal): Generator<readonly WatchEvent[]> {
+	for (let index = 0; index < objects.length && !signal.aborted; index += limits.batch) {
+		yield objects.slice(index, index + limits.batch).map((stored) => ({ type: 'ADDED', stored }) as const);
+	}
+}
+
+/** What a change means to a watcher: an object that comes to match is ADDED to it, one that ceases to is DELETED. */
+function select(change: Change, { namespace, matches }: Watching): WatchEvent | undefined {
+	const { old, stored, key } = change;
+	if (namespace !== undefined && !(key.startsWith(namespace) && key[namespace.length] === '/')) return undefined;
+	const was = old && (!matches || matches(old)) ? old : undefined;
+	const is = stored && (!matches || matches(stored)) ? stored : undefined;
+	if (is) return { type: was ? 'MODIFIED' : 'ADDED', stored: is };
+	return was ? { type: 'DELETED', stored: change.gone(was) } : undefined;
+}
+
+const bookmark = (revision: Revision, initialEventsEnd: boolean): WatchEvent => ({
+	type: 'BOOKMARK',
+	resourceVersion: String(revision),
+	initialEventsEnd,
+});
+
+/** Settles at the next change of the kind, at a tick, or when the signal aborts. */
+function changed(resource: ResourceCache, signal: AbortSignal): Promise<void> {
+	return new Promise((resolve) => {
+		const done = () => {
+			waiting[Symbol.dispose]();
+			signal.removeEventListener('abort', done);
+			resolve();
+		};
+		const waiting = resource.wait(done);
+		signal.addEventListener('abort', done);
+	});
+}

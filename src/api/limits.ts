@@ -1,0 +1,61 @@
+/** Every limit of the API server, in one place. Where Kubernetes documents a figure, it is that figure. */
+
+const KiB = 1024;
+const MiB = 1024 * KiB;
+const seconds = 1000;
+const minutes = 60 * seconds;
+
+export const limits = {
+	/** Largest request body in bytes (Kubernetes: 3 MiB). */
+	body: 3 * MiB,
+	/** Largest stored object in bytes (etcd's limit of a request). */
+	object: 1.5 * MiB,
+	/** Deepest nesting of objects and arrays in a body. */
+	depth: 128,
+	/** Requests in work at once, without watches and streams; more are answered with 429. */
+	requests: 400,
+	/** Open watches of the whole server. */
+	watches: 10_000,
+	/** Events that a kind remembers for its watchers. One that falls behind further is answered with 410. */
+	events: 4_096,
+	/** Events handed to a watcher in one batch. */
+	batch: 512,
+	/** Bytes that may wait for a watcher that does not read; it is cut off then. */
+	watchBuffer: 4 * MiB,
+	/** How long (ms) a watcher may take to drain that buffer below its mark. */
+	watchStall: 30 * seconds,
+	/** Bookmarks are sent this often (ms). */
+	bookmark: 1 * minutes,
+	/** Snapshots of a kind kept for lists that are read in pages, and how long (ms). */
+	snapshots: 8,
+	snapshotAge: 5 * minutes,
+	/** How long (ms) a read waits for the cache to reach the revision it needs. */
+	freshness: 3 * seconds,
+	/** After this (ms) without progress of the cache, the server writes a mark to the store to make its watch move. */
+	progress: 100,
+	/** How often an update is tried again when another writer came first. */
+	conflicts: 16,
+	/** Entries in one page when the cache loads. */
+	page: 1_000,
+	/** History of the store that is kept (ms), as the reference API server keeps it. */
+	history: 5 * minutes,
+	/** Events are removed when they are older than this (ms). */
+	eventAge: 60 * minutes,
+	/** Answers larger than this are compressed where the client allows it (Kubernetes: 128 KiB). */
+	gzip: 128 * KiB,
+	/** Bytes written to a socket in one piece of a large list. */
+	chunk: 512 * KiB,
+	/** Time (ms) for the headers, and for the whole request. */
+	headers: 20 * seconds,
+	request: 60 * seconds,
+	/** Time (ms) an idle connection is kept. */
+	keepAlive: 65 * seconds,
+	/** Bytes of all request headers. */
+	headerBytes: 64 * KiB,
+	/** A watch without timeoutSeconds ends after 30 to 60 minutes (ms), as the reference API server does it. */
+	watchMin: 30 * minutes,
+	/** Time (ms) to connect to a node's agent. */
+	agentConnect: 10 * seconds,
+	/** Time (ms) that open requests get when the server closes. */
+	drain: 5 * seconds,
+} as const;

@@ -1,0 +1,173 @@
+/** Opens the API over a store: loads the cache, makes the first namespaces, and binds the verbs together. */
+import type { KubeObject } from '../kinds/object.ts';
+import type { Registry } from '../kinds/registry.ts';
+import { ApiError, alreadyExists, badRequest, expired, serviceUnavailable } from '../kinds/status.ts';
+import type { Log } from '../log.ts';
+import { Compacted, Conflict, type Store, Unavailable } from '../store/store.ts';
+import type { Api, Caller, Collection, Stored, Target, WriteOptions } from './api.ts';
+import { WatchCache } from './cache/cache.ts';
+import { bind, evict, noSuchSubresource } from './verbs/actions.ts';
+import { type Admission, builtinAdmission } from './verbs/admission.ts';
+import { createClaims } from './verbs/claims.ts';
+import type { Context } from './verbs/context.ts';
+import { create } from './verbs/create.ts';
+import { remove } from './verbs/delete.ts';
+import { removeAll } from './verbs/delete-collection.ts';
+import { createKeyedQueue } from './verbs/keyed-queue.ts';
+import { list } from './verbs/list.ts';
+import { initialNamespaces } from './verbs/namespaces.ts';
+import { patch } from './verbs/patch.ts';
+import { get, typed, untyped } from './verbs/read.ts';
+import { getScale, scaleAnswer, updateScale } from './verbs/scale.ts';
+import { createServiceAddresses, defaultServiceRange, type ServiceRange } from './verbs/services.ts';
+import { update } from './verbs/update.ts';
+import { watch } from './verbs/watch.ts';
+
+export interface ApiOptions {
+	readonly store: Store;
+	readonly registry: Registry;
+	readonly log: Log;
+	/** Milliseconds since the epoch. */
+	readonly now?: () => number;
+	readonly services?: Partial<ServiceRange>;
+	/** Run after the built-in ones. */
+	readonly admission?: readonly Admission[];
+}
+
+/** The server's own writes. */
+export const systemCaller: Caller = {
+	name: 'system:apiserver',
+	groups: ['system:masters'],
+	userAgent: 'driftless-server',
+};
+
+/**
+ * Loads every stored object and follows the store from there. Closing it ends every watch; the store stays the caller's.
+ * Throws what the store throws when it cannot be read.
+ */
+export async function openApi(options: ApiOptions): Promise<Api & AsyncDisposable> {
+	const { store, registry, log, now = Date.now } = options;
+	const cache = await WatchCache.open({ store, log, now });
+	const addresses = createServiceAddresses(cache, { ...defaultServiceRange, ...options.services });
+	const context: Context = {
+		store,
+		registry,
+		cache,
+		log,
+		now,
+		admission: [...builtinAdmission, ...(options.admission ?? [])],
+		claims: createClaims(addresses),
+		addresses,
+		queue: createKeyedQueue(),
+	};
+	const api: Api = bindVerbs(context);
+	try {
+		await makeNamespaces(api);
+	} catch (cause) {
+		await cache[Symbol.asyncDispose]();
+		throw cause;
+	}
+	return { ...api, [Symbol.asyncDispose]: () => cache[Symbol.asyncDispose]() };
+}
+
+function bindVerbs(context: Context): Api {
+	return {
+		registry: context.registry,
+		get: (target, options) =>
+			answering(async () => {
+				checkSubresource(target, ['status', 'scale']);
+				return target.subresource === 'scale'
+					? typed(await getScale(context, { ...target, kind: untyped(target.kind) }, options))
+					: get(context, target, options);
+			}),
+		list: (collection, options) => answering(() => list(context, collection, options)),
+		watch: (collection, options) => answeringAll(watch(context, collection, options)),
+		create: (target, body, options, caller) => answering(() => post(context, target, body, options, caller)),
+		update: (target, body, options, caller) =>
+			answering(async () => {
+				checkSubresource(target, ['status', 'scale', 'finalize']);
+				return target.subresource === 'scale'
+					? typed(await updateScale(context, { ...target, kind: untyped(target.kind) }, body, options, caller))
+					: update(context, target, body, options, caller);
+			}),
+		patch: (target, body, options, caller) =>
+			answering(async () => {
+				checkSubresource(target, ['status', 'scale', 'finalize']);
+				const patched = await patch(context, target, body, options, caller);
+				if (target.subresource !== 'scale') return patched;
+				const { object, bytes, revision } = scaleAnswer(untyped(target.kind), patched);
+				return { ...typed<typeof patched.object>({ object, bytes, revision }), created: false };
+			}),
+		delete: (target, options, caller) => answering(() => remove(context, target, options, caller)),
+		deleteCollection: (collection, selection, options, caller) =>
+			answering(() => removeAll(context, collection, selection, options, caller)),
+	};
+}
+
+async function post<T extends KubeObject>(
+	context: Context,
+	target: Collection<T> & { readonly name?: string; readonly subresource?: Target['subresource'] },
+	body: unknown,
+	options: WriteOptions,
+	caller: Caller,
+): Promise<Stored<T>> {
+	const { name, subresource, namespace } = target;
+	if (!subresource) return create(context, target, body, options, caller);
+	if (!name) throw badRequest('a subresource belongs to an object: its name is missing');
+	const whole: Target = { kind: untyped(target.kind), namespace, name, subresource };
+	checkSubresource(whole, ['binding', 'eviction']);
+	const done = subresource === 'binding' ? bind : evict;
+	return typed<T>(await done(context, whole, body, options, caller));
+}
+
+/** Throws 404 for a subresource that the kind does not have, or that does not have the verb. */
+function checkSubresource(
+	{
+		kind,
+		subresource,
+	}: { readonly kind: { readonly subresources: Target['kind']['subresources'] }; readonly subresource?: string },
+	allowed: readonly NonNullable<Target['subresource']>[],
+): void {
+	if (!subresource) return;
+	const { status, scale, actions = [] } = kind.subresources;
+	const has = subresource === 'status' ? status : subresource === 'scale' ? scale : actions.includes(subresource);
+	if (!has || !allowed.some((each) => each === subresource)) throw noSuchSubresource();
+}
+
+/** Turns the store's errors into the API's. Others are defects, and stay as they are. */
+function asApiError(cause: unknown): unknown {
+	if (cause instanceof Unavailable) return serviceUnavailable(`the store is not available: ${cause.message}`);
+	if (cause instanceof Compacted) return expired(cause.message);
+	if (cause instanceof Conflict) return new ApiError(409, 'Conflict', `another writer came first: ${cause.message}`);
+	return cause;
+}
+
+async function answering<R>(verb: () => Promise<R>): Promise<R> {
+	try {
+		return await verb();
+	} catch (cause) {
+		throw asApiError(cause);
+	}
+}
+
+async function* answeringAll<E>(events: AsyncIterable<E>): AsyncGenerator<E> {
+	try {
+		yield* events;
+	} catch (cause) {
+		throw asApiError(cause);
+	}
+}
+
+async function makeNamespaces(api: Api): Promise<void> {
+	const kind = api.registry.resource('', 'v1', 'namespaces');
+	if (!kind) return;
+	for (const name of initialNamespaces) {
+		const body = { apiVersion: 'v1', kind: 'Namespace', metadata: { name } };
+		try {
+			await api.create({ kind }, body, {}, systemCaller);
+		} catch (cause) {
+			const { reason } = alreadyExists(kind, name);
+			if (!(cause instanceof ApiError && cause.reason === reason)) throw cause;
+		}
+	}
+}

@@ -1,0 +1,95 @@
+/** The action subresources of pods: binding to a node, and eviction. */
+import type { Dynamic } from '../../kinds/object.ts';
+import { ApiError, badRequest, conflict, fieldError, invalid, notFound } from '../../kinds/status.ts';
+import type { Pod } from '../../kinds/types.ts';
+import type { Caller, DeleteOptions, Stored, Target, WriteOptions } from '../api.ts';
+import { copy, isObject } from '../json.ts';
+import { StoredObject } from '../storage.ts';
+import { type Context, timestamp } from './context.ts';
+import { remove } from './delete.ts';
+import { untyped } from './read.ts';
+import { change } from './update.ts';
+
+/** Binds a pod to the node that a Binding names. Throws 409 where it has one. Answers with a Status, as Kubernetes does. */
+export async function bind(
+	context: Context,
+	target: Target,
+	body: unknown,
+	options: WriteOptions,
+	caller: Caller,
+): Promise<Stored> {
+	if (!isObject(body) || !isObject(body.target)) throw badRequest('the body is no Binding: target is missing');
+	const { kind, name } = body.target;
+	if (kind !== undefined && kind !== '' && kind !== 'Node')
+		throw invalid('', 'Binding', target.name, [fieldError.notSupported('target.kind', kind, ['Node', '<empty>'])]);
+	if (typeof name !== 'string' || !name)
+		throw invalid('', 'Binding', target.name, [fieldError.required('target.name')]);
+	const metadata = isObject(body.metadata) ? body.metadata : {};
+	await change(context, { ...target, subresource: 'binding' }, options, caller, 'CreateOptions', async (current) => {
+		// Only pods have the subresource.
+		const pod = copy(current.object) as Dynamic & { spec: Pod['spec']; status?: Record<string, unknown> };
+		if (typeof metadata.uid === 'string' && metadata.uid && metadata.uid !== pod.metadata.uid)
+			throw conflict(
+				target.kind,
+				target.name,
+				`Precondition failed: UID in precondition: ${metadata.uid}, UID in object meta: ${pod.metadata.uid}`,
+			);
+		if (pod.metadata.deletionTimestamp)
+			throw conflict(
+				target.kind,
+				target.name,
+				`pod ${pod.metadata.name} is being deleted, cannot be assigned to a host`,
+			);
+		if (pod.spec.nodeName)
+			throw conflict(
+				target.kind,
+				target.name,
+				`pod ${pod.metadata.name} is already assigned to node ${JSON.stringify(pod.spec.nodeName)}`,
+			);
+		pod.spec.nodeName = name;
+		const before: readonly unknown[] = Array.isArray(pod.status?.conditions) ? pod.status.conditions : [];
+		const conditions = before.filter((condition) => !isObject(condition) || condition.type !== 'PodScheduled');
+		const lastTransitionTime = timestamp(context.now());
+		pod.status = {
+			...pod.status,
+			conditions: [...conditions, { type: 'PodScheduled', status: 'True', lastTransitionTime }],
+		};
+		if (isObject(metadata.annotations))
+			pod.metadata.annotations = { ...pod.metadata.annotations, ...(metadata.annotations as Record<string, string>) };
+		return { next: pod };
+	});
+	return success(201);
+}
+
+/** Deletes a pod on behalf of a drain. policy/v1 Eviction carries the delete options. */
+export async function evict(
+	context: Context,
+	target: Target,
+	body: unknown,
+	options: WriteOptions,
+	caller: Caller,
+): Promise<Stored> {
+	if (!isObject(body)) throw badRequest('the body is no Eviction: it must be a JSON object');
+	const metadata = isObject(body.metadata) ? body.metadata : {};
+	if (metadata.name && metadata.name !== target.name)
+		throw badRequest(`name in URL does not match name in Eviction object`);
+	const how = (isObject(body.deleteOptions) ? body.deleteOptions : {}) as DeleteOptions;
+	if (untyped(target.kind).plural !== 'pods') throw notFound(target.kind, target.name);
+	await remove(
+		context,
+		{ ...target, subresource: undefined },
+		{ ...how, dryRun: how.dryRun || options.dryRun },
+		caller,
+	);
+	return success(201);
+}
+
+/** A Status of success in the form of a stored object. */
+export function success(code: number): StoredObject {
+	const status = { kind: 'Status', apiVersion: 'v1', metadata: { name: '' }, status: 'Success', code };
+	return new StoredObject(Buffer.from(JSON.stringify(status)), 0, status);
+}
+
+/** 404 for a subresource that a kind does not have. */
+export const noSuchSubresource = () =>
+	new ApiError(404, 'NotFound', 'the server could not find the requested resource');

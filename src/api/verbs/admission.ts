@@ -1,0 +1,44 @@
+/**
+ * Admission: an ordered list of functions that see every create and update after decoding and defaulting, before
+ * validation. One may change the object (it is the request's own copy) or refuse it by throwing an ApiError.
+ */
+import type { Kind } from '../../kinds/kind.ts';
+import type { Dynamic, KubeObject } from '../../kinds/object.ts';
+import type { Caller } from '../api.ts';
+import { isObject } from '../json.ts';
+
+export interface AdmissionRequest {
+	readonly operation: 'CREATE' | 'UPDATE';
+	readonly kind: Kind;
+	readonly subresource?: string;
+	readonly object: Dynamic;
+	/** The stored object on an update. */
+	readonly old?: KubeObject;
+	readonly caller: Caller;
+	readonly dryRun: boolean;
+}
+
+export type Admission = (request: AdmissionRequest) => void | Promise<void>;
+
+/** Pods that name no service account run as `default`, as Kubernetes' ServiceAccount admission says. */
+export const defaultServiceAccount: Admission = ({ operation, kind, subresource, object }) => {
+	if (operation !== 'CREATE' || subresource || kind.group !== '' || kind.plural !== 'pods') return;
+	const { spec } = object;
+	if (!isObject(spec)) return;
+	const name = spec.serviceAccountName || spec.serviceAccount || 'default';
+	spec.serviceAccountName = name;
+	spec.serviceAccount = name;
+};
+
+/** A namespace is found by its name through a label, and waits with its removal until its content is gone. */
+export const namespaceIdentity: Admission = ({ operation, kind, object }) => {
+	if (kind.group !== '' || kind.plural !== 'namespaces') return;
+	object.metadata.labels = { ...object.metadata.labels, 'kubernetes.io/metadata.name': object.metadata.name };
+	if (operation !== 'CREATE') return;
+	const spec = isObject(object.spec) ? object.spec : {};
+	const finalizers: readonly unknown[] = Array.isArray(spec.finalizers) ? spec.finalizers : [];
+	object.spec = { ...spec, finalizers: finalizers.includes('kubernetes') ? finalizers : [...finalizers, 'kubernetes'] };
+	object.status = { phase: 'Active' };
+};
+
+export const builtinAdmission: readonly Admission[] = [namespaceIdentity, defaultServiceAccount];

@@ -1,0 +1,90 @@
+/** The one place where objects are written: puts and removals under an expectation, with what they claim, in one commit. */
+import type { Kind } from '../../kinds/kind.ts';
+import { type Key, type KubeObject, keyOf } from '../../kinds/object.ts';
+import { ApiError } from '../../kinds/status.ts';
+import type { Expectation } from '../../store/store.ts';
+import { limits } from '../limits.ts';
+import { decode, draft, removedAt, StoredObject, storageKey } from '../storage.ts';
+import type { Context } from './context.ts';
+
+export interface Place {
+	readonly kind: Kind;
+	/** `namespace/name`, or `name`. */
+	readonly key: Key;
+	readonly storeKey: string;
+}
+
+export function placeOf(kind: Kind, name: { readonly namespace?: string; readonly name: string }): Place {
+	const key = keyOf({ metadata: name });
+	return { kind, key, storeKey: storageKey(kind, key) };
+}
+
+/** The newest state that this server knows of. On a shared store it may be older than the store's: see `readStored`. */
+export const latest = (context: Context, { kind, key, storeKey }: Place): StoredObject | undefined =>
+	context.cache.latest(storeKey, context.cache.of(kind), key);
+
+/** The state in the store itself. */
+export async function readStored(context: Context, { storeKey }: Place): Promise<StoredObject | undefined> {
+	const entry = await context.store.get(storeKey);
+	return entry && decode(entry.value, entry.modified);
+}
+
+/**
+ * Writes an object in place of `before` (absent: it must not exist). Throws Conflict when the stored object is another
+ * one, or when one of `expect` does not hold; 413 when it is too large. The object becomes the store's: it is frozen.
+ */
+export async function put(
+	context: Context,
+	place: Place,
+	before: StoredObject | undefined,
+	object: KubeObject,
+	expect: readonly Expectation[] = [],
+): Promise<StoredObject> {
+	const { kind, storeKey } = place;
+	const drafted = draft(object);
+	if (drafted.value.length > limits.object)
+		throw new ApiError(
+			413,
+			'RequestEntityTooLarge',
+			`${kind.kind} "${object.metadata.name}" is too large: ${drafted.value.length} bytes, the limit is ${limits.object}`,
+		);
+	const claims = context.claims.change(kind, place.key, before?.object, object);
+	context.cache.announce(storeKey, drafted);
+	let stored: StoredObject | undefined;
+	try {
+		const revision = await context.store.commit({
+			puts: [{ key: storeKey, value: drafted.value }, ...claims.puts],
+			deletes: claims.deletes,
+			expect: [{ key: storeKey, modified: before?.revision ?? 'absent' }, ...claims.expect, ...expect],
+		});
+		stored = drafted.finish(revision);
+		return stored;
+	} finally {
+		context.cache.settle(storeKey, stored?.revision, stored);
+	}
+}
+
+/** Removes the object. Throws Conflict when the stored one is another. Returns its last state. */
+export async function remove(context: Context, place: Place, before: StoredObject): Promise<StoredObject> {
+	const claims = context.claims.change(place.kind, place.key, before.object, undefined);
+	let revision: number | undefined;
+	try {
+		revision = await context.store.commit({
+			puts: claims.puts,
+			deletes: [place.storeKey, ...claims.deletes],
+			expect: [{ key: place.storeKey, modified: before.revision }],
+		});
+		return removedAt(before, revision);
+	} finally {
+		context.cache.settle(place.storeKey, revision, undefined);
+	}
+}
+
+/** What a dry run answers: the object as it would be stored, at the revision it has now (none where it does not exist). */
+export function unstored(object: KubeObject, before: StoredObject | undefined): StoredObject {
+	const { apiVersion, kind, metadata, ...rest } = object;
+	const { resourceVersion: _, ...others } = metadata;
+	const head = before ? { resourceVersion: String(before.revision), ...others } : others;
+	const whole: KubeObject = { apiVersion, kind, metadata: head, ...rest };
+	return new StoredObject(Buffer.from(JSON.stringify(whole)), before?.revision ?? 0, whole);
+}

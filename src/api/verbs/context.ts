@@ -1,0 +1,27 @@
+/** What every verb works with. */
+import type { Registry } from '../../kinds/registry.ts';
+import type { Log } from '../../log.ts';
+import type { Store } from '../../store/store.ts';
+import type { WatchCache } from '../cache/cache.ts';
+import type { Admission } from './admission.ts';
+import type { Claims } from './claims.ts';
+import type { KeyedQueue } from './keyed-queue.ts';
+import type { ServiceAddresses } from './services.ts';
+
+export interface Context {
+	readonly store: Store;
+	readonly registry: Registry;
+	readonly cache: WatchCache;
+	readonly log: Log;
+	/** Milliseconds since the epoch. */
+	readonly now: () => number;
+	/** Run in this order on every write, after defaults and before validation. */
+	readonly admission: readonly Admission[];
+	readonly claims: Claims;
+	readonly addresses: ServiceAddresses;
+	/** Writes of one object go one after the other within this process. */
+	readonly queue: KeyedQueue;
+}
+
+/** A point in time as the API writes it: RFC 3339 with whole seconds. */
+export const timestamp = (now: number) => `${new Date(now).toISOString().slice(0, 19)}Z`;

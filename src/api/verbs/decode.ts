@@ -1,0 +1,72 @@
+/** From the body of a request to an object of the kind: its own copy, without unknown fields, typed as the schema says. */
+import { apiVersionOf, type Kind } from '../../kinds/kind.ts';
+import type { Dynamic } from '../../kinds/object.ts';
+import { badRequest } from '../../kinds/status.ts';
+import { decodeError, prune, validateSchema } from '../../kinds/validate.ts';
+import type { WriteOptions } from '../api.ts';
+import { copy, isObject } from '../json.ts';
+import type { Context } from './context.ts';
+
+/** Throws 400 for what is no object of the kind, and for unknown fields under strict field validation. */
+export function decode(context: Context, kind: Kind, body: unknown, options: WriteOptions): Dynamic {
+	if (!isObject(body)) throw badRequest(`the body is no ${kind.kind}: it must be a JSON object`);
+	const apiVersion = apiVersionOf(kind);
+	if (body.kind !== undefined && body.kind !== kind.kind)
+		throw badRequest(
+			`${String(body.kind)} in version ${JSON.stringify(body.apiVersion ?? apiVersion)} cannot be handled as a ${kind.kind}: ` +
+				`the kind in the data (${String(body.kind)}) does not match the expected kind (${kind.kind})`,
+		);
+	if (body.apiVersion !== undefined && body.apiVersion !== apiVersion)
+		throw badRequest(
+			`the API version in the data (${String(body.apiVersion)}) does not match the expected API version (${apiVersion})`,
+		);
+	const object: Record<string, unknown> = copy(body);
+	object.apiVersion = apiVersion;
+	object.kind = kind.kind;
+	object.metadata ??= {};
+	return checked(context, kind, object, options);
+}
+
+/** Checks and prunes an object that is the request's own, in place. */
+export function checked(context: Context, kind: Kind, object: Record<string, unknown>, options: WriteOptions): Dynamic {
+	const { schemas } = context.registry;
+	const schema = schemas[kind.schema];
+	if (!schema) throw new Error(`the kind ${kind.kind} names the schema ${kind.schema}, which does not exist`);
+	const { unknown, mistyped } = validateSchema(object, schema, schemas);
+	if (mistyped.length > 0) throw decodeError(kind, object, mistyped);
+	if (unknown.length > 0 && options.fieldValidation !== 'Ignore') {
+		const messages = unknown.map(({ message }) => message);
+		if (options.fieldValidation === 'Strict')
+			throw badRequest(
+				`${kind.kind} in version "${kind.version}" cannot be handled as a ${kind.kind}: strict decoding error: ${messages.join(', ')}`,
+			);
+		for (const message of messages) options.warn?.(message);
+	}
+	prune(object, schema, schemas);
+	if (!isObject(object.metadata)) object.metadata = {};
+	// The edge where data becomes an object: the schema check above says that it is one.
+	return object as Dynamic;
+}
+
+/** Puts the namespace of the request into the object. Throws 400 where the two disagree. */
+export function placeInNamespace(kind: Kind, object: Dynamic, namespace: string | undefined): void {
+	const { metadata } = object;
+	if (!kind.namespaced) {
+		if (metadata.namespace)
+			throw badRequest('the namespace of the provided object does not match the namespace sent on the request');
+		delete metadata.namespace;
+		return;
+	}
+	if (namespace === undefined) throw badRequest('an empty namespace may not be set during creation');
+	if (metadata.namespace && metadata.namespace !== namespace)
+		throw badRequest(`the namespace of the provided object does not match the namespace sent on the request`);
+	metadata.namespace = namespace;
+}
+
+/** Throws 400 where the object's name is not that of the URL. */
+export function checkName(object: Dynamic, name: string): void {
+	const given = object.metadata.name;
+	if (!given) object.metadata.name = name;
+	else if (given !== name)
+		throw badRequest(`the name of the object (${given}) does not match the name on the URL (${name})`);
+}

@@ -1,0 +1,120 @@
+/** delete: at once, after a grace period, or after finalizers. */
+import type { Kind } from '../../kinds/kind.ts';
+import type { Dynamic, KubeObject } from '../../kinds/object.ts';
+import { conflict, notFound } from '../../kinds/status.ts';
+import type { Pod } from '../../kinds/types.ts';
+import type { Caller, DeleteOptions, Stored, Target } from '../api.ts';
+import { copy, isObject } from '../json.ts';
+import type { StoredObject } from '../storage.ts';
+import { placeOf, unstored } from './commit.ts';
+import { type Context, timestamp } from './context.ts';
+import { modify, type Outcome } from './modify.ts';
+import { checkMortal } from './namespaces.ts';
+import { typed, untyped } from './read.ts';
+
+const orphan = 'orphan';
+const foreground = 'foregroundDeletion';
+
+export async function remove<T extends KubeObject>(
+	context: Context,
+	target: Target<T>,
+	options: DeleteOptions,
+	_caller: Caller,
+): Promise<{ readonly stored: Stored<T>; readonly gone: boolean }> {
+	const kind = untyped(target.kind);
+	checkMortal(kind, target.name);
+	// A dry run decides alike and writes nothing: what it would have come to.
+	let dry: { readonly stored: StoredObject; readonly gone: boolean } | undefined;
+	const result = await modify(context, placeOf(kind, target), async (current): Promise<Outcome> => {
+		if (!current) throw notFound(kind, target.name);
+		checkPreconditions(kind, target.name, current, options);
+		const plan = planDeletion(kind, current.object as Dynamic, options, context.now());
+		if (plan === 'remove') {
+			if (!options.dryRun) return { do: 'remove' };
+			dry = { stored: current, gone: true };
+			return { do: 'keep', stored: current };
+		}
+		if (plan === 'keep') return { do: 'keep', stored: current };
+		return options.dryRun ? { do: 'keep', stored: unstored(plan, current) } : { do: 'put', object: plan };
+	});
+	const { stored, gone } = dry ?? result;
+	return { stored: typed<T>(stored), gone };
+}
+
+function checkPreconditions(kind: Kind, name: string, current: StoredObject, { preconditions }: DeleteOptions): void {
+	const { uid } = current.object.metadata;
+	if (preconditions?.uid && preconditions.uid !== uid)
+		throw conflict(
+			kind,
+			name,
+			`Precondition failed: UID in precondition: ${preconditions.uid}, UID in object meta: ${uid}`,
+		);
+	const wanted = preconditions?.resourceVersion;
+	if (wanted && wanted !== String(current.revision))
+		throw conflict(
+			kind,
+			name,
+			`Precondition failed: ResourceVersion in precondition: ${wanted}, ResourceVersion in object meta: ${current.revision}`,
+		);
+}
+
+/**
+ * What a delete makes of an object: `remove` it now, `keep` it as it is (it is on its way already), or the object marked
+ * as being deleted. Pure.
+ */
+export function planDeletion(
+	kind: Kind,
+	object: Dynamic,
+	options: DeleteOptions,
+	now: number,
+): 'remove' | 'keep' | Dynamic {
+	const { metadata } = object;
+	const finalizers = finalizersFor(metadata.finalizers ?? [], options.propagationPolicy);
+	const grace = gracePeriod(kind, object, options);
+	const held = finalizers.length > 0 || holdsItself(object);
+	if (grace === 0 && !held) return 'remove';
+
+	const next = copy(object);
+	if (finalizers.length > 0) next.metadata.finalizers = [...finalizers];
+	else delete next.metadata.finalizers;
+	const sameFinalizers = finalizers.join() === (metadata.finalizers ?? []).join();
+	if (metadata.deletionTimestamp) {
+		// A second delete may shorten the grace period, never lengthen it.
+		const before = metadata.deletionGracePeriodSeconds ?? 0;
+		if (grace >= before) return sameFinalizers ? 'keep' : next;
+		const requested = Date.parse(metadata.deletionTimestamp) - before * 1000;
+		next.metadata.deletionTimestamp = timestamp(Math.max(requested + grace * 1000, 0));
+		next.metadata.deletionGracePeriodSeconds = grace;
+		return next;
+	}
+	next.metadata.deletionTimestamp = timestamp(now + grace * 1000);
+	next.metadata.deletionGracePeriodSeconds = grace;
+	if (next.metadata.generation) next.metadata.generation++;
+	if (next.kind === 'Namespace') next.status = { ...(isObject(next.status) ? next.status : {}), phase: 'Terminating' };
+	return next;
+}
+
+/** A namespace stays until its content is gone: that is what its spec.finalizers say. */
+function holdsItself({ kind, spec }: Dynamic): boolean {
+	return kind === 'Namespace' && isObject(spec) && Array.isArray(spec.finalizers) && spec.finalizers.length > 0;
+}
+
+/** The finalizers that a propagation policy asks for; without one, those the object has. */
+function finalizersFor(finalizers: readonly string[], policy: DeleteOptions['propagationPolicy']): readonly string[] {
+	if (!policy) return finalizers;
+	const others = finalizers.filter((each) => each !== orphan && each !== foreground);
+	if (policy === 'Orphan') return [...others, orphan];
+	if (policy === 'Foreground') return [...others, foreground];
+	return others;
+}
+
+/** Seconds until the object may be removed by this delete: only pods that run on a node have a grace period. */
+function gracePeriod(kind: Kind, object: Dynamic, options: DeleteOptions): number {
+	if (kind.group !== '' || kind.plural !== 'pods') return 0;
+	const { spec, status } = object as unknown as Pod;
+	if (options.gracePeriodSeconds === 0) return 0;
+	if (!spec.nodeName || status?.phase === 'Succeeded' || status?.phase === 'Failed') return 0;
+	const wanted = options.gracePeriodSeconds ?? kind.gracePeriod(object);
+	// As the pod strategy has it: a negative period means one second.
+	return wanted < 0 ? 1 : wanted;
+}

@@ -1,0 +1,64 @@
+/**
+ * The read-change-write of one object. It begins with the state that this server knows, which on a shared store may be
+ * old: whatever goes wrong with it is tried once more with the state of the store, and so is every lost race.
+ */
+
+import type { KubeObject } from '../../kinds/object.ts';
+import { conflict } from '../../kinds/status.ts';
+import { Conflict, type Expectation } from '../../store/store.ts';
+import { limits } from '../limits.ts';
+import type { StoredObject } from '../storage.ts';
+import { latest, type Place, put, readStored, remove } from './commit.ts';
+import type { Context } from './context.ts';
+
+/** What is to become of the object. */
+export type Outcome =
+	/** Nothing is written, and this is the answer. */
+	| { readonly do: 'keep'; readonly stored: StoredObject }
+	| { readonly do: 'put'; readonly object: KubeObject; readonly expect?: readonly Expectation[] }
+	| { readonly do: 'remove' };
+
+export interface Modified {
+	readonly stored: StoredObject;
+	readonly gone: boolean;
+}
+
+/**
+ * `decide` says what becomes of the present state (undefined: there is none); it is called again after a lost race, and
+ * must not keep anything from the call before. Its errors are the caller's.
+ */
+export function modify(
+	context: Context,
+	place: Place,
+	decide: (current: StoredObject | undefined) => Promise<Outcome>,
+): Promise<Modified> {
+	return context.queue.run(place.storeKey, async () => {
+		let current = latest(context, place);
+		let verified = false;
+		if (!current) {
+			current = await readStored(context, place);
+			verified = true;
+		}
+		for (let attempt = 0; ; attempt++) {
+			try {
+				const outcome = await decide(current);
+				if (outcome.do === 'keep') return { stored: outcome.stored, gone: false };
+				if (outcome.do === 'put')
+					return { stored: await put(context, place, current, outcome.object, outcome.expect), gone: false };
+				if (!current) throw new Error(`a removal of ${place.storeKey} was decided, which does not exist`);
+				return { stored: await remove(context, place, current), gone: true };
+			} catch (cause) {
+				const lost = cause instanceof Conflict;
+				if (!lost && verified) throw cause;
+				if (lost && attempt >= limits.conflicts)
+					throw conflict(place.kind, place.key, 'other writers came first too often; try again');
+				// An expectation about another key (a namespace, an address) is looked up in the cache by `decide`.
+				if (lost && cause.key !== place.storeKey) await context.cache.fresh();
+				const stored = await readStored(context, place);
+				if (!lost && stored?.revision === current?.revision) throw cause;
+				current = stored;
+				verified = true;
+			}
+		}
+	});
+}

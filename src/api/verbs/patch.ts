@@ -1,0 +1,153 @@
+/** patch: JSON, merge and strategic merge patches, and server-side apply, which creates what does not exist. */
+import { apiVersionOf, type Kind } from '../../kinds/kind.ts';
+import type { Dynamic, KubeObject } from '../../kinds/object.ts';
+import { ApiError, badRequest, fieldError, invalid, notFound } from '../../kinds/status.ts';
+import type { Caller, Patch, Stored, Target, WriteOptions } from '../api.ts';
+import { copy, isObject } from '../json.ts';
+import { limits } from '../limits.ts';
+import { applyJsonPatch, applyMergePatch, applyStrategicMergePatch, serverSideApply } from '../patch/index.ts';
+import type { StoredObject } from '../storage.ts';
+import { latest, placeOf, readStored } from './commit.ts';
+import { type Context, timestamp } from './context.ts';
+import { createNamed } from './create.ts';
+import { checked, checkName, placeInNamespace } from './decode.ts';
+import { managerOf } from './ownership.ts';
+import { typed, untyped } from './read.ts';
+import { readScaleOf, scaleProposal } from './scale.ts';
+import { change, checkIdentity, type Proposal } from './update.ts';
+
+export type Patched<T extends KubeObject> = Stored<T> & { readonly created: boolean };
+
+export async function patch<T extends KubeObject>(
+	context: Context,
+	target: Target<T>,
+	patch: Patch,
+	options: WriteOptions,
+	caller: Caller,
+): Promise<Patched<T>> {
+	const kind = untyped(target.kind);
+	if (patch.type === 'apply') {
+		const { stored, created } = await apply(context, kind, target, patch, options, caller);
+		return answer(typed<T>(stored), created);
+	}
+	const { stored } = await change(context, target, options, caller, 'PatchOptions', async (current) => {
+		// What lies under the key of a kind has its shape, and so has a Scale.
+		const live = current.object as Dynamic;
+		if (target.subresource === 'scale') {
+			const scale = readScaleOf(kind, current) as Dynamic;
+			return scaleProposal(kind, current, copy(patched(context, undefined, scale, patch)), target);
+		}
+		const result = patched(context, kind, live, patch);
+		if (result === live) return 'unchanged';
+		const object = checked(context, kind, copy(result), options);
+		place(kind, object, target);
+		return { next: object };
+	});
+	return answer(typed<T>(stored), false);
+}
+
+const answer = <T extends KubeObject>(stored: Stored<T>, created: boolean): Patched<T> => ({
+	object: stored.object,
+	bytes: stored.bytes,
+	revision: stored.revision,
+	created,
+});
+
+/** The object with the patch applied; it shares parts of both. Without a kind no list merges. */
+function patched(
+	context: Context,
+	kind: Kind | undefined,
+	object: Dynamic,
+	patch: Exclude<Patch, { type: 'apply' }>,
+): Dynamic {
+	const { schemas } = context.registry;
+	switch (patch.type) {
+		case 'json':
+			return applyJsonPatch(object, patch.body);
+		case 'merge':
+			return applyMergePatch(object, patch.body);
+		case 'strategic':
+			return applyStrategicMergePatch(object, patch.body, kind && schemas[kind.schema], schemas);
+	}
+}
+
+/** A patch may not move an object. */
+function place(kind: Kind, object: Dynamic, target: Pick<Target, 'name' | 'namespace'>): void {
+	if (object.apiVersion !== apiVersionOf(kind) || object.kind !== kind.kind)
+		throw badRequest(
+			`the patch changes the object to ${object.apiVersion} ${object.kind}; apiVersion and kind must stay ${apiVersionOf(kind)} ${kind.kind}`,
+		);
+	placeInNamespace(kind, object, target.namespace);
+	checkName(object, target.name);
+}
+
+async function apply(
+	context: Context,
+	kind: Kind,
+	target: Target,
+	patch: Extract<Patch, { type: 'apply' }>,
+	options: WriteOptions,
+	caller: Caller,
+): Promise<{ readonly stored: Stored; readonly created: boolean }> {
+	if (!options.fieldManager)
+		throw invalid('meta.k8s.io', 'PatchOptions', '', [
+			fieldError.required('fieldManager', 'is required for apply patch'),
+		]);
+	const manager = managerOf(options, caller, 'PatchOptions');
+	const { body } = patch;
+	if (!isObject(body)) throw badRequest('error decoding YAML: the applied configuration must be an object');
+	const applied = checked(context, kind, copy(body), options);
+	if (!applied.apiVersion || !applied.kind)
+		throw badRequest('apiVersion and kind must be set in an applied configuration');
+	place(kind, applied, target);
+	if (applied.metadata.managedFields?.length) throw badRequest('metadata.managedFields must be nil');
+	if (applied.metadata.uid === '') delete applied.metadata.uid;
+
+	const { schemas } = context.registry;
+	const merge = (live: StoredObject | undefined) =>
+		serverSideApply({
+			live: live?.object as Dynamic | undefined,
+			applied,
+			schema: schemas[kind.schema],
+			schemas,
+			manager,
+			force: patch.force === true,
+			subresource: target.subresource,
+			statusSubresource: kind.subresources.status === true,
+			now: timestamp(context.now()),
+		});
+
+	const where = placeOf(kind, target);
+	for (let attempt = 0; ; attempt++) {
+		const exists = latest(context, where) ?? (await readStored(context, where));
+		try {
+			if (exists) {
+				const { stored } = await change(
+					context,
+					target,
+					options,
+					caller,
+					'PatchOptions',
+					async (current): Promise<Proposal | 'unchanged'> => {
+						checkIdentity(kind, current, applied.metadata);
+						const { object, changed } = merge(current);
+						if (!changed) return 'unchanged';
+						const next = copy(object) as Dynamic;
+						return { next, applied: next.metadata.managedFields ?? [] };
+					},
+				);
+				return { stored, created: false };
+			}
+			if (target.subresource) throw notFound(kind, target.name);
+			if (applied.metadata.uid) throw notFound(kind, target.name);
+			if (applied.metadata.resourceVersion) throw notFound(kind, target.name);
+			const next = copy(merge(undefined).object) as Dynamic;
+			const stored = await createNamed(context, kind, next, options, caller, next.metadata.managedFields ?? []);
+			return { stored, created: true };
+		} catch (cause) {
+			// Another one created or removed it in between.
+			const raced = cause instanceof ApiError && cause.reason === (exists ? 'NotFound' : 'AlreadyExists');
+			if (!raced || attempt >= limits.conflicts || target.subresource) throw cause;
+		}
+	}
+}

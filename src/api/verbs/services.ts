@@ -1,0 +1,235 @@
+/**
+ * Cluster IPs and node ports of services. What is in use is derived from the cache; that two servers do not give out the
+ * same value is seen to by claims.ts. The bands kept for values that people choose are those of KEP-3070 and KEP-3668.
+ */
+import { randomInt } from 'node:crypto';
+import type { KubeObject } from '../../kinds/object.ts';
+import { ApiError, type FieldError, fieldError } from '../../kinds/status.ts';
+import type { Service } from '../../kinds/types.ts';
+import type { WatchCache } from '../cache/cache.ts';
+
+export interface ServiceRange {
+	/** IPv4 CIDR of cluster IPs. */
+	readonly cidr: string;
+	/** First and last node port. */
+	readonly nodePorts: readonly [first: number, last: number];
+	/** Addresses that only one service may have: address -> `namespace/name`. */
+	readonly reserved: Readonly<Record<string, string>>;
+}
+
+export const defaultServiceRange: ServiceRange = {
+	cidr: '10.96.0.0/12',
+	nodePorts: [30_000, 32_767],
+	reserved: { '10.96.0.1': 'default/kubernetes', '10.96.0.10': 'kube-system/kube-dns' },
+};
+
+export interface ServiceAddresses {
+	/** The values that a service holds: `ip/10.96.0.7`, `port/30080`. */
+	held(service: KubeObject): string[];
+	/**
+	 * Fills in what the service needs and does not name, keeps what `old` had, and checks what it names. In place; returns
+	 * the broken rules, and what it took: held back until given to `release`, after the write. Throws 500 when a range is full.
+	 */
+	assign(
+		service: Service,
+		old: Service | undefined,
+	): { readonly errors: FieldError[]; readonly took: readonly string[] };
+	release(values: readonly string[]): void;
+}
+
+type Spec = Service['spec'];
+
+interface Assigned {
+	readonly errors: FieldError[];
+	readonly took: string[];
+}
+
+export function createServiceAddresses(cache: WatchCache, range: ServiceRange): ServiceAddresses {
+	const addresses = addressRange(range.cidr);
+	const services = cache.of({ group: '', plural: 'services' });
+	const reserved = new Set<string>();
+	let used = new Map<string, number>();
+	/** How far the ring of the services has been counted in; -1: nothing yet. */
+	let counted = -1;
+
+	const count = (stored: { readonly object: KubeObject } | undefined, by: number) => {
+		if (!stored) return;
+		for (const value of held(stored.object)) used.set(value, (used.get(value) ?? 0) + by);
+	};
+	const catchUp = () => {
+		const { ring } = services;
+		if (counted < ring.start) {
+			used = new Map();
+			for (const stored of services.list(undefined)) count(stored, 1);
+			counted = ring.end;
+			return;
+		}
+		for (; counted < ring.end; counted++) {
+			const change = ring.at(counted);
+			count(change?.old, -1);
+			count(change?.stored, 1);
+		}
+	};
+	const taken = (value: string) => reserved.has(value) || (used.get(value) ?? 0) > 0;
+	const take = (value: string, took: string[]) => {
+		reserved.add(value);
+		took.push(value);
+	};
+
+	/** A free number of [0, size), the upper band first, from a random start. */
+	const free = (size: number, staticBand: number, isTaken: (offset: number) => boolean): number | undefined => {
+		for (const [from, to] of [
+			[staticBand, size],
+			[0, staticBand],
+		] as const) {
+			if (to <= from) continue;
+			const start = randomInt(to - from);
+			for (let step = 0; step < to - from; step++) {
+				const offset = from + ((start + step) % (to - from));
+				if (!isTaken(offset)) return offset;
+			}
+		}
+		return undefined;
+	};
+
+	const assignAddress = (spec: Spec, name: string, before: readonly string[], { errors, took }: Assigned) => {
+		if (spec.type === 'ExternalName') {
+			delete spec.clusterIP;
+			delete spec.clusterIPs;
+			return;
+		}
+		spec.ipFamilies ??= ['IPv4'];
+		spec.ipFamilyPolicy ??= 'SingleStack';
+		const given = spec.clusterIP || spec.clusterIPs?.[0] || before.find((value) => value.startsWith('ip/'))?.slice(3);
+		if (given === 'None') {
+			spec.clusterIP = 'None';
+			spec.clusterIPs = ['None'];
+			return;
+		}
+		if (given) {
+			const value = `ip/${given}`;
+			const refuse = (why: string) =>
+				errors.push(fieldError.invalid('spec.clusterIPs', [given], `failed to allocate IP ${given}: ${why}`));
+			if (!addresses.contains(given))
+				refuse(`the provided IP (${given}) is not in the valid range. The range of valid IPs is ${range.cidr}`);
+			else if (!before.includes(value)) {
+				if (taken(value) || (range.reserved[given] ?? name) !== name) refuse('provided IP is already allocated');
+				else take(value, took);
+			}
+			spec.clusterIP = given;
+			spec.clusterIPs = [given];
+			return;
+		}
+		const offset = free(addresses.size, Math.min(Math.max(16, Math.floor(addresses.size / 16)), 256), (each) => {
+			const address = addresses.at(each);
+			return address in range.reserved || taken(`ip/${address}`);
+		});
+		if (offset === undefined) throw full('failed to allocate a serviceIP: range is full');
+		const address = addresses.at(offset);
+		take(`ip/${address}`, took);
+		spec.clusterIP = address;
+		spec.clusterIPs = [address];
+	};
+
+	const assignPorts = (spec: Spec, old: Spec | undefined, before: readonly string[], { errors, took }: Assigned) => {
+		const [first, last] = range.nodePorts;
+		const needed =
+			spec.type === 'NodePort' || (spec.type === 'LoadBalancer' && spec.allocateLoadBalancerNodePorts !== false);
+		const mine = new Set<string>();
+		for (const [index, port] of (spec.ports ?? []).entries()) {
+			if (spec.type !== 'NodePort' && spec.type !== 'LoadBalancer') {
+				// A port of a service that was a NodePort and is none any more goes back.
+				if (old && port.nodePort && before.includes(`port/${port.nodePort}`)) delete port.nodePort;
+				continue;
+			}
+			if (!port.nodePort)
+				port.nodePort = old?.ports?.find(
+					(each) => each.port === port.port && (each.protocol ?? 'TCP') === (port.protocol ?? 'TCP'),
+				)?.nodePort;
+			if (port.nodePort) {
+				const value = `port/${port.nodePort}`;
+				const refuse = (why: string) =>
+					errors.push(fieldError.invalid(`spec.ports[${index}].nodePort`, port.nodePort, why));
+				if (port.nodePort < first || port.nodePort > last)
+					refuse(`provided port is not in the valid range. The range of valid ports is ${first}-${last}`);
+				else if (!before.includes(value) && !mine.has(value)) {
+					if (taken(value)) refuse('provided port is already allocated');
+					else take(value, took);
+				}
+				mine.add(value);
+			}
+		}
+		if (!needed) return;
+		const size = last - first + 1;
+		const band = Math.min(Math.max(16, Math.floor(size / 32)), 128);
+		for (const port of spec.ports ?? []) {
+			if (port.nodePort) continue;
+			const offset = free(size, band, (each) => mine.has(`port/${first + each}`) || taken(`port/${first + each}`));
+			if (offset === undefined) throw full('failed to allocate a nodePort: range is full');
+			port.nodePort = first + offset;
+			mine.add(`port/${port.nodePort}`);
+			take(`port/${port.nodePort}`, took);
+		}
+	};
+
+	return {
+		held,
+		assign(service, old) {
+			catchUp();
+			const assigned: Assigned = { errors: [], took: [] };
+			const before = old ? held(old) : [];
+			const { namespace, name } = service.metadata;
+			try {
+				assignAddress(service.spec, `${namespace}/${name}`, before, assigned);
+				assignPorts(service.spec, old?.spec, before, assigned);
+			} catch (cause) {
+				this.release(assigned.took);
+				throw cause;
+			}
+			return assigned;
+		},
+		release(values) {
+			for (const value of values) reserved.delete(value);
+		},
+	};
+}
+
+function held(object: KubeObject): string[] {
+	const { spec } = object as Partial<Service>;
+	if (!spec) return [];
+	const values = new Set<string>();
+	for (const address of spec.clusterIPs ?? (spec.clusterIP ? [spec.clusterIP] : []))
+		if (address && address !== 'None') values.add(`ip/${address}`);
+	for (const port of spec.ports ?? []) if (port.nodePort) values.add(`port/${port.nodePort}`);
+	return [...values];
+}
+
+const full = (why: string) => new ApiError(500, 'InternalError', `Internal error occurred: ${why}`);
+
+/** The usable addresses of an IPv4 CIDR: all but the first and the last. Throws when it is no such range. */
+function addressRange(cidr: string) {
+	const [base = '', bits = ''] = cidr.split('/');
+	const first = toNumber(base);
+	const length = Number(bits);
+	if (first === undefined || !Number.isInteger(length) || length < 8 || length > 30)
+		throw new Error(`the service range ${JSON.stringify(cidr)} is no IPv4 CIDR of /8 to /30`);
+	const all = 2 ** (32 - length);
+	const network = first - (first % all);
+	return {
+		size: all - 2,
+		at: (offset: number) => toAddress(network + 1 + offset),
+		contains(address: string) {
+			const number = toNumber(address);
+			return number !== undefined && number > network && number < network + all - 1;
+		},
+	};
+}
+
+function toNumber(address: string): number | undefined {
+	const parts = address.split('.');
+	if (parts.length !== 4 || parts.some((part) => !/^\d{1,3}$/.test(part) || Number(part) > 255)) return undefined;
+	return parts.reduce((sum, part) => sum * 256 + Number(part), 0);
+}
+
+const toAddress = (number: number) =>
+	[number >>> 24, (number >>> 16) & 255, (number >>> 8) & 255, number & 255].join('.');
