@@ -1,0 +1,26 @@
+import type { Command } from 'commander';
+import { humanDuration } from '../../kinds/index.ts';
+import { short } from '../../sync/index.ts';
+import { connect, findApplication, type GlobalOptions } from '../connect.ts';
+import { table } from '../terminal.ts';
+
+export function history(program: Command): void {
+	program
+		.command('history [app]')
+		.description('the revisions that an application was synced to, the newest first')
+		.addHelpText('after', '\nExamples:\n  driftless history\n  driftless history shop')
+		.action(async (name: string | undefined, _: object, command: Command) => {
+			await using client = await connect(command.optsWithGlobals<GlobalOptions>());
+			const application = await findApplication(client, name ?? 'default');
+			const entries = [...(application.status?.history ?? [])].reverse();
+			if (entries.length === 0) return void process.stdout.write(`${application.metadata.name} was never synced\n`);
+			const rows = entries.map(({ id, revision, deployedAt, source, initiatedBy }) => [
+				String(id),
+				short(revision ?? '-'),
+				`${humanDuration(Date.now() - Date.parse(deployedAt))} ago`,
+				initiatedBy?.automated ? 'automatic' : (initiatedBy?.username ?? 'by hand'),
+				source?.repoURL ?? '',
+			]);
+			process.stdout.write(`${table([['ID', 'REVISION', 'SYNCED', 'STARTED', 'SOURCE'], ...rows]).join('\n')}\n`);
+		});
+}

@@ -1,0 +1,41 @@
+import type { Command } from 'commander';
+import { Application } from '../../kinds/index.ts';
+import { short } from '../../sync/index.ts';
+import { connect, findApplication, type GlobalOptions } from '../connect.ts';
+import { operate, operationText } from '../operation.ts';
+import { UserError } from '../user-error.ts';
+
+export function rollback(program: Command): void {
+	program
+		.command('rollback <app> [id]')
+		.description('go back to a revision of the history: the one before the last, or the one with this id')
+		.addHelpText(
+			'after',
+			`
+Automated sync would go forward again at once, so it is switched off. The next push does not switch it on:
+  kubectl patch application NAME --type merge -p '{"spec":{"syncPolicy":{"automated":{"enabled":true}}}}'
+To undo a change for good, revert its commit and push.
+
+Examples:
+  driftless rollback default
+  driftless rollback shop 3`,
+		)
+		.action(async (name: string, id: string | undefined, _: object, command: Command) => {
+			await using client = await connect(command.optsWithGlobals<GlobalOptions>());
+			const application = await findApplication(client, name);
+			const history = application.status?.history ?? [];
+			const entry = id === undefined ? history.at(-2) : history.find((each) => String(each.id) === id);
+			if (!entry?.revision) {
+				throw new UserError(id === undefined ? `${name} has no earlier revision to go back to` : `${name} has no revision with the id ${id} in its history; it has: ${history.map((each) => each.id).join(', ') || 'none'}`);
+			}
+			const { metadata, spec } = application;
+			if (spec.syncPolicy?.automated && spec.syncPolicy.automated.enabled !== false) {
+				await client.patch(Application, metadata, { type: 'merge', body: { spec: { syncPolicy: { automated: { enabled: false } } } } });
+				process.stdout.write(`automated sync of ${name} is switched off\n`);
+			}
+			process.stdout.write(`rolling back to ${short(entry.revision)}\n`);
+			const state = await operate(client, application, { sync: { revision: entry.revision, prune: true } });
+			for (const line of operationText(state)) process.stdout.write(`${line}\n`);
+			if (state.phase !== 'Succeeded') process.exitCode = 2;
+		});
+}

@@ -1,0 +1,71 @@
+import type { Command } from 'commander';
+import { stringify } from 'yaml';
+import type { HttpClient } from '../../client/index.ts';
+import { type Application, Application as ApplicationKind, Event } from '../../kinds/index.ts';
+import { connect, findApplications, type GlobalOptions } from '../connect.ts';
+import { statusText, verdict } from '../status.ts';
+import { paintFor } from '../terminal.ts';
+import { oneOf } from '../options.ts';
+
+/** With --watch the screen is redrawn at most this often, in ms. */
+const REDRAW_MS = 200;
+
+interface Options extends GlobalOptions {
+	readonly watch?: boolean;
+	readonly output?: 'wide' | 'json' | 'yaml';
+}
+
+export function status(program: Command): void {
+	program
+		.command('status [app]')
+		.description('each application: revision, sync and health, and each drifted object with its drifted fields')
+		.option('-w, --watch', 'show every change until interrupted')
+		.option('-o, --output <format>', 'wide (every object), json or yaml', oneOf('wide', 'json', 'yaml'))
+		.addHelpText(
+			'after',
+			`
+Exit status: 0 everything in sync, 1 something has drifted, 2 error.
+
+Examples:
+  driftless status
+  driftless status default -o wide
+  driftless status --watch`,
+		)
+		.action(async (name: string | undefined, _: object, command: Command) => {
+			const options = command.optsWithGlobals<Options>();
+			await using client = await connect(options);
+			if (options.watch) return watch(client, name, options);
+			const applications = await findApplications(client, name);
+			process.stdout.write(await print(client, applications, options));
+			process.exitCode = verdict(applications);
+		});
+}
+
+async function print(client: HttpClient, applications: readonly Application[], options: Options): Promise<string> {
+	const list = { apiVersion: 'v1', kind: 'List', items: applications };
+	if (options.output === 'json') return `${JSON.stringify(list, null, 2)}\n`;
+	if (options.output === 'yaml') return stringify(list);
+	const { items: healed } = await client.list(Event, { fieldSelector: 'reason=SelfHealed' });
+	return `${statusText(applications, healed, { paint: paintFor(process.stdout), wide: options.output === 'wide', now: Date.now() }).join('\n')}\n`;
+}
+
+/** Draws anew after each change; on a terminal in place. */
+async function watch(client: HttpClient, name: string | undefined, options: Options): Promise<void> {
+	const stop = new AbortController();
+	process.once('SIGINT', () => stop.abort());
+	while (!stop.signal.aborted) {
+		const { resourceVersion } = await client.list(ApplicationKind, {});
+		const draw = async () => {
+			const text = await print(client, await findApplications(client, name), options);
+			process.stdout.write(process.stdout.isTTY ? `\u001b[H\u001b[2J${text}` : `${text}\n`);
+		};
+		await draw();
+		let drawn = Date.now();
+		for await (const _ of client.watch(ApplicationKind, { resourceVersion, signal: stop.signal })) {
+			// What comes while this waits is drawn with it: the list is read afterwards.
+			await new Promise((resolve) => setTimeout(resolve, Math.max(0, drawn + REDRAW_MS - Date.now())));
+			drawn = Date.now();
+			await draw();
+		}
+	}
+}

@@ -1,0 +1,95 @@
+/** The data directory: where it is, what lies where in it, and that only one process serves it. */
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { UserError } from './user-error.ts';
+
+/** The format of a data directory that this version writes, and the newest that it reads. */
+const FORMAT = 1;
+
+/** What a running process tells the commands beside it. */
+export interface Running {
+	readonly pid: number;
+	/** `https://127.0.0.1:6443`. */
+	readonly api: string;
+	/** `http://127.0.0.1:7080`. */
+	readonly http: string;
+}
+
+/** `--data-dir`, or DRIFTLESS_DATA_DIR, or /var/lib/driftless for root and ~/.local/share/driftless for others. */
+export function dataDirectory(option: string | undefined, env: NodeJS.ProcessEnv = process.env): string {
+	const named = option ?? env.DRIFTLESS_DATA_DIR;
+	if (named) return resolve(named);
+	return process.getuid?.() === 0 ? '/var/lib/driftless' : join(homedir(), '.local/share/driftless');
+}
+
+/** Makes the directory, takes it for this process, and checks its format. Released when the process ends, however it ends. */
+export function takeDataDirectory(directory: string): Disposable {
+	try {
+		mkdirSync(directory, { recursive: true, mode: 0o700 });
+	} catch (error) {
+		throw new UserError(`the data directory ${directory} cannot be made: ${(error as Error).message}; name another with --data-dir`);
+	}
+	const lock = lockFile(directory);
+	try {
+		checkFormat(directory);
+	} catch (error) {
+		lock.close();
+		throw error;
+	}
+	return { [Symbol.dispose]: () => lock.close() };
+}
+
+/** A lock that the kernel takes back when the process dies: SQLite's own, held by an open transaction. */
+function lockFile(directory: string): DatabaseSync {
+	const path = join(directory, 'lock');
+	let lock: DatabaseSync;
+	try {
+		lock = new DatabaseSync(path);
+	} catch (error) {
+		throw new UserError(`the data directory ${directory} cannot be written: ${(error as Error).message}; name another with --data-dir`);
+	}
+	try {
+		lock.exec('PRAGMA busy_timeout = 500; BEGIN EXCLUSIVE');
+		return lock;
+	} catch (error) {
+		lock.close();
+		if (!/locked|busy/i.test((error as Error).message)) throw new UserError(`${path} cannot be locked: ${(error as Error).message}`);
+		const pid = readRunning(directory)?.pid;
+		throw new UserError(`another driftless serves the data directory ${directory}${pid ? ` (process ${pid})` : ''}; stop it first, or name another directory with --data-dir`);
+	}
+}
+
+function checkFormat(directory: string): void {
+	const path = join(directory, 'format');
+	const text = readOptional(path);
+	if (text === undefined) return writeFileSync(path, `${FORMAT}\n`);
+	const format = Number(text.trim());
+	if (!Number.isSafeInteger(format) || format < 1) throw new UserError(`${path} does not say a format: it holds ${JSON.stringify(text.slice(0, 40))}; is ${directory} a data directory of driftless?`);
+	if (format > FORMAT) throw new UserError(`the data directory ${directory} has format ${format}, written by a newer driftless; this version reads formats up to ${FORMAT}. Install the newer version, or name another directory with --data-dir`);
+}
+
+/** What the process that serves the directory wrote; undefined where none ever did. */
+export function readRunning(directory: string): Running | undefined {
+	const text = readOptional(join(directory, 'running.json'));
+	if (text === undefined) return undefined;
+	try {
+		return JSON.parse(text) as Running;
+	} catch {
+		return undefined;
+	}
+}
+
+export function writeRunning(directory: string, running: Running): void {
+	writeFileSync(join(directory, 'running.json'), `${JSON.stringify(running)}\n`, { mode: 0o600 });
+}
+
+function readOptional(path: string): string | undefined {
+	try {
+		return readFileSync(path, 'utf8');
+	} catch (error) {
+		if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+		throw new UserError(`${path} cannot be read: ${(error as Error).message}`);
+	}
+}
