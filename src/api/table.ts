@@ -1,0 +1,115 @@
+/**
+ * Objects as kubectl prints them: meta.k8s.io/v1 Table, and PartialObjectMetadata for clients that want only the metadata.
+ * Source: Kubernetes documentation, "Kubernetes API Concepts", "Receiving resources as Tables".
+ */
+import type { Column, Kind } from '../kinds/kind.ts';
+import type { KubeObject, Meta } from '../kinds/object.ts';
+
+/** What each row carries beside its cells. */
+export type IncludeObject = 'None' | 'Metadata' | 'Object';
+
+export interface ListMeta {
+	readonly resourceVersion?: string;
+	readonly continue?: string;
+	readonly remainingItemCount?: number;
+}
+
+export interface TableOptions extends ListMeta {
+	/** Default Metadata. */
+	readonly includeObject?: IncludeObject;
+	/** Milliseconds since the epoch, for ages. */
+	readonly now: number;
+	/** False leaves the column definitions out: the events of a watch carry them only once. Default true. */
+	readonly columns?: boolean;
+}
+
+export interface Table {
+	readonly kind: 'Table';
+	readonly apiVersion: 'meta.k8s.io/v1';
+	readonly metadata: ListMeta;
+	readonly columnDefinitions: readonly ColumnDefinition[] | null;
+	readonly rows: readonly Row[];
+}
+
+export interface ColumnDefinition {
+	readonly name: string;
+	readonly type: string;
+	readonly format: string;
+	readonly description: string;
+	readonly priority: number;
+}
+
+export interface Row {
+	readonly cells: readonly (string | number | boolean | null)[];
+	readonly object: PartialObject | KubeObject | null;
+}
+
+export interface PartialObject {
+	readonly kind: 'PartialObjectMetadata';
+	readonly apiVersion: 'meta.k8s.io/v1';
+	readonly metadata: Meta;
+}
+
+const nameColumn: ColumnDefinition = {
+	name: 'Name',
+	type: 'string',
+	format: 'name',
+	description: 'The name of the object, which no other object of its kind has in the same namespace.',
+	priority: 0,
+};
+
+const definitions = new WeakMap<Kind, readonly ColumnDefinition[]>();
+
+function definitionsOf<T extends KubeObject>(kind: Kind<T>): readonly ColumnDefinition[] {
+	const key = kind as unknown as Kind;
+	const known = definitions.get(key);
+	if (known) return known;
+	const columns = kind.columns.map((column: Column<T>) => ({
+		name: column.name,
+		type: column.type,
+		format: column.format ?? '',
+		description: column.description,
+		priority: column.priority,
+	}));
+	const made = [nameColumn, ...columns];
+	definitions.set(key, made);
+	return made;
+}
+
+/** A table of objects of one kind. For an event of a watch: of one object, with the resourceVersion of the object. */
+export function toTable<T extends KubeObject>(kind: Kind<T>, objects: readonly T[], options: TableOptions): Table {
+	const { includeObject = 'Metadata', now, columns = true } = options;
+	return {
+		kind: 'Table',
+		apiVersion: 'meta.k8s.io/v1',
+		metadata: listMeta(options),
+		columnDefinitions: columns ? definitionsOf(kind) : null,
+		rows: objects.map((object) => ({
+			cells: [object.metadata.name, ...kind.columns.map((column) => column.cell(object, now))],
+			object: includeObject === 'Object' ? object : includeObject === 'Metadata' ? toPartial(object) : null,
+		})),
+	};
+}
+
+/** Only the metadata of an object. */
+export function toPartial(object: KubeObject): PartialObject {
+	return { kind: 'PartialObjectMetadata', apiVersion: 'meta.k8s.io/v1', metadata: object.metadata };
+}
+
+/** Only the metadata of a list of objects. */
+export function toPartialList(objects: readonly KubeObject[], meta: ListMeta) {
+	return {
+		kind: 'PartialObjectMetadataList',
+		apiVersion: 'meta.k8s.io/v1',
+		metadata: listMeta(meta),
+		items: objects.map(toPartial),
+	};
+}
+
+function listMeta({ resourceVersion, continue: next, remainingItemCount }: ListMeta): ListMeta {
+	return {
+		...(resourceVersion !== undefined && { resourceVersion }),
+		...(next && { continue: next }),
+		...(remainingItemCount !== undefined && { remainingItemCount }),
+	};
+}
