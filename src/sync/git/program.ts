@@ -1,0 +1,77 @@
+/** git as a child process: no shell, no configuration but our own, bounded in time and output. */
+import { type ChildProcess, execFile } from 'node:child_process';
+
+/** Milliseconds after which a short command is given up. */
+const COMMAND_TIME = 60_000;
+/** Bytes that a short command may print. */
+const COMMAND_OUTPUT = 16 * 1024 * 1024;
+/** cat-file's --batch-command came with it. */
+const LEAST_VERSION = [2, 36] as const;
+
+export class GitError extends Error {
+	override readonly name = 'GitError';
+}
+
+/**
+ * The environment of every git child: of the user's own only the path. No system or user configuration, no prompts;
+ * repositories of other owners may be read (nothing of theirs is run).
+ */
+export function gitEnvironment(extra: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv {
+	return {
+		PATH: process.env.PATH,
+		TMPDIR: process.env.TMPDIR,
+		LC_ALL: 'C.UTF-8',
+		GIT_CONFIG_NOSYSTEM: '1',
+		GIT_CONFIG_GLOBAL: '/dev/null',
+		GIT_CONFIG_COUNT: '1',
+		GIT_CONFIG_KEY_0: 'safe.directory',
+		GIT_CONFIG_VALUE_0: '*',
+		GIT_TERMINAL_PROMPT: '0',
+		GIT_OPTIONAL_LOCKS: '0',
+		...extra,
+	};
+}
+
+export interface CommandOptions {
+	readonly gitdir?: string;
+	readonly signal?: AbortSignal;
+}
+
+/** Runs a command to its end and gives what it printed. Throws GitError with git's own complaint. */
+export function git(args: readonly string[], { gitdir, signal }: CommandOptions = {}): Promise<string> {
+	const env = gitEnvironment(gitdir === undefined ? {} : { GIT_DIR: gitdir });
+	return new Promise((resolve, reject) => {
+		const options = { env, signal, timeout: COMMAND_TIME, maxBuffer: COMMAND_OUTPUT, killSignal: 'SIGKILL' } as const;
+		execFile('git', args, options, (error, stdout, stderr) => {
+			if (!error) return resolve(stdout);
+			if (signal?.aborted) return reject(signal.reason);
+			reject(new GitError(complaint(args, error, stderr), { cause: error }));
+		});
+	});
+}
+
+function complaint(
+	args: readonly string[],
+	error: Error & { code?: unknown; killed?: boolean },
+	stderr: string,
+): string {
+	if (error.code === 'ENOENT') return 'git is needed and is not installed: install the package git';
+	if (error.killed) return `git ${args[0]} took longer than ${COMMAND_TIME / 1000} s, and was stopped`;
+	const lines = stderr.split('\n').filter((line) => line.trim());
+	return `git ${args[0]}: ${lines.at(-1)?.replace(/^(?:fatal|error): /, '') ?? error.message}`;
+}
+
+/** Throws GitError where git is missing or too old. */
+export async function requireGit(): Promise<void> {
+	const text = await git(['--version']);
+	const [major = 0, minor = 0] = /(\d+)\.(\d+)/.exec(text)?.slice(1).map(Number) ?? [];
+	const [least, leastMinor] = LEAST_VERSION;
+	if (major > least || (major === least && minor >= leastMinor)) return;
+	throw new GitError(`git ${major}.${minor} is too old: driftless needs git ${LEAST_VERSION.join('.')} or newer`);
+}
+
+/** Settles when a child is gone. */
+export function exited(child: ChildProcess): Promise<void> {
+	if (child.exitCode !== null || child.signalCode !== null || child.pid === undefined) return Promise.resolve();
+	return new Promise((resolve) => child.once('exit', () => resolve()));
+}

@@ -1,0 +1,92 @@
+/** A bare repository on this machine: the embedded one, a mirror of a remote, or somebody's own. */
+import { mkdir, stat } from 'node:fs/promises';
+import type { Commit } from '../source/source.ts';
+import type { Tree } from '../source/tree.ts';
+import { type Objects, openObjects } from './objects.ts';
+import { GitError, git } from './program.ts';
+import { gitTree } from './tree.ts';
+
+export interface Repository extends AsyncDisposable {
+	readonly gitdir: string;
+	/** The commit that a branch, tag or (abbreviated) id stands for. */
+	resolve(revision: string): Promise<string | undefined>;
+	/** Throws GitError where there is no such commit. */
+	tree(commit: string): Promise<Tree>;
+	commit(id: string): Promise<Commit | undefined>;
+	/** The commit that last changed a line (1-based) of a file; undefined where the file or line is not there. */
+	blame(revision: string, file: string, line: number): Promise<Commit | undefined>;
+	/** Reads what only a hook's environment sees (GIT_OBJECT_DIRECTORY and its like), until disposed of. */
+	quarantine(environment: NodeJS.ProcessEnv): Pick<Repository, 'tree'> & AsyncDisposable;
+	/** Packs what has gathered, when there is enough of it. Also prunes what nothing has referred to for two weeks. */
+	tidy(): Promise<void>;
+}
+
+/** Opens what is there; reads nothing yet. */
+export function openRepository(gitdir: string): Repository {
+	const objects = openObjects(gitdir);
+	const resolve = async (revision: string) => (await objects.info(`${revision}^{commit}`))?.id;
+	const commit = async (id: string) => {
+		const object = await objects.read(`${id}^{commit}`);
+		return object && parseCommit(object.id, Buffer.from(object.bytes).toString('utf8'));
+	};
+	return {
+		gitdir,
+		resolve,
+		commit,
+		tree: (id) => treeOf(objects, id),
+		async blame(revision, file, line) {
+			const id = await resolve(revision);
+			if (!id) return undefined;
+			try {
+				const output = await git(['blame', '--porcelain', '-L', `${line},${line}`, id, '--', file], { gitdir });
+				return await commit(output.slice(0, output.indexOf(' ')));
+			} catch (error) {
+				if (error instanceof GitError && /no such path|has only \d+ line/.test(error.message)) return undefined;
+				throw error;
+			}
+		},
+		quarantine(environment) {
+			const quarantined = openObjects(gitdir, environment);
+			return {
+				tree: (id) => treeOf(quarantined, id),
+				[Symbol.asyncDispose]: () => quarantined[Symbol.asyncDispose](),
+			};
+		},
+		async tidy() {
+			await git(['-c', 'gc.autoDetach=false', 'gc', '--auto', '--quiet'], { gitdir });
+		},
+		[Symbol.asyncDispose]: () => objects[Symbol.asyncDispose](),
+	};
+}
+
+/** Makes a bare repository with an unborn main where there is none. `settings` are written each time: `receive.autogc=false`. */
+export async function initRepository(
+	gitdir: string,
+	settings: Readonly<Record<string, string>> = {},
+): Promise<Repository> {
+	const there = await stat(`${gitdir}/HEAD`).then(
+		() => true,
+		() => false,
+	);
+	if (!there) {
+		await mkdir(gitdir, { recursive: true });
+		await git(['init', '--quiet', '--bare', '--template=', '--initial-branch=main', gitdir]);
+	}
+	for (const [name, value] of Object.entries(settings))
+		await git(['config', '--file', `${gitdir}/config`, name, value]);
+	return openRepository(gitdir);
+}
+
+async function treeOf(objects: Objects, commit: string): Promise<Tree> {
+	const [id, tree] = await Promise.all([objects.info(`${commit}^{commit}`), objects.info(`${commit}^{tree}`)]);
+	if (!id || !tree) throw new GitError(`there is no commit ${commit} here`);
+	return gitTree(objects, id.id, tree.id);
+}
+
+/** Source: git-commit-tree's format: header lines, an empty line, the message. */
+function parseCommit(id: string, text: string): Commit {
+	const split = text.indexOf('\n\n');
+	const head = split < 0 ? text : text.slice(0, split);
+	const [, author = '', email = '', seconds = '0'] = /^author (.*?) ?<(.*?)> (\d+)/m.exec(head) ?? [];
+	return { id, author, email, time: Number(seconds) * 1000, message: split < 0 ? '' : text.slice(split + 2).trimEnd() };
+}

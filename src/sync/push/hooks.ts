@@ -1,0 +1,136 @@
+/**
+ * The hooks of an embedded repository. They hold no logic: they hand the push to the server that started git, through two
+ * descriptors it inherited (3 asks, 4 answers), print what comes back and exit as told. No program is started per push.
+ * When the server dies, its ends of the descriptors close with it, so that a hook ends too, and refuses.
+ */
+import { chmod, mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+/** Set for git children that have the descriptors. */
+export const PUSH_VARIABLE = 'DRIFTLESS_PUSH';
+
+/** What a hook asks. Lines: the hook's name, the quarantine, push options, the references, `end`. */
+export interface Question {
+	readonly hook: 'pre-receive' | 'post-receive';
+	/** GIT_OBJECT_DIRECTORY and its like: what git needs to see the pushed objects. */
+	readonly environment: Readonly<Record<string, string>>;
+	readonly options: readonly string[];
+	readonly updates: readonly RefUpdate[];
+}
+
+export interface RefUpdate {
+	readonly ref: string;
+	/** Commit ids; absent for what is created or deleted. */
+	readonly before?: string;
+	readonly after?: string;
+}
+
+const script = (hook: Question['hook'], lost: string) => `#!/bin/sh
+# Written by driftless at each start: changes are lost. See docs/decisions/0007-push.md.
+if [ -z "$${PUSH_VARIABLE}" ]; then
+	echo 'driftless answers pushes over HTTP only: push to the URL that "driftless remote" prints' >&2
+	exit 1
+fi
+newline='
+'
+ask() { case $2 in *"$newline"*) ;; *) printf '%s %s\\n' "$1" "$2" >&3 ;; esac; }
+ask hook ${hook}
+ask objects "$GIT_OBJECT_DIRECTORY"
+ask alternates "$GIT_ALTERNATE_OBJECT_DIRECTORIES"
+ask quarantine "$GIT_QUARANTINE_PATH"
+index=0
+while [ "$index" -lt "\${GIT_PUSH_OPTION_COUNT:-0}" ]; do
+	eval "value=\\$GIT_PUSH_OPTION_$index"
+	ask option "$value"
+	index=$((index + 1))
+done
+while read -r before after ref; do ask update "$before $after $ref"; done
+ask end ''
+while IFS= read -r line <&4; do
+	case $line in
+	'accept') exit 0 ;;
+	'refuse') exit 1 ;;
+	*) printf '%s\\n' "\${line# }" ;;
+	esac
+done
+echo '${lost}' >&2
+exit 1
+`;
+
+const hooks: Readonly<Record<Question['hook'], string>> = {
+	'pre-receive': script(
+		'pre-receive',
+		'driftless stopped before it had checked the push: nothing is changed; push again',
+	),
+	'post-receive': script(
+		'post-receive',
+		'driftless stopped; the push is stored, and is applied when driftless runs again',
+	),
+};
+
+/** Writes both hooks into a repository, each at once, so that a push under way keeps the one it has. */
+export async function installHooks(gitdir: string): Promise<void> {
+	const directory = join(gitdir, 'hooks');
+	await mkdir(directory, { recursive: true });
+	for (const [name, text] of Object.entries(hooks)) {
+		const file = join(directory, name);
+		if ((await readFile(file, 'utf8').catch(() => '')) === text) continue;
+		await writeFile(`${file}.new`, text);
+		await chmod(`${file}.new`, 0o755);
+		await rename(`${file}.new`, file);
+	}
+}
+
+/** Splits what hooks ask into questions; keep one for each push. */
+export function createQuestionReader(): (chunk: string) => Question[] {
+	let rest = '';
+	let lines: string[] = [];
+	return (chunk) => {
+		const questions: Question[] = [];
+		const all = (rest + chunk).split('\n');
+		rest = all.pop() ?? '';
+		for (const line of all) {
+			if (line.trimEnd() === 'end') {
+				questions.push(parseQuestion(lines));
+				lines = [];
+			} else lines.push(line);
+		}
+		return questions;
+	};
+}
+
+const none = /^0+$/;
+
+function parseQuestion(lines: readonly string[]): Question {
+	const environment: Record<string, string> = {};
+	const options: string[] = [];
+	const updates: RefUpdate[] = [];
+	let hook: Question['hook'] = 'pre-receive';
+	for (const line of lines) {
+		const space = line.indexOf(' ');
+		const value = line.slice(space + 1);
+		switch (line.slice(0, space)) {
+			case 'hook':
+				hook = value === 'post-receive' ? 'post-receive' : 'pre-receive';
+				break;
+			case 'objects':
+				if (value) environment.GIT_OBJECT_DIRECTORY = value;
+				break;
+			case 'alternates':
+				if (value) environment.GIT_ALTERNATE_OBJECT_DIRECTORIES = value;
+				break;
+			case 'quarantine':
+				if (value) environment.GIT_QUARANTINE_PATH = value;
+				break;
+			case 'option':
+				options.push(value);
+				break;
+			case 'update': {
+				const [before = '', after = '', ...ref] = value.split(' ');
+				const id = (text: string) => (none.test(text) ? undefined : text);
+				updates.push({ ref: ref.join(' '), before: id(before), after: id(after) });
+			}
+		}
+	}
+	return { hook, environment, options, updates };
+}

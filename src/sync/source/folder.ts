@@ -1,0 +1,234 @@
+/**
+ * A watched folder. What is read is a snapshot, taken when the folder has been quiet: every manifest with the hash of its
+ * content, so that a renderer sees either all of a change or none of it.
+ */
+import { hash } from 'node:crypto';
+import type { BigIntStats } from 'node:fs';
+import { lstat, open, readdir, realpath } from 'node:fs/promises';
+import { join, relative, sep } from 'node:path';
+import { watch } from 'chokidar';
+import type { Reader } from './follow.ts';
+import { SourceError } from './source.ts';
+import type { Located, Tree, TreeEntry } from './tree.ts';
+
+/** Milliseconds without a change before a snapshot is taken. */
+const QUIET = 200;
+/** Milliseconds after which one is taken although the folder never is quiet. */
+const LONGEST_UNREST = 5_000;
+/** Milliseconds between looks besides the watch, which may miss what network file systems do. */
+const POLL = 60_000;
+/** Larger files are known by their size and time, not by their content: no manifest is that large. */
+const MAX_HASHED = 8 * 1024 * 1024;
+/** Files and folders of one snapshot. */
+const MAX_ENTRIES = 200_000;
+/** Old snapshots that can still be asked for: a few, for those who were rendering one when the next came. */
+const SNAPSHOTS = 4;
+/** Times that a snapshot is begun anew because the folder changed under it. */
+const ATTEMPTS = 5;
+
+/** What other programs keep beside the files they edit; and hidden files, which are never manifests. */
+const temporary = /^\.|~$|^#.*#$|\.(?:swp|swo|swx|tmp|part|crdownload)$|^4913$/;
+
+interface Known {
+	/** Inode, size and times: while they stay, so does the content. */
+	readonly stamp: string;
+	readonly id: string;
+}
+
+interface Snapshot {
+	readonly id: string;
+	readonly folders: ReadonlyMap<string, readonly TreeEntry[]>;
+	readonly stamps: ReadonlyMap<string, string>;
+}
+
+/** `root` is absolute. `quiet` in milliseconds. */
+export function folderReader(root: string, url: string, quiet = QUIET): Reader {
+	let known: ReadonlyMap<string, Known> = new Map();
+	const snapshots = new Map<string, Snapshot>();
+
+	async function look(signal: AbortSignal): Promise<string> {
+		for (let attempt = 1; ; attempt++) {
+			try {
+				const taken = await takeSnapshot(await rootOf(root, url), known, signal);
+				known = taken.known;
+				snapshots.delete(taken.snapshot.id);
+				snapshots.set(taken.snapshot.id, taken.snapshot);
+				for (const id of snapshots.keys()) if (snapshots.size > SNAPSHOTS) snapshots.delete(id);
+				return taken.snapshot.id;
+			} catch (error) {
+				const moving = error instanceof Moved || isErrno(error, 'ENOENT') || isErrno(error, 'ENOTDIR');
+				if (!moving || attempt === ATTEMPTS)
+					throw error instanceof Moved ? new SourceError(url, `${root}: ${error.message}`) : error;
+			}
+		}
+	}
+
+	const tree = (revision: string): Tree => {
+		const snapshot = snapshots.get(revision);
+		if (!snapshot) throw new SourceError(url, `${root}: a folder has no history; its content ${revision} is gone`);
+		return folderTree(root, url, snapshot);
+	};
+
+	return {
+		url,
+		poll: () => POLL,
+		look,
+		tree: async (revision) => tree(revision),
+		resolve: async (revision) =>
+			snapshots.has(revision)
+				? revision
+				: revision === '' || revision === 'HEAD'
+					? [...snapshots.keys()].at(-1)
+					: undefined,
+		commit: async () => undefined,
+		blame: async () => undefined,
+		watch: (changed, signal) => watchFolder(root, quiet, changed, signal),
+		close: async () => {},
+	};
+}
+
+/** A folder's own place: it may be given through a symbolic link, and what is below it may not leave it. */
+async function rootOf(root: string, url: string): Promise<string> {
+	try {
+		const real = await realpath(root);
+		if ((await lstat(real)).isDirectory()) return real;
+		throw new SourceError(url, `${root} is not a folder`);
+	} catch (cause) {
+		if (!isErrno(cause, 'ENOENT')) throw cause;
+		throw new SourceError(url, `the folder ${root} is gone: nothing is changed or pruned until it is back`, { cause });
+	}
+}
+
+class Moved extends Error {}
+
+async function takeSnapshot(root: string, before: ReadonlyMap<string, Known>, signal: AbortSignal) {
+	const known = new Map<string, Known>();
+	const folders = new Map<string, readonly TreeEntry[]>();
+	const stamps = new Map<string, string>();
+	let entries = 0;
+
+	async function folder(path: string): Promise<string> {
+		signal.throwIfAborted();
+		const found = await readdir(join(root, path), { withFileTypes: true });
+		entries += found.length;
+		if (entries > MAX_ENTRIES)
+			throw new Error(`${root} holds more than ${MAX_ENTRIES} files: watch a folder with fewer`);
+		const listed: TreeEntry[] = [];
+		for (const entry of found) {
+			if (temporary.test(entry.name)) continue;
+			const inner = path ? `${path}/${entry.name}` : entry.name;
+			if (entry.isDirectory()) listed.push({ name: entry.name, kind: 'directory', id: await folder(inner) });
+			else if (entry.isFile()) listed.push({ name: entry.name, kind: 'file', id: await file(inner) });
+			else if (entry.isSymbolicLink()) listed.push({ name: entry.name, kind: 'symlink', id: 'symlink' });
+		}
+		listed.sort((a, b) => (a.name < b.name ? -1 : 1));
+		folders.set(path, listed);
+		return hash('sha256', listed.map(({ kind, name, id }) => `${kind} ${name}\0${id}`).join('\n'));
+	}
+
+	async function file(path: string): Promise<string> {
+		const stamp = stampOf(await lstat(join(root, path), { bigint: true }));
+		stamps.set(path, stamp);
+		const old = before.get(path);
+		const id = old?.stamp === stamp ? old.id : await identify(path, stamp);
+		known.set(path, { stamp, id });
+		return id;
+	}
+
+	async function identify(path: string, stamp: string): Promise<string> {
+		if (!/\.(?:ya?ml|json)$/i.test(path) && !path.endsWith('Kustomization')) return hash('sha256', `stamp ${stamp}`);
+		const { bytes } = await readStamped(join(root, path), stamp, MAX_HASHED);
+		return hash('sha256', bytes ?? `stamp ${stamp}`);
+	}
+
+	const id = await folder('');
+	const snapshot: Snapshot = { id, folders, stamps };
+	return { snapshot, known };
+}
+
+const stampOf = (stats: BigIntStats) => [stats.dev, stats.ino, stats.size, stats.mtimeNs, stats.ctimeNs].join(':');
+
+/** The bytes of a file that is still the one with this stamp; none where it is larger than `limit`. Throws Moved. */
+async function readStamped(path: string, stamp: string, limit: number): Promise<{ bytes?: Uint8Array }> {
+	const file = await open(path);
+	try {
+		const stats = await file.stat({ bigint: true });
+		if (stampOf(stats) !== stamp) throw new Moved('a file changes faster than it can be read');
+		if (stats.size > limit) return {};
+		const bytes = await file.readFile();
+		if (stampOf(await file.stat({ bigint: true })) !== stamp)
+			throw new Moved('a file changes faster than it can be read');
+		return { bytes };
+	} finally {
+		await file.close();
+	}
+}
+
+function folderTree(root: string, url: string, snapshot: Snapshot): Tree {
+	const stampFor = (file: Located) => snapshot.stamps.get(file.path) ?? '';
+	return {
+		revision: snapshot.id,
+		id: snapshot.id,
+		async list(directory) {
+			return snapshot.folders.get(directory.path) ?? [];
+		},
+		sizes: async (files) => files.map((file) => Number(stampFor(file).split(':')[2] ?? 0)),
+		async read(files, signal) {
+			const contents: Uint8Array[] = [];
+			for (const file of files) {
+				signal?.throwIfAborted();
+				contents.push(await readOne(file));
+			}
+			return contents;
+		},
+	};
+
+	async function readOne(file: Located): Promise<Uint8Array> {
+		try {
+			const { bytes } = await readStamped(join(root, file.path), stampFor(file), Number.MAX_SAFE_INTEGER);
+			return bytes ?? new Uint8Array();
+		} catch (cause) {
+			// The watch has seen it too: the next snapshot is on its way.
+			if (!(cause instanceof Moved) && !isErrno(cause, 'ENOENT')) throw cause;
+			throw new SourceError(url, `${join(root, file.path)} changed while it was read; it is read again in a moment`, {
+				cause,
+			});
+		}
+	}
+}
+
+/** Calls `changed` when the folder has been quiet after a change, and when it vanishes or comes back. */
+function watchFolder(root: string, quiet: number, changed: () => Promise<void>, signal: AbortSignal): void {
+	let timer: NodeJS.Timeout | undefined;
+	let since: number | undefined;
+	const fire = () => {
+		since = undefined;
+		void changed();
+	};
+	const stir = () => {
+		const now = performance.now();
+		since ??= now;
+		clearTimeout(timer);
+		timer = setTimeout(fire, Math.min(quiet, Math.max(0, since + LONGEST_UNREST - now)));
+	};
+	const ignored = (path: string) =>
+		relative(root, path)
+			.split(sep)
+			.some((part) => part !== '..' && temporary.test(part));
+	const watcher = watch(root, { ignored, ignoreInitial: true, followSymlinks: false, ignorePermissionErrors: true });
+	watcher.on('all', stir);
+	// A watch that cannot be kept (too many files) leaves the poll.
+	watcher.on('error', () => {});
+	signal.addEventListener(
+		'abort',
+		() => {
+			clearTimeout(timer);
+			void watcher.close();
+		},
+		{ once: true },
+	);
+}
+
+function isErrno(error: unknown, code: string): boolean {
+	return error instanceof Error && 'code' in error && error.code === code;
+}

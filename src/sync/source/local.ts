@@ -1,0 +1,57 @@
+/** Somebody's own repository on this machine, by path or file://. Its references are watched, and polled besides. */
+import { stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { watch } from 'chokidar';
+import { openRepository, type Repository } from '../git/index.ts';
+import { repositoryReader } from './embedded.ts';
+import type { Reader } from './follow.ts';
+import { SourceError } from './source.ts';
+
+const exists = (path: string) =>
+	stat(path).then(
+		() => true,
+		() => false,
+	);
+
+/** The git directory of a bare repository or of a work tree; undefined where there is neither. */
+async function gitdirOf(path: string): Promise<string | undefined> {
+	for (const candidate of [join(path, '.git'), path]) {
+		if ((await exists(join(candidate, 'HEAD'))) && (await exists(join(candidate, 'objects')))) return candidate;
+	}
+	return undefined;
+}
+
+/** `path` is absolute; `poll` in milliseconds. */
+export function localReader(path: string, url: string, revision: string, poll: () => number): Reader {
+	let opened: Repository | undefined;
+	async function repository(): Promise<Repository> {
+		const gitdir = await gitdirOf(path);
+		if (!gitdir) throw new SourceError(url, `${url}: there is no git repository at ${path}`);
+		if (opened?.gitdir !== gitdir) {
+			await opened?.[Symbol.asyncDispose]();
+			opened = openRepository(gitdir);
+		}
+		return opened;
+	}
+	const reader = async () => repositoryReader(await repository(), url, revision);
+	return {
+		url,
+		poll,
+		look: async (signal) => (await reader()).look(signal),
+		tree: async (wanted) => (await reader()).tree(wanted),
+		resolve: async (wanted) => (await reader()).resolve(wanted),
+		commit: async (wanted) => (await reader()).commit(wanted),
+		blame: async (wanted, file, line) => (await reader()).blame(wanted, file, line),
+		watch(changed, signal) {
+			const places = [join(path, '.git'), path].flatMap((gitdir) =>
+				['HEAD', 'packed-refs', 'refs'].map((name) => join(gitdir, name)),
+			);
+			const watcher = watch(places, { ignoreInitial: true, ignored: (file) => file.endsWith('.lock') });
+			watcher.on('all', () => void changed());
+			// A watch that cannot be kept (too many files) leaves the poll.
+			watcher.on('error', () => {});
+			signal.addEventListener('abort', () => void watcher.close(), { once: true });
+		},
+		close: async () => opened?.[Symbol.asyncDispose](),
+	};
+}
