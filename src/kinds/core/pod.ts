@@ -1,8 +1,16 @@
 import { kind } from '../declare.ts';
 import type { Kind } from '../kind.ts';
 import type * as types from '../types.ts';
+import { podColumns } from './pod-columns.ts';
+import { defaultPod } from './pod-defaults.ts';
+import { podHealth } from './pod-health.ts';
+import { qosClass } from './pod-qos.ts';
+import { validatePod } from './pod-validation.ts';
 
 export type Pod = types.Pod;
+
+/** Grace of a delete where neither the pod nor the client says one, in seconds. */
+const GRACE_SECONDS = 30;
 
 export const Pod: Kind<Pod> = kind<Pod>({
 	group: '',
@@ -13,5 +21,31 @@ export const Pod: Kind<Pod> = kind<Pod>({
 	shortNames: ['po'],
 	categories: ['all'],
 	subresources: { status: true, actions: ['log', 'exec', 'attach', 'portforward', 'binding', 'eviction'] },
-	gracePeriod: (pod) => pod.metadata.deletionGracePeriodSeconds ?? pod.spec.terminationGracePeriodSeconds ?? 30,
+	generation: true,
+	selectableFields: {
+		'spec.nodeName': (pod) => pod.spec.nodeName ?? '',
+		'spec.restartPolicy': (pod) => pod.spec.restartPolicy ?? '',
+		'spec.schedulerName': (pod) => pod.spec.schedulerName ?? '',
+		'spec.serviceAccountName': (pod) => pod.spec.serviceAccountName ?? '',
+		'spec.hostNetwork': (pod) => String(pod.spec.hostNetwork ?? false),
+		'status.phase': (pod) => pod.status?.phase ?? '',
+		'status.podIP': (pod) => pod.status?.podIPs?.[0]?.ip ?? pod.status?.podIP ?? '',
+		'status.nominatedNodeName': (pod) => pod.status?.nominatedNodeName ?? '',
+	},
+	columns: podColumns,
+	defaults(pod) {
+		// An object without spec is refused by validation; that must not be hindered here.
+		if (pod.spec) defaultPod(pod.spec);
+	},
+	prepare(pod, old) {
+		if (old || !pod.spec) return;
+		Object.assign(pod, { status: { phase: 'Pending', qosClass: qosClass(pod.spec) } });
+	},
+	validate: validatePod,
+	health: podHealth,
+	gracePeriod(pod) {
+		// A pod that no node has taken, and one that has ended, has nothing to shut down.
+		if (!pod.spec.nodeName || pod.status?.phase === 'Succeeded' || pod.status?.phase === 'Failed') return 0;
+		return pod.spec.terminationGracePeriodSeconds ?? GRACE_SECONDS;
+	},
 });

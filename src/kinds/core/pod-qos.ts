@@ -1,0 +1,28 @@
+/** The quality of service class of a pod. Source: Kubernetes documentation, "Pod Quality of Service Classes". */
+import type * as core from 'kubernetes-types/core/v1.js';
+import { compareQuantities, isQuantity } from '../quantity.ts';
+
+export type QosClass = 'Guaranteed' | 'Burstable' | 'BestEffort';
+
+const counted = ['cpu', 'memory'] as const;
+
+/** Guaranteed: every container has equal requests and limits of cpu and memory. BestEffort: no container has any. */
+export function qosClass(spec: core.PodSpec): QosClass {
+	let any = false;
+	let guaranteed = true;
+	for (const { resources } of [...(spec.initContainers ?? []), ...(spec.containers ?? [])]) {
+		for (const resource of counted) {
+			const request = amount(resources?.requests?.[resource]);
+			const limit = amount(resources?.limits?.[resource]);
+			if (request || limit) any = true;
+			if (!limit || (request && compareQuantities(request, limit) !== 0)) guaranteed = false;
+		}
+	}
+	if (!any) return 'BestEffort';
+	return guaranteed ? 'Guaranteed' : 'Burstable';
+}
+
+/** The amount where it is more than zero. */
+function amount(quantity: string | undefined): string | undefined {
+	return quantity !== undefined && isQuantity(quantity) && compareQuantities(quantity, '0') > 0 ? quantity : undefined;
+}
