@@ -163,7 +163,7 @@ class SqliteStore implements Store {
 		try {
 			outcomes = this.#transaction(() => {
 				const made = group.map(({ change }) => this.#apply(change, events));
-				if (events.length > 0) this.#compactIfDue();
+				if (events.length > 0) this.#compactIfDue(events.length);
 				return made;
 			});
 		} catch (error) {
@@ -218,15 +218,19 @@ class SqliteStore implements Store {
 		return this.#newest;
 	}
 
-	/** Within the open transaction: a step of compaction, once there is a whole step's worth of history too much. */
-	#compactIfDue(): void {
+	/**
+	 * Within the open transaction that has made `changes`: a step of compaction, once there is a whole step's worth of history
+	 * too much. It passes more changes than were made, so that it always catches up.
+	 */
+	#compactIfDue(changes: number): void {
+		const step = { ...COMPACTION_STEP, rows: Math.max(COMPACTION_STEP.rows, changes * 2) };
 		const enough = this.#newest - HISTORY_REVISIONS;
-		if (this.#historyBytes > HISTORY_BYTES) this.#compactStep(this.#newest);
-		else if (enough >= this.#compacted + COMPACTION_STEP.rows) this.#compactStep(enough);
+		if (this.#historyBytes > HISTORY_BYTES) this.#compactStep(this.#newest, step);
+		else if (enough >= this.#compacted + COMPACTION_STEP.rows) this.#compactStep(enough, step);
 	}
 
-	#compactStep(upTo: Revision): void {
-		const { revision, bytes } = this.#tables.compact(this.#compacted, upTo, COMPACTION_STEP);
+	#compactStep(upTo: Revision, step = COMPACTION_STEP): void {
+		const { revision, bytes } = this.#tables.compact(this.#compacted, upTo, step);
 		this.#compacted = revision;
 		this.#historyBytes -= bytes;
 	}
