@@ -7,6 +7,7 @@ import type { EventRecorder } from '../client/events.ts';
 import type { Cache, Delta, IndexFunction } from '../client/informer.ts';
 import type { Kind } from '../kinds/kind.ts';
 import type { Key, KubeObject } from '../kinds/object.ts';
+import type { Registry } from '../kinds/registry.ts';
 import type { Log } from '../log.ts';
 
 export interface Context {
@@ -40,7 +41,7 @@ export interface Controller<T extends KubeObject = KubeObject> {
 	/** A change of an object of `kind` queues the keys that `keys` finds for it (called with the new and with the old object). */
 	readonly watches?: readonly Watch[];
 	/** Called for each change of an object of every kind that the registry has, also of kinds that it gets later: the keys to queue. */
-	readonly everything?: (change: Change, cache: Cache) => Iterable<Key>;
+	readonly everything?: (change: Change, cache: Cache, registry: Registry) => Iterable<Key>;
 	/** Indexes that reconcile reads, made before the first list. */
 	readonly indexes?: readonly Index[];
 	/**

@@ -57,7 +57,7 @@ async function runController(controller: Controller, options: RuntimeOptions): P
 	};
 	const informers = declaredKinds(controller).map((kind) => cache.informer(kind));
 	stack.use(follow(controller, cache, add));
-	const everything = stack.use(followEverything(controller, cache, () => client.registry.all(), add));
+	const everything = stack.use(followEverything(controller, cache, client.registry, add));
 	informers.push(...everything.more());
 	try {
 		await Promise.all(informers.map((informer) => informer.synced));

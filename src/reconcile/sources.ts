@@ -1,6 +1,6 @@
 /** Turns changes of objects into keys, as a controller declares it. */
 import type { Cache, Informer } from '../client/informer.ts';
-import { type Key, type Kind, type KubeObject, keyOf, parseApiVersion } from '../kinds/index.ts';
+import { type Key, type Kind, type KubeObject, keyOf, parseApiVersion, type Registry } from '../kinds/index.ts';
 import type { Controller } from './controller.ts';
 import { nameOf } from './declared.ts';
 
@@ -27,7 +27,7 @@ export function follow(controller: Controller, cache: Cache, add: (key: Key) => 
 export function followEverything(
 	controller: Controller,
 	cache: Cache,
-	kinds: () => Iterable<Kind>,
+	registry: Registry,
 	add: (key: Key) => void,
 ): Disposable & { more(): Informer[] } {
 	const { everything } = controller;
@@ -37,14 +37,14 @@ export function followEverything(
 		more() {
 			const found: Informer[] = [];
 			if (!everything) return found;
-			for (const kind of kinds()) {
+			for (const kind of registry.all()) {
 				if (followed.has(nameOf(kind)) || isFleeting(kind)) continue;
 				followed.add(nameOf(kind));
 				const informer = cache.informer(kind);
 				found.push(informer);
 				subscriptions.use(
 					informer.on((delta) => {
-						for (const key of everything({ ...delta, kind }, cache)) add(key);
+						for (const key of everything({ ...delta, kind }, cache, registry)) add(key);
 					}),
 				);
 			}
@@ -55,7 +55,8 @@ export function followEverything(
 }
 
 /** Events are many, own nothing, and are owned by nothing. */
-const isFleeting = (kind: Kind) => kind.kind === 'Event' && (kind.group === '' || kind.group === 'events.k8s.io');
+export const isFleeting = (kind: Kind) =>
+	kind.kind === 'Event' && (kind.group === '' || kind.group === 'events.k8s.io');
 
 /** The key of the owner that controls the object, where it is of the kind; none otherwise. */
 function controllingOwner(object: KubeObject, kind: Kind): Key[] {

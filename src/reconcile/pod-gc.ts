@@ -1,0 +1,112 @@
+/**
+ * Removes pods that nobody else will: those of nodes that are gone, those that are deleted and were never on a node, and
+ * the oldest finished ones when there are too many. Source: kube-controller-manager's pod garbage collector.
+ */
+import { Node, Pod } from '../kinds/index.ts';
+import { type Context, type Controller, controller, index, watch } from './controller.ts';
+import { patchCondition, unlessGone } from './node-lifecycle.ts';
+import { isFinished, timeOf, timestamp } from './pod-state.ts';
+import { isNotFound } from './refusal.ts';
+
+/** How many finished pods are kept for people to look at. */
+export const MOST_FINISHED = 12_500;
+/** A node that is gone for less may be coming back: it was deleted and registers anew. */
+const QUARANTINE_MS = 40_000;
+/** Pods by their node; by whether they are finished. */
+const BY_NODE = 'node';
+const BY_END = 'finished';
+const FINISHED = 'true';
+/** The key that stands for all finished pods together. No object's key has a space. */
+const ALL_FINISHED = 'finished pods';
+
+export interface PodGcOptions {
+	readonly mostFinished?: number;
+}
+
+export function podGc({ mostFinished = MOST_FINISHED }: PodGcOptions = {}): Controller {
+	/** When a node was first missed. */
+	const missed = new Map<string, number>();
+	return controller({
+		name: 'pod-gc',
+		indexes: [
+			index(Pod, BY_NODE, ({ spec }) => (spec.nodeName ? [spec.nodeName] : [])),
+			index(Pod, BY_END, (pod) => (isFinished(pod) ? [FINISHED] : [])),
+		],
+		watches: [
+			watch(Pod, (pod, cache) => {
+				const { spec, metadata } = pod;
+				const keys: string[] = [];
+				if (isFinished(pod) && cache.informer(Pod).count(BY_END, FINISHED) > mostFinished) keys.push(ALL_FINISHED);
+				const lost = spec.nodeName ? !cache.informer(Node).get(spec.nodeName) : metadata.deletionTimestamp;
+				if (lost) keys.push(`${metadata.namespace}/${metadata.name}`);
+				return keys;
+			}),
+			watch(Node, ({ metadata: { name } }, cache) => {
+				if (cache.informer(Node).get(name)) {
+					missed.delete(name);
+					return [];
+				}
+				return [...cache.informer(Pod).by(BY_NODE, name)].map(
+					({ metadata }) => `${metadata.namespace}/${metadata.name}`,
+				);
+			}),
+		],
+		triggers: () => missed.clear(),
+		async reconcile(key, context) {
+			const { cache, now } = context;
+			if (key === ALL_FINISHED) return trim(mostFinished, context);
+			const pod = cache.informer(Pod).get(key);
+			if (!pod) return;
+			const node = pod.spec.nodeName;
+			if (!node) {
+				if (pod.metadata.deletionTimestamp) await remove(pod, context);
+				return;
+			}
+			if (cache.informer(Node).get(node)) return;
+			const since = missed.get(node) ?? now();
+			missed.set(node, since);
+			const left = since + QUARANTINE_MS - now();
+			if (left > 0) return { after: left };
+			if (await exists(node, context)) return { after: QUARANTINE_MS };
+			if (!isFinished(pod)) await fail(pod, context);
+			await remove(pod, context);
+			return;
+		},
+	});
+}
+
+/** Deletes the oldest finished pods beyond the limit. */
+async function trim(most: number, context: Context): Promise<undefined> {
+	const finished = [...context.cache.informer(Pod).by(BY_END, FINISHED)];
+	const age = ({ metadata }: Pod) => timeOf(metadata.creationTimestamp) ?? 0;
+	finished.sort((one, other) => age(one) - age(other));
+	for (const pod of finished.slice(0, Math.max(0, finished.length - most))) await remove(pod, context);
+}
+
+/** Asks the API itself: what is done to the pods of a node that is gone cannot be undone. */
+async function exists(node: string, { client }: Context): Promise<boolean> {
+	try {
+		await client.get(Node, { name: node });
+		return true;
+	} catch (error) {
+		if (isNotFound(error)) return false;
+		throw error;
+	}
+}
+
+/** Its end is told before it goes, so that whoever made the pod counts it as failed. */
+async function fail(pod: Pod, { client, now }: Context): Promise<void> {
+	const condition = {
+		type: 'DisruptionTarget',
+		status: 'True',
+		reason: 'DeletionByPodGC',
+		message: 'PodGC: node no longer exists',
+		lastTransitionTime: timestamp(now()),
+	};
+	await patchCondition(client, pod, condition, 'Failed');
+}
+
+async function remove({ metadata: { name, namespace, uid } }: Pod, { client, log }: Context): Promise<void> {
+	log.info({ pod: `${namespace}/${name}` }, 'removing a pod that nobody else will');
+	await unlessGone(client.delete(Pod, { name, namespace }, { gracePeriodSeconds: 0, preconditions: { uid } }));
+}
