@@ -194,3 +194,24 @@ export function valueElement(item: unknown): string {
 export function itemElement(type: SetType | KeyedType, item: unknown, index: number): string {
 	return type.type === 'set' ? valueElement(item) : (keyElement(type, item) ?? `i:${index}`);
 }
+
+/**
+ * Whether two items have the same path element, found without writing it. It may say no of items that lack a key; never yes
+ * of items that differ.
+ */
+export function sameItem(type: SetType | KeyedType, a: unknown, b: unknown): boolean {
+	if (a === b) return true;
+	if (type.type === 'set' || !isFields(a) || !isFields(b)) return false;
+	for (const key of type.keys) {
+		const value = a[key.name] ?? key.default;
+		if (value === undefined || typeof value === 'object' || value !== (b[key.name] ?? key.default)) return false;
+	}
+	return true;
+}
+
+/** Whether two lists have the same items by element, each in the same place; then they need no index to be walked together. */
+export function sameItems(type: SetType | KeyedType, a: readonly unknown[], b: readonly unknown[]): boolean {
+	if (a.length !== b.length) return false;
+	for (let i = 0; i < a.length; i++) if (!sameItem(type, a[i], b[i])) return false;
+	return true;
+}

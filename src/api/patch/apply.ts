@@ -93,7 +93,9 @@ function merged(input: ApplyInput, { type, live, config, owner, recorded, entrie
 	const fields = appliedFields(type, config, input.applied);
 	const others = entries.filter((entry) => entry !== own);
 	const whole = merge(type, live, config);
-	const result = own ? prune(type, whole, own.fields, [fields, ...others.map((entry) => entry.fields)]) : whole;
+	const same = own !== undefined && equalSets(own.fields, fields);
+	const result =
+		own && !same ? prune(type, whole, own.fields, [fields, ...others.map((entry) => entry.fields)]) : whole;
 	const delta = compare(type, live, result);
 	const conflicts = conflictsOf(others, delta?.changed);
 	if (conflicts.length > 0 && !input.force) {
@@ -101,9 +103,8 @@ function merged(input: ApplyInput, { type, live, config, owner, recorded, entrie
 		const refused = allowed ? outside(conflicts, allowed) : conflicts;
 		if (refused.length > 0) throw applyConflict(refused);
 	}
-	const same = own !== undefined && own.apiVersion === owner.apiVersion && equalSets(own.fields, fields);
-	const entry: Owned =
-		own && same && !delta ? own : { ...owner, fields: same && own ? own.fields : fields, time: input.now };
+	const settled = same && own.apiVersion === owner.apiVersion && !delta;
+	const entry: Owned = settled ? own : { ...owner, fields: same ? own.fields : fields, time: input.now };
 	const managedFields = encode([...released(others, delta), entry], recorded);
 	const object = input.manager === kubectl ? withLastApplied(result as Dynamic, input.applied) : (result as Dynamic);
 	if (object === live && managedFields === recorded.recorded) return { object: live, changed: false };

@@ -4,7 +4,7 @@
  * What does not change is shared with the input, so `===` tells whether anything did.
  * Source: KEP-555 and the Kubernetes documentation, "Server-Side Apply".
  */
-import { isEmpty, isMember, node, sorted } from '../../kinds/fieldset.ts';
+import { isEmpty, isMember, node, sorted, union } from '../../kinds/fieldset.ts';
 import {
 	type Fields,
 	isFields,
@@ -14,6 +14,7 @@ import {
 	type MapType,
 	type MergeType,
 	type SetType,
+	sameItems,
 	typeOf,
 } from '../../kinds/mergetype.ts';
 import type { FieldsV1 } from '../../kinds/object.ts';
@@ -42,44 +43,43 @@ export function fieldsOf(type: MergeType, value: unknown, whole = false): Fields
 	if (shape.type === 'leaf') return member;
 	const out: FieldsV1 = {};
 	if (shape.type === 'map') {
-		for (const key in value as Fields) {
+		const fields = value as Fields;
+		for (const key in fields) {
 			const field = shape.fields.get(key);
-			const child = childFields(field?.element ?? `f:${key}`, field?.type ?? shape.element, (value as Fields)[key], {
-				whole,
-				always: !field,
-			});
-			if (child) out[field?.element ?? `f:${key}`] = child;
+			const element = field?.element ?? `f:${key}`;
+			const child = childFields(element, field?.type ?? shape.element, fields[key], whole, !field);
+			if (child) out[element] = child;
 		}
 	} else {
 		const items = value as readonly unknown[];
+		const itemType = shape.type === 'keyed' ? shape.item : leaf;
 		for (let i = 0; i < items.length; i++) {
 			const element = itemElement(shape, items[i], i);
 			if (element in out) {
 				if (whole) continue;
 				throw new DuplicateItem([element]);
 			}
-			const child = childFields(element, shape.type === 'keyed' ? shape.item : leaf, items[i], {
-				whole,
-				always: true,
-			});
+			const child = childFields(element, itemType, items[i], whole, true);
 			if (child) out[element] = child;
 		}
 	}
 	return isEmpty(out) ? undefined : sorted(out);
 }
 
+/** The node of a child. `always`: it is a member beside its children, because the schema does not name it. */
 function childFields(
 	element: string,
 	type: MergeType,
 	value: unknown,
-	how: { whole: boolean; always: boolean },
+	whole: boolean,
+	always: boolean,
 ): FieldsV1 | undefined {
-	if (value === undefined) return undefined;
+	if (typeof value !== 'object' || value === null) return value === undefined ? undefined : member;
 	try {
-		const fields = fieldsOf(type, value, how.whole);
+		const fields = fieldsOf(type, value, whole);
 		if (fields === member) return member;
 		// An empty map is a field of its own; an empty list with merging items is nobody's, as upstream has it.
-		return node(how.whole || how.always || (!fields && isFields(value)), fields);
+		return node(whole || always || (!fields && isFields(value)), fields);
 	} catch (error) {
 		if (error instanceof DuplicateItem) error.path.unshift(element);
 		throw error;
@@ -154,6 +154,10 @@ function mergeList(
 	live: readonly unknown[],
 	applied: readonly unknown[],
 ): readonly unknown[] {
+	if (sameItems(type, live, applied)) {
+		const items = live.map((item, i) => mergeItem(type, item, applied[i]));
+		return items.every((item, i) => item === live[i]) ? live : items;
+	}
 	const elements = live.map((item, i) => itemElement(type, item, i));
 	const wanted = applied.map((item, i) => itemElement(type, item, i));
 	const place = new Map<string, number>();
@@ -217,11 +221,11 @@ interface Collected {
 function collect(collected: Collected, element: string, delta: Delta | undefined): void {
 	if (delta?.changed) {
 		collected.changed ??= {};
-		collected.changed[element] = delta.changed;
+		collected.changed[element] = union(collected.changed[element], delta.changed) ?? delta.changed;
 	}
 	if (delta?.removed) {
 		collected.removed ??= {};
-		collected.removed[element] = delta.removed;
+		collected.removed[element] = union(collected.removed[element], delta.removed) ?? delta.removed;
 	}
 }
 
@@ -248,6 +252,13 @@ function compareList(
 	after: readonly unknown[],
 ): Delta | undefined {
 	const collected: Collected = {};
+	if (type.type === 'keyed' && sameItems(type, before, after)) {
+		for (let i = 0; i < after.length; i++) {
+			if (before[i] === after[i]) continue;
+			collect(collected, itemElement(type, after[i], i), compare(type.item, before[i], after[i]));
+		}
+		return deltaOf(collected);
+	}
 	const was = indexed(type, before);
 	const is = indexed(type, after);
 	const itemType: MergeType = type.type === 'keyed' ? type.item : leaf;

@@ -10,6 +10,7 @@ import {
 	type MapType,
 	type MergeType,
 	type SetType,
+	sameItem,
 	typeOf,
 } from '../../kinds/mergetype.ts';
 import type { FieldsV1 } from '../../kinds/object.ts';
@@ -64,7 +65,7 @@ function listUnchanged(
 		const element = itemElement(type, item, i);
 		const theirs = owned[element];
 		if (!theirs || !isMember(theirs)) return false;
-		while (at < live.length && itemElement(type, live[at], at) !== element) at++;
+		while (at < live.length && !sameItem(type, live[at], item)) at++;
 		if (at === live.length) return false;
 		if (type.type === 'keyed' && !isUnchanged(type.item, live[at], item, theirs)) return false;
 		at++;
