@@ -1,9 +1,15 @@
-import { kind } from '../declare.ts';
-import type { Kind } from '../kind.ts';
+import { checkNonNegative } from '../checks.ts';
+import { defaultPodSpec } from '../core/pod-defaults.ts';
+import { validatePodTemplate } from '../core/pod-validation.ts';
+import { age, column, kind } from '../declare.ts';
+import type { Health, Kind } from '../kind.ts';
+import { type FieldError, fieldError } from '../status.ts';
 import type * as types from '../types.ts';
+import { validateSelector, workloadColumns } from './workload.ts';
 
 export type ReplicaSet = types.ReplicaSet;
 
+/** Source: Kubernetes API reference, "ReplicaSet". */
 export const ReplicaSet: Kind<ReplicaSet> = kind<ReplicaSet>({
 	group: 'apps',
 	version: 'v1',
@@ -12,9 +18,55 @@ export const ReplicaSet: Kind<ReplicaSet> = kind<ReplicaSet>({
 	schema: 'io.k8s.api.apps.v1.ReplicaSet',
 	shortNames: ['rs'],
 	categories: ['all'],
-	generation: true,
 	subresources: {
 		status: true,
 		scale: { spec: '.spec.replicas', status: '.status.replicas', selector: '.spec.selector' },
 	},
+	generation: true,
+	selectableFields: { 'status.replicas': (replicaSet) => String(replicaSet.status?.replicas ?? 0) },
+	columns: [
+		column('Desired', 'integer', 'How many pods there shall be.', ({ spec }) => spec.replicas ?? 0),
+		column('Current', 'integer', 'How many pods there are.', ({ status }) => status?.replicas ?? 0),
+		column('Ready', 'integer', 'How many pods are ready.', ({ status }) => status?.readyReplicas ?? 0),
+		age,
+		...workloadColumns<ReplicaSet>(),
+	],
+	defaults({ spec }) {
+		if (!spec) return;
+		spec.replicas ??= 1;
+		if (spec.template?.spec) defaultPodSpec(spec.template.spec);
+	},
+	prepare(replicaSet, old) {
+		if (!old) Object.assign(replicaSet, { status: { replicas: 0 } });
+	},
+	validate(replicaSet, old) {
+		const errors: FieldError[] = [];
+		const { spec } = replicaSet;
+		if (!spec) return [fieldError.required('spec')];
+		checkNonNegative(spec.replicas, 'spec.replicas', errors);
+		checkNonNegative(spec.minReadySeconds, 'spec.minReadySeconds', errors);
+		validateSelector(replicaSet, old, 'replicaset', errors);
+		if (!spec.template) errors.push(fieldError.required('spec.template'));
+		else validatePodTemplate(spec.template, 'spec.template', 'ReplicaSet', errors);
+		return errors;
+	},
+	health,
 });
+
+/** Source: Argo CD documentation, "Resource Health". */
+function health({ metadata, spec, status }: ReplicaSet): Health {
+	if ((metadata.generation ?? 0) > (status?.observedGeneration ?? 0))
+		return {
+			status: 'Progressing',
+			message: 'Waiting for rollout to finish: observed replica set generation less than desired generation',
+		};
+	const failure = status?.conditions?.find((each) => each.type === 'ReplicaFailure' && each.status === 'True');
+	if (failure) return { status: 'Degraded', message: failure.message };
+	const available = status?.availableReplicas ?? 0;
+	if (spec.replicas !== undefined && available < spec.replicas)
+		return {
+			status: 'Progressing',
+			message: `Waiting for rollout to finish: ${available} out of ${spec.replicas} new replicas are available...`,
+		};
+	return { status: 'Healthy' };
+}

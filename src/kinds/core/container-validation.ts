@@ -40,8 +40,6 @@ export interface Surroundings {
 	readonly hostNetwork: boolean;
 	/** Host ports so far: `TCP/0.0.0.0/80`. */
 	readonly hostPorts: Set<string>;
-	/** A template is never updated in place, so that its grace periods are checked as a pod's. */
-	readonly gracePeriod: number | undefined;
 }
 
 export function validateContainer(

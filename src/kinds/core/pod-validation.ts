@@ -59,7 +59,6 @@ export function validatePodSpec(spec: core.PodSpec, path: string, errors: FieldE
 		names: new Set(),
 		hostNetwork: spec.hostNetwork === true,
 		hostPorts: new Set(),
-		gracePeriod: spec.terminationGracePeriodSeconds,
 	};
 	if (!spec.containers?.length) errors.push(fieldError.required(`${path}.containers`));
 	const lists = [

@@ -1,9 +1,17 @@
-import { kind } from '../declare.ts';
-import type { Kind } from '../kind.ts';
+import { isIPv6 } from 'node:net';
+import { age, column, kind, wide } from '../declare.ts';
+import { deepEqual } from '../equal.ts';
+import type { Health, Kind } from '../kind.ts';
+import { dns1035Label } from '../names.ts';
 import type * as types from '../types.ts';
+import { validateService } from './service-validation.ts';
 
 export type Service = types.Service;
 
+/** Three hours: how long ClientIP affinity sticks. */
+const AFFINITY_SECONDS = 10_800;
+
+/** Source: Kubernetes API reference, "Service". Addresses and node ports are given out by the API server. */
 export const Service: Kind<Service> = kind<Service>({
 	group: '',
 	version: 'v1',
@@ -12,5 +20,108 @@ export const Service: Kind<Service> = kind<Service>({
 	schema: 'io.k8s.api.core.v1.Service',
 	shortNames: ['svc'],
 	categories: ['all'],
-	subresources: { status: true },
+	names: dns1035Label,
+	subresources: { status: true, actions: ['proxy'] },
+	selectableFields: {
+		'spec.clusterIP': (service) => service.spec.clusterIP ?? '',
+		'spec.type': (service) => service.spec.type ?? '',
+	},
+	columns: [
+		column('Type', 'string', 'How the service is reached.', ({ spec }) => spec.type ?? ''),
+		column('Cluster-IP', 'string', 'The address within the cluster.', ({ spec }) => spec.clusterIP || '<none>'),
+		column('External-IP', 'string', 'The addresses from outside.', externalAddress),
+		column('Port(s)', 'string', 'Ports, each with its node port.', ({ spec }) => {
+			const ports = (spec.ports ?? []).map(({ port, nodePort, protocol }) =>
+				nodePort ? `${port}:${nodePort}/${protocol}` : `${port}/${protocol}`,
+			);
+			return ports.join(',') || '<none>';
+		}),
+		age,
+		wide('Selector', 'string', 'Which pods the service leads to.', ({ spec }) => {
+			const pairs = Object.entries(spec.selector ?? {}).sort(([a], [b]) => (a < b ? -1 : 1));
+			return pairs.map(([key, value]) => `${key}=${value}`).join(',') || '<none>';
+		}),
+	],
+	defaults({ spec }) {
+		if (!spec) return;
+		spec.type ||= 'ClusterIP';
+		spec.sessionAffinity ||= 'None';
+		if (spec.sessionAffinity === 'None') delete spec.sessionAffinityConfig;
+		else if (spec.sessionAffinity === 'ClientIP') {
+			spec.sessionAffinityConfig ??= {};
+			spec.sessionAffinityConfig.clientIP ??= {};
+			spec.sessionAffinityConfig.clientIP.timeoutSeconds ??= AFFINITY_SECONDS;
+		}
+		for (const port of spec.ports ?? []) {
+			port.protocol ||= 'TCP';
+			// 0 and the empty text stand for an absent target, as in Go.
+			port.targetPort ||= port.port;
+		}
+		if (spec.type === 'NodePort' || spec.type === 'LoadBalancer') spec.externalTrafficPolicy ||= 'Cluster';
+		if (spec.type === 'LoadBalancer') spec.allocateLoadBalancerNodePorts ??= true;
+		if (spec.type === 'ExternalName') return;
+		spec.internalTrafficPolicy ||= 'Cluster';
+		spec.ipFamilyPolicy ||= 'SingleStack';
+		if (!spec.ipFamilies?.length) spec.ipFamilies = [isIPv6(spec.clusterIP ?? '') ? 'IPv6' : 'IPv4'];
+	},
+	prepare(service, old) {
+		if (!old) {
+			Object.assign(service, { status: { loadBalancer: {} } });
+			return;
+		}
+		if (service.spec && old.spec) carryOver(service.spec, old.spec);
+	},
+	validate: validateService,
+	health,
 });
+
+/** What the server gave out stays when an update leaves it out, and goes when the new type has no use for it. */
+function carryOver(spec: Service['spec'], old: Service['spec']): void {
+	if (spec.type === 'ExternalName') {
+		if (old.type === 'ExternalName') return;
+		for (const field of ['clusterIP', 'clusterIPs', 'ipFamilies', 'ipFamilyPolicy', 'internalTrafficPolicy'] as const)
+			if (deepEqual(spec[field], old[field])) delete spec[field];
+		return;
+	}
+	if (old.type !== 'ExternalName') {
+		// Of the two fields for one address, a client may have changed or left out either.
+		if (!spec.clusterIP && !spec.clusterIPs?.length) {
+			spec.clusterIP = old.clusterIP;
+			if (old.clusterIPs) spec.clusterIPs = [...old.clusterIPs];
+		} else if (spec.clusterIP && deepEqual(spec.clusterIPs ?? old.clusterIPs, old.clusterIPs)) {
+			spec.clusterIPs = [spec.clusterIP, ...(old.clusterIPs?.slice(1) ?? [])];
+		} else spec.clusterIP ||= spec.clusterIPs?.[0];
+	}
+	const outside = spec.type === 'NodePort' || spec.type === 'LoadBalancer';
+	for (const port of spec.ports ?? []) {
+		const before = old.ports?.find((each) => each.port === port.port && each.protocol === port.protocol);
+		if (outside) port.nodePort ||= before?.nodePort;
+		else if (old.type !== spec.type && port.nodePort === before?.nodePort) delete port.nodePort;
+		if (port.nodePort === undefined) delete port.nodePort;
+	}
+	if (!outside && old.type !== spec.type && spec.externalTrafficPolicy === old.externalTrafficPolicy)
+		delete spec.externalTrafficPolicy;
+	if (spec.type !== 'LoadBalancer' && spec.allocateLoadBalancerNodePorts === old.allocateLoadBalancerNodePorts)
+		delete spec.allocateLoadBalancerNodePorts;
+}
+
+function externalAddress({ spec, status }: Service): string {
+	const own = spec.externalIPs ?? [];
+	switch (spec.type) {
+		case 'ExternalName':
+			return spec.externalName ?? '<none>';
+		case 'LoadBalancer': {
+			const given = (status?.loadBalancer?.ingress ?? []).map(({ ip, hostname }) => ip || hostname || '');
+			const all = [...given, ...own].filter((address) => address !== '');
+			return all.join(',') || '<pending>';
+		}
+		default:
+			return own.join(',') || '<none>';
+	}
+}
+
+/** Source: Argo CD documentation, "Resource Health". */
+function health({ spec, status }: Service): Health {
+	if (spec.type !== 'LoadBalancer') return { status: 'Healthy' };
+	return status?.loadBalancer?.ingress?.length ? { status: 'Healthy' } : { status: 'Progressing' };
+}

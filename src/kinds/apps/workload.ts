@@ -1,0 +1,62 @@
+/** What the kinds that make pods from a template have in common. */
+import type * as core from 'kubernetes-types/core/v1.js';
+import { checkLabelSelector } from '../checks.ts';
+import { wide } from '../declare.ts';
+import { deepEqual } from '../equal.ts';
+import type { Column } from '../kind.ts';
+import type { KubeObject } from '../object.ts';
+import { formatLabelSelector, type LabelSelector, selectorPredicate } from '../selectors.ts';
+import { type FieldError, fieldError } from '../status.ts';
+
+type Workload = KubeObject & {
+	readonly spec: { readonly selector?: LabelSelector; readonly template?: core.PodTemplateSpec };
+};
+
+/** `Containers`, `Images` and `Selector`, which kubectl shows of every such kind with -o wide. */
+export function workloadColumns<T extends Workload>(): readonly Column<T>[] {
+	const containers = (object: T) => object.spec.template?.spec?.containers ?? [];
+	return [
+		wide('Containers', 'string', 'Names of the containers of a pod.', (object) =>
+			containers(object)
+				.map(({ name }) => name)
+				.join(','),
+		),
+		wide('Images', 'string', 'Images of the containers of a pod.', (object) =>
+			containers(object)
+				.map(({ image }) => image ?? '')
+				.join(','),
+		),
+		wide('Selector', 'string', 'Which pods belong to the object.', (object) => {
+			const { selector } = object.spec;
+			return selector ? formatLabelSelector(selector) || '<none>' : '<none>';
+		}),
+	];
+}
+
+/** The selector of a workload: present, not empty, matching its own template, and never changed. `kind` as in messages: `deployment`. */
+export function validateSelector(
+	object: Workload,
+	old: Workload | undefined,
+	kind: string,
+	errors: FieldError[],
+): void {
+	const { selector, template } = object.spec;
+	if (!selector) errors.push(fieldError.required('spec.selector'));
+	else {
+		const before = errors.length;
+		checkLabelSelector(selector, 'spec.selector', errors);
+		const empty = Object.keys(selector.matchLabels ?? {}).length + (selector.matchExpressions?.length ?? 0) === 0;
+		if (empty) errors.push(fieldError.invalid('spec.selector', selector, `empty selector is invalid for ${kind}`));
+		const labels = template?.metadata?.labels;
+		if (!empty && errors.length === before && !selectorPredicate(selector)(labels))
+			errors.push(
+				fieldError.invalid(
+					'spec.template.metadata.labels',
+					labels ?? {},
+					'`selector` does not match template `labels`',
+				),
+			);
+	}
+	if (old && !deepEqual(selector, old.spec.selector))
+		errors.push(fieldError.invalid('spec.selector', selector ?? null, 'field is immutable'));
+}
