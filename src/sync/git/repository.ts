@@ -18,7 +18,7 @@ export interface Repository extends AsyncDisposable {
 	/** Reads what only a hook's environment sees (GIT_OBJECT_DIRECTORY and its like), until disposed of. */
 	quarantine(environment: NodeJS.ProcessEnv): Pick<Repository, 'tree'> & AsyncDisposable;
 	/** Packs what has gathered, when there is enough of it. Also prunes what nothing has referred to for two weeks. */
-	tidy(): Promise<void>;
+	tidy(signal?: AbortSignal): Promise<void>;
 }
 
 /** Opens what is there; reads nothing yet. */
@@ -52,8 +52,8 @@ export function openRepository(gitdir: string): Repository {
 				[Symbol.asyncDispose]: () => quarantined[Symbol.asyncDispose](),
 			};
 		},
-		async tidy() {
-			await git(['-c', 'gc.autoDetach=false', 'gc', '--auto', '--quiet'], { gitdir });
+		async tidy(signal) {
+			await git(['-c', 'gc.autoDetach=false', 'gc', '--auto', '--quiet'], { gitdir, signal });
 		},
 		[Symbol.asyncDispose]: () => objects[Symbol.asyncDispose](),
 	};

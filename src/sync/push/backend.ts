@@ -63,7 +63,9 @@ export function startBackend(request: IncomingMessage, response: ServerResponse,
 	for (const stream of [stdin, stdout, stderr, asks, answers]) stream.on('error', () => {});
 	response.on('error', () => {});
 	request.on('error', () => stdin.destroy());
-	request.on('aborted', () => stdin.destroy());
+	request.on('close', () => {
+		if (!request.complete) stdin.destroy();
+	});
 	request.pipe(stdin);
 	let complaint = '';
 	stderr.on('data', (chunk: Buffer) => {

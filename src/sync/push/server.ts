@@ -1,0 +1,139 @@
+/** The smart HTTP endpoint of the embedded repositories: who may, which repository, and one `git http-backend` a request. */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { dirname } from 'node:path';
+import type { Log } from '../../log.ts';
+import type { Embedded } from '../source/index.ts';
+import { startBackend } from './backend.ts';
+import { installHooks } from './hooks.ts';
+import { createLock, type Lock } from './lock.ts';
+import type { PushHandler } from './push.ts';
+import { answerPush } from './session.ts';
+import { authorize } from './token.ts';
+
+/** Milliseconds that requests under way have when the server closes: hooks end by themselves within a few. */
+const CLOSE_GRACE = 2_000;
+
+export interface PushServerOptions {
+	readonly repositories: readonly Embedded[];
+	/** The password of every request; the user name is free. */
+	readonly token: string;
+	readonly handler: PushHandler;
+	readonly log: Log;
+}
+
+export interface PushServer extends AsyncDisposable {
+	/** Answers one request. `path` is the part below the mount, with its leading slash: `/default.git/info/refs`. Never rejects. */
+	handle(request: IncomingMessage, response: ServerResponse, path: string, query: string): Promise<void>;
+}
+
+/** Installs the hooks and gives the endpoint. */
+export async function openPushServer({ repositories, token, handler, log }: PushServerOptions): Promise<PushServer> {
+	for (const { repository } of repositories) await installHooks(repository.gitdir);
+	const byName = new Map(repositories.map((embedded) => [embedded.name, { embedded, lock: createLock() }]));
+	const life = new AbortController();
+	const running = new Set<{ readonly done: Promise<void>; kill(): void }>();
+	let tidying: Promise<void> = Promise.resolve();
+
+	async function serve(request: IncomingMessage, response: ServerResponse, path: string, query: string): Promise<void> {
+		const pusher = authorize(request.headers.authorization, token);
+		if (pusher === undefined) {
+			response.setHeader('www-authenticate', 'Basic realm="driftless", charset="UTF-8"');
+			refuse(
+				request,
+				response,
+				401,
+				'a token is wanted as the password: "driftless remote" prints the URL that has it',
+			);
+			return;
+		}
+		const asked = /^\/([\w-]+)(?:\.git)?\/(info\/refs|git-upload-pack|git-receive-pack)$/.exec(path);
+		const found = byName.get(asked?.[1] ?? '');
+		const service = asked?.[2];
+		if (!found || !service) {
+			refuse(
+				request,
+				response,
+				404,
+				`there is no repository at ${path}; there is: ${[...byName.keys()].map((name) => `/${name}.git`).join(', ')}`,
+			);
+			return;
+		}
+		if (request.method !== (service === 'info/refs' ? 'GET' : 'POST')) {
+			refuse(request, response, 405, `${service} does not take ${request.method}`);
+			return;
+		}
+		await run(request, response, { ...found, service, query, pusher });
+	}
+
+	interface Call {
+		readonly embedded: Embedded;
+		readonly lock: Lock;
+		readonly service: string;
+		readonly query: string;
+		readonly pusher: string;
+	}
+
+	async function run(request: IncomingMessage, response: ServerResponse, call: Call): Promise<void> {
+		const { embedded, lock, service, query, pusher } = call;
+		const gone = new AbortController();
+		response.once('close', () => {
+			if (!response.writableFinished) gone.abort();
+		});
+		const root = dirname(embedded.repository.gitdir);
+		const backend = startBackend(request, response, {
+			root,
+			path: `${embedded.name}.git/${service}`,
+			query,
+			user: pusher,
+		});
+		running.add(backend);
+		try {
+			const { asks, answers } = backend;
+			const signal = AbortSignal.any([gone.signal, life.signal]);
+			const answered = answerPush({ embedded, handler, lock, pusher, asks, answers, signal, log });
+			await backend.done;
+			answers.end();
+			await answered;
+		} finally {
+			running.delete(backend);
+		}
+		if (service === 'git-receive-pack') tidy(embedded);
+	}
+
+	function tidy({ name, repository }: Embedded): void {
+		tidying = tidying
+			.then(() => (life.signal.aborted ? undefined : repository.tidy(life.signal)))
+			.catch((error: unknown) => {
+				if (!life.signal.aborted)
+					log.warn({ repository: name, error: String(error) }, 'the repository could not be packed');
+			});
+	}
+
+	return {
+		async handle(request, response, path, query) {
+			try {
+				await serve(request, response, path, query);
+			} catch (error) {
+				log.error({ path, error: String(error) }, 'a git request failed');
+				if (!response.headersSent) refuse(request, response, 500, 'driftless failed to answer; its log says why');
+				else response.destroy();
+			}
+		},
+		async [Symbol.asyncDispose]() {
+			life.abort();
+			const timer = setTimeout(() => {
+				for (const backend of running) backend.kill();
+			}, CLOSE_GRACE);
+			await Promise.all([...running].map((backend) => backend.done));
+			clearTimeout(timer);
+			await tidying;
+		},
+	};
+}
+
+/** A plain refusal, which git shows to its user. Takes what the client still sends, so that it reads the answer. */
+function refuse(request: IncomingMessage, response: ServerResponse, status: number, message: string): void {
+	response.writeHead(status, { 'content-type': 'text/plain; charset=utf-8' });
+	response.end(`${message}\n`);
+	request.resume();
+}
