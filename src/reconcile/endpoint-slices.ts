@@ -122,7 +122,8 @@ function planFamily(
 	// A service without endpoints keeps one empty slice: it tells that it has been looked at.
 	if (drafts.length + create.length === 0) {
 		const slice = spare.pop();
-		if (slice) drafts.push({ slice, ports: [], endpoints: [], changed: true });
+		const changed = Boolean(slice?.endpoints?.length || slice?.ports?.length);
+		if (slice) drafts.push({ slice, ports: [], endpoints: [], changed });
 		else create.push(newSlice(service, type, [], [], names));
 	}
 	return { create, update: drafts.flatMap((draft) => updated(service, draft)), delete: spare };

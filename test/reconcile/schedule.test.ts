@@ -1,0 +1,276 @@
+import test from 'ava';
+import type { Node, Pod } from '../../src/kinds/index.ts';
+import { allocations } from '../../src/reconcile/node-allocations.ts';
+import { hostPortsOf, requestsOf } from '../../src/reconcile/pod-requests.ts';
+import { type Strategy, schedule } from '../../src/reconcile/schedule.ts';
+import { node, pod } from './workloads.ts';
+
+const asks = (name: string, requests: Record<string, string> = {}, spec: Partial<Pod['spec']> = {}): Pod =>
+	pod(name, { phase: 'Pending', spec: { containers: [{ name: 'main', resources: { requests } }], ...spec } });
+
+interface Case {
+	nodes: Node[];
+	bound?: Pod[];
+	strategy?: Strategy;
+	after?: string;
+}
+
+function place(wanted: Pod, { nodes, bound = [], strategy = 'least-allocated', after }: Case): string {
+	const state = allocations();
+	for (const one of nodes) state.setNode(one);
+	for (const one of bound) state.setPod(one);
+	const placement = schedule(wanted, state.nodes.values(), strategy, after);
+	return 'node' in placement ? placement.node : placement.message;
+}
+
+const on = (name: string, nodeName: string, requests: Record<string, string> = {}) =>
+	asks(name, requests, { nodeName, containers: [{ name: 'main', resources: { requests } }] });
+const three = [node('n1'), node('n2'), node('n3')];
+const required = (...terms: object[]) => ({
+	affinity: { nodeAffinity: { requiredDuringSchedulingIgnoredDuringExecution: { nodeSelectorTerms: terms } } },
+});
+
+const table: [string, Pod, Case, string][] = [
+	['no nodes at all', asks('p'), { nodes: [] }, 'no nodes available to schedule pods'],
+	[
+		'every reason is named and counted',
+		asks('p', { cpu: '3' }),
+		{
+			nodes: [
+				node('n1'),
+				node('n2', { taints: [{ key: 'gpu', value: 'yes', effect: 'NoSchedule' }] }),
+				node('n3', { taints: [{ key: 'gpu', value: 'yes', effect: 'NoExecute' }] }),
+			],
+			bound: [on('a', 'n1', { cpu: '2' })],
+		},
+		'0/3 nodes are available: 1 Insufficient cpu, 2 node(s) had untolerated taint {gpu: yes}.',
+	],
+	[
+		'a node short of two things counts for both',
+		asks('p', { cpu: '9', memory: '9Gi' }),
+		{ nodes: [node('n1')] },
+		'0/1 nodes are available: 1 Insufficient cpu, 1 Insufficient memory.',
+	],
+	[
+		'ephemeral storage',
+		asks('p', { 'ephemeral-storage': '200Gi' }),
+		{ nodes: [node('n1')] },
+		'0/1 nodes are available: 1 Insufficient ephemeral-storage.',
+	],
+	[
+		'an extended resource that no node has',
+		asks('p', { 'example.com/gpu': '1' }),
+		{ nodes: [node('n1')] },
+		'0/1 nodes are available: 1 Insufficient example.com/gpu.',
+	],
+	[
+		'what fits exactly fits',
+		asks('p', { cpu: '2' }),
+		{ nodes: [node('n1')], bound: [on('a', 'n1', { cpu: '2' })] },
+		'n1',
+	],
+	[
+		'finished pods take nothing',
+		asks('p', { cpu: '4' }),
+		{ nodes: [node('n1')], bound: [{ ...on('a', 'n1', { cpu: '2' }), status: { phase: 'Succeeded' } }] },
+		'n1',
+	],
+	[
+		'a cordoned node',
+		asks('p'),
+		{ nodes: [node('n1', { unschedulable: true })] },
+		'0/1 nodes are available: 1 node(s) were unschedulable.',
+	],
+	[
+		'a cordoned node, tolerated',
+		asks('p', {}, { tolerations: [{ key: 'node.kubernetes.io/unschedulable', operator: 'Exists' }] }),
+		{ nodes: [node('n1', { unschedulable: true })] },
+		'n1',
+	],
+	[
+		'a taint, tolerated by value',
+		asks('p', {}, { tolerations: [{ key: 'gpu', value: 'yes', effect: 'NoSchedule' }] }),
+		{ nodes: [node('n1', { taints: [{ key: 'gpu', value: 'yes', effect: 'NoSchedule' }] })] },
+		'n1',
+	],
+	[
+		'a taint of another effect is not tolerated',
+		asks('p', {}, { tolerations: [{ key: 'gpu', operator: 'Exists', effect: 'NoSchedule' }] }),
+		{ nodes: [node('n1', { taints: [{ key: 'gpu', effect: 'NoExecute' }] })] },
+		'0/1 nodes are available: 1 node(s) had untolerated taint {gpu: }.',
+	],
+	[
+		'tolerating everything',
+		asks('p', {}, { tolerations: [{ operator: 'Exists' }] }),
+		{ nodes: [node('n1', { taints: [{ key: 'gpu', effect: 'NoExecute' }] })] },
+		'n1',
+	],
+	[
+		'a node selector',
+		asks('p', {}, { nodeSelector: { disk: 'ssd' } }),
+		{ nodes: [node('n1'), node('n2', {}, { disk: 'ssd' })] },
+		'n2',
+	],
+	[
+		'a node selector that nothing matches',
+		asks('p', {}, { nodeSelector: { disk: 'ssd' } }),
+		{ nodes: three },
+		"0/3 nodes are available: 3 node(s) didn't match Pod's node affinity/selector.",
+	],
+	[
+		'required affinity: one term of several',
+		asks(
+			'p',
+			{},
+			required(
+				{ matchExpressions: [{ key: 'zone', operator: 'In', values: ['z9'] }] },
+				{
+					matchExpressions: [
+						{ key: 'zone', operator: 'In', values: ['a', 'b'] },
+						{ key: 'old', operator: 'DoesNotExist' },
+					],
+				},
+			),
+		),
+		{ nodes: [node('n1'), node('n2', {}, { zone: 'b', old: '' }), node('n3', {}, { zone: 'b' })] },
+		'n3',
+	],
+	[
+		'required affinity: comparing numbers',
+		asks('p', {}, required({ matchExpressions: [{ key: 'cores', operator: 'Gt', values: ['8'] }] })),
+		{ nodes: [node('n1', {}, { cores: '8' }), node('n2', {}, { cores: '16' })] },
+		'n2',
+	],
+	[
+		'required affinity by name',
+		asks('p', {}, required({ matchFields: [{ key: 'metadata.name', operator: 'In', values: ['n3'] }] })),
+		{ nodes: three },
+		'n3',
+	],
+	[
+		'an empty term matches nothing',
+		asks('p', {}, required({})),
+		{ nodes: [node('n1')] },
+		"0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector.",
+	],
+	[
+		'preferred affinity outweighs a fuller node',
+		asks(
+			'p',
+			{},
+			{
+				affinity: {
+					nodeAffinity: {
+						preferredDuringSchedulingIgnoredDuringExecution: [
+							{ weight: 1, preference: { matchExpressions: [{ key: 'disk', operator: 'Exists' }] } },
+						],
+					},
+				},
+			},
+		),
+		{ nodes: [node('n1'), node('n2', {}, { disk: '' })], bound: [on('a', 'n2', { cpu: '2' })] },
+		'n2',
+	],
+	[
+		'a soft taint is avoided',
+		asks('p'),
+		{
+			nodes: [node('n1', { taints: [{ key: 'old', effect: 'PreferNoSchedule' }] }), node('n2')],
+			bound: [on('a', 'n2', { cpu: '2' })],
+		},
+		'n2',
+	],
+	[
+		'a soft taint forbids nothing',
+		asks('p'),
+		{ nodes: [node('n1', { taints: [{ key: 'old', effect: 'PreferNoSchedule' }] })] },
+		'n1',
+	],
+	[
+		'least allocated takes the emptiest node',
+		asks('p', { cpu: '1' }),
+		{ nodes: three, bound: [on('a', 'n1', { cpu: '1' }), on('b', 'n2', { memory: '4Gi' })] },
+		'n3',
+	],
+	[
+		'pods that ask for nothing spread as well',
+		asks('p'),
+		{ nodes: [node('n1'), node('n2')], bound: [on('a', 'n1')] },
+		'n2',
+	],
+	[
+		'round robin takes the next node, however full',
+		asks('p'),
+		{ nodes: three, strategy: 'round-robin', after: 'n1', bound: [on('a', 'n2', { cpu: '3' })] },
+		'n2',
+	],
+	['round robin starts again', asks('p'), { nodes: three, strategy: 'round-robin', after: 'n3' }, 'n1'],
+	[
+		'round robin leaves out what does not fit',
+		asks('p', { cpu: '2' }),
+		{ nodes: three, strategy: 'round-robin', after: 'n1', bound: [on('a', 'n2', { cpu: '3' })] },
+		'n3',
+	],
+];
+for (const [title, wanted, world, expected] of table)
+	test(`schedule: ${title}`, (t) => t.is(place(wanted, world), expected));
+
+test('schedule: a node takes no more pods than it allows', (t) => {
+	const small = { ...node('n1'), status: { allocatable: { cpu: '4', memory: '8Gi', pods: '2' } } };
+	const bound = [on('a', 'n1'), on('b', 'n1')];
+	t.is(place(asks('p'), { nodes: [small], bound }), '0/1 nodes are available: 1 Too many pods.');
+});
+
+test('schedule: host ports collide by port, protocol and address', (t) => {
+	const port = (name: string, hostPort: number, more: object = {}, spec: object = {}) =>
+		asks(name, {}, { containers: [{ name: 'main', ports: [{ containerPort: 80, hostPort, ...more }] }], ...spec });
+	const refusal = "0/1 nodes are available: 1 node(s) didn't have free ports for the requested pod ports.";
+	const cases: [Pod, string][] = [
+		[port('p', 80), refusal],
+		[port('p', 81), 'n1'],
+		[port('p', 80, { protocol: 'UDP' }), 'n1'],
+		[port('p', 80, { hostIP: '10.0.0.2' }), 'n1'],
+		[port('p', 80, { hostIP: '10.0.0.1' }), refusal],
+	];
+	const taken = port('a', 80, { hostIP: '10.0.0.1' }, { nodeName: 'n1' });
+	for (const [wanted, expected] of cases) t.is(place(wanted, { nodes: [node('n1')], bound: [taken] }), expected);
+});
+
+test('requests: init containers count alone, sidecars with all that runs beside them', (t) => {
+	const of = (cpu: string, more: object = {}) => ({ name: cpu, resources: { requests: { cpu } }, ...more });
+	const always = { restartPolicy: 'Always' };
+	const cpu = (initContainers: Pod['spec']['containers'], overhead?: Record<string, string>) =>
+		requestsOf(asks('p', {}, { containers: [of('300m'), of('200m')], initContainers, overhead })).cpu;
+	t.is(cpu([]), 500);
+	t.is(cpu([of('400m')]), 500);
+	t.is(cpu([of('900m'), of('700m')]), 900);
+	t.is(cpu([of('100m', always), of('50m')]), 600, 'a sidecar runs beside the containers');
+	t.is(cpu([of('100m', always), of('900m')]), 1000, 'and beside the init containers after it');
+	t.is(cpu([of('900m'), of('100m', always)]), 900, 'but not beside those before it');
+	t.is(cpu([], { cpu: '250m' }), 750);
+	t.is(requestsOf(asks('p')).pods, 1);
+});
+
+test('host ports: on the host network every container port is one', (t) => {
+	const containers = [{ name: 'main', ports: [{ containerPort: 80 }, { containerPort: 53, protocol: 'UDP' }] }];
+	t.deepEqual(hostPortsOf(asks('p', {}, { containers })), []);
+	t.deepEqual(
+		hostPortsOf(asks('p', {}, { containers, hostNetwork: true })).map(({ port, protocol }) => `${port}/${protocol}`),
+		['80/TCP', '53/UDP'],
+	);
+});
+
+test('allocations: a pod counts once, from its assumption to its end, also before its node is known', (t) => {
+	const state = allocations();
+	const wanted = asks('p', { cpu: '1' });
+	state.assume(wanted, 'n1');
+	state.setNode(node('n1'));
+	const used = () => state.nodes.get('n1')?.used.cpu;
+	t.is(used(), 1000);
+	t.false(state.setPod(on('p', 'n1', { cpu: '1' })));
+	t.is(used(), 1000);
+	t.true(state.setPod({ ...on('p', 'n1', { cpu: '1' }), status: { phase: 'Failed' } }), 'its end frees something');
+	t.is(used(), 0);
+	t.false(state.removePod('uid-p'));
+	t.is(used(), 0);
+});
