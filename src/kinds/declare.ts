@@ -12,6 +12,8 @@ export interface Declaration<T extends KubeObject>
 		Partial<Omit<Kind<T>, 'object' | 'group' | 'version' | 'kind' | 'plural' | 'schema'>> {
 	/** The rule of its names; a DNS subdomain when absent. */
 	readonly names?: NameCheck;
+	/** Whether a create may carry the status; else it is dropped where the kind has a status subresource. */
+	readonly statusOnCreate?: true;
 }
 
 /**
@@ -22,7 +24,7 @@ export interface Declaration<T extends KubeObject>
  * counts the generation; `validate` checks the metadata as well.
  */
 export function kind<T extends KubeObject>(declaration: Declaration<T>): Kind<T> {
-	const { names = dnsSubdomain, prepare, validate, ...rest } = declaration;
+	const { names = dnsSubdomain, statusOnCreate = false, prepare, validate, ...rest } = declaration;
 	const made: Kind<T> = {
 		singular: rest.kind.toLowerCase(),
 		shortNames: [],
@@ -38,7 +40,7 @@ export function kind<T extends KubeObject>(declaration: Declaration<T>): Kind<T>
 		...rest,
 		prepare(object, old) {
 			if (old) keepMetadata(object.metadata, old.metadata);
-			if (made.subresources.status) keepStatus(object, old);
+			if (made.subresources.status && (old || !statusOnCreate)) keepStatus(object, old);
 			prepare?.(object, old);
 			if (made.generation) countGeneration(object, old);
 		},

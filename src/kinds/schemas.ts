@@ -1,5 +1,6 @@
 /** The schemas of the built-in kinds: those that set-up generates (scripts/generate-schema.ts) and those written here. */
 import { readFileSync } from 'node:fs';
+import { applicationSchemas } from './argoproj/schema.ts';
 import type { Schemas } from './schema.ts';
 
 /** Where scripts/generate-schema.ts writes. */
@@ -23,5 +24,5 @@ function parse(): Schemas {
 			{ cause },
 		);
 	}
-	return (JSON.parse(text) as { schemas: Schemas }).schemas;
+	return { ...(JSON.parse(text) as { schemas: Schemas }).schemas, ...applicationSchemas };
 }

@@ -1,9 +1,19 @@
 import { kind } from '../declare.ts';
-import type { Kind } from '../kind.ts';
+import type { Column, Health, Kind } from '../kind.ts';
+import { type FieldError, fieldError } from '../status.ts';
 import type * as types from '../types.ts';
 
 export type Application = types.Application;
 
+const text = (name: string, priority: 0 | 1, description: string, cell: Column<Application>['cell']) =>
+	({ name, type: 'string', priority, description, cell }) satisfies Column<Application>;
+
+/**
+ * Argo CD's Application. Source: Argo CD documentation, "Application Specification Reference".
+ *
+ * In one thing it differs from there: the status has a subresource, as the kinds of Kubernetes have it, so that applying
+ * a manifest never touches what the controller reports.
+ */
 export const Application: Kind<Application> = kind<Application>({
 	group: 'argoproj.io',
 	version: 'v1alpha1',
@@ -11,6 +21,40 @@ export const Application: Kind<Application> = kind<Application>({
 	plural: 'applications',
 	schema: 'io.argoproj.v1alpha1.Application',
 	shortNames: ['app', 'apps'],
-	generation: true,
 	subresources: { status: true },
+	generation: true,
+	columns: [
+		text('Sync Status', 0, 'Whether the cluster is as the source says.', ({ status }) => status?.sync?.status ?? ''),
+		text('Health Status', 0, 'Whether the application works.', ({ status }) => status?.health?.status ?? ''),
+		text('Revision', 1, 'The revision of the source.', ({ status }) => status?.sync?.revision ?? ''),
+		text('Project', 1, 'The project it belongs to.', ({ spec }) => spec.project ?? ''),
+	],
+	validate({ spec }) {
+		const errors: FieldError[] = [];
+		if (!spec) return [fieldError.required('spec')];
+		const { destination, source, sources = [], sourceHydrator } = spec;
+		if (!source && sources.length === 0 && !sourceHydrator)
+			errors.push(fieldError.required('spec.source', 'one of spec.source and spec.sources is required'));
+		if (destination?.server && destination.name)
+			errors.push(fieldError.invalid('spec.destination', destination, "can't have both name and server defined"));
+		const each = [
+			...(source ? [['spec.source', source] as const] : []),
+			...sources.map((item, index) => [`spec.sources[${index}]`, item] as const),
+		];
+		for (const [path, item] of each) {
+			if (!item.repoURL) errors.push(fieldError.required(`${path}.repoURL`));
+			else if (!item.path && !item.chart && !item.ref)
+				errors.push(fieldError.required(path, 'one of path, chart and ref is required'));
+		}
+		return errors;
+	},
+	health,
 });
+
+/** An application within an application is as healthy as it says. Source: Argo CD documentation, "Resource Health". */
+function health({ status }: Application): Health {
+	const reported = status?.health;
+	return reported?.status
+		? { status: reported.status, message: reported.message }
+		: { status: 'Progressing', message: 'Waiting for the first health assessment' };
+}

@@ -1,15 +1,61 @@
-import { kind } from '../declare.ts';
+import { checkName, checkOneOf, checkPort } from '../checks.ts';
+import { age, column, kind } from '../declare.ts';
 import type { Kind } from '../kind.ts';
+import { dnsLabel, ipAddress } from '../names.ts';
+import { type FieldError, fieldError } from '../status.ts';
 import type * as types from '../types.ts';
+import { protocols } from './container-validation.ts';
 
 export type Endpoints = types.Endpoints;
 
+/** How many addresses a line names before it says how many more there are. */
+const SHOWN = 3;
+
+/** Source: Kubernetes API reference, "Endpoints". */
 export const Endpoints: Kind<Endpoints> = kind<Endpoints>({
 	group: '',
 	version: 'v1',
 	kind: 'Endpoints',
 	plural: 'endpoints',
-	schema: 'io.k8s.api.core.v1.Endpoints',
 	singular: 'endpoints',
+	schema: 'io.k8s.api.core.v1.Endpoints',
 	shortNames: ['ep'],
+	columns: [column('Endpoints', 'string', 'The addresses that are ready, each with its port.', addresses), age],
+	defaults(endpoints) {
+		for (const subset of endpoints.subsets ?? []) for (const port of subset.ports ?? []) port.protocol ||= 'TCP';
+	},
+	validate(endpoints) {
+		const errors: FieldError[] = [];
+		for (const [index, subset] of (endpoints.subsets ?? []).entries()) {
+			const at = `subsets[${index}]`;
+			if (!subset.addresses?.length && !subset.notReadyAddresses?.length)
+				errors.push(fieldError.required(at, 'must specify `addresses` or `notReadyAddresses`'));
+			for (const field of ['addresses', 'notReadyAddresses'] as const)
+				for (const [each, { ip, hostname }] of (subset[field] ?? []).entries()) {
+					checkName(ip, `${at}.${field}[${each}].ip`, ipAddress, errors, 'required');
+					checkName(hostname, `${at}.${field}[${each}].hostname`, dnsLabel, errors);
+				}
+			const ports = subset.ports ?? [];
+			for (const [each, port] of ports.entries()) {
+				const field = `${at}.ports[${each}]`;
+				checkName(port.name, `${field}.name`, dnsLabel, errors, ports.length > 1 ? 'required' : 'optional');
+				checkPort(port.port, `${field}.port`, errors);
+				checkOneOf(port.protocol, `${field}.protocol`, protocols, errors);
+			}
+		}
+		return errors;
+	},
 });
+
+function addresses({ subsets }: Endpoints): string {
+	const all: string[] = [];
+	for (const subset of subsets ?? []) {
+		const ready = (subset.addresses ?? []).map(({ ip }) => ip);
+		if (!subset.ports?.length) all.push(...ready);
+		for (const { port } of subset.ports ?? [])
+			all.push(...ready.map((ip) => (ip.includes(':') ? `[${ip}]:${port}` : `${ip}:${port}`)));
+	}
+	if (all.length === 0) return '<none>';
+	const shown = all.slice(0, SHOWN).join(',');
+	return all.length > SHOWN ? `${shown} + ${all.length - SHOWN} more...` : shown;
+}

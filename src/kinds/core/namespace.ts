@@ -1,9 +1,17 @@
-import { kind } from '../declare.ts';
+import { age, column, kind } from '../declare.ts';
 import type { Kind } from '../kind.ts';
+import { dnsLabel, qualifiedName } from '../names.ts';
+import { type FieldError, fieldError } from '../status.ts';
 import type * as types from '../types.ts';
 
 export type Namespace = types.Namespace;
 
+/** The finalizer that holds a namespace until its content is gone. */
+const FINALIZER = 'kubernetes';
+/** The label by which selectors find a namespace by name. */
+const NAME_LABEL = 'kubernetes.io/metadata.name';
+
+/** Source: Kubernetes API reference, "Namespace". */
 export const Namespace: Kind<Namespace> = kind<Namespace>({
 	group: '',
 	version: 'v1',
@@ -12,5 +20,39 @@ export const Namespace: Kind<Namespace> = kind<Namespace>({
 	schema: 'io.k8s.api.core.v1.Namespace',
 	shortNames: ['ns'],
 	namespaced: false,
+	names: dnsLabel,
 	subresources: { status: true, actions: ['finalize'] },
+	selectableFields: { 'status.phase': (namespace) => namespace.status?.phase ?? '' },
+	columns: [column('Status', 'string', 'The phase of the namespace.', ({ status }) => status?.phase ?? ''), age],
+	defaults(namespace) {
+		const { metadata } = namespace;
+		if (metadata.name) metadata.labels = { ...metadata.labels, [NAME_LABEL]: metadata.name };
+	},
+	prepare(namespace, old) {
+		namespace.spec ??= {};
+		if (old) {
+			// The finalizers of the spec are changed by the finalize subresource alone.
+			namespace.spec.finalizers = old.spec?.finalizers;
+			return;
+		}
+		const finalizers = namespace.spec.finalizers ?? [];
+		namespace.spec.finalizers = finalizers.includes(FINALIZER) ? finalizers : [...finalizers, FINALIZER];
+		Object.assign(namespace, { status: { phase: 'Active' } });
+	},
+	validate(namespace) {
+		const errors: FieldError[] = [];
+		for (const finalizer of namespace.spec?.finalizers ?? []) {
+			for (const wrong of qualifiedName(finalizer))
+				errors.push(fieldError.invalid('spec.finalizers', finalizer, wrong));
+			if (!finalizer.includes('/') && finalizer !== FINALIZER)
+				errors.push(
+					fieldError.invalid(
+						'spec.finalizers',
+						finalizer,
+						'name is neither a standard finalizer name nor is it fully qualified',
+					),
+				);
+		}
+		return errors;
+	},
 });

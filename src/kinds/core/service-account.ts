@@ -1,9 +1,10 @@
-import { kind } from '../declare.ts';
+import { age, column, kind } from '../declare.ts';
 import type { Kind } from '../kind.ts';
 import type * as types from '../types.ts';
 
 export type ServiceAccount = types.ServiceAccount;
 
+/** Source: Kubernetes API reference, "ServiceAccount". */
 export const ServiceAccount: Kind<ServiceAccount> = kind<ServiceAccount>({
 	group: '',
 	version: 'v1',
@@ -12,4 +13,8 @@ export const ServiceAccount: Kind<ServiceAccount> = kind<ServiceAccount>({
 	schema: 'io.k8s.api.core.v1.ServiceAccount',
 	shortNames: ['sa'],
 	subresources: { actions: ['token'] },
+	columns: [
+		column('Secrets', 'integer', 'How many secrets the account may use.', ({ secrets }) => secrets?.length ?? 0),
+		age,
+	],
 });

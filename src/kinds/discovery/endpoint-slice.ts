@@ -1,8 +1,20 @@
-import { kind } from '../declare.ts';
+import { isIPv4, isIPv6 } from 'node:net';
+import { checkName, checkOneOf, checkPort, checkUnique } from '../checks.ts';
+import { protocols } from '../core/container-validation.ts';
+import { age, column, kind } from '../declare.ts';
 import type { Kind } from '../kind.ts';
+import { dnsLabel, dnsSubdomain, qualifiedName } from '../names.ts';
+import { type FieldError, fieldError } from '../status.ts';
 import type * as types from '../types.ts';
 
 export type EndpointSlice = types.EndpointSlice;
+
+/** Source: Kubernetes API reference, "EndpointSlice". */
+const MAX_ENDPOINTS = 1000;
+const MAX_PORTS = 20_000;
+const MAX_ADDRESSES = 100;
+/** How many items a cell names before it says how many more there are. */
+const SHOWN = 3;
 
 export const EndpointSlice: Kind<EndpointSlice> = kind<EndpointSlice>({
 	group: 'discovery.k8s.io',
@@ -11,4 +23,76 @@ export const EndpointSlice: Kind<EndpointSlice> = kind<EndpointSlice>({
 	plural: 'endpointslices',
 	schema: 'io.k8s.api.discovery.v1.EndpointSlice',
 	generation: true,
+	columns: [
+		column('AddressType', 'string', 'IPv4, IPv6 or FQDN.', ({ addressType }) => addressType ?? ''),
+		column('Ports', 'string', 'The ports of each endpoint.', ({ ports }) =>
+			ports?.length ? shorten(ports.map(({ port, name }) => (port ? String(port) : (name ?? '*')))) : '<unset>',
+		),
+		column('Endpoints', 'string', 'The addresses of the endpoints.', ({ endpoints }) => {
+			const addresses = (endpoints ?? []).flatMap((endpoint) => endpoint.addresses ?? []);
+			return addresses.length > 0 ? shorten(addresses) : '<unset>';
+		}),
+		age,
+	],
+	defaults(slice) {
+		// A slice without endpoints has an empty list, as it is served by Kubernetes.
+		slice.endpoints ??= [];
+		for (const port of slice.ports ?? []) {
+			port.name ??= '';
+			port.protocol ||= 'TCP';
+		}
+	},
+	validate(slice, old) {
+		const errors: FieldError[] = [];
+		const { addressType, endpoints = [], ports = [] } = slice;
+		if (!addressType) errors.push(fieldError.required('addressType'));
+		checkOneOf(addressType, 'addressType', ['FQDN', 'IPv4', 'IPv6'], errors);
+		if (endpoints.length > MAX_ENDPOINTS) errors.push(fieldError.tooMany('endpoints', endpoints.length, MAX_ENDPOINTS));
+		for (const [index, endpoint] of endpoints.entries()) {
+			const at = `endpoints[${index}]`;
+			const addresses = endpoint.addresses ?? [];
+			if (addresses.length === 0)
+				errors.push(fieldError.required(`${at}.addresses`, 'must contain at least 1 address'));
+			if (addresses.length > MAX_ADDRESSES)
+				errors.push(fieldError.tooMany(`${at}.addresses`, addresses.length, MAX_ADDRESSES));
+			for (const [each, address] of addresses.entries())
+				checkAddress(address, addressType, `${at}.addresses[${each}]`, errors);
+			checkName(endpoint.hostname, `${at}.hostname`, dnsLabel, errors);
+			checkName(endpoint.nodeName, `${at}.nodeName`, dnsSubdomain, errors);
+		}
+		if (ports.length > MAX_PORTS) errors.push(fieldError.tooMany('ports', ports.length, MAX_PORTS));
+		const names = new Set<string>();
+		for (const [index, port] of ports.entries()) {
+			const at = `ports[${index}]`;
+			checkName(port.name, `${at}.name`, dnsLabel, errors);
+			// An unnamed port counts as named by the empty text.
+			if (!port.name && names.has('')) errors.push(fieldError.duplicate(`${at}.name`, ''));
+			if (!port.name) names.add('');
+			checkUnique(port.name, `${at}.name`, names, errors);
+			if (port.port !== undefined) checkPort(port.port, `${at}.port`, errors);
+			checkOneOf(port.protocol, `${at}.protocol`, protocols, errors);
+			checkName(port.appProtocol, `${at}.appProtocol`, qualifiedName, errors);
+		}
+		if (old && old.addressType !== addressType)
+			errors.push(fieldError.invalid('addressType', addressType ?? '', 'field is immutable'));
+		return errors;
+	},
 });
+
+function checkAddress(address: string, type: string, field: string, errors: FieldError[]): void {
+	switch (type) {
+		case 'IPv4':
+			if (!isIPv4(address)) errors.push(fieldError.invalid(field, address, 'must be an IPv4 address'));
+			break;
+		case 'IPv6':
+			if (!isIPv6(address)) errors.push(fieldError.invalid(field, address, 'must be an IPv6 address'));
+			break;
+		case 'FQDN':
+			checkName(address, field, dnsSubdomain, errors, 'required');
+	}
+}
+
+function shorten(items: readonly string[]): string {
+	const shown = items.slice(0, SHOWN).join(',');
+	return items.length > SHOWN ? `${shown} + ${items.length - SHOWN} more...` : shown;
+}
