@@ -1,0 +1,97 @@
+/** A real API on a real SQLite store in a fresh directory, and a client of it in process. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { ExecutionContext } from 'ava';
+import { openApi } from '../../src/api/index.ts';
+import { type Cache, type Client, createCache, inProcess } from '../../src/client/index.ts';
+import { type KubeObject, loadRegistry } from '../../src/kinds/index.ts';
+import { type Controller, type Metrics, runControllers } from '../../src/reconcile/index.ts';
+import { openStore } from '../../src/store/index.ts';
+import { silentLog } from '../testbed/silent-log.ts';
+
+export interface World {
+	readonly client: Client;
+	readonly api: Awaited<ReturnType<typeof openApi>>;
+	readonly cache: Cache;
+	/** Aborted at the end of the test. */
+	readonly signal: AbortSignal;
+}
+
+export const caller = { name: 'admin', groups: ['system:masters'], userAgent: 'test' };
+
+/** Everything is closed when the test is over. */
+export async function world(t: ExecutionContext): Promise<World> {
+	const directory = await mkdtemp(join(tmpdir(), 'driftless-client-'));
+	const store = await openStore('sqlite', directory);
+	const api = await openApi({ store, registry: loadRegistry(), log: silentLog });
+	const stop = new AbortController();
+	const client = inProcess(api, caller);
+	const cache = createCache(client, { signal: stop.signal, log: silentLog });
+	t.teardown(async () => {
+		stop.abort();
+		await cache[Symbol.asyncDispose]();
+		await api[Symbol.asyncDispose]();
+		await store[Symbol.asyncDispose]();
+		await rm(directory, { recursive: true, force: true });
+	});
+	return { client, api, cache, signal: stop.signal };
+}
+
+export interface Running {
+	readonly metrics: Metrics;
+	/** Stops the controllers and waits until they have. */
+	stop(): Promise<void>;
+}
+
+/** Runs controllers in the world until its end. */
+export function run(t: ExecutionContext, world: World, controllers: Controller[], now = () => Date.now()): Running {
+	const stop = new AbortController();
+	const metrics: Metrics = new Map();
+	const { client, cache } = world;
+	const signal = AbortSignal.any([world.signal, stop.signal]);
+	const running = runControllers({ client, cache, controllers, log: silentLog, now, signal, metrics });
+	const end = async () => {
+		stop.abort();
+		await running;
+	};
+	t.teardown(end);
+	return { metrics, stop: end };
+}
+
+/** The first answer that is not undefined, asked for again after each change of any object of the kinds given by `on`. */
+export async function eventually<T>(
+	world: World,
+	kinds: readonly Parameters<Cache['informer']>[0][],
+	ask: () => Promise<T | undefined> | T | undefined,
+	patienceMs = 20_000,
+): Promise<T> {
+	const signal = AbortSignal.timeout(patienceMs);
+	for (;;) {
+		const { promise, resolve, reject } = Promise.withResolvers<void>();
+		const abort = () => reject(new Error(`not within ${patienceMs / 1000} s: ${ask}`));
+		signal.addEventListener('abort', abort, { once: true });
+		using subscriptions = new DisposableStack();
+		let started = false;
+		for (const kind of kinds) subscriptions.use(world.cache.informer(kind).on(() => started && resolve()));
+		started = true;
+		const answer = await ask();
+		if (answer !== undefined) {
+			promise.catch(() => undefined);
+			signal.removeEventListener('abort', abort);
+			return answer;
+		}
+		await promise;
+		signal.removeEventListener('abort', abort);
+	}
+}
+
+/** undefined once the object is not found. */
+export async function found<T extends KubeObject>(get: Promise<T>): Promise<T | undefined> {
+	try {
+		return await get;
+	} catch (error) {
+		if (error instanceof Error && 'reason' in error && error.reason === 'NotFound') return undefined;
+		throw error;
+	}
+}

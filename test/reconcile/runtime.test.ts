@@ -1,0 +1,262 @@
+import test from 'ava';
+import { type Client, createCache, inProcess } from '../../src/client/index.ts';
+import { ConfigMap, Lease, Namespace, Node } from '../../src/kinds/index.ts';
+import { type Controller, controller, index, runControllers, watch } from '../../src/reconcile/index.ts';
+import { caller, eventually, run, world } from '../client/world.ts';
+import { silentLog } from '../testbed/silent-log.ts';
+
+const configMap = (
+	name: string,
+	data: Record<string, string> = {},
+	owner?: { kind: string; name: string },
+): ConfigMap => ({
+	apiVersion: 'v1',
+	kind: 'ConfigMap',
+	metadata: {
+		name,
+		namespace: 'default',
+		...(owner && { ownerReferences: [{ apiVersion: 'v1', ...owner, uid: 'some', controller: true }] }),
+	},
+	data,
+});
+
+const lease = (name: string): Lease => ({
+	apiVersion: 'coordination.k8s.io/v1',
+	kind: 'Lease',
+	metadata: { name, namespace: 'default' },
+	spec: {},
+});
+
+/** A client whose watches are late. */
+const slowly = (inner: Client): Client => ({
+	...inner,
+	async *watch(kind, options) {
+		for await (const batch of inner.watch(kind, options)) {
+			await new Promise((resolve) => setTimeout(resolve, 10));
+			yield batch;
+		}
+	},
+});
+
+/** Settles when `condition` holds; looks each turn of the event loop. */
+async function until(condition: () => boolean): Promise<void> {
+	while (!condition()) await new Promise((resolve) => setTimeout(resolve, 5));
+}
+
+test('what is for, owned and watched queues the keys that the declaration says', async (t) => {
+	const w = await world(t);
+	const keys: string[] = [];
+	const declared = controller({
+		name: 'test',
+		for: Lease,
+		owns: [ConfigMap],
+		watches: [watch(Node, ({ metadata }) => [`from-${metadata.name}`])],
+		async reconcile(key) {
+			keys.push(key);
+			return undefined;
+		},
+	});
+	run(t, w, [declared]);
+	await w.client.create(Lease, lease('own'));
+	await until(() => keys.includes('default/own'));
+	await w.client.create(ConfigMap, configMap('a', {}, { kind: 'Node', name: 'other' }));
+	await w.client.create(ConfigMap, {
+		...configMap('b'),
+		metadata: {
+			name: 'b',
+			namespace: 'default',
+			ownerReferences: [
+				{ apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', name: 'owner', uid: 'x', controller: true },
+			],
+		},
+	});
+	await until(() => keys.includes('default/owner'));
+	await w.client.create(Node, { apiVersion: 'v1', kind: 'Node', metadata: { name: 'n' }, spec: {} });
+	await until(() => keys.includes('from-n'));
+	t.deepEqual(keys, ['default/own', 'default/owner', 'from-n']);
+});
+
+test('a controller counts in its cache on all that it has written, however slow the watch is', async (t) => {
+	const w = await world(t);
+	const wanted = 20;
+	let created = 0;
+	// Each look makes one more until there are enough: a stale cache would make too many.
+	const counting = controller({
+		name: 'counting',
+		for: Lease,
+		owns: [ConfigMap],
+		indexes: [index(ConfigMap, 'counted', ({ data }) => (data?.counted ? ['yes'] : []))],
+		workers: 3,
+		async reconcile(_key, { client, cache }) {
+			if (cache.informer(ConfigMap).count('counted', 'yes') >= wanted) return undefined;
+			await client.create(ConfigMap, configMap(`made-${created++}`, { counted: 'yes' }));
+			return { after: 0 };
+		},
+	});
+	await using cache = createCache(slowly(w.client), { signal: w.signal, log: silentLog });
+	const running = run(t, { ...w, cache }, [counting]);
+	const count = () => cache.informer(ConfigMap).count('counted', 'yes');
+	await w.client.create(Lease, lease('one'));
+	await until(() => count() >= wanted);
+	await w.client.create(Lease, lease('two'));
+	await until(() => cache.informer(Lease).size >= 2);
+	await running.stop();
+	t.is(created, wanted);
+});
+
+test('what a controller writes carries its name as field manager', async (t) => {
+	const w = await world(t);
+	const writer = controller({
+		name: 'writer',
+		for: Lease,
+		indexes: [index(ConfigMap, 'none', () => [])],
+		async reconcile(_key, { client }) {
+			await client.create(ConfigMap, configMap('written'));
+			return undefined;
+		},
+	});
+	run(t, w, [writer]);
+	await w.client.create(Lease, lease('one'));
+	const written = await eventually(w, [ConfigMap], () => w.cache.informer(ConfigMap).get('default/written'));
+	t.is(written.metadata.managedFields?.[0]?.manager, 'writer');
+});
+
+test('a failing key is retried until it works, is logged once, and does not hold up the others', async (t) => {
+	const w = await world(t);
+	const lines: string[] = [];
+	const log = { ...silentLog, warn: (_fields: object, message: string) => void lines.push(message) };
+	const tries = new Map<string, number>();
+	const failing = controller({
+		name: 'failing',
+		for: ConfigMap,
+		async reconcile(key) {
+			const count = (tries.get(key) ?? 0) + 1;
+			tries.set(key, count);
+			if (key.endsWith('bad') && count < 5) throw new Error('not yet');
+			return undefined;
+		},
+	});
+	const metrics = new Map();
+	const stop = new AbortController();
+	const running = runControllers({
+		client: w.client,
+		cache: w.cache,
+		controllers: [failing],
+		log,
+		now: Date.now,
+		signal: stop.signal,
+		metrics,
+	});
+	await w.client.create(ConfigMap, configMap('bad'));
+	await w.client.create(ConfigMap, configMap('good'));
+	await until(() => tries.get('default/bad') === 5 && tries.has('default/good'));
+	stop.abort();
+	await running;
+	t.is(lines.length, 1);
+	t.is(metrics.get('failing')?.errors, 4);
+	t.is(metrics.get('failing')?.reconciles, 6);
+	t.is(metrics.get('failing')?.depth, 0);
+	t.is(metrics.get('failing')?.active, 0);
+});
+
+test('one key is never reconciled twice at a time, and several keys are at once', async (t) => {
+	const w = await world(t);
+	const active = new Map<string, number>();
+	let most = 0;
+	let worst = 0;
+	let calls = 0;
+	const slow = controller({
+		name: 'slow',
+		for: ConfigMap,
+		workers: 3,
+		async reconcile(key) {
+			const count = (active.get(key) ?? 0) + 1;
+			active.set(key, count);
+			worst = Math.max(worst, count);
+			most = Math.max(most, active.size);
+			await new Promise((resolve) => setTimeout(resolve, 5));
+			active.delete(key);
+			calls++;
+			return undefined;
+		},
+	});
+	run(t, w, [slow]);
+	for (let round = 0; round < 4; round++) {
+		for (const name of ['a', 'b', 'c', 'd']) {
+			const object = configMap(name, { round: String(round) });
+			await (round === 0 ? w.client.create(ConfigMap, object) : w.client.update(ConfigMap, object));
+		}
+	}
+	await until(() => calls >= 4 && active.size === 0);
+	t.is(worst, 1);
+	t.is(most, 3);
+});
+
+test('a controller may look again later, be triggered from outside, and read only what it declares', async (t) => {
+	const w = await world(t);
+	const keys: string[] = [];
+	let misread: unknown;
+	const asking: Controller = controller({
+		name: 'asking',
+		watches: [watch(ConfigMap, () => [])],
+		triggers: (queue) => queue('triggered'),
+		async reconcile(key, { cache }) {
+			keys.push(key);
+			cache.informer(ConfigMap);
+			try {
+				cache.informer(Node);
+			} catch (error) {
+				misread = error;
+			}
+			return keys.length < 3 ? { after: 1 } : undefined;
+		},
+	});
+	const running = run(t, w, [asking]);
+	await until(() => keys.length === 3);
+	await running.stop();
+	t.deepEqual(keys, ['triggered', 'triggered', 'triggered']);
+	t.true(misread instanceof Error && /asking reads nodes without declaring/.test(misread.message));
+});
+
+test('when the signal aborts, reconciles under way are waited for and nothing new begins', async (t) => {
+	const w = await world(t);
+	let begun = 0;
+	let ended = 0;
+	const waiting = controller({
+		name: 'waiting',
+		for: ConfigMap,
+		workers: 1,
+		async reconcile(_key, { signal }) {
+			begun++;
+			await new Promise((resolve) => signal.addEventListener('abort', resolve));
+			ended++;
+			return { after: 1 };
+		},
+	});
+	const running = run(t, w, [waiting]);
+	await w.client.create(ConfigMap, configMap('a'));
+	await w.client.create(ConfigMap, configMap('b'));
+	await until(() => begun === 1);
+	await running.stop();
+	t.is(begun, 1);
+	t.is(ended, 1);
+});
+
+test('a controller of everything sees changes of every kind, but for Events', async (t) => {
+	const w = await world(t);
+	const seen = new Set<string>();
+	const everything = controller({
+		name: 'everything',
+		everything: ({ kind, key }) => [`${kind.kind} ${key}`],
+		async reconcile(key) {
+			seen.add(key);
+			return undefined;
+		},
+	});
+	run(t, w, [everything]);
+	const other = inProcess(w.api, caller);
+	await other.create(ConfigMap, configMap('a'));
+	await other.create(Namespace, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'new' }, spec: {} });
+	await until(() => seen.has('ConfigMap default/a') && seen.has('Namespace new'));
+	t.false([...seen].some((key) => key.startsWith('Event ')));
+});
