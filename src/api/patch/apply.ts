@@ -107,7 +107,8 @@ function merged(input: ApplyInput, { type, live, config, owner, recorded, entrie
 	const entry: Owned = settled ? own : { ...owner, fields: same ? own.fields : fields, time: input.now };
 	const managedFields = encode([...released(others, delta), entry], recorded);
 	const object = input.manager === kubectl ? withLastApplied(result as Dynamic, input.applied) : (result as Dynamic);
-	if (object === live && managedFields === recorded.recorded) return { object: live, changed: false };
+	const sameOwners = managedFields === recorded.recorded || (managedFields.length === 0 && !recorded.recorded);
+	if (object === live && sameOwners) return { object: live, changed: false };
 	return { object: withManagedFields(object, managedFields), changed: true };
 }
 

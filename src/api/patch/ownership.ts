@@ -38,14 +38,12 @@ export interface Ownership {
 	readonly recorded: ManagedFieldsEntry[] | undefined;
 }
 
-const nobody: Ownership = { entries: [], recorded: undefined };
-
 // Stored entries are frozen and live as long as their object: decode each list once.
 const decoded = new WeakMap<readonly ManagedFieldsEntry[], Ownership>();
 
 /** The ownership that a stored object records. Entries that are none are left out. */
 export function stored(recorded: ManagedFieldsEntry[] | undefined): Ownership {
-	if (!recorded?.length) return nobody;
+	if (!recorded?.length) return { entries: [], recorded };
 	const known = decoded.get(recorded);
 	if (known) return known;
 	const entries = decode(recorded, (fields) => fields).filter((entry) => entry !== undefined);
@@ -152,12 +150,11 @@ const compareText = (a: string, b: string) => (a < b ? -1 : a > b ? 1 : 0);
  * What `before` recorded, as it was, where nothing changed.
  */
 export function encode(entries: readonly Owned[], before: Ownership): ManagedFieldsEntry[] {
-	const { recorded, entries: was } = before;
-	if (recorded && was.length === recorded.length && entries.length === was.length) {
-		if (entries.every((entry) => was.includes(entry))) return recorded;
-	}
-	return entries
-		.filter((entry) => !isEmpty(entry.fields))
+	const { recorded = [], entries: was } = before;
+	const held = entries.filter((entry) => !isEmpty(entry.fields));
+	if (was.length === recorded.length && held.length === was.length && held.every((entry) => was.includes(entry)))
+		return recorded;
+	return held
 		.sort(
 			(a, b) =>
 				compareText(a.operation, b.operation) ||

@@ -195,12 +195,12 @@ export interface Delta {
 /** How `after` differs from `before`; undefined where it does not. */
 export function compare(type: MergeType, before: unknown, after: unknown): Delta | undefined {
 	if (before === after) return undefined;
-	if (before === undefined) return { changed: fieldsOf(type, after, true) ?? member, removed: undefined };
-	if (after === undefined) return { changed: undefined, removed: fieldsOf(type, before, true) ?? member };
+	if (before === undefined) return { changed: node(true, fieldsOf(type, after, true)), removed: undefined };
+	if (after === undefined) return { changed: undefined, removed: node(true, fieldsOf(type, before, true)) };
 	const shape = typeOf(type, after);
 	if (typeOf(type, before) !== shape) {
 		// What was a container has become a scalar, or the reverse.
-		const removed = typeOf(type, before).type === 'leaf' ? undefined : fieldsOf(type, before, true);
+		const removed = fieldsOf(type, before, true);
 		return { changed: node(true, fieldsOf(type, after, true)), removed };
 	}
 	switch (shape.type) {
