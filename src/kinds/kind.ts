@@ -21,16 +21,19 @@ export interface Kind<T extends KubeObject = KubeObject> {
 	readonly subresources: Subresources;
 	/** Field-selector paths beside metadata.name and metadata.namespace, each with how to read it. */
 	readonly selectableFields: Readonly<Record<string, FieldReader<T>>>;
-	/** Table columns after Name, in order. Age is written by the declaration as well. */
+	/**
+	 * Table columns after Name, in order. Age is written by the declaration as well. Where one of them is called Name itself
+	 * (events), none is put before them.
+	 */
 	readonly columns: readonly Column<T>[];
 	/** Fills in the documented defaults, in place. `object` is the caller's own copy. */
 	defaults(object: T): void;
 	/**
-	 * Runs after decoding and before validation: drops what a client may not set (status on create, ...) and keeps what it
+	 * Runs after decoding and before validation, on writes of the main resource only: drops what a client may not set (status on create, ...) and keeps what it
 	 * may not change. In place on `object`. `old` is the stored object on an update.
 	 */
 	prepare(object: T, old: T | undefined): void;
-	/** The rules beyond the schema. On an update `old` is the stored object, for immutable fields. */
+	/** The rules beyond the schema, those of metadata included. On an update `old` is the stored object, for immutable fields. */
 	validate(object: T, old: T | undefined): FieldError[];
 	/** Health as Argo CD assesses it; undefined where a kind has none (it then counts for nothing). */
 	health(object: T): Health | undefined;

@@ -43,8 +43,6 @@ export const Application: Kind<Application> = kind<Application>({
 		];
 		for (const [path, item] of each) {
 			if (!item.repoURL) errors.push(fieldError.required(`${path}.repoURL`));
-			else if (!item.path && !item.chart && !item.ref)
-				errors.push(fieldError.required(path, 'one of path, chart and ref is required'));
 		}
 		return errors;
 	},

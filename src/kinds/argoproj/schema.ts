@@ -386,7 +386,31 @@ const named: Record<string, Schema> = {
 		requiresPruning: flag('It has left the source and is still there.'),
 		requiresDeletionConfirmation: flag('It is deleted only when somebody agrees.'),
 		syncWave: whole('The wave in which it is applied.'),
+		drift: many('ReportedDrift', 'Beyond Argo CD: where the object differs from its manifest.'),
+		origin: one('ReportedOrigin', 'Beyond Argo CD: where the object is written, while it is missing.'),
+		message: text('Beyond Argo CD: why the API refuses the object as it is written.'),
 	}),
+	ReportedDrift: struct(
+		'One drifted field. A side without the field has no value.',
+		{
+			path: text('The field.'),
+			live: text('The value that is there, as JSON.'),
+			desired: text('The value that is written, as JSON.'),
+			manager: text('Who owns the value that is there.'),
+			time: time('When they wrote last.'),
+			origin: one('ReportedOrigin', 'Where the desired value is written.'),
+		},
+		['path'],
+	),
+	ReportedOrigin: struct(
+		'A place in the source.',
+		{
+			file: text('The file.'),
+			line: whole('The line, from 1.'),
+			column: whole('The column, from 1.'),
+		},
+		['file', 'line', 'column'],
+	),
 	RevisionHistory: struct(
 		'A past sync.',
 		{
