@@ -132,7 +132,8 @@ function decodePath(path: string): string {
 async function readBody(request: IncomingMessage, limit: number): Promise<Buffer | undefined> {
 	const parts: Buffer[] = [];
 	let size = 0;
-	for await (const part of request as AsyncIterable<Buffer>) {
+	// The answer goes back over the same connection: what is left unread must not close it.
+	for await (const part of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
 		size += part.length;
 		if (size > limit) return undefined;
 		parts.push(part);
