@@ -95,7 +95,7 @@ function merged(input: ApplyInput, { type, live, config, owner, recorded, entrie
 	const whole = merge(type, live, config);
 	const same = own !== undefined && equalSets(own.fields, fields);
 	const result =
-		own && !same ? prune(type, whole, own.fields, [fields, ...others.map((entry) => entry.fields)]) : whole;
+		own && !same ? prune(type, whole, own.fields, [identity, fields, ...others.map((entry) => entry.fields)]) : whole;
 	const delta = compare(type, live, result);
 	const conflicts = conflictsOf(others, delta?.changed);
 	if (conflicts.length > 0 && !input.force) {
@@ -130,6 +130,9 @@ function untracked({ schema, schemas, subresource, now }: ApplyInput, live: Dyna
 	const before = { schema, schemas, subresource, now, manager: beforeFirstApply };
 	return stored(trackUpdate({ ...before, before: undefined, after: live })).entries;
 }
+
+/** What every object has whoever applies it: metadata does not go with the last label. */
+const identity: FieldsV1 = { 'f:metadata': { '.': {} } };
 
 /** Fields of metadata that only the system sets. */
 const systemMetadata = new Set<string>([

@@ -78,8 +78,8 @@ function childFields(
 	try {
 		const fields = fieldsOf(type, value, whole);
 		if (fields === member) return member;
-		// An empty map is a field of its own; an empty list with merging items is nobody's, as upstream has it.
-		return node(whole || always || (!fields && isFields(value)), fields);
+		// What is empty is a field of its own. (Upstream leaves empty lists out: its types do not store them.)
+		return node(whole || always || !fields, fields);
 	} catch (error) {
 		if (error instanceof DuplicateItem) error.path.unshift(element);
 		throw error;

@@ -108,6 +108,12 @@ test('a field no longer applied is removed when nobody else owns it', (t) => {
 	t.deepEqual(object.metadata.labels, { x: '1' });
 });
 
+test('the last label takes only the labels with it, not the name of the object', (t) => {
+	const live = applied(undefined, 'a', deployment({}, { labels: { x: '1' } }));
+	const { object } = apply(live, 'a', deployment({}));
+	t.deepEqual(object.metadata, { name: 'web', namespace: 'default', managedFields: [] });
+});
+
 test('a field no longer applied stays when another manager also applies it', (t) => {
 	let live = applied(undefined, 'a', deployment({ spec: { replicas: 1 } }));
 	live = applied(live, 'b', deployment({ spec: { replicas: 1 } }));
