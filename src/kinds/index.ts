@@ -21,9 +21,19 @@ export { EndpointSlice } from './discovery/endpoint-slice.ts';
 export * from './kind.ts';
 export * from './names.ts';
 export * from './object.ts';
+export { prune } from './prune.ts';
 export * from './quantity.ts';
 export * from './registry.ts';
 export * from './schema.ts';
 export * from './selectors.ts';
 export * from './status.ts';
-export * from './validate.ts';
+export {
+	decodeError,
+	formatFieldPath,
+	type Mistyped,
+	type Path,
+	type Unknown,
+	type Validation,
+	validateObject,
+	validateSchema,
+} from './validate.ts';

@@ -29,8 +29,8 @@ export interface Kind<T extends KubeObject = KubeObject> {
 	/** Fills in the documented defaults, in place. `object` is the caller's own copy. */
 	defaults(object: T): void;
 	/**
-	 * Runs after decoding and before validation, on writes of the main resource only: drops what a client may not set (status on create, ...) and keeps what it
-	 * may not change. In place on `object`. `old` is the stored object on an update.
+	 * Runs after decoding and before validation, on writes of the main resource only: drops what a client may not set
+	 * (status on create, ...) and keeps what it may not change. In place on `object`. `old` is the stored object on an update.
 	 */
 	prepare(object: T, old: T | undefined): void;
 	/** The rules beyond the schema, those of metadata included. On an update `old` is the stored object, for immutable fields. */

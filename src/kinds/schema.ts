@@ -45,3 +45,10 @@ export function resolve(schema: Schema | undefined, schemas: Schemas): Schema | 
 	}
 	return undefined;
 }
+
+/** As resolve, and throws for a reference to a schema that does not exist: a defect of the schemas, not of an object. */
+export function resolveStrictly(schema: Schema, schemas: Schemas): Schema {
+	const resolved = resolve(schema, schemas);
+	if (resolved) return resolved;
+	throw new Error(`the schema refers to ${schema.$ref ?? schema.allOf?.[0]?.$ref}, which does not exist`);
+}

@@ -5,7 +5,7 @@ import type { Kind } from '../kind.ts';
 import { cidr, labelValue, qualifiedName } from '../names.ts';
 import { type FieldError, fieldError } from '../status.ts';
 import type * as types from '../types.ts';
-import { canonicalize } from './pod-defaults.ts';
+import { canonicalize } from './container-defaults.ts';
 import { taintEffects } from './scheduling-validation.ts';
 
 export type Node = types.Node;

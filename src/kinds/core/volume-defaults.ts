@@ -1,6 +1,9 @@
 /** The defaults of volumes. Source: Kubernetes API reference, "Volume". */
 import type * as core from 'kubernetes-types/core/v1.js';
-import { DEFAULT_FILE_MODE, defaultPullPolicy } from './pod-defaults.ts';
+import { defaultPullPolicy } from './container-defaults.ts';
+
+/** Octal 0644. */
+const DEFAULT_FILE_MODE = 420;
 
 /** One hour: how long a projected service account token lives. */
 const TOKEN_SECONDS = 3600;
