@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Client, ClientDuplexStream, Metadata, ServiceError } from '@grpc/grpc-js';
-import type { IOptions, IWatchRequest, IWatchResponse } from 'etcd3';
+import { EtcdAuthenticationFailedError, type IOptions, type IWatchRequest, type IWatchResponse } from 'etcd3';
 import { ConnectionPool } from 'etcd3/lib/connection-pool.js';
 import type { Log } from '../log.ts';
 import { Unavailable } from './store.ts';
@@ -19,23 +19,20 @@ const CHANNEL_OPTIONS = {
 	'grpc.initial_reconnect_backoff_ms': 100,
 	'grpc.min_reconnect_backoff_ms': 100,
 	'grpc.max_reconnect_backoff_ms': 1000,
-	'grpc.keepalive_time_ms': 10_000,
-	'grpc.keepalive_timeout_ms': 5000,
+	'grpc.keepalive_time_ms': 6000,
+	'grpc.keepalive_timeout_ms': 3000,
 	'grpc.keepalive_permit_without_calls': 1,
 	'grpc.use_local_subchannel_pool': 1,
 };
 
 /** The gRPC status codes that etcd answers with: https://grpc.github.io/grpc/core/md_doc_statuscodes.html */
 export const GRPC = {
-	cancelled: 1,
 	invalidArgument: 3,
 	permissionDenied: 7,
 	resourceExhausted: 8,
 	failedPrecondition: 9,
 	outOfRange: 11,
 	unimplemented: 12,
-	unauthenticated: 16,
-	unavailable: 14,
 } as const;
 
 /** Codes that say the request is at fault, not the member: another member would answer alike. */
@@ -47,9 +44,12 @@ const REFUSALS: ReadonlySet<number> = new Set([
 	GRPC.unimplemented,
 ]);
 
-/** The details of failures of which the member has seen nothing: the same request may go to another one. */
-const NEVER_SENT =
-	/No connection established|Channel closed before call|Name resolution failed|Waiting for LB pick|too many requests/;
+/** The details of failures after which the member has certainly done nothing: the same request may be sent again. */
+const NEVER_DONE =
+	/No connection established|Channel closed before call|Name resolution failed|Waiting for LB pick|too many requests|invalid auth token/;
+
+/** Failures that a new token may cure: tokens expire, and a restarted etcd has forgotten them. */
+const TOKEN_REFUSED = /invalid auth token|permission denied/;
 
 export const TOO_LARGE_TO_RECEIVE = /Received message larger than max/;
 
@@ -91,7 +91,7 @@ export class Members {
 	 */
 	async call<Response>(method: string, request: object, { repeatable }: { repeatable: boolean }): Promise<Response> {
 		const end = Date.now() + CALL_TIMEOUT_MS;
-		let cause: ServiceError | undefined;
+		let cause: ServiceError | Unreached | undefined;
 		for (let attempt = 0; Date.now() < end; attempt++) {
 			if (this.closing.aborted) throw this.closedError();
 			if (attempt > 0 && attempt % this.#members.length === 0) await this.pause(ROUND_PAUSE_MS);
@@ -101,11 +101,12 @@ export class Members {
 				member.recovered();
 				return response;
 			} catch (error) {
-				if (!isServiceError(error) || isRefusal(error)) throw error;
-				cause = error;
+				if (!(error instanceof Unreached) && (!isServiceError(error) || isRefusal(error))) throw error;
+				// What a member said first tells more than that the time for the last attempt was short.
+				if (!cause || !error.details.startsWith('Deadline exceeded')) cause = error;
 				member.failed(error);
 				this.#avoid(index);
-				if (!repeatable && !NEVER_SENT.test(error.details)) {
+				if (!repeatable && !(error instanceof Unreached) && !NEVER_DONE.test(error.details)) {
 					throw new Unavailable(`${member.endpoint} failed; the commit may have been made or not: ${error.details}`, {
 						cause,
 					});
@@ -175,7 +176,13 @@ class Member {
 	constructor(endpoint: string, { credentials, auth, log }: Connection) {
 		this.endpoint = endpoint;
 		this.#log = log;
-		this.#options = { hosts: endpoint, grpcOptions: CHANNEL_OPTIONS, credentials, auth };
+		const callOptions = () => ({ deadline: Date.now() + ATTEMPT_TIMEOUT_MS });
+		this.#options = {
+			hosts: endpoint,
+			grpcOptions: CHANNEL_OPTIONS,
+			credentials,
+			auth: auth && { ...auth, callOptions },
+		};
 		this.#pool = new ConnectionPool(this.#options);
 	}
 
@@ -198,8 +205,8 @@ class Member {
 	}
 
 	failed(error: unknown): void {
-		// The token of the pool has expired: a new pool gets a new one.
-		if (isServiceError(error) && error.code === GRPC.unauthenticated) {
+		if (this.#options.auth && TOKEN_REFUSED.test(String(error))) {
+			// A new pool gets a new token.
 			this.#pool.close();
 			this.#pool = new ConnectionPool(this.#options);
 		}
@@ -220,7 +227,24 @@ class Member {
 
 	/** The pool is used to make channels and tokens only, so that its own retries never come into play. */
 	async #connection(service: 'KV' | 'Watch'): Promise<{ client: Client; metadata: Metadata }> {
-		return this.#pool.withConnection(service, ({ client, metadata }) => ({ client, metadata }));
+		try {
+			return await this.#pool.withConnection(service, ({ client, metadata }) => ({ client, metadata }));
+		} catch (error) {
+			if (error instanceof EtcdAuthenticationFailedError) {
+				throw new Error(`etcd at ${this.endpoint} refuses the user name or the password`, { cause: error });
+			}
+			throw new Unreached(error);
+		}
+	}
+}
+
+/** There was no connection, or no token for it: nothing has been asked of the member. */
+class Unreached extends Error {
+	override readonly name = 'Unreached';
+	readonly details: string;
+	constructor(cause: unknown) {
+		super('no connection', { cause });
+		this.details = String(cause);
 	}
 }
 

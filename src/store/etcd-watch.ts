@@ -7,7 +7,7 @@ const CREATE_TIMEOUT_MS = 3000;
 
 /** Pauses between attempts, in ms: the first, doubled up to the last. */
 const FIRST_BACKOFF_MS = 50;
-const LAST_BACKOFF_MS = 2000;
+const LAST_BACKOFF_MS = 1000;
 
 /** What to watch: etcd's keys, and how to read its events. */
 export interface WatchRange {

@@ -138,10 +138,11 @@ class EtcdStore implements Store {
 	async compact(upTo: Revision): Promise<void> {
 		if (upTo < 1) return;
 		try {
-			await this.#call('compact', { revision: upTo }, { repeatable: true, asked: upTo });
+			await this.#members.call('compact', { revision: upTo }, { repeatable: true });
 		} catch (error) {
-			// Somebody else has compacted further.
-			if (!(error instanceof Compacted)) throw error;
+			if (!isServiceError(error) || error.code !== GRPC.outOfRange) throw error;
+			// Otherwise it has been done already.
+			if (!error.details.includes('compacted')) throw yetToCome(upTo, error);
 		}
 	}
 
@@ -204,11 +205,12 @@ class EtcdStore implements Store {
 			if (error.code === GRPC.outOfRange && error.details.includes('compacted')) {
 				throw new Compacted(await this.#oldest(asked));
 			}
-			if (error.code === GRPC.outOfRange) throw new RangeError(`revision ${asked} is yet to come`, { cause: error });
-			if (error.details.includes('too large') || error.details.includes('too many operations')) {
+			if (error.code === GRPC.outOfRange) throw yetToCome(asked, error);
+			if (error.details.includes('request is too large') || error.details.includes('too many operations')) {
 				throw new ChangeTooLarge(`etcd refuses the commit: ${error.details}`, { cause: error });
 			}
-			throw error;
+			if (isTooLarge(error)) throw error;
+			throw new Error(`etcd refuses the ${method}: ${error.details}`, { cause: error });
 		}
 	}
 
@@ -279,6 +281,10 @@ class EtcdStore implements Store {
 }
 
 const revisionOf = ({ revision }: IResponseHeader): Revision => Number(revision);
+
+function yetToCome(revision: Revision, cause: Error): RangeError {
+	return new RangeError(`revision ${revision} is yet to come`, { cause });
+}
 
 function isTooLarge(error: unknown): boolean {
 	return isServiceError(error) && error.code === GRPC.resourceExhausted && TOO_LARGE_TO_RECEIVE.test(error.details);
