@@ -1,0 +1,187 @@
+/** Endpoints and EndpointSlices on a real API and store; only the nodes are played. */
+import test from 'ava';
+import { EndpointSlice, Endpoints, Pod, Service } from '../../src/kinds/index.ts';
+import { endpoints } from '../../src/reconcile/endpoints.ts';
+import { endpointSlice } from '../../src/reconcile/endpointslice.ts';
+import { kubernetesService } from '../../src/reconcile/kubernetes-service.ts';
+import { eventually, found, run, type World, world } from '../client/world.ts';
+import { kubelet } from './kubelet.ts';
+
+const web = { name: 'web', namespace: 'default' };
+const makeService = (name: string, spec: Partial<Service['spec']> = {}): Service => ({
+	apiVersion: 'v1',
+	kind: 'Service',
+	metadata: { name, namespace: 'default' },
+	spec: { selector: { app: name }, ports: [{ port: 80, targetPort: 'http' }], ...spec },
+});
+const addPod = ({ client }: World, name: string, app = 'web') =>
+	client.create(Pod, {
+		apiVersion: 'v1',
+		kind: 'Pod',
+		metadata: { name, namespace: 'default', labels: { app } },
+		spec: {
+			nodeName: 'n1',
+			containers: [{ name: 'main', image: 'example', ports: [{ name: 'http', containerPort: 8080 }] }],
+		},
+	});
+
+async function start(t: Parameters<typeof world>[0]) {
+	const place = await world(t);
+	const node = kubelet();
+	const running = run(t, place, [endpoints, endpointSlice, node.controller]);
+	return { place, client: place.client, node, running };
+}
+
+/** `p1:ready p2:serving,terminating` */
+const sliced = async ({ client }: World, name = 'web') => {
+	const { items } = await client.list(EndpointSlice, { labelSelector: `kubernetes.io/service-name=${name}` });
+	return items
+		.flatMap((slice) => slice.endpoints ?? [])
+		.map(({ targetRef, conditions }) => {
+			const states = Object.entries(conditions ?? {}).flatMap(([state, is]) => (is ? [state] : []));
+			return `${targetRef?.name}:${states.sort().join()}`;
+		})
+		.sort()
+		.join(' ');
+};
+const listed = async ({ client }: World, name = 'web') => {
+	const object = await found(client.get(Endpoints, { name, namespace: 'default' }));
+	return (object?.subsets ?? [])
+		.map(({ addresses = [], notReadyAddresses = [], ports = [] }) =>
+			[addresses, notReadyAddresses]
+				.map((list) => list.map(({ targetRef }) => targetRef?.name).join())
+				.join('/')
+				.concat(` on ${ports.map(({ port }) => port).join()}`),
+		)
+		.join(' ');
+};
+const shows = (place: World, slices: string, object: string) =>
+	eventually(place, [Pod, EndpointSlice, Endpoints], async () =>
+		(await sliced(place)) === slices && (await listed(place)) === object ? true : undefined,
+	);
+
+test('a service finds its pods as they become ready, stop being it, terminate and go', async (t) => {
+	const { place, client, node } = await start(t);
+	await client.create(Service, makeService('web'));
+	await shows(place, '', '');
+	await addPod(place, 'p1');
+	await addPod(place, 'p2');
+	await addPod(place, 'x', 'other');
+	await shows(place, 'p1:ready,serving p2:ready,serving', 'p1,p2/ on 8080');
+
+	node.ready = ({ metadata }) => metadata.name !== 'p2';
+	await client.patch(
+		Pod,
+		{ ...web, name: 'p2' },
+		{ type: 'merge', body: { metadata: { annotations: { touched: '1' } } } },
+	);
+	await shows(place, 'p1:ready,serving p2:', 'p1/p2 on 8080');
+
+	node.ends = () => false;
+	await client.delete(Pod, { ...web, name: 'p1' });
+	await shows(place, 'p1:serving,terminating p2:', '/p2 on 8080');
+	await client.delete(Pod, { ...web, name: 'p1' }, { gracePeriodSeconds: 0 });
+	await shows(place, 'p2:', '/p2 on 8080');
+	t.pass();
+});
+
+test('a relabelled pod leaves one service for another', async (t) => {
+	const { place, client } = await start(t);
+	await client.create(Service, makeService('web'));
+	await client.create(Service, makeService('other'));
+	await addPod(place, 'p1');
+	await shows(place, 'p1:ready,serving', 'p1/ on 8080');
+	await client.patch(Pod, { ...web, name: 'p1' }, { type: 'merge', body: { metadata: { labels: { app: 'other' } } } });
+	await shows(place, '', '');
+	await eventually(place, [EndpointSlice], async () =>
+		(await sliced(place, 'other')) === 'p1:ready,serving' ? true : undefined,
+	);
+	t.pass();
+});
+
+test('a change of a pod costs the services that select it, and no others', async (t) => {
+	const { place, client, running } = await start(t);
+	for (let number = 0; number < 20; number++) await client.create(Service, makeService(`s${number}`));
+	await client.create(Service, makeService('web'));
+	await addPod(place, 'p1');
+	await shows(place, 'p1:ready,serving', 'p1/ on 8080');
+	const looks = () =>
+		(running.metrics.get('endpointslice')?.reconciles ?? 0) + (running.metrics.get('endpoints')?.reconciles ?? 0);
+	const before = looks();
+	const versions = async () => (await client.list(EndpointSlice)).items.map(({ metadata }) => metadata.resourceVersion);
+	const written = await versions();
+	await addPod(place, 'p2');
+	await shows(place, 'p1:ready,serving p2:ready,serving', 'p1,p2/ on 8080');
+	t.true(looks() - before < 20);
+	t.is((await versions()).filter((version) => !written.includes(version)).length, 1);
+});
+
+test('endpoints that somebody changed by hand are mended, those of services without selector are left alone', async (t) => {
+	const { place, client } = await start(t);
+	await client.create(Service, makeService('web'));
+	await addPod(place, 'p1');
+	await shows(place, 'p1:ready,serving', 'p1/ on 8080');
+	const [slice] = (await client.list(EndpointSlice, { labelSelector: 'kubernetes.io/service-name=web' })).items;
+	if (!slice) return t.fail();
+	await client.update(EndpointSlice, { ...slice, endpoints: [] });
+	await client.patch(Endpoints, web, { type: 'merge', body: { subsets: null } });
+	await shows(place, 'p1:ready,serving', 'p1/ on 8080');
+	await client.delete(EndpointSlice, slice.metadata);
+	await client.delete(Endpoints, web);
+	await shows(place, 'p1:ready,serving', 'p1/ on 8080');
+
+	await client.create(Service, makeService('outside', { selector: undefined }));
+	const own: Endpoints = {
+		apiVersion: 'v1',
+		kind: 'Endpoints',
+		metadata: { name: 'outside', namespace: 'default' },
+		subsets: [{ addresses: [{ ip: '192.0.2.1' }], ports: [{ port: 80, protocol: 'TCP' }] }],
+	};
+	await client.create(Endpoints, own);
+	// Something that both controllers do after they have seen the service above.
+	await addPod(place, 'p2');
+	await shows(place, 'p1:ready,serving p2:ready,serving', 'p1,p2/ on 8080');
+	t.deepEqual((await client.get(Endpoints, own.metadata)).subsets, own.subsets);
+	t.is((await client.list(EndpointSlice, { labelSelector: 'kubernetes.io/service-name=outside' })).items.length, 0);
+});
+
+test('the endpoints of a deleted service go', async (t) => {
+	const { place, client } = await start(t);
+	await client.create(Service, makeService('web'));
+	await addPod(place, 'p1');
+	await shows(place, 'p1:ready,serving', 'p1/ on 8080');
+	await client.delete(Service, web);
+	await eventually(place, [Endpoints], async () => ((await found(client.get(Endpoints, web))) ? undefined : true));
+	t.pass();
+});
+
+test('the service kubernetes leads to the API servers, and is mended', async (t) => {
+	const place = await world(t);
+	const { client } = place;
+	const addresses = ['192.0.2.7'];
+	run(t, place, [kubernetesService({ clusterIP: '10.96.0.1', addresses: () => addresses, targetPort: 6443 })]);
+	const name = { name: 'kubernetes', namespace: 'default' };
+	const whole = () =>
+		eventually(place, [Service, Endpoints, EndpointSlice], async () => {
+			const object = await found(client.get(Endpoints, name));
+			return (
+				object && { object, service: await client.get(Service, name), slice: await client.get(EndpointSlice, name) }
+			);
+		});
+	const { object, service, slice } = await whole();
+	t.is(service.spec.clusterIP, '10.96.0.1');
+	t.like(service.spec.ports?.[0], { name: 'https', port: 443, targetPort: 6443 });
+	t.deepEqual(object.subsets?.[0]?.addresses, [{ ip: '192.0.2.7' }]);
+	t.deepEqual(object.subsets?.[0]?.ports, [{ name: 'https', port: 6443, protocol: 'TCP' }]);
+	t.like(slice.endpoints[0], { addresses: ['192.0.2.7'] });
+	t.is(slice.metadata.labels?.['kubernetes.io/service-name'], 'kubernetes');
+
+	addresses.push('192.0.2.8');
+	await client.delete(Service, name);
+	const again = await eventually(place, [Service, Endpoints], async () => {
+		const { subsets } = await client.get(Endpoints, name);
+		return subsets?.[0]?.addresses?.length === 2 ? found(client.get(Service, name)) : undefined;
+	});
+	t.not(again.metadata.uid, service.metadata.uid);
+	t.is(again.spec.clusterIP, '10.96.0.1');
+});
