@@ -98,7 +98,7 @@ export function setOf(paths: Iterable<readonly PathElement[]>): FieldsV1 {
 	for (const path of paths) {
 		let node: FieldsV1 = member;
 		for (const element of [...path].reverse()) node = { [serializeElement(element)]: node };
-		set = union(set, node) ?? set;
+		set = unionSets(set, node);
 	}
 	return set;
 }
