@@ -69,7 +69,9 @@ export async function startEngine(options: EngineOptions = {}): Promise<TestEngi
 		daemon = child;
 		while (!(await docker.ping().catch(() => undefined))) {
 			if (child.exitCode !== null || child.signalCode)
-				throw new Error(await readFile(join(folder, 'dockerd.log'), 'utf8'));
+				{
+				throw new Error(`dockerd has ended: ${(await readFile(join(folder, 'dockerd.log'), 'utf8')).slice(-1_000)}`);
+			}
 			await delay(30);
 		}
 		// Docker drops what comes from outside to a container and was not published: let pod traffic pass, as a node does.
@@ -84,6 +86,11 @@ export async function startEngine(options: EngineOptions = {}): Promise<TestEngi
 		const gone = new Promise((resolve) => child.once('exit', resolve));
 		child.kill(signal);
 		await gone;
+		// Its containerd dies a moment later, and dockerd takes a dead one that nobody has waited for for a living one.
+		const pidFile = join(folder, 'exec/containerd/containerd.pid');
+		const pid = await readFile(pidFile, 'utf8').catch(() => '');
+		while (pid && commandLine(Number(pid)).includes('containerd')) await delay(10);
+		await rm(pidFile, { force: true });
 	}
 
 	try {

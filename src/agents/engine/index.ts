@@ -15,6 +15,8 @@ export interface ConnectOptions {
 	readonly dockerHost?: string;
 	/** Where an engine of our own keeps its data (`docker/`) and its socket. */
 	readonly dataDir: string;
+	/** Told what takes its time, a line each, for a person who waits. */
+	readonly say?: (line: string) => void;
 	readonly log: Log;
 	readonly signal: AbortSignal;
 }
@@ -23,7 +25,7 @@ export interface ConnectOptions {
  * An engine that answers: the one that is named; else the system's; else, as root, a dockerd that is started and kept
  * running by us, and found again at the next start. Throws, naming what to install or to start, where there is none.
  */
-export async function connectEngine({ dockerHost, dataDir, log, signal }: ConnectOptions): Promise<Engine> {
+export async function connectEngine({ dockerHost, dataDir, say, log, signal }: ConnectOptions): Promise<Engine> {
 	const named = dockerHost || process.env.DOCKER_HOST;
 	if (named) {
 		const engine = dockerEngine({ address: named.includes('://') ? named : `tcp://${named}`, log });
@@ -42,6 +44,8 @@ export async function connectEngine({ dockerHost, dataDir, log, signal }: Connec
 	const missing = whatIsMissing();
 	if (missing) throw new Error(`No container engine answers at ${SYSTEM_SOCKET}. ${missing}`);
 	const supervised = superviseDockerd(dataDir, log, signal);
+	if (!(await answers(supervised.socketPath)))
+		say?.('starting a container engine (dockerd): none runs on this machine');
 	await supervised.ensure();
 	return dockerEngine({
 		address: `unix://${supervised.socketPath}`,

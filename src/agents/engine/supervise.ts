@@ -15,6 +15,8 @@ import type { Log } from '../../log.ts';
 const START_TIMEOUT_MS = 60_000;
 /** How long dockerd may take to end; after that it is killed. */
 const STOP_TIMEOUT_MS = 30_000;
+/** How long to wait for the containerd of a dockerd that was killed; one that lives on after that is adopted. */
+const CONTAINERD_TIMEOUT_MS = 2_000;
 /** Pauses between starts of a dockerd that keeps dying. */
 const RESTART_FIRST_MS = 1_000;
 const RESTART_MAX_MS = 60_000;
@@ -67,6 +69,7 @@ export function superviseDockerd(dataDir: string, log: Log, signal: AbortSignal)
 		await mkdir(root, { recursive: true, mode: 0o711 });
 		await mkdir(execRoot, { recursive: true, mode: 0o711 });
 		await rm(pidFile, { force: true });
+		await containerdGone(join(execRoot, 'containerd', 'containerd.pid'));
 		await using output = await open(logFile, 'a', 0o600);
 		const options = ['--data-root', root, '--exec-root', execRoot, '--host', `unix://${socketPath}`];
 		const child = spawn('dockerd', [...options, '--pidfile', pidFile, '--live-restore'], {
@@ -124,6 +127,19 @@ export function superviseDockerd(dataDir: string, log: Log, signal: AbortSignal)
 			}
 		},
 	};
+}
+
+/**
+ * A dockerd that was killed takes its containerd with it, a moment later. One that starts within that moment, or before
+ * anyone has waited for the dead process, takes it for a living one and gives up after ten seconds.
+ */
+async function containerdGone(pidFile: string): Promise<void> {
+	const pid = Number(await readFile(pidFile, 'utf8').catch(() => '0'));
+	for (let waited = 0; pid > 0 && running(pid); waited += 20) {
+		if (waited > CONTAINERD_TIMEOUT_MS) return;
+		await delay(20);
+	}
+	await rm(pidFile, { force: true });
 }
 
 /** Whether a Docker engine answers at a Unix socket. */

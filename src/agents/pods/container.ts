@@ -1,0 +1,161 @@
+/** From a pod's spec to what the engine is asked to create: pure, given what the spec refers to. */
+import type * as core from 'kubernetes-types/core/v1.js';
+import type { Pod } from '../../kinds/index.ts';
+import type { ContainerSpec, Image, Mount, PortBinding } from '../engine/engine.ts';
+import { PAUSE_IMAGE } from '../images/pause.ts';
+import { ConfigError, environment, expand, type Objects } from './environment.ts';
+import type { Place } from './fields.ts';
+import { hostname, type PodFiles } from './files.ts';
+import { containerName, labels, podLabels, SANDBOX, specHash } from './names.ts';
+import { limitsOf } from './resources.ts';
+
+/** Bound of a container's log on disk, as the kubelet's defaults. */
+const LOG = { maxBytes: 10 * 1024 * 1024, maxFiles: 5 };
+const OOM_SCORE_SANDBOX = -998;
+
+/** The pause container. */
+export function sandboxSpec(pod: Pod, attempt: number, node: string, network: string): ContainerSpec {
+	const { hostNetwork, hostIPC, hostPID, securityContext } = pod.spec;
+	const sysctls = Object.fromEntries((securityContext?.sysctls ?? []).map(({ name, value }) => [name, value]));
+	return {
+		name: containerName(pod, SANDBOX, attempt),
+		image: PAUSE_IMAGE,
+		labels: {
+			...podLabels(pod, node),
+			[labels.container]: SANDBOX,
+			[labels.type]: 'podsandbox',
+			[labels.restartCount]: String(attempt),
+		},
+		hostname: hostNetwork ? undefined : hostname(pod),
+		network: hostNetwork ? 'host' : { name: network },
+		ipc: hostIPC ? 'host' : 'shareable',
+		pid: hostPID ? 'host' : undefined,
+		ports: hostNetwork ? [] : hostPorts(pod),
+		cpuShares: 2,
+		oomScore: OOM_SCORE_SANDBOX,
+		sysctls: Object.keys(sysctls).length > 0 ? sysctls : undefined,
+		log: LOG,
+	};
+}
+
+export interface ContainerContext {
+	readonly node: string;
+	readonly attempt: number;
+	readonly backoff: number;
+	readonly sandbox: string;
+	readonly image: Image;
+	readonly files: PodFiles;
+	/** The volume mounts of the container, resolved to paths. */
+	readonly mounts: readonly Mount[];
+	readonly objects: Objects;
+	readonly place: Place;
+	readonly machineMemory: number;
+}
+
+/** A container of the pod's spec. Throws ConfigError where it cannot be created as it is. */
+export function containerSpec(pod: Pod, container: core.Container, context: ContainerContext): ContainerSpec {
+	const variables = environment(pod, container, context.objects, context.place);
+	const substitute = (text: string) => expand(text, (name) => variables.get(name));
+	const security = { ...pod.spec.securityContext, ...definedOnly(container.securityContext) } as core.SecurityContext;
+	checkUser(container, security, context.image);
+	const terminationPath = container.terminationMessagePath || '/dev/termination-log';
+	const own: Mount[] = [
+		mount(context.files.hosts, '/etc/hosts'),
+		mount(context.files.resolv, '/etc/resolv.conf'),
+		mount(context.files.terminationMessage(container.name, context.attempt), terminationPath),
+	];
+	const taken = new Set(context.mounts.map(({ target }) => target));
+	const groups = [
+		...(pod.spec.securityContext?.supplementalGroups ?? []),
+		...(pod.spec.securityContext?.fsGroup === undefined ? [] : [pod.spec.securityContext.fsGroup]),
+	];
+	const { hostPID, hostIPC, shareProcessNamespace } = pod.spec;
+	return {
+		name: containerName(pod, container.name, context.attempt),
+		// By id: what was checked or pulled is what runs.
+		image: context.image.id,
+		labels: {
+			...podLabels(pod, context.node),
+			[labels.container]: container.name,
+			[labels.type]: 'container',
+			[labels.restartCount]: String(context.attempt),
+			[labels.sandbox]: context.sandbox,
+			[labels.hash]: specHash(container),
+			[labels.backoff]: String(context.backoff),
+			[labels.terminationMessagePath]: terminationPath,
+		},
+		command: container.command?.length ? container.command.map(substitute) : undefined,
+		args: container.args?.length ? container.args.map(substitute) : undefined,
+		env: [...variables].map(([name, value]) => `${name}=${value}`),
+		workingDir: container.workingDir,
+		user: user(security),
+		groups: groups.length > 0 ? groups.map(String) : undefined,
+		tty: container.tty,
+		stdin: container.stdin,
+		stdinOnce: container.stdinOnce,
+		network: { container: context.sandbox },
+		ipc: hostIPC ? 'host' : { container: context.sandbox },
+		pid: hostPID ? 'host' : shareProcessNamespace ? { container: context.sandbox } : undefined,
+		mounts: [...context.mounts, ...own.filter(({ target }) => !taken.has(target))],
+		...limitsOf(pod, container, context.machineMemory),
+		privileged: security.privileged,
+		addCapabilities: security.capabilities?.add,
+		dropCapabilities: security.capabilities?.drop,
+		readOnlyRoot: security.readOnlyRootFilesystem,
+		securityOptions: securityOptions(security),
+		log: LOG,
+	};
+}
+
+/** Container's settings override the pod's only where they are set. */
+function definedOnly(context: core.SecurityContext | undefined): Partial<core.SecurityContext> {
+	return Object.fromEntries(Object.entries(context ?? {}).filter(([, value]) => value !== undefined && value !== null));
+}
+
+function user({ runAsUser, runAsGroup }: core.SecurityContext): string | undefined {
+	if (runAsUser === undefined) return runAsGroup === undefined ? undefined : `0:${runAsGroup}`;
+	return runAsGroup === undefined ? String(runAsUser) : `${runAsUser}:${runAsGroup}`;
+}
+
+/** runAsNonRoot is a promise that the agent keeps before it starts anything. */
+function checkUser(container: core.Container, security: core.SecurityContext, image: Image): void {
+	if (!security.runAsNonRoot) return;
+	if (security.runAsUser !== undefined) {
+		if (security.runAsUser === 0) throw new ConfigError("container's runAsUser breaks non-root policy");
+		return;
+	}
+	const name = image.user.split(':')[0] ?? '';
+	if (name === '' || name === '0' || name === 'root') {
+		throw new ConfigError(`container has runAsNonRoot and image will run as root (container: ${container.name})`);
+	}
+	if (!/^\d+$/.test(name)) {
+		throw new ConfigError(
+			`container has runAsNonRoot and image has non-numeric user (${name}), cannot verify user is non-root (container: ${container.name})`,
+		);
+	}
+}
+
+function securityOptions(security: core.SecurityContext): string[] | undefined {
+	const options: string[] = [];
+	if (security.allowPrivilegeEscalation === false) options.push('no-new-privileges');
+	if (security.seccompProfile?.type === 'Unconfined') options.push('seccomp=unconfined');
+	return options.length > 0 ? options : undefined;
+}
+
+function hostPorts(pod: Pod): PortBinding[] {
+	const containers = [...(pod.spec.initContainers ?? []), ...pod.spec.containers];
+	return containers.flatMap((container) =>
+		(container.ports ?? []).flatMap(({ containerPort, protocol = 'TCP', hostPort, hostIP }) =>
+			hostPort
+				? [{ containerPort, protocol: protocol.toLowerCase() as PortBinding['protocol'], hostPort, hostIp: hostIP }]
+				: [],
+		),
+	);
+}
+
+const mount = (source: string, target: string): Mount => ({
+	source,
+	target,
+	readOnly: false,
+	propagation: 'rprivate',
+});

@@ -1,0 +1,41 @@
+/** What the pods of a node share. */
+import type { LimitFunction } from 'p-limit';
+import type { Client, EventRecorder } from '../../client/index.ts';
+import type { Log } from '../../log.ts';
+import type { Engine } from '../engine/engine.ts';
+import type { Prober } from '../probes/prober.ts';
+import type { Wheel } from '../wheel.ts';
+import type { Objects } from './environment.ts';
+import type { Dns } from './files.ts';
+import type { Images } from './images.ts';
+import type { Mirror } from './mirror.ts';
+
+export interface PodContext {
+	readonly engine: Engine;
+	readonly client: Client;
+	readonly events: EventRecorder;
+	readonly log: Log;
+	readonly now: () => number;
+	readonly signal: AbortSignal;
+	readonly wheel: Wheel;
+	readonly dataDir: string;
+	readonly node: string;
+	/** The machine's own address. */
+	readonly address: string;
+	readonly dns: Dns;
+	/** Bytes. */
+	readonly machineMemory: number;
+	readonly allocatable: Readonly<Record<string, string>>;
+	readonly objects: Objects;
+	readonly images: Images;
+	readonly prober: Prober;
+	readonly mirror: Mirror;
+	/** Bounds the starts that the engine works on at once. */
+	readonly limit: LimitFunction;
+	/** Name of the network of the node's pods, once it is there. */
+	network(): Promise<string>;
+	/** The network is not there any more: it is made anew. */
+	networkLost(): void;
+	/** Work that goes on in the background and ends with the agent. */
+	background(work: Promise<unknown>): void;
+}

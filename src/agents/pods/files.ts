@@ -1,0 +1,111 @@
+/** What is on the machine's disk for each pod, and the files that give a pod its names. Paths as the kubelet has them. */
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Pod } from '../../kinds/index.ts';
+import { uidOf } from './names.ts';
+
+/** Longest host name that the kernel takes is 64; of a label of DNS, 63. */
+const MAX_HOSTNAME = 63;
+
+export interface PodFiles {
+	readonly root: string;
+	readonly hosts: string;
+	readonly resolv: string;
+	volume(plugin: string, name: string): string;
+	terminationMessage(container: string, attempt: number): string;
+}
+
+/** Where a pod's files lie. */
+export function podFiles(dataDir: string, uid: string): PodFiles {
+	const root = join(dataDir, 'pods', uid);
+	return {
+		root,
+		hosts: join(root, 'etc-hosts'),
+		resolv: join(root, 'resolv.conf'),
+		volume: (plugin, name) => join(root, 'volumes', `kubernetes.io~${plugin}`, name),
+		terminationMessage: (container, attempt) => join(root, 'containers', container, `termination-${attempt}`),
+	};
+}
+
+export function hostname(pod: Pod): string {
+	return (pod.spec.hostname ?? pod.metadata.name).slice(0, MAX_HOSTNAME).replace(/[-.]+$/, '');
+}
+
+export interface Dns {
+	readonly server: string;
+	readonly domain: string;
+}
+
+/** Writes the pod's hosts and resolv.conf. `address` is the pod's, once it has one. */
+export async function writeNames(dataDir: string, pod: Pod, address: string | undefined, dns: Dns): Promise<void> {
+	const files = podFiles(dataDir, uidOf(pod));
+	await mkdir(files.root, { recursive: true, mode: 0o750 });
+	const machineHosts = pod.spec.hostNetwork ? await readFile('/etc/hosts', 'utf8').catch(() => '') : undefined;
+	await writeFile(files.hosts, hostsFile(pod, address, dns, machineHosts));
+	const machineResolv = await readFile('/etc/resolv.conf', 'utf8').catch(() => '');
+	await writeFile(files.resolv, resolvFile(pod, dns, machineResolv));
+}
+
+/** The content of /etc/hosts. `machine` is the machine's own, for pods on its network. */
+export function hostsFile(pod: Pod, address: string | undefined, dns: Dns, machine?: string): string {
+	const { namespace } = pod.metadata;
+	const name = hostname(pod);
+	const { subdomain } = pod.spec;
+	const names = subdomain ? [`${name}.${subdomain}.${namespace}.svc.${dns.domain}`, name] : [name];
+	const own = [
+		'127.0.0.1\tlocalhost',
+		'::1\tlocalhost ip6-localhost ip6-loopback',
+		'fe00::0\tip6-localnet',
+		'fe00::0\tip6-mcastprefix',
+		'fe00::1\tip6-allnodes',
+		'fe00::2\tip6-allrouters',
+		...(address ? [`${address}\t${names.join('\t')}`] : []),
+	].join('\n');
+	const aliases = (pod.spec.hostAliases ?? []).map(({ ip, hostnames }) => `${ip}\t${(hostnames ?? []).join('\t')}`);
+	const added = aliases.length > 0 ? `\n# Entries added by HostAliases.\n${aliases.join('\n')}\n` : '';
+	return `# Kubernetes-managed hosts file${machine === undefined ? '' : ' (host network)'}.\n${machine ?? `${own}\n`}${added}`;
+}
+
+/** The content of /etc/resolv.conf by the pod's dnsPolicy. Source: Kubernetes documentation, "DNS for Services and Pods". */
+export function resolvFile(pod: Pod, dns: Dns, machine: string): string {
+	const { dnsConfig } = pod.spec;
+	let policy = pod.spec.dnsPolicy ?? 'ClusterFirst';
+	// On the machine's network the machine's resolver counts, unless the pod asks for the cluster's in so many words.
+	if (policy === 'ClusterFirst' && pod.spec.hostNetwork) policy = 'Default';
+	const base =
+		policy === 'None'
+			? { servers: [], searches: [], options: [] }
+			: policy === 'Default'
+				? parseResolv(machine)
+				: {
+						servers: [dns.server],
+						searches: [
+							`${pod.metadata.namespace}.svc.${dns.domain}`,
+							`svc.${dns.domain}`,
+							dns.domain,
+							...parseResolv(machine).searches,
+						],
+						options: ['ndots:5'],
+					};
+	const servers = [...new Set([...base.servers, ...(dnsConfig?.nameservers ?? [])])];
+	const searches = [...new Set([...base.searches, ...(dnsConfig?.searches ?? [])])];
+	const options = new Map(base.options.map((option) => [option.split(':')[0], option]));
+	for (const { name = '', value } of dnsConfig?.options ?? []) options.set(name, value ? `${name}:${value}` : name);
+	return [
+		...servers.map((server) => `nameserver ${server}`),
+		...(searches.length > 0 ? [`search ${searches.join(' ')}`] : []),
+		...(options.size > 0 ? [`options ${[...options.values()].join(' ')}`] : []),
+		'',
+	].join('\n');
+}
+
+function parseResolv(text: string): { servers: string[]; searches: string[]; options: string[] } {
+	const found = { servers: [] as string[], searches: [] as string[], options: [] as string[] };
+	for (const line of text.split('\n')) {
+		const [word, ...rest] = line.trim().split(/\s+/);
+		if (word === 'nameserver' && rest[0]) found.servers.push(rest[0]);
+		if (word === 'search') found.searches = rest;
+		if (word === 'options') found.options.push(...rest);
+	}
+	return found;
+}

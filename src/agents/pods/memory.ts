@@ -1,0 +1,44 @@
+/** What the agent remembers of one pod beyond its containers. Losing it costs a retry or a probe, never a container. */
+import type { Failure, Volumes } from './observed.ts';
+
+const BACKOFF_FIRST_MS = 1_000;
+const BACKOFF_MAX_MS = 300_000;
+
+export interface Memory {
+	volumes: Volumes;
+	sandboxFailure: Failure | undefined;
+	/** By container name. */
+	readonly failures: Map<string, Failure>;
+	/** By container id: killed at this time. */
+	readonly stopping: Map<string, number>;
+	/** Ids of containers whose postStart hook runs, and of those whose hook has failed. */
+	readonly hooking: Set<string>;
+	readonly hookFailed: Set<string>;
+	/** The API was asked to forget the pod. */
+	deleted: boolean;
+}
+
+export const newMemory = (): Memory => ({
+	volumes: 'unmounted',
+	sandboxFailure: undefined,
+	failures: new Map(),
+	stopping: new Map(),
+	hooking: new Set(),
+	hookFailed: new Set(),
+	deleted: false,
+});
+
+/** A failure after `before`: each in a row waits twice as long as the one before it. */
+export function failure(
+	reason: string,
+	message: string,
+	before: Failure | undefined,
+	now: number,
+	first = BACKOFF_FIRST_MS,
+): Failure {
+	const count = (before?.count ?? 0) + 1;
+	return { reason, message, at: now, until: now + Math.min(first * 2 ** (count - 1), BACKOFF_MAX_MS), count };
+}
+
+export const asFailure = (volumes: Memory['volumes']): Failure | undefined =>
+	typeof volumes === 'object' ? volumes : undefined;

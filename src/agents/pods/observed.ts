@@ -1,0 +1,135 @@
+/**
+ * What the agent knows of a pod besides its object: what planPod and podStatus decide by. It is derived anew from the
+ * engine's containers and their labels each time; only what the engine cannot know (pulls, probes, failures) is remembered.
+ * All times are milliseconds since the epoch.
+ */
+import type { Container } from '../engine/engine.ts';
+import { labels } from './names.ts';
+
+/** A pause container, which holds the pod's namespaces. */
+export interface Sandbox {
+	readonly id: string;
+	readonly attempt: number;
+	readonly state: Container['state'];
+	readonly created: number;
+	readonly address?: string;
+}
+
+/** One run of one of the pod's containers. */
+export interface Instance {
+	readonly id: string;
+	/** Name of the container in the pod's spec. */
+	readonly name: string;
+	readonly attempt: number;
+	/** `created`: not started yet; `failed`: could not be started. */
+	readonly state: 'created' | 'failed' | 'running' | 'exited';
+	readonly sandbox: string;
+	readonly hash: string;
+	/** Seconds that its successor has to wait once it has ended. */
+	readonly backoff: number;
+	readonly image: string;
+	readonly imageId: string;
+	readonly created: number;
+	readonly startedAt?: number;
+	readonly finishedAt?: number;
+	readonly exitCode: number;
+	readonly oomKilled: boolean;
+	readonly error: string;
+	/** What it left at its terminationMessagePath. */
+	readonly message?: string;
+}
+
+/** Something that went wrong and is tried again at `until`. */
+export interface Failure {
+	/** As in a container's waiting state: ErrImagePull, CreateContainerConfigError, ... */
+	readonly reason: string;
+	readonly message: string;
+	readonly at: number;
+	readonly until: number;
+	/** How often in a row. */
+	readonly count: number;
+}
+
+/** Whether a container's image is there for its next start. */
+export type ImageState =
+	| { readonly state: 'present'; readonly digest?: string }
+	| { readonly state: 'absent' }
+	| { readonly state: 'pulling' }
+	| { readonly state: 'failed'; readonly failure: Failure };
+
+/** What the probes of a running container have found. */
+export interface Health {
+	/** Its startup probe has succeeded, or it has none. */
+	readonly started: boolean;
+	/** Its readiness probe's last verdict; true where it has none and is started. */
+	readonly ready: boolean;
+	/** Set when a liveness or startup probe has failed for good. */
+	readonly unhealthy?: { readonly probe: 'Liveness' | 'Startup'; readonly graceSeconds?: number };
+	/** The postStart hook has failed. */
+	readonly hookFailed?: boolean;
+}
+
+/** `stale`: their content has to be brought up to date. */
+export type Volumes = 'unmounted' | 'mounted' | 'stale' | 'removed' | Failure;
+
+export interface Observed {
+	/** The API has no such pod any more, or another one of its name. */
+	readonly gone: boolean;
+	/** Newest first. */
+	readonly sandboxes: readonly Sandbox[];
+	/** Newest first within each name. */
+	readonly instances: readonly Instance[];
+	readonly volumes: Volumes;
+	/** By container name. */
+	readonly images: ReadonlyMap<string, ImageState>;
+	/** By container name: its creation failed. */
+	readonly failures: ReadonlyMap<string, Failure>;
+	readonly sandboxFailure?: Failure;
+	/** By container id. */
+	readonly health: ReadonlyMap<string, Health>;
+	/** By container id: it was asked to stop, and is killed at this time. */
+	readonly stopping: ReadonlyMap<string, number>;
+	/** `repository@sha256:…` of an image id, where it came from a registry. */
+	digest(imageId: string): string | undefined;
+	readonly hostAddresses: readonly string[];
+}
+
+/** Whether an instance is over. */
+export const ended = (instance: Instance) => instance.state === 'exited' || instance.state === 'failed';
+
+/** The containers of one pod as sandboxes and instances, newest first. */
+export function arrange(containers: Iterable<Container>, message: (id: string) => string | undefined) {
+	const sandboxes: Sandbox[] = [];
+	const instances: Instance[] = [];
+	for (const container of containers) {
+		const { id, state, created, address } = container;
+		const attempt = Number(container.labels[labels.restartCount] ?? 0);
+		if (container.labels[labels.type] === 'podsandbox') sandboxes.push({ id, attempt, state, created, address });
+		else instances.push({ ...toInstance(container, attempt), message: message(id) });
+	}
+	const newestFirst = (a: { attempt: number }, b: { attempt: number }) => b.attempt - a.attempt;
+	return { sandboxes: sandboxes.sort(newestFirst), instances: instances.sort(newestFirst) };
+}
+
+function toInstance(container: Container, attempt: number): Instance {
+	const failed = container.state === 'created' && container.error !== '';
+	return {
+		id: container.id,
+		name: container.labels[labels.container] ?? '',
+		attempt,
+		state: failed ? 'failed' : container.state,
+		sandbox: container.labels[labels.sandbox] ?? '',
+		hash: container.labels[labels.hash] ?? '',
+		backoff: Number(container.labels[labels.backoff] ?? 0),
+		image: container.image,
+		imageId: container.imageId,
+		created: container.created,
+		startedAt: container.startedAt,
+		// A start that fails leaves no time behind; it follows the creation at once.
+		finishedAt: failed ? container.created : container.finishedAt,
+		// 128: it never ran, as containerd's StartError says it.
+		exitCode: failed ? 128 : container.exitCode,
+		oomKilled: container.oomKilled,
+		error: container.error,
+	};
+}

@@ -1,0 +1,127 @@
+/**
+ * What has become, and is to become, of each container of a pod: the one reading of restart policies and backoff, by
+ * which planPod acts and podStatus speaks. Source: Kubernetes documentation, "Pod Lifecycle".
+ */
+import type * as core from 'kubernetes-types/core/v1.js';
+import type { Pod } from '../../kinds/index.ts';
+import { ended, type Instance, type Observed } from './observed.ts';
+
+/** Seconds that the second restart of a container waits; each further one waits twice as long. The first does not wait. */
+const BACKOFF_FIRST_S = 10;
+const BACKOFF_MAX_S = 300;
+/** A container that ran so long starts over with its backoff. */
+const BACKOFF_RESET_MS = 600_000;
+/** What a container counts as whose end nobody has seen. */
+export const VANISHED_EXIT_CODE = 137;
+
+export type Role = 'init' | 'sidecar' | 'main';
+
+export interface Member {
+	readonly container: core.Container;
+	readonly role: Role;
+}
+
+export type Outlook =
+	/** Not started yet. */
+	| { readonly is: 'waiting' }
+	/** Created or running. */
+	| { readonly is: 'live'; readonly instance: Instance }
+	/** Ended, and that is that. */
+	| { readonly is: 'done'; readonly exitCode: number; readonly instance?: Instance }
+	/** Ended, and is started again at `at` (milliseconds since the epoch). */
+	| { readonly is: 'restart'; readonly at: number; readonly backoff: number; readonly instance?: Instance };
+
+/** The pod's containers in the order in which they start. */
+export function members(pod: Pod): readonly Member[] {
+	return [
+		...(pod.spec.initContainers ?? []).map(
+			(container): Member => ({ container, role: container.restartPolicy === 'Always' ? 'sidecar' : 'init' }),
+		),
+		...pod.spec.containers.map((container): Member => ({ container, role: 'main' })),
+	];
+}
+
+export const newest = (observed: Observed, name: string): Instance | undefined =>
+	observed.instances.find((instance) => instance.name === name);
+
+export function outlook(pod: Pod, { container, role }: Member, observed: Observed): Outlook {
+	const instance = newest(observed, container.name);
+	if (!instance) return afterVanishing(pod, container.name, role);
+	if (!ended(instance)) return { is: 'live', instance };
+	// A new sandbox runs its init containers again, unless the containers that need them are up already.
+	if (role === 'init' && instance.exitCode === 0) {
+		const sandbox = observed.sandboxes[0]?.id;
+		const current = sandbox === undefined || instance.sandbox === sandbox || mainStarted(pod, observed);
+		return current ? { is: 'done', exitCode: 0, instance } : { is: 'restart', at: 0, backoff: 0, instance };
+	}
+	if (!restarts(pod, role, instance.exitCode)) return { is: 'done', exitCode: instance.exitCode, instance };
+	const end = instance.finishedAt ?? instance.created;
+	const steady = end - (instance.startedAt ?? end) >= BACKOFF_RESET_MS;
+	const backoff = steady ? 0 : instance.backoff;
+	return { is: 'restart', at: end + backoff * 1000, backoff, instance };
+}
+
+/** Seconds that the successor of a restarted container will have to wait. */
+export const nextBackoff = (backoff: number) => Math.min(backoff === 0 ? BACKOFF_FIRST_S : backoff * 2, BACKOFF_MAX_S);
+
+/** Whether a container of the pod's own (no init container) has been started in the present sandbox. */
+export function mainStarted(pod: Pod, observed: Observed): boolean {
+	const sandbox = observed.sandboxes[0]?.id;
+	const names = new Set(pod.spec.containers.map((container) => container.name));
+	return observed.instances.some(
+		(instance) => instance.sandbox === sandbox && names.has(instance.name) && instance.state !== 'created',
+	);
+}
+
+/** The end of a pod, once it has one. */
+export interface Outcome {
+	readonly phase: 'Succeeded' | 'Failed';
+	readonly reason?: string;
+	readonly message?: string;
+}
+
+/** Whether the pod is over, by what its containers did or because its time is up. An end is for ever. */
+export function outcome(pod: Pod, observed: Observed, now: number): Outcome | undefined {
+	const { phase, reason, message, startTime } = pod.status ?? {};
+	if (phase === 'Succeeded' || phase === 'Failed') return { phase, reason, message };
+	const limit = pod.spec.activeDeadlineSeconds;
+	if (limit !== undefined && startTime && now >= Date.parse(startTime) + limit * 1000) {
+		return {
+			phase: 'Failed',
+			reason: 'DeadlineExceeded',
+			message: 'Pod was active on the node longer than the specified deadline',
+		};
+	}
+	const all = members(pod).map((member) => ({ member, outlook: outlook(pod, member, observed) }));
+	const initFailed = all.some(
+		({ member, outlook }) => member.role === 'init' && outlook.is === 'done' && outlook.exitCode !== 0,
+	);
+	if (initFailed) return { phase: 'Failed' };
+	const codes: number[] = [];
+	for (const { member, outlook } of all) {
+		if (member.role !== 'main') continue;
+		if (outlook.is !== 'done') return undefined;
+		codes.push(outlook.exitCode);
+	}
+	return { phase: codes.every((code) => code === 0) ? 'Succeeded' : 'Failed' };
+}
+
+function restarts(pod: Pod, role: Role, exitCode: number): boolean {
+	if (role === 'sidecar') return true;
+	const policy = pod.spec.restartPolicy ?? 'Always';
+	if (role === 'init') return exitCode !== 0 && policy !== 'Never';
+	return policy === 'Always' || (policy === 'OnFailure' && exitCode !== 0);
+}
+
+/**
+ * The engine has no container of the name. If the pod's status says that one ran, it was removed behind our back: it
+ * counts as killed, so that a pod that must not run twice does not.
+ */
+function afterVanishing(pod: Pod, name: string, role: Role): Outlook {
+	const statuses = role === 'main' ? pod.status?.containerStatuses : pod.status?.initContainerStatuses;
+	const status = statuses?.find((one) => one.name === name);
+	if (!status?.containerID) return { is: 'waiting' };
+	const exitCode = status.state?.terminated?.exitCode ?? VANISHED_EXIT_CODE;
+	if (role === 'init' && exitCode === 0) return { is: 'done', exitCode };
+	return restarts(pod, role, exitCode) ? { is: 'restart', at: 0, backoff: 0 } : { is: 'done', exitCode };
+}

@@ -1,0 +1,213 @@
+/**
+ * The next steps towards a pod's wish, as plain data: what is executed elsewhere, and planned anew from what then is.
+ * Nothing here waits; a step that takes time is begun, and shows in what is observed.
+ */
+import type { Pod } from '../../kinds/index.ts';
+import { specHash } from './names.ts';
+import { ended, type Instance, type Observed } from './observed.ts';
+import { type Member, mainStarted, members, newest, nextBackoff, outcome, outlook } from './outlook.ts';
+
+export type Step =
+	/** Sets the volumes up, or brings their content up to date. */
+	| { readonly do: 'mountVolumes' }
+	| { readonly do: 'createSandbox'; readonly attempt: number }
+	| { readonly do: 'startSandbox'; readonly id: string }
+	/** Begins to fetch the image of a container. */
+	| { readonly do: 'pullImage'; readonly container: string }
+	/** Creates and starts. `backoff`: seconds that its successor has to wait. */
+	| {
+			readonly do: 'startContainer';
+			readonly container: string;
+			readonly attempt: number;
+			readonly backoff: number;
+			readonly sandbox: string;
+	  }
+	/** Starts what was created but not started, because the agent or the engine was interrupted. */
+	| { readonly do: 'resumeContainer'; readonly container: string; readonly id: string }
+	/** Asks to stop (preStop hook, then the stop signal); it is killed at `deadline`. */
+	| {
+			readonly do: 'stopContainer';
+			readonly container: string;
+			readonly id: string;
+			readonly deadline: number;
+			readonly message: string;
+	  }
+	| { readonly do: 'kill'; readonly id: string }
+	| { readonly do: 'remove'; readonly id: string }
+	/** Waits until the API has the pod's last status. */
+	| { readonly do: 'report' }
+	| { readonly do: 'removeVolumes' }
+	| { readonly do: 'deletePod' }
+	/** Plans again at this time, whatever happens. */
+	| { readonly do: 'wait'; readonly until: number };
+
+/** Milliseconds that containers of a pod get which the API does not know any more. */
+const GONE_GRACE_MS = 2_000;
+
+/** The steps to take now, in order. None: all is as it should be until something changes. `now` in milliseconds. */
+export function planPod(pod: Pod, observed: Observed, now: number): readonly Step[] {
+	if (observed.gone || pod.metadata.deletionTimestamp) return planRemoval(pod, observed, now);
+	if (outcome(pod, observed, now)) return [...planHalt(pod, observed, now), ...planCleaning(observed)];
+	return [...planDeadline(pod), ...planRun(pod, observed, now), ...planCleaning(observed)];
+}
+
+/** Everything of the pod goes away, and the pod last of all. */
+function planRemoval(pod: Pod, observed: Observed, now: number): Step[] {
+	const grace = pod.metadata.deletionGracePeriodSeconds ?? pod.spec.terminationGracePeriodSeconds ?? 30;
+	const stopping = planStopAll(pod, observed, now, observed.gone ? GONE_GRACE_MS : grace * 1000);
+	if (stopping.length > 0) return stopping;
+	const steps: Step[] = observed.gone ? [] : [{ do: 'report' }];
+	for (const { id } of [...observed.instances, ...observed.sandboxes]) steps.push({ do: 'remove', id });
+	if (observed.volumes !== 'removed') steps.push({ do: 'removeVolumes' });
+	if (!observed.gone) steps.push({ do: 'deletePod' });
+	return steps;
+}
+
+/** The pod is over: nothing of it runs, and what has ended stays for its logs. */
+function planHalt(pod: Pod, observed: Observed, now: number): Step[] {
+	const stopping = planStopAll(pod, observed, now, (pod.spec.terminationGracePeriodSeconds ?? 30) * 1000);
+	if (stopping.length > 0) return stopping;
+	return observed.sandboxes.filter(({ state }) => state === 'running').map(({ id }) => ({ do: 'kill', id }));
+}
+
+function planRun(pod: Pod, observed: Observed, now: number): Step[] {
+	const { volumes, sandboxFailure } = observed;
+	if (volumes === 'unmounted' || volumes === 'removed') return [{ do: 'mountVolumes' }];
+	if (typeof volumes === 'object') {
+		return [volumes.until <= now ? { do: 'mountVolumes' } : { do: 'wait', until: volumes.until }];
+	}
+	const steps: Step[] = volumes === 'stale' ? [{ do: 'mountVolumes' }] : [];
+
+	const sandbox = observed.sandboxes[0];
+	if (sandbox?.state !== 'running') {
+		// Without the sandbox the containers have no network: they go, and start again in the next one.
+		const grace = (pod.spec.terminationGracePeriodSeconds ?? 30) * 1000;
+		const stopping = planStopAll(pod, observed, now, grace, 'Pod sandbox changed, it will be killed and re-created.');
+		if (stopping.length > 0) return [...steps, ...stopping];
+		if (sandboxFailure && sandboxFailure.until > now) return [...steps, { do: 'wait', until: sandboxFailure.until }];
+		if (sandbox?.state === 'created' && !sandboxFailure) return [...steps, { do: 'startSandbox', id: sandbox.id }];
+		return [...steps, { do: 'createSandbox', attempt: sandbox ? sandbox.attempt + 1 : 0 }];
+	}
+
+	const initialized = mainStarted(pod, observed);
+	for (const member of members(pod)) {
+		const { container, role } = member;
+		if (role === 'init' && initialized) continue;
+		const view = outlook(pod, member, observed);
+		if (view.is !== 'done') steps.push(...keep(pod, member, sandbox.id, observed, now));
+		if (initialized || role === 'main') continue;
+		const instance = newest(observed, container.name);
+		const up =
+			role === 'sidecar'
+				? instance?.state === 'running' && observed.health.get(instance.id)?.started === true
+				: view.is === 'done';
+		// The next one waits for this one.
+		if (!up) break;
+	}
+	return steps;
+}
+
+/** The steps that keep one container running. */
+function keep(pod: Pod, member: Member, sandbox: string, observed: Observed, now: number): Step[] {
+	const { container } = member;
+	const view = outlook(pod, member, observed);
+	if (view.is === 'done') return [];
+	if (view.is === 'live') {
+		const { instance } = view;
+		if (instance.state === 'running') return planReplacement(pod, member, instance, sandbox, observed, now);
+		if (instance.sandbox !== sandbox) return [{ do: 'remove', id: instance.id }];
+		return [{ do: 'resumeContainer', container: container.name, id: instance.id }];
+	}
+	if (view.is === 'restart' && view.at > now) return [{ do: 'wait', until: view.at }];
+
+	const failure = observed.failures.get(container.name);
+	if (failure && failure.until > now) return [{ do: 'wait', until: failure.until }];
+	const image = observed.images.get(container.name) ?? { state: 'absent' };
+	if (image.state === 'pulling') return [];
+	if (image.state === 'failed' && image.failure.until > now) return [{ do: 'wait', until: image.failure.until }];
+	if (image.state !== 'present') return [{ do: 'pullImage', container: container.name }];
+	return [
+		{
+			do: 'startContainer',
+			container: container.name,
+			attempt: nextAttempt(pod, container.name, observed),
+			backoff: view.is === 'restart' ? nextBackoff(view.backoff) : 0,
+			sandbox,
+		},
+	];
+}
+
+/** What a running container has to go for, if anything; it starts again when it has ended. */
+function planReplacement(
+	pod: Pod,
+	{ container }: Member,
+	instance: Instance,
+	sandbox: string,
+	observed: Observed,
+	now: number,
+): Step[] {
+	const { unhealthy, hookFailed } = observed.health.get(instance.id) ?? {};
+	let message: string | undefined;
+	if (instance.sandbox !== sandbox) message = 'Pod sandbox changed, it will be killed and re-created.';
+	else if (instance.hash !== specHash(container)) {
+		message = `Container ${container.name} definition changed, will be restarted`;
+	} else if (unhealthy) {
+		message = `Container ${container.name} failed ${unhealthy.probe.toLowerCase()} probe, will be restarted`;
+	} else if (hookFailed) message = 'FailedPostStartHook';
+	else if (!observed.stopping.has(instance.id)) return [];
+	const grace = unhealthy?.graceSeconds ?? pod.spec.terminationGracePeriodSeconds ?? 30;
+	return planStop(instance, observed, now, now + grace * 1000, message ?? `Stopping container ${container.name}`);
+}
+
+/** Containers first, then sidecars in the reverse of their order: each group once those that may need it have ended. */
+function planStopAll(pod: Pod, observed: Observed, now: number, grace: number, message?: string): Step[] {
+	const running = observed.instances.filter((instance) => instance.state === 'running');
+	const sidecars = members(pod)
+		.filter(({ role }) => role === 'sidecar')
+		.map(({ container }) => container.name)
+		.reverse();
+	const others = running.filter(({ name }) => !sidecars.includes(name));
+	const last = sidecars.find((name) => running.some((instance) => instance.name === name));
+	const group = others.length > 0 ? others : running.filter(({ name }) => name === last);
+	// One period of grace for the whole pod.
+	const asked = [...observed.stopping.values()];
+	const deadline = Math.min(now + grace, ...(asked.length > 0 ? [Math.max(...asked)] : []));
+	return group.flatMap((instance) =>
+		planStop(instance, observed, now, deadline, message ?? `Stopping container ${instance.name}`),
+	);
+}
+
+function planStop(instance: Instance, observed: Observed, now: number, deadline: number, message: string): Step[] {
+	const { id, name: container } = instance;
+	const asked = observed.stopping.get(id);
+	if (asked === undefined) return [{ do: 'stopContainer', container, id, deadline, message }];
+	const end = Math.min(asked, deadline);
+	return [end <= now ? { do: 'kill', id } : { do: 'wait', until: end }];
+}
+
+/** The pod's own deadline is looked at when it comes. */
+function planDeadline(pod: Pod): Step[] {
+	const limit = pod.spec.activeDeadlineSeconds;
+	const start = pod.status?.startTime;
+	return limit !== undefined && start ? [{ do: 'wait', until: Date.parse(start) + limit * 1000 }] : [];
+}
+
+/** Of each container the last dead instance stays, for its log; of the sandboxes the newest. */
+function planCleaning(observed: Observed): Step[] {
+	const steps: Step[] = observed.sandboxes.slice(1).map(({ id }) => ({ do: 'remove', id }));
+	const kept = new Set<string>();
+	for (const instance of observed.instances.filter(ended)) {
+		if (kept.has(instance.name)) steps.push({ do: 'remove', id: instance.id });
+		kept.add(instance.name);
+	}
+	return steps;
+}
+
+/** One more than the last, which the pod's status remembers where the engine has lost it. */
+export function nextAttempt(pod: Pod, name: string, observed: Observed): number {
+	const last = newest(observed, name);
+	if (last) return last.attempt + 1;
+	const statuses = [...(pod.status?.containerStatuses ?? []), ...(pod.status?.initContainerStatuses ?? [])];
+	const status = statuses.find((one) => one.name === name);
+	return status?.containerID ? status.restartCount + 1 : 0;
+}

@@ -1,0 +1,167 @@
+/** One pod's loop: look, plan, report, act, and look again, until there is nothing to do before something changes. */
+import { describe } from '../../client/index.ts';
+import type { Pod } from '../../kinds/index.ts';
+import { EngineError } from '../engine/engine.ts';
+import type { PodContext } from './context.ts';
+import { createExecutor } from './execute.ts';
+import { newMemory } from './memory.ts';
+import { podTitle, uidOf } from './names.ts';
+import { arrange, type Health, type ImageState, type Observed } from './observed.ts';
+import { planPod } from './plan.ts';
+import { createReporter } from './report.ts';
+import { podStatus } from './status.ts';
+
+/** Pause after something unforeseen went wrong; it doubles up to the longest. */
+const RETRY_FIRST_MS = 1_000;
+const RETRY_MAX_MS = 60_000;
+
+export interface PodWorker {
+	readonly pod: Pod;
+	/** The API's newest version of the pod. */
+	update(pod: Pod): void;
+	/** The API does not have the pod any more. */
+	gone(): void;
+	/** Something that the plan depends on may have changed. */
+	poke(): void;
+	/** What its volumes are made of has changed. */
+	refreshVolumes(): void;
+	/** Settles when it does nothing any more. */
+	idle(): Promise<void>;
+}
+
+/** @param finished - called when the pod has gone and nothing of it is left. */
+export function createPodWorker(first: Pod, context: PodContext, finished: () => void): PodWorker {
+	const { mirror, images, prober, now, signal, wheel, log } = context;
+	const uid = uidOf(first);
+	const memory = newMemory();
+	const reporter = createReporter(context);
+	let pod = first;
+	let gone = false;
+	let dirty = false;
+	let running: Promise<void> | undefined;
+	let alarm: { readonly at: number; readonly handle: Disposable } | undefined;
+	let failures = 0;
+
+	const poke = () => {
+		dirty = true;
+		if (running || signal.aborted || !mirror.connected) return;
+		running = run().finally(() => {
+			running = undefined;
+			if (dirty && failures === 0) poke();
+		});
+	};
+	const executor = createExecutor(context, memory, poke);
+
+	const wakeAt = (time: number) => {
+		if (alarm && alarm.at <= time && alarm.at > now()) return;
+		alarm?.handle[Symbol.dispose]();
+		alarm = { at: time, handle: wheel.at(time, poke) };
+	};
+
+	const run = async () => {
+		while (dirty && !signal.aborted && mirror.connected) {
+			dirty = false;
+			try {
+				if (await look()) dirty = true;
+				failures = 0;
+			} catch (error) {
+				if (signal.aborted) return;
+				// When the engine is back, all its containers are listed and every pod is looked at.
+				if (error instanceof EngineError && error.fault === 'down') return wakeAt(now() + RETRY_FIRST_MS);
+				if (failures === 0)
+					log.warn({ pod: podTitle(pod), cause: describe(error) }, 'a pod could not be brought on; trying on');
+				wakeAt(now() + Math.min(RETRY_FIRST_MS * 2 ** failures++, RETRY_MAX_MS));
+				return;
+			}
+		}
+	};
+
+	/** One round. @returns whether to go on with another at once. */
+	const look = async (): Promise<boolean> => {
+		if (memory.deleted && !gone) return false;
+		if (!gone) await images.prepare(pod);
+		const seen = reporter.current(pod);
+		const observed = observe(seen);
+		const time = now();
+		if (!gone) reporter.report(seen, podStatus(seen, observed, time));
+		let changed = false;
+		for (const step of planPod(seen, observed, time)) {
+			if (signal.aborted) return false;
+			if (step.do === 'wait') wakeAt(step.until);
+			else if (step.do === 'report') await reporter.flush();
+			else if (await executor.execute(step, seen)) changed = true;
+		}
+		if (gone && !changed && [...mirror.of(uid)].length === 0) {
+			alarm?.handle[Symbol.dispose]();
+			prober.forget(uid);
+			images.forget(uid);
+			finished();
+			return false;
+		}
+		return changed;
+	};
+
+	const observe = (seen: Pod): Observed => {
+		const { sandboxes, instances } = arrange(mirror.of(uid), mirror.message);
+		const address = seen.spec.hostNetwork ? context.address : sandboxes[0]?.address;
+		const up = instances.filter(({ id, state }) => state === 'running' && !memory.hooking.has(id));
+		prober.sync(seen, up, address ?? '');
+		const health = new Map<string, Health>();
+		for (const { id } of up) {
+			// Init containers have no health; a sidecar's or another's is known from here on.
+			const known = prober.health(id);
+			if (known) health.set(id, memory.hookFailed.has(id) ? { ...known, hookFailed: true } : known);
+		}
+		const imageStates = new Map<string, ImageState>();
+		for (const container of [...(seen.spec.initContainers ?? []), ...seen.spec.containers]) {
+			imageStates.set(container.name, images.state(seen, container));
+		}
+		return {
+			gone,
+			sandboxes,
+			instances,
+			volumes: memory.volumes,
+			images: imageStates,
+			failures: memory.failures,
+			sandboxFailure: memory.sandboxFailure,
+			health,
+			stopping: memory.stopping,
+			digest: images.digest,
+			hostAddresses: [context.address],
+		};
+	};
+
+	return {
+		get pod() {
+			return reporter.current(pod);
+		},
+		update(newer) {
+			const metadataChanged =
+				newer.metadata.labels !== pod.metadata.labels || newer.metadata.annotations !== pod.metadata.annotations;
+			pod = newer;
+			if (metadataChanged && memory.volumes === 'mounted' && usesDownward(newer)) memory.volumes = 'stale';
+			poke();
+		},
+		gone() {
+			gone = true;
+			poke();
+		},
+		poke,
+		refreshVolumes() {
+			if (memory.volumes === 'mounted') memory.volumes = 'stale';
+			else if (typeof memory.volumes === 'object') memory.volumes = 'unmounted';
+			// What a container's variables refer to may be there now.
+			memory.failures.clear();
+			poke();
+		},
+		async idle() {
+			while (running) await running;
+			await reporter.flush();
+		},
+	};
+}
+
+const usesDownward = (pod: Pod) =>
+	(pod.spec.volumes ?? []).some(
+		(volume) => volume.downwardAPI || volume.projected?.sources?.some((one) => one.downwardAPI),
+	);

@@ -1,0 +1,168 @@
+/** The actions of probes and of life cycle hooks: run a command, ask over HTTP, open a connection. */
+import { request as httpRequest, type IncomingMessage } from 'node:http';
+import { request as httpsRequest } from 'node:https';
+import { connect } from 'node:net';
+import type * as core from 'kubernetes-types/core/v1.js';
+import type { Engine } from '../engine/engine.ts';
+import { collect } from '../engine/frames.ts';
+
+/** What is kept of a command's output or a response's body. */
+const OUTPUT_BYTES = 10 * 1024;
+/** As the kubelet: a redirection to the same host is followed so often. */
+const MAX_REDIRECTS = 10;
+
+export interface Result {
+	readonly ok: boolean;
+	/** The output, or why it failed, in the kubelet's words. */
+	readonly output: string;
+}
+
+export interface Handler {
+	readonly exec?: core.ExecAction;
+	readonly httpGet?: core.HTTPGetAction;
+	readonly tcpSocket?: core.TCPSocketAction;
+	readonly grpc?: core.GRPCAction;
+	readonly sleep?: { readonly seconds: number };
+}
+
+export interface Where {
+	readonly engine: Engine;
+	readonly id: string;
+	readonly container: core.Container;
+	/** The pod's address. */
+	readonly address: string;
+	readonly timeoutMs: number;
+	readonly signal: AbortSignal;
+}
+
+/** Runs a handler once. Never throws: whatever goes wrong is a failed result. */
+export async function runHandler(handler: Handler, where: Where): Promise<Result> {
+	const timeout = AbortSignal.timeout(where.timeoutMs);
+	const signal = AbortSignal.any([where.signal, timeout]);
+	try {
+		if (handler.exec) return await runCommand(handler.exec.command ?? [], where, signal);
+		if (handler.httpGet) return await get(handler.httpGet, where, signal);
+		if (handler.tcpSocket) return await open(handler.tcpSocket, where, signal);
+		if (handler.sleep) return await rest(handler.sleep.seconds * 1000, signal);
+		if (handler.grpc) return { ok: false, output: 'grpc probes are not supported: use exec, httpGet or tcpSocket' };
+		return { ok: false, output: 'missing probe handler' };
+	} catch (error) {
+		if (timeout.aborted && handler.exec) {
+			return { ok: false, output: `command ${JSON.stringify(handler.exec.command?.join(' '))} timed out` };
+		}
+		return { ok: false, output: (error as Error).message };
+	}
+}
+
+async function runCommand(command: readonly string[], { engine, id }: Where, signal: AbortSignal): Promise<Result> {
+	const execution = await engine.containers.exec(id, { command, stdin: false, tty: false, signal });
+	const stop = () => execution.stream.destroy(new Error('timed out'));
+	signal.addEventListener('abort', stop, { once: true });
+	try {
+		signal.throwIfAborted();
+		const output = await collect(execution.stream, false, OUTPUT_BYTES);
+		return { ok: (await execution.exitCode()) === 0, output };
+	} finally {
+		signal.removeEventListener('abort', stop);
+	}
+}
+
+async function get(action: core.HTTPGetAction, where: Where, signal: AbortSignal): Promise<Result> {
+	const scheme = (action.scheme ?? 'HTTP').toLowerCase();
+	const host = action.host || where.address;
+	const path = action.path ?? '/';
+	let url = new URL(
+		`${scheme}://${host}:${portOf(action.port, where.container)}${path.startsWith('/') ? path : `/${path}`}`,
+	);
+	const shown = url.href;
+	const headers = Object.fromEntries((action.httpHeaders ?? []).map(({ name, value }) => [name, value]));
+	for (let redirects = 0; ; redirects++) {
+		let response: IncomingMessage;
+		try {
+			response = await fetchHead(url, headers, signal);
+		} catch (error) {
+			const why = signal.aborted ? 'context deadline exceeded' : dialError(error, url.host);
+			return { ok: false, output: `Get "${shown}": ${why}` };
+		}
+		const status = response.statusCode ?? 0;
+		const location = response.headers.location;
+		const body = await firstBytes(response);
+		if (status >= 300 && status < 400 && location) {
+			const next = new URL(location, url);
+			if (next.hostname !== url.hostname) return { ok: true, output: 'Probe terminated redirects' };
+			if (redirects >= MAX_REDIRECTS) return { ok: false, output: `stopped after ${MAX_REDIRECTS} redirects` };
+			url = next;
+			continue;
+		}
+		if (status >= 200 && status < 400) return { ok: true, output: body };
+		return { ok: false, output: `HTTP probe failed with statuscode: ${status}` };
+	}
+}
+
+function fetchHead(url: URL, headers: Record<string, string>, signal: AbortSignal): Promise<IncomingMessage> {
+	return new Promise((resolve, reject) => {
+		const send = url.protocol === 'https:' ? httpsRequest : httpRequest;
+		// A probe asks whether the server answers, not who it is.
+		const options = { agent: false, signal, rejectUnauthorized: false } as const;
+		const defaults = { 'user-agent': 'kube-probe/1.32', accept: '*/*', connection: 'close' };
+		const request = send(url, { ...options, headers: { ...defaults, ...headers } }, resolve);
+		request.on('error', reject);
+		request.end();
+	});
+}
+
+async function firstBytes(response: IncomingMessage): Promise<string> {
+	const parts: Buffer[] = [];
+	let length = 0;
+	for await (const chunk of response as AsyncIterable<Buffer>) {
+		parts.push(chunk);
+		length += chunk.length;
+		if (length > OUTPUT_BYTES) break;
+	}
+	return Buffer.concat(parts).toString('utf8', 0, OUTPUT_BYTES);
+}
+
+function open(action: core.TCPSocketAction, where: Where, signal: AbortSignal): Promise<Result> {
+	const host = action.host || where.address;
+	const port = portOf(action.port, where.container);
+	return new Promise((resolve) => {
+		const socket = connect({ host, port });
+		const end = (result: Result) => {
+			signal.removeEventListener('abort', late);
+			socket.destroy();
+			resolve(result);
+		};
+		const late = () => end({ ok: false, output: `dial tcp ${host}:${port}: i/o timeout` });
+		signal.addEventListener('abort', late, { once: true });
+		socket.once('connect', () => end({ ok: true, output: '' }));
+		socket.once('error', (error) => end({ ok: false, output: dialError(error, `${host}:${port}`) }));
+	});
+}
+
+function rest(ms: number, signal: AbortSignal): Promise<Result> {
+	return new Promise((resolve) => {
+		const end = () => {
+			clearTimeout(timer);
+			signal.removeEventListener('abort', end);
+			resolve({ ok: true, output: '' });
+		};
+		const timer = setTimeout(end, ms);
+		signal.addEventListener('abort', end, { once: true });
+	});
+}
+
+/** A port by its number or by its name in the container. */
+function portOf(port: core.HTTPGetAction['port'], container: core.Container): number {
+	const number = Number(port);
+	const found = Number.isInteger(number) ? number : container.ports?.find(({ name }) => name === port)?.containerPort;
+	if (!found || found < 1 || found > 65_535) throw new Error(`invalid port: ${port}`);
+	return found;
+}
+
+function dialError(error: unknown, host: string): string {
+	const { code, message } = error as NodeJS.ErrnoException;
+	if (code === 'ECONNREFUSED') return `dial tcp ${host}: connect: connection refused`;
+	if (code === 'EHOSTUNREACH') return `dial tcp ${host}: connect: no route to host`;
+	if (code === 'ECONNRESET') return 'EOF';
+	return message;
+}

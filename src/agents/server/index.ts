@@ -1,0 +1,215 @@
+/** The agent's HTTPS server: logs, commands and statistics of this node's pods, for the API server. */
+import { once } from 'node:events';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { createServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import type { Duplex } from 'node:stream';
+import type { TLSSocket } from 'node:tls';
+import { type WebSocket, WebSocketServer } from 'ws';
+import { ApiError, badRequest } from '../../kinds/index.ts';
+import type { Log } from '../../log.ts';
+import type { Engine } from '../engine/engine.ts';
+import { EngineError } from '../engine/engine.ts';
+import type { Mirror } from '../pods/mirror.ts';
+import type { ServingCertificate } from './certificate.ts';
+import { refuse, serveProcess, V4, V5 } from './channels.ts';
+import { findRunning, type Pods, type Target } from './find.ts';
+import { serveLogs } from './logs.ts';
+import { summary } from './summary.ts';
+
+export interface ServerOptions {
+	readonly certificate: ServingCertificate;
+	/** PEM: signs the certificates of those who may call. */
+	readonly clientCa: string;
+	/** 0: any free one. */
+	readonly port: number;
+	readonly node: string;
+	readonly engine: Engine;
+	readonly pods: Pods;
+	readonly mirror: () => Mirror;
+	readonly now: () => number;
+	readonly log: Log;
+	readonly signal: AbortSignal;
+}
+
+export interface AgentServer extends AsyncDisposable {
+	readonly port: number;
+}
+
+/** The group whose members may call. */
+const MASTERS = 'system:masters';
+
+/** Listens on all addresses. Throws, naming the port, when it is taken. */
+export async function startServer(options: ServerOptions): Promise<AgentServer> {
+	const { certificate, clientCa, log, signal } = options;
+	const server = createServer({
+		cert: certificate.cert,
+		key: certificate.key,
+		ca: clientCa,
+		requestCert: true,
+		rejectUnauthorized: true,
+	});
+	const sockets = new WebSocketServer({
+		noServer: true,
+		handleProtocols: (offered) => (offered.has(V5) ? V5 : offered.has(V4) ? V4 : false),
+	});
+	const tasks = new Set<Promise<void>>();
+	const track = (task: Promise<void>) => {
+		const settled = task
+			.catch((error: unknown) => {
+				if (!signal.aborted) log.debug({ cause: (error as Error).message }, 'a call of the agent failed');
+			})
+			.finally(() => tasks.delete(settled));
+		tasks.add(settled);
+	};
+	server.on('request', (request, response) => track(answer(request, response, options)));
+	server.on('upgrade', (request, socket, head) => track(upgrade(request, socket, head, sockets, options)));
+	server.listen(options.port);
+	await Promise.race([
+		once(server, 'listening'),
+		once(server, 'error').then(([error]) => {
+			throw new Error(`the agent cannot listen on port ${options.port}: ${(error as Error).message}`);
+		}),
+	]);
+	return {
+		port: (server.address() as AddressInfo).port,
+		async [Symbol.asyncDispose]() {
+			for (const socket of sockets.clients) socket.terminate();
+			const closed = once(server, 'close');
+			server.close();
+			server.closeAllConnections();
+			await closed;
+			await Promise.all(tasks);
+		},
+	};
+}
+
+/** What a caller may have come for; throws ApiError where it may not. */
+function authorize(request: IncomingMessage): void {
+	const organizations = (request.socket as TLSSocket).getPeerCertificate().subject?.O as string | string[] | undefined;
+	if (![organizations].flat().includes(MASTERS)) {
+		throw new ApiError(403, 'Forbidden', `the agent serves members of ${MASTERS} only`);
+	}
+}
+
+async function answer(request: IncomingMessage, response: ServerResponse, options: ServerOptions): Promise<void> {
+	try {
+		authorize(request);
+		const url = new URL(request.url ?? '/', 'https://agent');
+		await route(request, response, url, options);
+	} catch (error) {
+		const { status } = asApiError(error);
+		if (response.headersSent) response.destroy();
+		else response.writeHead(status.code, { 'content-type': 'application/json' }).end(JSON.stringify(status));
+	}
+}
+
+async function route(
+	request: IncomingMessage,
+	response: ServerResponse,
+	url: URL,
+	options: ServerOptions,
+): Promise<void> {
+	const { engine, pods, now, signal } = options;
+	const mirror = options.mirror();
+	const [, verb, ...rest] = url.pathname.split('/').map(decodeURIComponent);
+	const json = (body: object) =>
+		void response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(body));
+	if (verb === 'exec' || verb === 'attach') {
+		throw badRequest(`${verb} needs a WebSocket of the subprotocol ${V5} or ${V4}: use kubectl 1.30 or newer`);
+	}
+	if (verb === 'portForward') throw notImplemented();
+	if (request.method !== 'GET') throw new ApiError(405, 'MethodNotAllowed', `${request.method} is not served here`);
+	if (verb === 'healthz') {
+		response.writeHead(200, { 'content-type': 'text/plain' }).end('ok');
+	} else if (verb === 'pods') {
+		json({ kind: 'PodList', apiVersion: 'v1', metadata: {}, items: [...pods.all()] });
+	} else if (verb === 'stats' && rest[0] === 'summary') {
+		json(await summary(engine, mirror, pods.all(), options.node));
+	} else if (verb === 'containerLogs') {
+		await serveLogs(response, { engine, mirror, pods, now, signal }, targetOf(rest), url.searchParams);
+	} else {
+		throw new ApiError(404, 'NotFound', `the agent does not serve ${url.pathname}`);
+	}
+}
+
+const notImplemented = () => new ApiError(501, 'NotImplemented', 'port forwarding is not supported by this node yet');
+
+async function upgrade(
+	request: IncomingMessage,
+	socket: Duplex,
+	head: Buffer,
+	sockets: WebSocketServer,
+	options: ServerOptions,
+): Promise<void> {
+	try {
+		authorize(request);
+		const url = new URL(request.url ?? '/', 'https://agent');
+		const [, verb, ...rest] = url.pathname.split('/').map(decodeURIComponent);
+		if (verb === 'portForward') throw notImplemented();
+		if (verb !== 'exec' && verb !== 'attach')
+			throw new ApiError(404, 'NotFound', `the agent does not serve ${url.pathname}`);
+		const run = prepare(verb, targetOf(rest), url.searchParams, options);
+		const webSocket = await new Promise<WebSocket>((resolve) => sockets.handleUpgrade(request, socket, head, resolve));
+		// What the caller sends before the process is there has to wait.
+		webSocket.pause();
+		await run(webSocket);
+	} catch (error) {
+		const { status } = asApiError(error);
+		const body = JSON.stringify(status);
+		socket.end(
+			`HTTP/1.1 ${status.code} ${status.reason}\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
+		);
+	}
+}
+
+/** Checks all that can be checked before the socket is taken over; returns what to do with it then. */
+function prepare(
+	verb: 'exec' | 'attach',
+	target: Target,
+	query: URLSearchParams,
+	{ engine, pods, mirror, signal }: ServerOptions,
+): (socket: WebSocket) => Promise<void> {
+	const { container } = findRunning(pods, mirror(), target);
+	const flag = (...names: string[]) => names.some((name) => ['1', 'true'].includes(query.get(name) ?? ''));
+	const command = query.getAll('command');
+	const stdin = flag('input', 'stdin');
+	const wanted = { stdin, stdout: flag('output', 'stdout'), stderr: flag('error', 'stderr') };
+	if (verb === 'exec' && command.length === 0) throw badRequest('you must specify at least 1 command');
+	if (!wanted.stdin && !wanted.stdout && !wanted.stderr) {
+		throw badRequest('you must specify at least one of stdin, stdout, stderr');
+	}
+	return async (socket) => {
+		try {
+			if (verb === 'attach') {
+				const tty = container.tty;
+				const stream = await engine.containers.attach(container.id, { stdin, tty, signal });
+				const resize = (columns: number, rows: number) => engine.containers.resize(container.id, columns, rows);
+				await serveProcess(socket, { stream, tty, ...wanted, resize, exitCode: async () => undefined });
+				return;
+			}
+			const tty = flag('tty');
+			const execution = await engine.containers.exec(container.id, { command, stdin, tty, signal });
+			if (!stdin) execution.stream.end();
+			await serveProcess(socket, { ...execution, tty, ...wanted });
+		} catch (error) {
+			await refuse(socket, error instanceof EngineError ? error.detail : (error as Error).message);
+		}
+	};
+}
+
+function targetOf(path: readonly string[]): Target {
+	// A uid may stand between the pod and the container, as the kubelet allows it.
+	const [namespace, name, third, fourth] = path;
+	const container = fourth ?? third;
+	if (!namespace || !name || !container) throw badRequest('the path must name namespace, pod and container');
+	return { namespace, name, container };
+}
+
+function asApiError(error: unknown): ApiError {
+	if (error instanceof ApiError) return error;
+	if (error instanceof EngineError && error.fault === 'down') {
+		return new ApiError(503, 'ServiceUnavailable', error.message);
+	}
+	return new ApiError(500, 'InternalError', (error as Error).message);
+}
