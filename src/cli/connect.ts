@@ -18,7 +18,9 @@ export async function connect(options: GlobalOptions): Promise<HttpClient> {
 	try {
 		config = await loadKubeconfig(path);
 	} catch (error) {
-		throw new UserError(`${(error as Error).message}; is driftless running? Start it with: driftless up (or name its data directory with --data-dir)`);
+		throw new UserError(
+			`${(error as Error).message}; is driftless running? Start it with: driftless up (or name its data directory with --data-dir)`,
+		);
 	}
 	return overHttp(config, 'driftless-cli');
 }
@@ -27,19 +29,27 @@ export async function connect(options: GlobalOptions): Promise<HttpClient> {
 export async function findApplications(client: Client, name: string | undefined): Promise<Application[]> {
 	if (name === undefined) {
 		const { items } = await client.list(Application, {});
-		return [...items].sort((a, b) => `${a.metadata.namespace}/${a.metadata.name}`.localeCompare(`${b.metadata.namespace}/${b.metadata.name}`));
+		return [...items].sort((a, b) =>
+			`${a.metadata.namespace}/${a.metadata.name}`.localeCompare(`${b.metadata.namespace}/${b.metadata.name}`),
+		);
 	}
 	return [await findApplication(client, name)];
 }
 
 export async function findApplication(client: Client, name: string): Promise<Application> {
-	const [namespace, bare] = name.includes('/') ? [name.slice(0, name.indexOf('/')), name.slice(name.indexOf('/') + 1)] : ['default', name];
+	const [namespace, bare] = name.includes('/')
+		? [name.slice(0, name.indexOf('/')), name.slice(name.indexOf('/') + 1)]
+		: ['default', name];
 	try {
 		return await client.get(Application, { name: bare, namespace });
 	} catch (error) {
 		if (!(error instanceof ApiError && error.reason === 'NotFound')) throw error;
 		const { items } = await client.list(Application, {});
-		const known = items.map(({ metadata }) => (metadata.namespace === 'default' ? metadata.name : `${metadata.namespace}/${metadata.name}`));
-		throw new UserError(`there is no application ${name}; there ${known.length === 1 ? 'is' : 'are'}: ${known.join(', ') || 'none'}`);
+		const known = items.map(({ metadata }) =>
+			metadata.namespace === 'default' ? metadata.name : `${metadata.namespace}/${metadata.name}`,
+		);
+		throw new UserError(
+			`there is no application ${name}; there ${known.length === 1 ? 'is' : 'are'}: ${known.join(', ') || 'none'}`,
+		);
 	}
 }

@@ -29,7 +29,9 @@ export function takeDataDirectory(directory: string): Disposable {
 	try {
 		mkdirSync(directory, { recursive: true, mode: 0o700 });
 	} catch (error) {
-		throw new UserError(`the data directory ${directory} cannot be made: ${(error as Error).message}; name another with --data-dir`);
+		throw new UserError(
+			`the data directory ${directory} cannot be made: ${(error as Error).message}; name another with --data-dir`,
+		);
 	}
 	const lock = lockFile(directory);
 	try {
@@ -48,26 +50,40 @@ function lockFile(directory: string): DatabaseSync {
 	try {
 		lock = new DatabaseSync(path);
 	} catch (error) {
-		throw new UserError(`the data directory ${directory} cannot be written: ${(error as Error).message}; name another with --data-dir`);
+		throw new UserError(
+			`the data directory ${directory} cannot be written: ${(error as Error).message}; name another with --data-dir`,
+		);
 	}
 	try {
 		lock.exec('PRAGMA busy_timeout = 500; BEGIN EXCLUSIVE');
 		return lock;
 	} catch (error) {
 		lock.close();
-		if (!/locked|busy/i.test((error as Error).message)) throw new UserError(`${path} cannot be locked: ${(error as Error).message}`);
+		if (!/locked|busy/i.test((error as Error).message))
+			throw new UserError(`${path} cannot be locked: ${(error as Error).message}`);
 		const pid = readRunning(directory)?.pid;
-		throw new UserError(`another driftless serves the data directory ${directory}${pid ? ` (process ${pid})` : ''}; stop it first, or name another directory with --data-dir`);
+		throw new UserError(
+			`another driftless serves the data directory ${directory}${pid ? ` (process ${pid})` : ''}; stop it first, or name another directory with --data-dir`,
+		);
 	}
 }
 
 function checkFormat(directory: string): void {
 	const path = join(directory, 'format');
 	const text = readOptional(path);
-	if (text === undefined) return writeFileSync(path, `${FORMAT}\n`);
+	if (text === undefined) {
+		writeFileSync(path, `${FORMAT}\n`);
+		return;
+	}
 	const format = Number(text.trim());
-	if (!Number.isSafeInteger(format) || format < 1) throw new UserError(`${path} does not say a format: it holds ${JSON.stringify(text.slice(0, 40))}; is ${directory} a data directory of driftless?`);
-	if (format > FORMAT) throw new UserError(`the data directory ${directory} has format ${format}, written by a newer driftless; this version reads formats up to ${FORMAT}. Install the newer version, or name another directory with --data-dir`);
+	if (!Number.isSafeInteger(format) || format < 1)
+		throw new UserError(
+			`${path} does not say a format: it holds ${JSON.stringify(text.slice(0, 40))}; is ${directory} a data directory of driftless?`,
+		);
+	if (format > FORMAT)
+		throw new UserError(
+			`the data directory ${directory} has format ${format}, written by a newer driftless; this version reads formats up to ${FORMAT}. Install the newer version, or name another directory with --data-dir`,
+		);
 }
 
 /** What the process that serves the directory wrote; undefined where none ever did. */

@@ -8,15 +8,31 @@ import { UserError } from './user-error.ts';
 export const SYNC_WAIT_MS = 300_000;
 
 /** Settles with how the operation ended. It goes on in the control plane if the command is interrupted. */
-export async function operate(client: Client, application: Application, operation: Operation, waitMs = SYNC_WAIT_MS): Promise<OperationState> {
+export async function operate(
+	client: Client,
+	application: Application,
+	operation: Operation,
+	waitMs = SYNC_WAIT_MS,
+): Promise<OperationState> {
 	const { name, namespace } = application.metadata;
 	if (application.operation || application.status?.operationState?.phase === 'Running') {
-		throw new UserError(`${name} is being synced at the moment; try again when that has ended (driftless status ${name})`);
+		throw new UserError(
+			`${name} is being synced at the moment; try again when that has ended (driftless status ${name})`,
+		);
 	}
 	const signal = AbortSignal.timeout(waitMs);
-	const asked = await client.patch(Application, { name, namespace }, { type: 'merge', body: { operation: { ...operation, initiatedBy: { username: userInfo().username } } } });
+	const asked = await client.patch(
+		Application,
+		{ name, namespace },
+		{ type: 'merge', body: { operation: { ...operation, initiatedBy: { username: userInfo().username } } } },
+	);
 	const before = application.status?.operationState;
-	for await (const events of client.watch(Application, { namespace, fieldSelector: `metadata.name=${name}`, resourceVersion: asked.metadata.resourceVersion, signal })) {
+	for await (const events of client.watch(Application, {
+		namespace,
+		fieldSelector: `metadata.name=${name}`,
+		resourceVersion: asked.metadata.resourceVersion,
+		signal,
+	})) {
 		for (const event of events) {
 			if (event.type === 'BOOKMARK') continue;
 			const state = event.object.status?.operationState;
@@ -24,12 +40,17 @@ export async function operate(client: Client, application: Application, operatio
 			if (ours && state.phase !== 'Running' && state.phase !== 'Terminating') return state;
 		}
 	}
-	throw new UserError(`the sync of ${name} has not ended after ${waitMs / 1_000} s; it goes on: driftless status ${name}`);
+	throw new UserError(
+		`the sync of ${name} has not ended after ${waitMs / 1_000} s; it goes on: driftless status ${name}`,
+	);
 }
 
 /** What an operation did, a line each. */
 export function operationText(state: OperationState): string[] {
-	const lines = (state.syncResult?.resources ?? []).map(({ message, namespace, status }) => `${status === 'SyncFailed' ? 'failed: ' : ''}${message ?? ''}${namespace ? ` in ${namespace}` : ''}`);
+	const lines = (state.syncResult?.resources ?? []).map(
+		({ message, namespace, status }) =>
+			`${status === 'SyncFailed' ? 'failed: ' : ''}${message ?? ''}${namespace ? ` in ${namespace}` : ''}`,
+	);
 	if (lines.length === 0) lines.push('nothing to do: everything is in sync');
 	return [...lines, `${state.phase.toLowerCase()}: ${state.message ?? ''}`];
 }

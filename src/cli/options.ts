@@ -27,7 +27,8 @@ export function duration(text: string): number {
 /** `10.244.0.0/16`. */
 export function cidr(text: string): string {
 	const match = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})\/(\d{1,2})$/.exec(text);
-	if (!match || match.slice(1, 5).some((part) => Number(part) > 255) || Number(match[5]) > 30) throw new InvalidArgumentError('It takes an IPv4 network such as 10.244.0.0/16.');
+	if (!match || match.slice(1, 5).some((part) => Number(part) > 255) || Number(match[5]) > 30)
+		throw new InvalidArgumentError('It takes an IPv4 network such as 10.244.0.0/16.');
 	return text;
 }
 

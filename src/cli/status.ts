@@ -1,5 +1,11 @@
 /** What `driftless status` and `driftless diff` say of applications: from their status alone, as pure text. */
-import { type Application, type Event, humanDuration, type ReportedDrift, type ResourceStatus } from '../kinds/index.ts';
+import {
+	type Application,
+	type Event,
+	humanDuration,
+	type ReportedDrift,
+	type ResourceStatus,
+} from '../kinds/index.ts';
 import { short } from '../sync/index.ts';
 import { type Paint, type Style, table } from './terminal.ts';
 
@@ -9,12 +15,24 @@ export type Verdict = 0 | 1 | 2;
 const MAX_HEALED = 5;
 
 export function verdict(applications: readonly Application[]): Verdict {
-	if (applications.some(({ status }) => !status?.sync || status.sync.status === 'Unknown' || (status.conditions ?? []).length > 0)) return 2;
+	if (
+		applications.some(
+			({ status }) => !status?.sync || status.sync.status === 'Unknown' || (status.conditions ?? []).length > 0,
+		)
+	)
+		return 2;
 	return applications.some(({ status }) => status?.sync?.status !== 'Synced') ? 1 : 0;
 }
 
 const syncStyle: Readonly<Record<string, Style>> = { Synced: 'green', OutOfSync: 'yellow', Unknown: 'red' };
-const healthStyle: Readonly<Record<string, Style>> = { Healthy: 'green', Progressing: 'cyan', Suspended: 'dim', Degraded: 'red', Missing: 'yellow', Unknown: 'red' };
+const healthStyle: Readonly<Record<string, Style>> = {
+	Healthy: 'green',
+	Progressing: 'cyan',
+	Suspended: 'dim',
+	Degraded: 'red',
+	Missing: 'yellow',
+	Unknown: 'red',
+};
 
 export interface StatusOptions {
 	readonly paint: Paint;
@@ -25,9 +43,14 @@ export interface StatusOptions {
 }
 
 /** `healed` are the SelfHealed events of the applications. */
-export function statusText(applications: readonly Application[], healed: readonly Event[], options: StatusOptions): string[] {
+export function statusText(
+	applications: readonly Application[],
+	healed: readonly Event[],
+	options: StatusOptions,
+): string[] {
 	const { paint } = options;
-	if (applications.length === 0) return ['no applications; push to the repository that `driftless remote` prints, or apply an Application'];
+	if (applications.length === 0)
+		return ['no applications; push to the repository that `driftless remote` prints, or apply an Application'];
 	const rows = [
 		['APPLICATION', 'REVISION', 'SYNC', 'HEALTH', 'OBJECTS', 'LAST SYNC'],
 		...applications.map(({ metadata, status }) => {
@@ -46,7 +69,10 @@ export function statusText(applications: readonly Application[], healed: readonl
 		}),
 	];
 	const [head = '', ...lines] = table(rows);
-	return [paint('bold', head), ...applications.flatMap((application, index) => [lines[index] ?? '', ...details(application, healed, options)])];
+	return [
+		paint('bold', head),
+		...applications.flatMap((application, index) => [lines[index] ?? '', ...details(application, healed, options)]),
+	];
 }
 
 function details(application: Application, healed: readonly Event[], options: StatusOptions): string[] {
@@ -55,16 +81,21 @@ function details(application: Application, healed: readonly Event[], options: St
 	const lines: string[] = [];
 	for (const { message } of status?.conditions ?? []) lines.push(`  ${paint('red', '!')} ${message}`);
 	const operation = status?.operationState;
-	if (operation && (operation.phase === 'Failed' || operation.phase === 'Error')) lines.push(`  ${paint('red', '!')} last sync: ${operation.message ?? operation.phase}`);
+	if (operation && (operation.phase === 'Failed' || operation.phase === 'Error'))
+		lines.push(`  ${paint('red', '!')} last sync: ${operation.message ?? operation.phase}`);
 	for (const resource of status?.resources ?? []) {
 		const unhealthy = resource.health !== undefined && resource.health.status !== 'Healthy';
 		if (resource.status === 'Synced' && !unhealthy && !wide) continue;
 		lines.push(`  ${resourceLine(resource, paint)}`);
 		lines.push(...driftLines(resource, options).map((line) => `      ${line}`));
 	}
-	const mine = healed.filter(({ involvedObject }) => involvedObject.uid === application.metadata.uid).sort((a, b) => (b.lastTimestamp ?? '').localeCompare(a.lastTimestamp ?? ''));
+	const mine = healed
+		.filter(({ involvedObject }) => involvedObject.uid === application.metadata.uid)
+		.sort((a, b) => (b.lastTimestamp ?? '').localeCompare(a.lastTimestamp ?? ''));
 	for (const { message, lastTimestamp, count } of mine.slice(0, MAX_HEALED)) {
-		lines.push(`  ${paint('green', '✓')} healed ${lastTimestamp ? `${humanDuration(now - Date.parse(lastTimestamp))} ago` : ''}${(count ?? 1) > 1 ? ` (${count} times)` : ''}: ${message}`);
+		lines.push(
+			`  ${paint('green', '✓')} healed ${lastTimestamp ? `${humanDuration(now - Date.parse(lastTimestamp))} ago` : ''}${(count ?? 1) > 1 ? ` (${count} times)` : ''}: ${message}`,
+		);
 	}
 	return lines;
 }
@@ -73,10 +104,14 @@ function resourceLine(resource: ResourceStatus, paint: Paint): string {
 	const name = `${resource.kind}${resource.group ? `.${resource.group}` : ''} ${resource.namespace ? `${resource.namespace}/` : ''}${resource.name}`;
 	const words: string[] = [];
 	if (resource.requiresPruning) words.push(paint('yellow', 'no longer in the source, to be pruned'));
-	else if (resource.status !== 'Synced') words.push(paint('yellow', resource.health?.status === 'Missing' ? 'missing' : 'drifted'));
+	else if (resource.status !== 'Synced')
+		words.push(paint('yellow', resource.health?.status === 'Missing' ? 'missing' : 'drifted'));
 	else words.push(paint('green', 'in sync'));
 	const { health } = resource;
-	if (health && health.status !== 'Missing') words.push(`${paint(healthStyle[health.status ?? ''] ?? 'dim', health.status ?? '')}${health.message ? ` (${health.message})` : ''}`);
+	if (health && health.status !== 'Missing')
+		words.push(
+			`${paint(healthStyle[health.status ?? ''] ?? 'dim', health.status ?? '')}${health.message ? ` (${health.message})` : ''}`,
+		);
 	return `${paint('bold', name)}: ${words.join(', ')}`;
 }
 
@@ -91,8 +126,15 @@ function driftLines(resource: ResourceStatus, { paint, now }: StatusOptions): st
 }
 
 const side = (json: string | undefined) => json ?? '(none)';
-const who = (field: ReportedDrift, now: number, paint: Paint) => (field.manager ? paint('dim', `, set by ${field.manager}${field.time ? ` ${humanDuration(now - Date.parse(field.time))} ago` : ''}`) : '');
-const place = (origin: ReportedDrift['origin'], paint: Paint) => (origin ? paint('dim', ` (${origin.file}:${origin.line}:${origin.column})`) : '');
+const who = (field: ReportedDrift, now: number, paint: Paint) =>
+	field.manager
+		? paint(
+				'dim',
+				`, set by ${field.manager}${field.time ? ` ${humanDuration(now - Date.parse(field.time))} ago` : ''}`,
+			)
+		: '';
+const place = (origin: ReportedDrift['origin'], paint: Paint) =>
+	origin ? paint('dim', ` (${origin.file}:${origin.line}:${origin.column})`) : '';
 
 /** One block an object, one pair of lines a field: what is, and what should be, with where that is written. */
 export function diffText(application: Application, paint: Paint): string[] {
@@ -100,15 +142,23 @@ export function diffText(application: Application, paint: Paint): string[] {
 	for (const resource of application.status?.resources ?? []) {
 		if (resource.status === 'Synced') continue;
 		const name = `${resource.kind}${resource.group ? `.${resource.group}` : ''} ${resource.namespace ? `${resource.namespace}/` : ''}${resource.name}`;
-		if (resource.requiresPruning) lines.push(paint('bold', name), paint('red', '- no longer in the source: the next sync with prune deletes it'));
+		if (resource.requiresPruning)
+			lines.push(paint('bold', name), paint('red', '- no longer in the source: the next sync with prune deletes it'));
 		else if (resource.health?.status === 'Missing') {
-			lines.push(paint('bold', name), paint('green', `+ not in the cluster: the next sync creates it${resource.origin ? ` from ${resource.origin.file}:${resource.origin.line}` : ''}`));
+			lines.push(
+				paint('bold', name),
+				paint(
+					'green',
+					`+ not in the cluster: the next sync creates it${resource.origin ? ` from ${resource.origin.file}:${resource.origin.line}` : ''}`,
+				),
+			);
 		} else {
 			lines.push(paint('bold', name));
 			for (const field of resource.drift ?? []) {
 				lines.push(`  ${field.path}${field.manager ? paint('dim', `  (set by ${field.manager})`) : ''}`);
 				if (field.live !== undefined) lines.push(paint('red', `  - ${field.live}`));
-				if (field.desired !== undefined) lines.push(`${paint('green', `  + ${field.desired}`)}${place(field.origin, paint)}`);
+				if (field.desired !== undefined)
+					lines.push(`${paint('green', `  + ${field.desired}`)}${place(field.origin, paint)}`);
 			}
 			if (resource.message) lines.push(paint('red', `  ! ${resource.message}`));
 		}

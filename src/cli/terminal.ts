@@ -3,9 +3,7 @@ import { styleText } from 'node:util';
 
 export type Style = 'red' | 'green' | 'yellow' | 'cyan' | 'bold' | 'dim';
 
-export interface Paint {
-	(style: Style, text: string): string;
-}
+export type Paint = (style: Style, text: string) => string;
 
 /** Colours for a terminal; plain text for a pipe, with NO_COLOR, or for a dumb terminal. Source: https://no-color.org. */
 export function paintFor(stream: { isTTY?: boolean }, env: NodeJS.ProcessEnv = process.env): Paint {
@@ -20,7 +18,8 @@ const width = (text: string) => text.replace(escapes, '').length;
 /** Columns as kubectl prints them: padded to the widest cell, three spaces between. */
 export function table(rows: readonly (readonly string[])[]): string[] {
 	const widths: number[] = [];
-	for (const row of rows) for (const [index, cell] of row.entries()) widths[index] = Math.max(widths[index] ?? 0, width(cell));
+	for (const row of rows)
+		for (const [index, cell] of row.entries()) widths[index] = Math.max(widths[index] ?? 0, width(cell));
 	return rows.map((row) =>
 		row
 			.map((cell, index) => (index === row.length - 1 ? cell : cell + ' '.repeat((widths[index] ?? 0) - width(cell))))

@@ -10,7 +10,7 @@ const standardFinalizers = new Set(['kubernetes', 'orphan', 'foregroundDeletion'
 
 /** What is wrong with an object's metadata; `name` is the rule of the kind's names. `old` is the stored object on an update. */
 export function validateMetadata(
-	kind: Pick<Kind, 'namespaced'>,
+	kind: Pick<Kind, 'group' | 'namespaced'>,
 	object: KubeObject,
 	old: KubeObject | undefined,
 	name: NameCheck,
@@ -39,7 +39,9 @@ export function validateMetadata(
 	validateLabels(meta.labels, 'metadata.labels', errors);
 	validateAnnotations(meta.annotations, 'metadata.annotations', errors);
 	validateOwners(meta.ownerReferences, errors);
-	validateFinalizers(meta, old?.metadata, errors);
+	// Only the built-in groups ask for more than a qualified name: finalizers of custom resources may have any.
+	const builtin = !kind.group.includes('.') || kind.group.endsWith('.k8s.io');
+	validateFinalizers(meta, old?.metadata, builtin, errors);
 	if (old) validateUpdate(meta, old.metadata, errors);
 	return errors;
 }
@@ -106,11 +108,11 @@ function validateOwners(owners: readonly OwnerReference[] | undefined, errors: F
 	});
 }
 
-function validateFinalizers(meta: Partial<Meta>, old: Meta | undefined, errors: FieldError[]): void {
+function validateFinalizers(meta: Partial<Meta>, old: Meta | undefined, builtin: boolean, errors: FieldError[]): void {
 	for (const finalizer of meta.finalizers ?? []) {
 		for (const wrong of qualifiedName(finalizer))
 			errors.push(fieldError.invalid('metadata.finalizers', finalizer, wrong));
-		if (!finalizer.includes('/') && !standardFinalizers.has(finalizer))
+		if (builtin && !finalizer.includes('/') && !standardFinalizers.has(finalizer))
 			errors.push(
 				fieldError.invalid(
 					'metadata.finalizers',

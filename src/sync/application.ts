@@ -201,7 +201,11 @@ async function turn(application: Application, state: ApplicationState, context: 
 		state.failure = undefined;
 	}
 	if (decision.do === 'nothing' && decision.blocked) problems.push({ type: 'SyncError', message: decision.blocked });
-	const again = await writeReport(application, state, problems, context);
+	const stays =
+		decision.do === 'nothing' && outOfSync.length + gone.size > 0
+			? (decision.blocked ?? 'some objects stay out of sync, see: driftless status')
+			: undefined;
+	const again = await writeReport(application, state, problems, context, stays);
 	const waits = [
 		again?.after,
 		decision.do === 'wait' ? decision.until - context.now() : undefined,
@@ -441,6 +445,7 @@ async function writeReport(
 	state: ApplicationState,
 	problems: readonly Problem[],
 	context: Context,
+	stays?: string,
 ): Promise<Again | undefined> {
 	const observed = {
 		objects: state.comparison.objects,
@@ -451,7 +456,7 @@ async function writeReport(
 	};
 	const now = timestamp(context);
 	const next = report(application, observed, now);
-	tellCompared(state, next);
+	tellCompared(state, next, stays);
 	const before = application.status;
 	const headline = (status: ApplicationStatus | undefined) =>
 		JSON.stringify([status?.sync, status?.health?.status, status?.conditions ?? []]);
@@ -469,7 +474,7 @@ function sameReport(before: ApplicationStatus | undefined, next: ApplicationStat
 	);
 }
 
-function tellCompared(state: ApplicationState, status: ApplicationStatus): void {
+function tellCompared(state: ApplicationState, status: ApplicationStatus, stays: string | undefined): void {
 	if (!state.progress.listening || !status.sync || !status.health?.status) return;
 	const waiting = (status.resources ?? [])
 		.filter((each) => each.health && each.health.status !== 'Healthy')
@@ -483,6 +488,7 @@ function tellCompared(state: ApplicationState, status: ApplicationStatus): void 
 		sync: status.sync.status,
 		health: status.health.status,
 		waiting,
+		stays,
 	});
 }
 

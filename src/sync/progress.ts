@@ -11,13 +11,17 @@ export type Progress =
 			readonly phase: 'Succeeded' | 'Failed';
 			readonly message: string;
 	  }
-	/** After each comparison. `waiting` names what is not healthy yet, and why. */
+	/**
+	 * After each comparison. `waiting` names what is not healthy yet, and why; `stays` says why an application that is out of sync
+	 * will not be synced by itself.
+	 */
 	| {
 			readonly type: 'compared';
 			readonly revision: string;
 			readonly sync: SyncStatusCode;
 			readonly health: HealthStatus;
 			readonly waiting: readonly string[];
+			readonly stays?: string;
 	  };
 
 /** Events that a listener has not taken yet, at most; more than that and the oldest are dropped: they are only shown. */

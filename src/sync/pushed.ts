@@ -130,6 +130,10 @@ export function createPushHandler({ applications, follows, waitMs, log, now }: P
 					yield `converged in ${seconds()}: ${application.metadata.name} is in sync and healthy`;
 					return;
 				}
+				if (progress.stays) {
+					yield `not in sync: ${progress.stays}`;
+					return;
+				}
 				const changed = progress.waiting.join() !== waiting.join();
 				waiting = progress.waiting;
 				if (waiting.length > 0 && (reminded === 0 || (changed && clock() - reminded > REMIND_MS))) {

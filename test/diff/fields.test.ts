@@ -21,14 +21,20 @@ const base = () => ({
 			spec: {
 				containers: [
 					{ name: 'web', image: 'a:1', ports: [{ containerPort: 80, protocol: 'TCP' }], args: ['x', 'y'] },
-					{ name: 'log', image: 'b:1', ports: [] as { containerPort: number; protocol?: string }[], args: [] as string[] },
+					{
+						name: 'log',
+						image: 'b:1',
+						ports: [] as { containerPort: number; protocol?: string }[],
+						args: [] as string[],
+					},
 				],
 			},
 		},
 	},
 	status: { replicas: 3 },
 });
-const found = (live: object, desired: object) => differences(live, desired, schema, schemas).map((each) => [formatPath(each.path), each.live, each.desired]);
+const found = (live: object, desired: object) =>
+	differences(live, desired, schema, schemas).map((each) => [formatPath(each.path), each.live, each.desired]);
 
 test('equal objects have no differences, whatever the order of their fields', (t) => {
 	t.deepEqual(found(deployment(), deployment()), []);
@@ -38,7 +44,15 @@ test('equal objects have no differences, whatever the order of their fields', (t
 });
 
 test('a difference names the deepest field', (t) => {
-	t.deepEqual(found(deployment((d) => { d.spec.replicas = 5; }), deployment()), [['.spec.replicas', 5, 3]]);
+	t.deepEqual(
+		found(
+			deployment((d) => {
+				d.spec.replicas = 5;
+			}),
+			deployment(),
+		),
+		[['.spec.replicas', 5, 3]],
+	);
 });
 
 test('items of a keyed list are told by their keys, not by their place', (t) => {
@@ -51,24 +65,41 @@ test('items of a keyed list are told by their keys, not by their place', (t) => 
 });
 
 test('the defaults of list keys count: a port without a protocol is a TCP port', (t) => {
-	const live = deployment((d) => { d.spec.template.spec.containers[1]?.ports.push({ containerPort: 9 }); });
-	const desired = deployment((d) => { d.spec.template.spec.containers[1]?.ports.push({ containerPort: 9, protocol: 'TCP' }); });
-	t.deepEqual(found(live, desired), [['.spec.template.spec.containers[name="log"].ports[containerPort=9,protocol="TCP"].protocol', undefined, 'TCP']]);
+	const live = deployment((d) => {
+		d.spec.template.spec.containers[1]?.ports.push({ containerPort: 9 });
+	});
+	const desired = deployment((d) => {
+		d.spec.template.spec.containers[1]?.ports.push({ containerPort: 9, protocol: 'TCP' });
+	});
+	t.deepEqual(found(live, desired), [
+		['.spec.template.spec.containers[name="log"].ports[containerPort=9,protocol="TCP"].protocol', undefined, 'TCP'],
+	]);
 });
 
 test('an item on one side only is one difference, as a whole', (t) => {
-	const desired = deployment((d) => { d.spec.template.spec.containers.pop(); });
-	t.deepEqual(found(deployment(), desired), [['.spec.template.spec.containers[name="log"]', deployment().spec.template.spec.containers[1], undefined]]);
+	const desired = deployment((d) => {
+		d.spec.template.spec.containers.pop();
+	});
+	t.deepEqual(found(deployment(), desired), [
+		['.spec.template.spec.containers[name="log"]', deployment().spec.template.spec.containers[1], undefined],
+	]);
 });
 
 test('an atomic list differs as a whole', (t) => {
-	const live = deployment((d) => { d.spec.template.spec.containers[0]?.args.push('z'); });
-	t.deepEqual(found(live, deployment()), [['.spec.template.spec.containers[name="web"].args', ['x', 'y', 'z'], ['x', 'y']]]);
+	const live = deployment((d) => {
+		d.spec.template.spec.containers[0]?.args.push('z');
+	});
+	t.deepEqual(found(live, deployment()), [
+		['.spec.template.spec.containers[name="web"].args', ['x', 'y', 'z'], ['x', 'y']],
+	]);
 });
 
 test('a keyed list in another order differs as a whole', (t) => {
 	const live = deployment((d) => void d.spec.template.spec.containers.reverse());
-	t.deepEqual(found(live, deployment()).map(([path]) => path), ['.spec.template.spec.containers']);
+	t.deepEqual(
+		found(live, deployment()).map(([path]) => path),
+		['.spec.template.spec.containers'],
+	);
 });
 
 test('status and what the server writes into metadata are no difference', (t) => {
@@ -78,11 +109,27 @@ test('status and what the server writes into metadata are no difference', (t) =>
 		d.metadata.generation = 7;
 	});
 	t.deepEqual(found(live, deployment()), []);
-	t.deepEqual(found(deployment((d) => { d.metadata.labels.app = 'x'; }), deployment()), [['.metadata.labels.app', 'x', 'web']]);
+	t.deepEqual(
+		found(
+			deployment((d) => {
+				d.metadata.labels.app = 'x';
+			}),
+			deployment(),
+		),
+		[['.metadata.labels.app', 'x', 'web']],
+	);
 });
 
 test('a path leads to the field in another object of the same kind, as far as that has it', (t) => {
-	const [difference] = differences(deployment((d) => { const web = d.spec.template.spec.containers[0]; if (web) web.image = 'x'; }), deployment(), schema, schemas);
+	const [difference] = differences(
+		deployment((d) => {
+			const web = d.spec.template.spec.containers[0];
+			if (web) web.image = 'x';
+		}),
+		deployment(),
+		schema,
+		schemas,
+	);
 	const reversed = deployment((d) => void d.spec.template.spec.containers.reverse());
 	t.deepEqual(indexesInto(reversed, difference?.path ?? []), ['spec', 'template', 'spec', 'containers', 1, 'image']);
 	t.deepEqual(indexesInto({ spec: {} }, difference?.path ?? []), ['spec', 'template']);

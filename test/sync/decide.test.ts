@@ -1,12 +1,25 @@
 import test from 'ava';
 import type { Application, ApplicationSpec } from '../../src/kinds/index.ts';
-import { decide, healDelay, parseDuration, retryDelay, type Situation, SELF_HEAL_DELAY_MS } from '../../src/sync/decide.ts';
+import {
+	decide,
+	healDelay,
+	parseDuration,
+	retryDelay,
+	SELF_HEAL_DELAY_MS,
+	type Situation,
+} from '../../src/sync/decide.ts';
 
 const application = (automated: object | undefined, more: Partial<ApplicationSpec> = {}): Application => ({
 	apiVersion: 'argoproj.io/v1alpha1',
 	kind: 'Application',
 	metadata: { name: 'shop', namespace: 'default' },
-	spec: { project: 'default', destination: {}, source: { repoURL: 'x' }, syncPolicy: automated ? { automated } : {}, ...more },
+	spec: {
+		project: 'default',
+		destination: {},
+		source: { repoURL: 'x' },
+		syncPolicy: automated ? { automated } : {},
+		...more,
+	},
 });
 const situation = (change: Partial<Situation>): Situation => ({
 	application: application({ prune: true, selfHeal: true }),
@@ -31,7 +44,9 @@ test('a new revision that changes something is synced at once', (t) => {
 
 test('without automated sync, or with it switched off, nothing is synced by itself', (t) => {
 	t.deepEqual(decide(situation({ application: application(undefined), outOfSync: 1 }), now), { do: 'nothing' });
-	t.deepEqual(decide(situation({ application: application({ enabled: false }), outOfSync: 1 }), now), { do: 'nothing' });
+	t.deepEqual(decide(situation({ application: application({ enabled: false }), outOfSync: 1 }), now), {
+		do: 'nothing',
+	});
 });
 
 test('a request is carried out whatever the policy says', (t) => {
@@ -46,7 +61,10 @@ test('drift of a synced revision waits for its time, then is healed', (t) => {
 });
 
 test('without selfHeal drift of a synced revision stays', (t) => {
-	t.deepEqual(decide(situation({ application: application({}), outOfSync: 1, syncedRevision: 'b', healAt: now }), now), { do: 'nothing' });
+	t.deepEqual(
+		decide(situation({ application: application({}), outOfSync: 1, syncedRevision: 'b', healAt: now }), now),
+		{ do: 'nothing' },
+	);
 });
 
 test('objects that left the source are a reason to sync only where pruning is on', (t) => {
@@ -59,7 +77,10 @@ test('a source without any objects prunes nothing unless allowEmpty says so', (t
 	const refused = decide(situation(empty), now);
 	t.is(refused.do, 'nothing');
 	t.regex((refused as { blocked?: string }).blocked ?? '', /allowEmpty/);
-	t.like(decide(situation({ ...empty, application: application({ prune: true, allowEmpty: true }) }), now), { do: 'sync', prune: true });
+	t.like(decide(situation({ ...empty, application: application({ prune: true, allowEmpty: true }) }), now), {
+		do: 'sync',
+		prune: true,
+	});
 });
 
 test('while the source cannot be read nothing is synced', (t) => {
@@ -71,13 +92,24 @@ test('a failed sync of a revision is tried again after a growing delay, up to th
 	t.deepEqual(decide(situation({ outOfSync: 1, failure }), now), { do: 'wait', until: now + 10_000 });
 	t.like(decide(situation({ outOfSync: 1, failure }), now + 10_000), { do: 'sync', retries: 2 });
 	const limited = application({ prune: true }, { syncPolicy: { automated: { prune: true }, retry: { limit: 1 } } });
-	t.regex((decide(situation({ application: limited, outOfSync: 1, failure }), now + 1e9) as { blocked?: string }).blocked ?? '', /failed 2 times/);
-	t.like(decide(situation({ outOfSync: 1, failure: { ...failure, revision: 'a' } }), now), { do: 'sync' }, 'another revision starts anew');
+	t.regex(
+		(decide(situation({ application: limited, outOfSync: 1, failure }), now + 1e9) as { blocked?: string }).blocked ??
+			'',
+		/failed 2 times/,
+	);
+	t.like(
+		decide(situation({ outOfSync: 1, failure: { ...failure, revision: 'a' } }), now),
+		{ do: 'sync' },
+		'another revision starts anew',
+	);
 });
 
 test('retry delays follow the policy and stay under its maximum', (t) => {
 	const app = application({}, { syncPolicy: { retry: { backoff: { duration: '1m', factor: 3, maxDuration: '5m' } } } });
-	t.deepEqual([1, 2, 3].map((failures) => retryDelay(app, failures)), [60_000, 180_000, 300_000]);
+	t.deepEqual(
+		[1, 2, 3].map((failures) => retryDelay(app, failures)),
+		[60_000, 180_000, 300_000],
+	);
 	t.is(retryDelay(application({}), 1), 5_000);
 });
 

@@ -4,10 +4,21 @@ import { type Desired, idOf } from '../../src/sync/desired.ts';
 import { rankOf, waveOf } from '../../src/sync/order.ts';
 import { planSync, type Step } from '../../src/sync/plan.ts';
 
-const object = (apiVersion: string, kind: string, name: string, annotations?: Record<string, string>): Dynamic => ({ apiVersion, kind, metadata: { name, namespace: 'shop', ...(annotations ? { annotations } : {}) } });
-const wanted = (of: Dynamic): Desired => ({ id: idOf(of), kind: {} as Kind, key: '', object: of, manifest: {} as Desired['manifest'] });
+const object = (apiVersion: string, kind: string, name: string, annotations?: Record<string, string>): Dynamic => ({
+	apiVersion,
+	kind,
+	metadata: { name, namespace: 'shop', ...(annotations ? { annotations } : {}) },
+});
+const wanted = (of: Dynamic): Desired => ({
+	id: idOf(of),
+	kind: {} as Kind,
+	key: '',
+	object: of,
+	manifest: {} as Desired['manifest'],
+});
 const gone = (...objects: Dynamic[]) => new Map(objects.map((each) => [idOf(each), each]));
-const show = (step: Step) => (step.do === 'apply' ? `apply ${step.desired.object.metadata.name}` : `${step.do} ${step.live.metadata.name}`);
+const show = (step: Step) =>
+	step.do === 'apply' ? `apply ${step.desired.object.metadata.name}` : `${step.do} ${step.live.metadata.name}`;
 const plan = (...args: Parameters<typeof planSync>) => planSync(...args).map((wave) => wave.map(show));
 
 const namespace = object('v1', 'Namespace', 'shop');
@@ -17,7 +28,13 @@ const deployment = object('apps/v1', 'Deployment', 'web');
 const custom = object('example.com/v1', 'Widget', 'w');
 
 test('namespaces come first, workloads last, kinds that nobody knows after them', (t) => {
-	t.deepEqual(plan([deployment, custom, service, config, namespace].map(wanted), new Map(), { prune: false }), [['apply shop'], ['apply page'], ['apply web'], ['apply web'], ['apply w']]);
+	t.deepEqual(plan([deployment, custom, service, config, namespace].map(wanted), new Map(), { prune: false }), [
+		['apply shop'],
+		['apply page'],
+		['apply web'],
+		['apply web'],
+		['apply w'],
+	]);
 });
 
 test('objects of one kind and wave go together', (t) => {
@@ -28,12 +45,21 @@ test('objects of one kind and wave go together', (t) => {
 test('waves go before kinds', (t) => {
 	const early = object('apps/v1', 'Deployment', 'early', { 'argocd.argoproj.io/sync-wave': '-1' });
 	const late = object('v1', 'Namespace', 'late', { 'argocd.argoproj.io/sync-wave': '5' });
-	t.deepEqual(plan([config, early, late].map(wanted), new Map(), { prune: false }), [['apply early'], ['apply page'], ['apply late']]);
+	t.deepEqual(plan([config, early, late].map(wanted), new Map(), { prune: false }), [
+		['apply early'],
+		['apply page'],
+		['apply late'],
+	]);
 	t.is(waveOf(object('v1', 'ConfigMap', 'x', { 'argocd.argoproj.io/sync-wave': 'soon' })), 0);
 });
 
 test('pruning follows all applies, in the opposite order', (t) => {
-	t.deepEqual(plan([wanted(config)], gone(namespace, deployment, service), { prune: true }), [['apply page'], ['prune web'], ['prune web'], ['prune shop']]);
+	t.deepEqual(plan([wanted(config)], gone(namespace, deployment, service), { prune: true }), [
+		['apply page'],
+		['prune web'],
+		['prune web'],
+		['prune shop'],
+	]);
 });
 
 test('without pruning, and with Prune=false, objects are kept and said to be', (t) => {

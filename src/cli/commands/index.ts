@@ -10,4 +10,14 @@ import { status } from './status.ts';
 import { sync } from './sync.ts';
 import { up } from './up.ts';
 
-export const commands: readonly ((program: Command) => void)[] = [up, server, agent, remote, status, diff, sync, history, rollback];
+export const commands: readonly ((program: Command) => void)[] = [
+	up,
+	server,
+	agent,
+	remote,
+	status,
+	diff,
+	sync,
+	history,
+	rollback,
+];

@@ -20,7 +20,9 @@ export function remote(program: Command): void {
 			try {
 				token = readFileSync(join(directory, TOKEN_FILE), 'utf8').trim();
 			} catch (error) {
-				throw new UserError(`${directory} has no embedded repository that can be read (${(error as Error).message}); start driftless first: driftless up`);
+				throw new UserError(
+					`${directory} has no embedded repository that can be read (${(error as Error).message}); start driftless first: driftless up`,
+				);
 			}
 			if (!running) throw new UserError(`driftless has not served ${directory} yet; start it first: driftless up`);
 			const url = new URL('/git/default.git', running.http);

@@ -26,11 +26,18 @@ Examples:
 			const history = application.status?.history ?? [];
 			const entry = id === undefined ? history.at(-2) : history.find((each) => String(each.id) === id);
 			if (!entry?.revision) {
-				throw new UserError(id === undefined ? `${name} has no earlier revision to go back to` : `${name} has no revision with the id ${id} in its history; it has: ${history.map((each) => each.id).join(', ') || 'none'}`);
+				throw new UserError(
+					id === undefined
+						? `${name} has no earlier revision to go back to`
+						: `${name} has no revision with the id ${id} in its history; it has: ${history.map((each) => each.id).join(', ') || 'none'}`,
+				);
 			}
 			const { metadata, spec } = application;
 			if (spec.syncPolicy?.automated && spec.syncPolicy.automated.enabled !== false) {
-				await client.patch(Application, metadata, { type: 'merge', body: { spec: { syncPolicy: { automated: { enabled: false } } } } });
+				await client.patch(Application, metadata, {
+					type: 'merge',
+					body: { spec: { syncPolicy: { automated: { enabled: false } } } },
+				});
 				process.stdout.write(`automated sync of ${name} is switched off\n`);
 			}
 			process.stdout.write(`rolling back to ${short(entry.revision)}\n`);

@@ -3,9 +3,9 @@ import { stringify } from 'yaml';
 import type { HttpClient } from '../../client/index.ts';
 import { type Application, Application as ApplicationKind, Event } from '../../kinds/index.ts';
 import { connect, findApplications, type GlobalOptions } from '../connect.ts';
+import { oneOf } from '../options.ts';
 import { statusText, verdict } from '../status.ts';
 import { paintFor } from '../terminal.ts';
-import { oneOf } from '../options.ts';
 
 /** With --watch the screen is redrawn at most this often, in ms. */
 const REDRAW_MS = 200;

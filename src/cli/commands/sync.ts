@@ -15,13 +15,20 @@ export function sync(program: Command): void {
 		.option('--dry-run', 'show what would change, change nothing')
 		.option('--prune', 'delete what left the source')
 		.option('--revision <revision>', 'a commit, branch or tag instead of the one that the application follows')
-		.addHelpText('after', '\nExamples:\n  driftless sync\n  driftless sync --dry-run --prune\n  driftless sync shop --revision v1.4.0')
+		.addHelpText(
+			'after',
+			'\nExamples:\n  driftless sync\n  driftless sync --dry-run --prune\n  driftless sync shop --revision v1.4.0',
+		)
 		.action(async (name: string | undefined, _: object, command: Command) => {
 			const options = command.optsWithGlobals<Options>();
 			await using client = await connect(options);
 			const application = await findApplication(client, name ?? 'default');
 			const state = await operate(client, application, {
-				sync: { revision: options.revision, prune: options.prune ?? application.spec.syncPolicy?.automated?.prune ?? false, dryRun: options.dryRun },
+				sync: {
+					revision: options.revision,
+					prune: options.prune ?? application.spec.syncPolicy?.automated?.prune ?? false,
+					dryRun: options.dryRun,
+				},
 			});
 			for (const line of operationText(state)) process.stdout.write(`${line}\n`);
 			if (state.phase !== 'Succeeded') process.exitCode = 2;

@@ -1,0 +1,87 @@
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { type Command, Option } from 'commander';
+import { createCache, loadKubeconfig, overHttp } from '../../client/index.ts';
+import type { GlobalOptions } from '../connect.ts';
+import { dataDirectory, takeDataDirectory } from '../data-dir.ts';
+import { cidr, collect, label, oneOf, port } from '../options.ts';
+import { ownAddress } from '../platform/addresses.ts';
+import { createLog, type LogOptions } from '../platform/log.ts';
+import { runNode } from '../platform/node.ts';
+import { untilStopped } from '../platform/run.ts';
+import { UserError } from '../user-error.ts';
+
+interface Options extends GlobalOptions {
+	readonly nodeName?: string;
+	readonly address?: string;
+	readonly agentPort: number;
+	readonly podNetwork: string;
+	readonly serviceNetwork: string;
+	readonly label: readonly (readonly [string, string])[];
+	readonly logLevel: LogOptions['level'];
+	readonly logFormat: LogOptions['format'];
+}
+
+export function agent(program: Command): void {
+	program
+		.command('agent')
+		.description('run a node: containers, services and DNS of this machine, for the control plane of --kubeconfig')
+		.addOption(new Option('--node-name <name>', 'name of this node (default: the host name)'))
+		.addOption(
+			new Option('--address <address>', 'address under which the control plane reaches this node (default: its first)'),
+		)
+		.addOption(new Option('--agent-port <port>', 'HTTPS port of the node agent').argParser(port).default(10_250))
+		.addOption(new Option('--pod-network <cidr>', 'as given to the server').argParser(cidr).default('10.244.0.0/16'))
+		.addOption(new Option('--service-network <cidr>', 'as given to the server').argParser(cidr).default('10.96.0.0/12'))
+		.addOption(
+			new Option('--label <key=value>', 'label of this node; may be given several times')
+				.argParser(collect(label))
+				.default([], 'none'),
+		)
+		.addOption(
+			new Option('--log-level <level>', 'debug, info, warn or error')
+				.argParser(oneOf('debug', 'info', 'warn', 'error'))
+				.default('warn'),
+		)
+		.addOption(new Option('--log-format <format>', 'text or json').argParser(oneOf('text', 'json')).default('text'))
+		.addHelpText(
+			'after',
+			'\nExamples:\n  driftless --kubeconfig /etc/driftless/kubeconfig agent --node-name worker-1 --label disk=ssd',
+		)
+		.action(async (_: object, command: Command) => {
+			const options = command.optsWithGlobals<Options>();
+			const { signal, say } = untilStopped();
+			const dataDir = dataDirectory(options.dataDir);
+			if (!options.kubeconfig)
+				throw new UserError('an agent needs the kubeconfig of its control plane: driftless --kubeconfig FILE agent');
+			using _lock = takeDataDirectory(join(dataDir, 'agent'));
+			const log = createLog({ level: options.logLevel, format: options.logFormat });
+			const config = await loadKubeconfig(options.kubeconfig).catch((error: Error) => {
+				throw new UserError(error.message);
+			});
+			if (!config.ca)
+				throw new UserError(
+					`${options.kubeconfig} has no certificate-authority: the agent needs it to know who may call it`,
+				);
+			await using client = await overHttp(config, 'driftless-agent');
+			await using cache = createCache(client, { signal, log });
+			const nodeName = options.nodeName ?? hostname().toLowerCase();
+			say(`node ${nodeName} works for ${config.server}`);
+			await runNode({
+				client,
+				cache,
+				dataDir: join(dataDir, 'agent'),
+				nodeName,
+				address: options.address ?? ownAddress(),
+				agentPort: options.agentPort,
+				clientCa: config.ca,
+				podNetwork: options.podNetwork,
+				serviceNetwork: options.serviceNetwork,
+				labels: Object.fromEntries(options.label),
+				dockerHost: process.env.DOCKER_HOST,
+				say,
+				log,
+				signal,
+			});
+		});
+}

@@ -1,0 +1,82 @@
+import { type Command, Option } from 'commander';
+import { DEFAULT_PUSH_WAIT_MS } from '../../sync/index.ts';
+import { cidr, collect, duration, label, oneOf, port } from '../options.ts';
+import { type PlatformOptions, runPlatform, untilStopped } from '../platform/run.ts';
+
+export function up(program: Command): void {
+	platformOptions(
+		program
+			.command('up')
+			.description('run the whole platform on this machine: API, git endpoint, controllers, node, services, DNS'),
+	)
+		.addOption(new Option('--node-name <name>', 'name of this node (default: the host name)'))
+		.addOption(new Option('--agent-port <port>', 'HTTPS port of the node agent').argParser(port).default(10_250))
+		.addOption(
+			new Option('--label <key=value>', 'label of this node; may be given several times')
+				.argParser(collect(label))
+				.default([], 'none'),
+		)
+		.addHelpText(
+			'after',
+			`
+The container engine is the one of DOCKER_HOST or of /var/run/docker.sock; where none answers, one is started and supervised.
+
+Examples:
+  driftless up
+  driftless up --watch ./manifests
+  driftless up --repo https://git.example.com/team/shop.git --revision main
+  driftless up --data-dir /srv/driftless --api-port 7443 --http-port 7081
+  driftless up --store etcd://10.0.0.1:2379,10.0.0.2:2379`,
+		)
+		.action(async (_: object, command: Command) =>
+			runPlatform(command.optsWithGlobals<PlatformOptions>(), true, untilStopped()),
+		);
+}
+
+/** What `up` and `server` share. */
+export function platformOptions(command: Command): Command {
+	return command
+		.addOption(new Option('--store <store>', 'where state is kept: sqlite, or etcd://HOST:PORT,...').default('sqlite'))
+		.addOption(new Option('--api-port <port>', 'HTTPS port of the Kubernetes API').argParser(port).default(6443))
+		.addOption(new Option('--api-address <address>', 'address that the API listens on').default('0.0.0.0'))
+		.addOption(
+			new Option('--http-port <port>', 'HTTP port of the git endpoint and webhooks').argParser(port).default(7080),
+		)
+		.addOption(new Option('--http-address <address>', 'address that the git endpoint listens on').default('127.0.0.1'))
+		.addOption(
+			new Option(
+				'--advertise-address <address>',
+				'address under which pods and other machines reach this one (default: its first)',
+			),
+		)
+		.addOption(
+			new Option('--pod-network <cidr>', 'addresses of pods; each node has a /24')
+				.argParser(cidr)
+				.default('10.244.0.0/16'),
+		)
+		.addOption(new Option('--service-network <cidr>', 'addresses of services').argParser(cidr).default('10.96.0.0/12'))
+		.addOption(
+			new Option('--strategy <name>', 'how the scheduler spreads pods')
+				.choices(['least-allocated', 'round-robin'])
+				.default('least-allocated'),
+		)
+		.addOption(new Option('--watch <dir>', 'a folder that the application default follows'))
+		.addOption(new Option('--repo <url>', 'a git repository that the application default follows'))
+		.addOption(new Option('--revision <revision>', 'with --repo: branch, tag or commit').default('HEAD'))
+		.addOption(
+			new Option('--poll <duration>', 'how often remote repositories are looked at')
+				.argParser(duration)
+				.default(180_000, '3m'),
+		)
+		.addOption(
+			new Option('--push-wait <duration>', 'how long a push is shown progress; 0 does not wait')
+				.argParser(duration)
+				.default(DEFAULT_PUSH_WAIT_MS, '30s'),
+		)
+		.addOption(
+			new Option('--log-level <level>', 'debug, info, warn or error')
+				.argParser(oneOf('debug', 'info', 'warn', 'error'))
+				.default('warn'),
+		)
+		.addOption(new Option('--log-format <format>', 'text or json').argParser(oneOf('text', 'json')).default('text'));
+}

@@ -1,0 +1,98 @@
+/** The control plane: store, API, certificates, and, on the server that leads, the controllers. */
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { type Api, openApi, openPki, type Pki, serveApi, writeKubeconfig } from '../../api/index.ts';
+import { type Cache, type Client, createCache, inProcess, runWhileLeader } from '../../client/index.ts';
+import { loadRegistry } from '../../kinds/index.ts';
+import type { Log } from '../../log.ts';
+import { type Controller, clusterControllers, runControllers } from '../../reconcile/index.ts';
+import { openStore } from '../../store/index.ts';
+import { networkAddress } from './addresses.ts';
+
+export interface ControlPlaneOptions {
+	readonly dataDir: string;
+	/** `sqlite`, or `etcd://HOST:PORT,...`. */
+	readonly store: string;
+	readonly apiAddress: string;
+	readonly apiPort: number;
+	/** An address under which other machines and pods reach the API. */
+	readonly advertise: string;
+	/** `10.244.0.0/16`: every node gets a /24 of it. */
+	readonly podNetwork: string;
+	/** `10.96.0.0/12`. */
+	readonly serviceNetwork: string;
+	readonly strategy: 'round-robin' | 'least-allocated';
+	readonly log: Log;
+	readonly signal: AbortSignal;
+	/** Controllers beside the built-in ones. */
+	readonly more: readonly Controller[];
+}
+
+export interface ControlPlane {
+	readonly api: Api;
+	readonly client: Client;
+	readonly cache: Cache;
+	readonly port: number;
+	readonly pki: Pki;
+	readonly kubeconfig: string;
+	/** Starts the controllers on this server whenever it leads. Settles when all has ended after the signal aborted. */
+	run(): Promise<void>;
+}
+
+export async function startControlPlane(options: ControlPlaneOptions): Promise<ControlPlane> {
+	const { dataDir, log, signal, advertise, serviceNetwork } = options;
+	await using stack = new AsyncDisposableStack();
+	const store = stack.use(await openStore(options.store, dataDir));
+	const api = stack.use(await openApi({ store, registry: loadRegistry(), log, services: { cidr: serviceNetwork } }));
+	const pki = await openPki({
+		dataDir,
+		names: [hostname(), advertise],
+		serviceAddress: networkAddress(serviceNetwork, 1),
+	});
+	const server = await serveApi({ api, pki, address: options.apiAddress, port: options.apiPort, log, signal });
+	stack.defer(() => server.close());
+	const kubeconfig = join(dataDir, 'kubeconfig');
+	await writeKubeconfig({
+		path: kubeconfig,
+		server: `https://127.0.0.1:${server.port}`,
+		authority: pki.authority.cert,
+		client: pki.admin,
+	});
+
+	const client = inProcess(api, { name: 'system:driftless', groups: ['system:masters'], userAgent: 'driftless' });
+	const cache = stack.use(createCache(client, { signal, log }));
+	const controllers = [
+		...clusterControllers({
+			ca: pki.authority.cert,
+			podNetwork: { network: options.podNetwork },
+			scheduler: { strategy: options.strategy },
+			kubernetesService: {
+				clusterIP: networkAddress(serviceNetwork, 1),
+				addresses: () => [advertise],
+				targetPort: server.port,
+			},
+		}),
+		...options.more,
+	];
+	const life = stack.move();
+	return {
+		api,
+		client,
+		cache,
+		port: server.port,
+		pki,
+		kubeconfig,
+		async run() {
+			try {
+				await runWhileLeader(
+					client,
+					// Stable, so that a process that died and is started again leads at once.
+					{ name: 'driftless', identity: `${hostname()}_${dataDir}`, now: Date.now, signal, log },
+					(leading) => runControllers({ client, cache, controllers, log, now: Date.now, signal: leading }),
+				);
+			} finally {
+				await life[Symbol.asyncDispose]();
+			}
+		},
+	};
+}

@@ -1,0 +1,109 @@
+/** Sources and pushes: the embedded repository, the web server on loopback, and the Application controller. */
+import type { Client } from '../../client/index.ts';
+import { ApiError, Application } from '../../kinds/index.ts';
+import type { Log } from '../../log.ts';
+import type { Controller } from '../../reconcile/index.ts';
+import { createApplications, createPushHandler, homeNamespace } from '../../sync/index.ts';
+import { loadToken, openPushServer } from '../../sync/push/index.ts';
+import { createRenderer } from '../../sync/render/index.ts';
+import { createSources, openEmbedded } from '../../sync/source/index.ts';
+import { serveWeb } from '../../web/index.ts';
+
+export interface GitOpsOptions {
+	readonly dataDir: string;
+	readonly address: string;
+	readonly httpPort: number;
+	/** How long a pusher is shown progress, in ms. */
+	readonly pushWaitMs: number;
+	/** Between looks at a remote, in ms. */
+	readonly pollMs: number | undefined;
+	readonly log: Log;
+	readonly signal: AbortSignal;
+}
+
+export interface GitOps extends AsyncDisposable {
+	/** To be run beside those of the control plane. */
+	readonly controller: Controller;
+	/** Starts to answer pushes and webhooks. */
+	serve(): Promise<{ readonly port: number }>;
+}
+
+/** `http://127.0.0.1:7080/git/default.git`, however loopback is written and whatever the port was when it was. */
+const embeddedURL = /^http:\/\/(?:127\.0\.0\.1|localhost|\[::1\])(?::\d+)?\/git\/([a-z0-9-]+)(?:\.git)?\/?$/;
+
+/** The name of the embedded repository that a URL means. */
+function embeddedName(url: string): string | undefined {
+	return embeddedURL.exec(url)?.[1];
+}
+
+export async function openGitOps(options: GitOpsOptions): Promise<GitOps> {
+	const { dataDir, log, signal } = options;
+	await using stack = new AsyncDisposableStack();
+	const repository = stack.use(await openEmbedded(dataDir));
+	const sources = stack.use(
+		createSources({
+			dataDir,
+			log,
+			poll: options.pollMs,
+			embedded: (url) => (embeddedName(url) === repository.name ? repository : undefined),
+		}),
+	);
+	const { applications, controller } = createApplications({
+		renderer: createRenderer(),
+		openSource: async ({ repoURL, targetRevision }) => sources.open({ url: repoURL, revision: targetRevision }),
+	});
+	const push = stack.use(
+		await openPushServer({
+			repositories: [repository],
+			token: await loadToken(dataDir),
+			handler: createPushHandler({
+				applications,
+				follows: (url, name) => embeddedName(url) === name,
+				waitMs: options.pushWaitMs,
+				log,
+				now: Date.now,
+			}),
+			log,
+		}),
+	);
+	const life = stack.move();
+	return {
+		controller,
+		serve: async () =>
+			serveWeb({
+				host: options.address,
+				port: options.httpPort,
+				push,
+				webhook: { refresh: (urls) => sources.refresh(urls) },
+				log,
+				signal,
+			}),
+		[Symbol.asyncDispose]: () => life[Symbol.asyncDispose](),
+	};
+}
+
+/** Makes the application `default` where there is none, and has it follow `repoURL` where it follows another. The rest of it is the user's. */
+export async function ensureDefaultApplication(client: Client, repoURL: string, targetRevision: string): Promise<void> {
+	const name = { name: 'default', namespace: homeNamespace };
+	try {
+		const { spec } = await client.get(Application, name);
+		if (spec.source?.repoURL === repoURL && spec.source.targetRevision === targetRevision) return;
+		await client.patch(Application, name, {
+			type: 'merge',
+			body: { spec: { source: { ...spec.source, repoURL, targetRevision } } },
+		});
+	} catch (error) {
+		if (!(error instanceof ApiError && error.reason === 'NotFound')) throw error;
+		await client.create(Application, {
+			apiVersion: 'argoproj.io/v1alpha1',
+			kind: 'Application',
+			metadata: name,
+			spec: {
+				project: 'default',
+				source: { repoURL, targetRevision, path: '.' },
+				destination: { server: 'https://kubernetes.default.svc', namespace: 'default' },
+				syncPolicy: { automated: { prune: true, selfHeal: true } },
+			},
+		});
+	}
+}

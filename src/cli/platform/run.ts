@@ -1,0 +1,145 @@
+/** Composes the processes: `up` is control plane, GitOps and node in one, `server` is it without the node. */
+import { hostname } from 'node:os';
+import { dataDirectory, takeDataDirectory, writeRunning } from '../data-dir.ts';
+import { UserError } from '../user-error.ts';
+import { ownAddress } from './addresses.ts';
+import { startControlPlane } from './control-plane.ts';
+import { ensureDefaultApplication, openGitOps } from './gitops.ts';
+import { createLog, type LogOptions } from './log.ts';
+import { runNode } from './node.ts';
+
+export interface PlatformOptions {
+	readonly dataDir?: string;
+	readonly store: string;
+	readonly apiAddress: string;
+	readonly apiPort: number;
+	readonly httpAddress: string;
+	readonly httpPort: number;
+	readonly advertiseAddress?: string;
+	readonly podNetwork: string;
+	readonly serviceNetwork: string;
+	readonly strategy: 'round-robin' | 'least-allocated';
+	readonly watch?: string;
+	readonly repo?: string;
+	readonly revision: string;
+	readonly pushWait: number;
+	readonly poll?: number;
+	readonly nodeName?: string;
+	readonly agentPort: number;
+	readonly label: readonly (readonly [string, string])[];
+	readonly logLevel: LogOptions['level'];
+	readonly logFormat: LogOptions['format'];
+}
+
+/** How long a stop may take before the process ends anyway, in ms. */
+const STOP_MS = 10_000;
+
+export interface Lifetime {
+	readonly signal: AbortSignal;
+	/** What the process says to people. */
+	readonly say: (line: string) => void;
+}
+
+/** Aborts on SIGINT and SIGTERM. A second one ends the process at once. */
+export function untilStopped(): Lifetime {
+	const stop = new AbortController();
+	const say = (line: string) => process.stdout.write(`${line}\n`);
+	const stopping = () => {
+		if (stop.signal.aborted) process.exit(1);
+		say('stopping; containers keep running');
+		stop.abort();
+		setTimeout(() => process.exit(0), STOP_MS).unref();
+	};
+	process.on('SIGINT', stopping);
+	process.on('SIGTERM', stopping);
+	return { signal: stop.signal, say };
+}
+
+export async function runPlatform(
+	options: PlatformOptions,
+	withNode: boolean,
+	{ signal, say }: Lifetime,
+): Promise<void> {
+	const dataDir = dataDirectory(options.dataDir);
+	if (options.watch && options.repo)
+		throw new UserError('--watch and --repo are two sources for the application default; give one of them');
+	using _ = takeDataDirectory(dataDir);
+	const log = createLog({ level: options.logLevel, format: options.logFormat });
+	process.on('unhandledRejection', (error) =>
+		log.error({ error: error instanceof Error ? error.stack : String(error) }, 'a defect: a rejection nobody handled'),
+	);
+	const address = options.advertiseAddress ?? ownAddress();
+
+	await using gitops = await openGitOps({
+		dataDir,
+		address: options.httpAddress,
+		httpPort: options.httpPort,
+		pushWaitMs: options.pushWait,
+		pollMs: options.poll,
+		log,
+		signal,
+	});
+	const plane = await startControlPlane({
+		...options,
+		dataDir,
+		advertise: address,
+		log,
+		signal,
+		more: [gitops.controller],
+	});
+	const running = plane.run();
+	const web = await gitops.serve();
+	const embedded = `http://127.0.0.1:${web.port}/git/default.git`;
+	const source = options.watch ? await folder(options.watch) : (options.repo ?? embedded);
+	await ensureDefaultApplication(
+		plane.client,
+		source,
+		options.repo ? options.revision : options.watch ? 'HEAD' : 'main',
+	);
+	writeRunning(dataDir, {
+		pid: process.pid,
+		api: `https://127.0.0.1:${plane.port}`,
+		http: `http://127.0.0.1:${web.port}`,
+	});
+
+	const node = withNode
+		? runNode({
+				client: plane.client,
+				cache: plane.cache,
+				dataDir,
+				nodeName: options.nodeName ?? hostname().toLowerCase(),
+				address,
+				agentPort: options.agentPort,
+				clientCa: plane.pki.authority.cert,
+				podNetwork: options.podNetwork,
+				serviceNetwork: options.serviceNetwork,
+				labels: Object.fromEntries(options.label),
+				dockerHost: process.env.DOCKER_HOST,
+				say,
+				log,
+				signal,
+			})
+		: Promise.resolve();
+	for (const line of readyText(dataDir, options, source === embedded)) say(line);
+	await Promise.all([running, node]);
+}
+
+async function folder(path: string): Promise<string> {
+	const { folderURL } = await import('../../sync/source/index.ts');
+	return folderURL(path);
+}
+
+/** What to type next. */
+function readyText(dataDir: string, options: PlatformOptions, embedded: boolean): string[] {
+	const command = process.env.DRIFTLESS_COMMAND ?? 'driftless';
+	const flag = dataDir === dataDirectory(undefined, {}) ? '' : ` --data-dir ${dataDir}`;
+	return [
+		'driftless is ready',
+		`  kubectl    export KUBECONFIG=${dataDir}/kubeconfig; kubectl get nodes`,
+		embedded
+			? `  push       git push "$(${command}${flag} remote)" HEAD:main`
+			: `  source     ${options.watch ?? options.repo}`,
+		`  look       ${command}${flag} status --watch`,
+		'  stop       Ctrl-C; containers keep running',
+	];
+}
