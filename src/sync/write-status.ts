@@ -1,0 +1,78 @@
+/** Writes the status of an application: only what differs, and not too often. */
+import type { Client } from '../client/index.ts';
+import { Application, type ApplicationStatus } from '../kinds/index.ts';
+import type { Again, Context } from '../reconcile/index.ts';
+import { report } from './report.ts';
+import type { ApplicationState, Problem } from './state.ts';
+
+/** A status is written at most this often, unless sync, health or a condition of the whole application changed. */
+const STATUS_INTERVAL_MS = 500;
+
+/** Writes what the comparison says, if it differs from what the status has; not too often. */
+export async function writeReport(
+	application: Application,
+	state: ApplicationState,
+	problems: readonly Problem[],
+	context: Context,
+	stays?: string,
+): Promise<Again | undefined> {
+	const observed = {
+		objects: state.comparison.objects,
+		revision: state.revision,
+		problems,
+		known: state.revision !== undefined && problems.every(({ type }) => type === 'SyncError'),
+		sourceType: 'Directory' as const,
+	};
+	const now = timestamp(context);
+	const next = report(application, observed, now);
+	tellCompared(state, next, stays);
+	const before = application.status;
+	const headline = (status: ApplicationStatus | undefined) =>
+		JSON.stringify([status?.sync, status?.health?.status, status?.conditions ?? []]);
+	if (sameReport(before, next)) return undefined;
+	const due = state.reportedAt + STATUS_INTERVAL_MS - context.now();
+	if (due > 0 && headline(before) === headline(next)) return { after: due };
+	state.reportedAt = context.now();
+	await writeStatus(application, { ...next, reconciledAt: now }, context.client, false);
+	return undefined;
+}
+
+function sameReport(before: ApplicationStatus | undefined, next: ApplicationStatus): boolean {
+	return Object.entries(next).every(
+		([name, value]) => JSON.stringify(before?.[name as keyof ApplicationStatus]) === JSON.stringify(value),
+	);
+}
+
+function tellCompared(state: ApplicationState, status: ApplicationStatus, stays: string | undefined): void {
+	if (!state.progress.listening || !status.sync || !status.health?.status) return;
+	const waiting = (status.resources ?? [])
+		.filter((each) => each.health && each.health.status !== 'Healthy')
+		.map(
+			(each) =>
+				`${(each.kind ?? '').toLowerCase()}${each.group ? `.${each.group}` : ''}/${each.name}: ${each.health?.status}${each.health?.message ? `: ${each.health.message}` : ''}`,
+		);
+	state.progress.tell({
+		type: 'compared',
+		revision: state.revision ?? '',
+		sync: status.sync.status,
+		health: status.health.status,
+		waiting,
+		stays,
+	});
+}
+
+export async function writeStatus(
+	application: Application,
+	status: Partial<ApplicationStatus>,
+	client: Client,
+	takeOperation: boolean,
+): Promise<void> {
+	const { name, namespace } = application.metadata;
+	if (takeOperation) await client.patch(Application, { name, namespace }, { type: 'merge', body: { operation: null } });
+	await client.patch(Application, { name, namespace }, { type: 'merge', body: { status } }, { subresource: 'status' });
+}
+
+/** RFC 3339 in seconds, as Kubernetes writes times. */
+export function timestamp({ now }: Pick<Context, 'now'>): string {
+	return `${new Date(now()).toISOString().slice(0, 19)}Z`;
+}
