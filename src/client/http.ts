@@ -13,7 +13,7 @@ import {
 } from '../kinds/index.ts';
 import type { Client, DeleteOptions, List, ListOptions, Name, Patch, WatchEvent, WriteOptions } from './client.ts';
 import { frozen } from './frozen.ts';
-import { binding } from './inprocess.ts';
+import { binding, fieldManagerOf } from './inprocess.ts';
 import type { KubeConfig } from './kubeconfig.ts';
 import { lines } from './lines.ts';
 import { createTransport, fromStatus, isStatus, type Transport, unreachable } from './transport.ts';
@@ -126,7 +126,7 @@ function query(parameters: object): string {
 const writeQuery = (options: WriteOptions, name: string, force: boolean | undefined) =>
 	query({
 		dryRun: options.dryRun ? 'All' : undefined,
-		fieldManager: options.fieldManager ?? name.split('/', 1)[0],
+		fieldManager: options.fieldManager ?? fieldManagerOf(name),
 		fieldValidation: options.fieldValidation,
 		force,
 	});

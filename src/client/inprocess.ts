@@ -11,6 +11,10 @@ export function inProcess(api: Api, caller: Caller): Client {
 		name: object.metadata.name,
 		namespace: object.metadata.namespace,
 	});
+	const managed = <O extends { fieldManager?: string }>(options: O) => ({
+		...options,
+		fieldManager: options.fieldManager ?? fieldManagerOf(caller.userAgent),
+	});
 	return {
 		name: caller.userAgent,
 		registry: api.registry,
@@ -38,13 +42,13 @@ export function inProcess(api: Api, caller: Caller): Client {
 		},
 		async create(kind, object, { subresource, ...options } = {}) {
 			const target = { ...of(kind, object), subresource };
-			return (await api.create(target, object, options, caller)).object;
+			return (await api.create(target, object, managed(options), caller)).object;
 		},
 		async update(kind, object, { subresource, ...options } = {}) {
-			return (await api.update({ ...of(kind, object), subresource }, object, options, caller)).object;
+			return (await api.update({ ...of(kind, object), subresource }, object, managed(options), caller)).object;
 		},
 		async patch(kind, { name, namespace }, patch, { subresource, ...options } = {}) {
-			return (await api.patch({ kind, name, namespace, subresource }, patch, options, caller)).object;
+			return (await api.patch({ kind, name, namespace, subresource }, patch, managed(options), caller)).object;
 		},
 		async delete(kind, { name, namespace }, options = {}) {
 			await api.delete({ kind, name, namespace }, options, caller);
@@ -55,10 +59,13 @@ export function inProcess(api: Api, caller: Caller): Client {
 		async bind(pod, node) {
 			const kind = podKind(api);
 			const target = { kind, ...named(pod), subresource: 'binding' as const };
-			await api.create(target, binding(pod, node), {}, caller);
+			await api.create(target, binding(pod, node), managed({}), caller);
 		},
 	};
 }
+
+/** The field manager of a client that does not say another: its user agent without the version. */
+export const fieldManagerOf = (userAgent: string) => userAgent.split('/', 1)[0] ?? userAgent;
 
 const named = ({ name, namespace }: Name) => ({ name, namespace });
 

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import type { ExecutionContext } from 'ava';
 import { openApi } from '../../src/api/index.ts';
 import { type Cache, type Client, createCache, inProcess } from '../../src/client/index.ts';
-import { type KubeObject, loadRegistry } from '../../src/kinds/index.ts';
+import { type Kind, type KubeObject, loadRegistry } from '../../src/kinds/index.ts';
 import { type Controller, type Metrics, runControllers } from '../../src/reconcile/index.ts';
 import { openStore } from '../../src/store/index.ts';
 import { silentLog } from '../testbed/silent-log.ts';
@@ -57,6 +57,20 @@ export function run(t: ExecutionContext, world: World, controllers: Controller[]
 	};
 	t.teardown(end);
 	return { metrics, stop: end };
+}
+
+/** Settles when the controllers have dealt with the object as it was written, as far as they can now. */
+export async function settled<T extends KubeObject>(
+	w: World,
+	{ metrics }: Running,
+	kind: Kind<T>,
+	written: T,
+): Promise<void> {
+	const informer = w.cache.informer(kind);
+	await informer.until(() => informer.revision >= Number(written.metadata.resourceVersion), w.signal);
+	const busy = () => [...metrics.values()].some(({ depth, active }) => depth + active > 0);
+	do await new Promise((resolve) => setImmediate(resolve));
+	while (busy());
 }
 
 /** The first answer that is not undefined, asked for again after each change of any object of the kinds given by `on`. */

@@ -1,0 +1,251 @@
+import test from 'ava';
+import type { NodeCondition } from 'kubernetes-types/core/v1.js';
+import { Event, Lease, Node, Pod } from '../../src/kinds/index.ts';
+import { nodeCidr } from '../../src/reconcile/node-cidr.ts';
+import { nodeLifecycle } from '../../src/reconcile/node-lifecycle.ts';
+import { podGc } from '../../src/reconcile/pod-gc.ts';
+import { formatRange, freeRange, parseRange, type Range } from '../../src/reconcile/pod-ranges.ts';
+import { eventually, found, run, settled, type World, world } from '../client/world.ts';
+
+const READY: NodeCondition = { type: 'Ready', status: 'True' };
+
+/** A node as its agent registers it. */
+async function makeNode(w: World, name: string, conditions: NodeCondition[] = [READY]): Promise<Node> {
+	await w.client.create(Node, { apiVersion: 'v1', kind: 'Node', metadata: { name }, spec: {} });
+	return report(w, name, conditions);
+}
+
+const report = (w: World, name: string, conditions: NodeCondition[] = [READY]) =>
+	w.client.patch(Node, { name }, { type: 'strategic', body: { status: { conditions } } }, { subresource: 'status' });
+
+/** The agent's sign of life. */
+const beat = (w: World, name: string, renewTime: string) =>
+	w.client.patch(
+		Lease,
+		{ name, namespace: 'kube-node-lease' },
+		{
+			type: 'apply',
+			body: { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', metadata: { name }, spec: { renewTime } },
+			force: true,
+		},
+	);
+
+async function makePod(
+	w: World,
+	name: string,
+	nodeName: string | undefined,
+	more: Partial<Pod['spec']> = {},
+): Promise<void> {
+	await w.client.create(Pod, {
+		apiVersion: 'v1',
+		kind: 'Pod',
+		metadata: { name, namespace: 'default' },
+		spec: { nodeName, containers: [{ name: 'main', image: 'example' }], ...more },
+	});
+}
+
+const podStatus = (w: World, name: string, status: Pod['status']) =>
+	w.client.patch(
+		Pod,
+		{ name, namespace: 'default' },
+		{ type: 'strategic', body: { status } },
+		{ subresource: 'status' },
+	);
+
+const getPod = (w: World, name: string) => found(w.client.get(Pod, { name, namespace: 'default' }));
+
+const nodeThat = (w: World, name: string, is: (node: Node) => boolean | undefined) =>
+	eventually(w, [Node], async () => {
+		const node = await w.client.get(Node, { name });
+		return is(node) ? node : undefined;
+	});
+
+const readyOf = (node: Node) => node.status?.conditions?.find(({ type }) => type === 'Ready')?.status;
+const taintsOf = (node: Node) =>
+	(node.spec.taints ?? []).map(({ key, effect }) => `${key.split('/')[1]}:${effect}`).sort();
+
+test('a node that falls silent is Unknown and tainted, its pods do not serve and then go; when it reports again all is well', async (t) => {
+	const w = await world(t);
+	let now = Date.parse('2030-01-01T00:00:00Z');
+	await makeNode(w, 'alive');
+	await makeNode(w, 'silent');
+	await beat(w, 'alive', '2030-01-01T00:00:00.000000Z');
+	await beat(w, 'silent', '2030-01-01T00:00:00.000000Z');
+	await makePod(w, 'leaving', 'silent');
+	await makePod(w, 'staying', 'silent', { tolerations: [{ operator: 'Exists' }] });
+	for (const name of ['leaving', 'staying']) await podStatus(w, name, { phase: 'Running', conditions: [READY] });
+	const running = run(t, w, [nodeLifecycle()], () => now);
+	/** Time passes; each Lease is renewed or written without a new time, so that the node is looked at. */
+	let round = 0;
+	const pass = async (seconds: number, ...beating: string[]) => {
+		now += seconds * 1000;
+		round++;
+		for (const name of beating) await beat(w, name, new Date(now).toISOString().replace('Z', '000Z'));
+		for (const name of ['alive', 'silent']) {
+			const body = { metadata: { labels: { round: String(round) } } };
+			await settled(w, running, Node, await w.client.patch(Node, { name }, { type: 'merge', body }));
+		}
+	};
+	await w.cache.synced();
+	await pass(0);
+	await pass(30, 'alive', 'silent');
+	await pass(30, 'alive');
+	t.is(readyOf(await w.client.get(Node, { name: 'silent' })), 'True');
+	await pass(30, 'alive');
+	const silent = await nodeThat(w, 'silent', (node) => taintsOf(node).length === 2);
+	t.is(readyOf(silent), 'Unknown');
+	t.deepEqual(taintsOf(silent), ['unreachable:NoExecute', 'unreachable:NoSchedule']);
+	for (const name of ['leaving', 'staying']) {
+		const pod = await eventually(w, [Pod], async () => {
+			const current = await getPod(w, name);
+			return current?.status?.conditions?.find(({ type }) => type === 'Ready')?.status === 'False'
+				? current
+				: undefined;
+		});
+		t.is(pod.metadata.deletionTimestamp, undefined);
+	}
+	const alive = await w.client.get(Node, { name: 'alive' });
+	t.is(readyOf(alive), 'True');
+	t.deepEqual(taintsOf(alive), []);
+
+	for (let left = 300; left > 0; left -= 30) await pass(30, 'alive');
+	await pass(1, 'alive');
+	const leaving = await eventually(w, [Pod], async () => {
+		const pod = await getPod(w, 'leaving');
+		return pod?.metadata.deletionTimestamp ? pod : undefined;
+	});
+	t.like(
+		leaving.status?.conditions?.find(({ type }) => type === 'DisruptionTarget'),
+		{ status: 'True', reason: 'DeletionByTaintManager' },
+	);
+	t.is((await getPod(w, 'staying'))?.metadata.deletionTimestamp, undefined);
+
+	await report(w, 'silent');
+	await pass(1, 'alive', 'silent');
+	await nodeThat(w, 'silent', (node) => taintsOf(node).length === 0);
+	t.is(readyOf(await w.client.get(Node, { name: 'silent' })), 'True');
+});
+
+test('while every node is silent nobody is evicted', async (t) => {
+	const w = await world(t);
+	let now = Date.parse('2030-01-01T00:00:00Z');
+	await makeNode(w, 'only');
+	await makePod(w, 'p', 'only', { tolerations: [{ operator: 'Exists', effect: 'NoExecute', tolerationSeconds: 5 }] });
+	const running = run(t, w, [nodeLifecycle()], () => now);
+	const pass = async (seconds: number) => {
+		now += seconds * 1000;
+		const body = { metadata: { labels: { now: String(now) } } };
+		await settled(w, running, Node, await w.client.patch(Node, { name: 'only' }, { type: 'merge', body }));
+	};
+	await w.cache.synced();
+	await pass(0);
+	await pass(41);
+	t.is(taintsOf(await w.client.get(Node, { name: 'only' })).length, 2);
+	await pass(30);
+	t.is((await getPod(w, 'p'))?.metadata.deletionTimestamp, undefined);
+	// As soon as there is another node to go to, it goes.
+	await makeNode(w, 'fresh');
+	await pass(1);
+	await eventually(w, [Pod], async () => ((await getPod(w, 'p'))?.metadata.deletionTimestamp ? true : undefined));
+	t.pass();
+});
+
+test('free ranges: the lowest that meets no other, of any size', (t) => {
+	const range = (cidr: string): Range => {
+		const parsed = parseRange(cidr);
+		if (!parsed) throw new Error(`no range: ${cidr}`);
+		return parsed;
+	};
+	const free = (network: string, bits: number, ...used: string[]) => {
+		const found = freeRange(range(network), bits, used.map(range));
+		return found && formatRange(found);
+	};
+	t.is(free('10.244.0.0/16', 24), '10.244.0.0/24');
+	t.is(free('10.244.0.0/16', 24, '10.244.1.0/24', '10.244.0.0/24'), '10.244.2.0/24');
+	t.is(free('10.244.0.0/16', 24, '10.244.0.0/24', '10.244.2.0/24'), '10.244.1.0/24');
+	t.is(free('10.244.0.0/16', 24, '10.244.0.128/25'), '10.244.1.0/24');
+	t.is(free('10.244.0.0/16', 24, '10.244.0.0/22', '10.244.1.0/24'), '10.244.4.0/24');
+	t.is(free('10.0.0.0/30', 31, '10.0.0.0/31', '10.0.0.2/31'), undefined);
+	t.is(free('192.168.0.0/23', 24, '10.0.0.0/8'), '192.168.0.0/24');
+	for (const broken of ['10.0.0.0', '10.0.0.256/24', '10.0.0.0/33', 'fd00::/64', ''])
+		t.is(parseRange(broken), undefined);
+	t.throws(() => nodeCidr({ network: '10.0.0.0/25' }), { message: /10\.0\.0\.0\/25/ });
+});
+
+test('each node gets a range of its own, the first one the first, and a range that comes back is given again', async (t) => {
+	const w = await world(t);
+	run(t, w, [nodeCidr()]);
+	const cidr = async (name: string) => (await nodeThat(w, name, (node) => Boolean(node.spec.podCIDR))).spec.podCIDR;
+	await makeNode(w, 'first');
+	t.is(await cidr('first'), '10.244.0.0/24');
+	const names = Array.from({ length: 10 }, (_, at) => `n-${at}`);
+	await Promise.all(names.map((name) => makeNode(w, name)));
+	const given = await Promise.all(names.map(cidr));
+	t.is(new Set(given).size, 10);
+	const freed = (await w.client.get(Node, { name: 'n-3' })).spec.podCIDR;
+	await w.client.delete(Node, { name: 'n-3' });
+	await makeNode(w, 'late');
+	t.is(await cidr('late'), freed);
+});
+
+test('a node for which no range is left is told so', async (t) => {
+	const w = await world(t);
+	run(t, w, [nodeCidr({ network: '10.0.0.0/24' })]);
+	await makeNode(w, 'one');
+	await nodeThat(w, 'one', (node) => Boolean(node.spec.podCIDR));
+	await makeNode(w, 'two');
+	const event = await eventually(w, [Event], () => [...w.cache.informer(Event).list()][0]);
+	t.is(event.reason, 'CIDRNotAvailable');
+	t.is(event.involvedObject.name, 'two');
+	t.is(event.source?.component, 'node-cidr-controller');
+});
+
+test('pods of a node that is gone fail and go, after a while in which it could have come back', async (t) => {
+	const w = await world(t);
+	let now = Date.parse('2030-01-01T00:00:00Z');
+	for (const name of ['gone', 'back', 'here']) {
+		await makeNode(w, name);
+		await makePod(w, `on-${name}`, name);
+	}
+	const ends: (string | undefined)[] = [];
+	using _ = w.cache.informer(Pod).on(({ object, old }) => {
+		if (!object) ends.push(`${old?.metadata.name} ${old?.status?.phase}`);
+	});
+	const running = run(t, w, [podGc()], () => now);
+	await w.cache.synced();
+	await w.client.delete(Node, { name: 'gone' });
+	await w.client.delete(Node, { name: 'back' });
+	await w.cache.informer(Node).until(() => w.cache.informer(Node).size === 1, w.signal);
+	const touch = async () => {
+		for (const name of ['gone', 'back', 'here']) {
+			const body = { metadata: { labels: { now: String(now) } } };
+			const pod = { name: `on-${name}`, namespace: 'default' };
+			await settled(w, running, Pod, await w.client.patch(Pod, pod, { type: 'merge', body }));
+		}
+	};
+	await touch();
+	now += 30_000;
+	await touch();
+	await makeNode(w, 'back');
+	await w.cache.informer(Node).until(() => w.cache.informer(Node).size === 2, w.signal);
+	t.deepEqual(ends, []);
+	now += 11_000;
+	await touch();
+	await eventually(w, [Pod], async () => ((await getPod(w, 'on-gone')) ? undefined : true));
+	await eventually(w, [Pod], () => (ends.length > 0 ? true : undefined));
+	t.deepEqual(ends, ['on-gone Failed']);
+	t.truthy(await getPod(w, 'on-back'));
+	t.truthy(await getPod(w, 'on-here'));
+});
+
+test('of too many finished pods the oldest go', async (t) => {
+	const w = await world(t);
+	await makeNode(w, 'n');
+	for (const name of ['a', 'b', 'c', 'd']) {
+		await makePod(w, name, 'n');
+		if (name !== 'a') await podStatus(w, name, { phase: 'Succeeded' });
+	}
+	run(t, w, [podGc({ mostFinished: 2 })]);
+	await eventually(w, [Pod], async () => ((await w.client.list(Pod)).items.length === 3 ? true : undefined));
+	t.truthy(await getPod(w, 'a'));
+});
