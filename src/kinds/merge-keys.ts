@@ -176,7 +176,6 @@ export const atomicTypes: ReadonlySet<string> = new Set([
 	'io.k8s.api.core.v1.ObjectReference',
 	'io.k8s.api.core.v1.ResourceFieldSelector',
 	'io.k8s.api.core.v1.SecretKeySelector',
-	'io.k8s.api.core.v1.SecretReference',
 	'io.k8s.api.core.v1.TypedLocalObjectReference',
 	'io.k8s.api.discovery.v1.EndpointPort',
 ]);
