@@ -269,6 +269,18 @@ export function contract(test: TestFn, open: Open): void {
 		t.true((await ended.next()).done);
 	});
 
+	test.serial('a watch that is far behind sees each commit whole, in one batch', async (t) => {
+		await using store = await open();
+		const before = await store.revision();
+		let last = before;
+		for (let index = 0; index < 30; index++) {
+			last = await store.commit(put(...Array.from({ length: 97 }, (_, part) => `/${index}/${part}`)));
+		}
+		const batches = await readUntil(store, '/', before, last);
+		t.is(batches.flat().length, 30 * 97);
+		for (const batch of batches) t.is(batch.length % 97, 0);
+	});
+
 	test.serial('a watch that starts at a revision to come sees nothing before it', async (t) => {
 		await using store = await open();
 		const now = await store.commit(put('/a'));

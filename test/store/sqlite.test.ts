@@ -121,6 +121,21 @@ test('the history is bounded by itself: the newest revisions stay, older ones ar
 	t.true(Number(kept?.rows) <= 11_500 + 1_600);
 });
 
+test('keys that come and go leave nothing behind once they are compacted', async (t) => {
+	const path = join(await folder(t), 'store.db');
+	{
+		await using store = await openSqlite(path);
+		for (let round = 0; round < 3; round++) {
+			await commitAll(store, numbered(0, 200));
+			await Promise.all(numbered(10, 190).map(({ key }) => store.commit({ deletes: [key] })));
+		}
+		await store.compact(await store.revision());
+	}
+	const database = new DatabaseSync(path);
+	t.is(database.prepare('SELECT count(*) AS rows FROM log').get()?.rows, 10);
+	database.close();
+});
+
 test('large values bound the history by their bytes', async (t) => {
 	await using store = await openSqlite(join(await folder(t), 'store.db'));
 	const value = new Uint8Array(1024 * 1024);
