@@ -64,3 +64,10 @@ export function changed<T>(object: T, change: unknown): T {
 	}
 	return structuredClone(made) as T;
 }
+
+/** What lies at a path in plain data: `at(pod, 'spec.containers.0.image')`; undefined where there is nothing. */
+export function at(value: unknown, path: string): unknown {
+	let current = value;
+	for (const part of path.split('.')) current = (current as Record<string, unknown> | undefined)?.[part];
+	return current;
+}

@@ -1,0 +1,116 @@
+import test from 'ava';
+import {
+	fieldPredicate,
+	formatLabelSelector,
+	formatRequirements,
+	labelPredicate,
+	mapPredicate,
+	Pod,
+	parseFieldSelector,
+	parseLabelSelector,
+	selectorPredicate,
+} from '../../src/kinds/index.ts';
+import { manifests } from './manifests.ts';
+
+const labels = { app: 'web', tier: 'front', 'example.com/level': '5', empty: '' };
+
+const matching = [
+	'',
+	'app=web',
+	'app==web',
+	'app = web , tier=front',
+	'app!=db',
+	'missing!=x',
+	'app in (web, db)',
+	'app notin (db)',
+	'missing notin (x)',
+	'app',
+	'!missing',
+	'empty=',
+	'empty in ()',
+	'example.com/level>4',
+	'example.com/level<6',
+];
+const other = [
+	'app=db',
+	'app!=web',
+	'app in (db,cache)',
+	'app notin (web,db)',
+	'missing',
+	'!app',
+	'missing=',
+	'example.com/level>5',
+	'app>1',
+	'app=web,tier=back',
+	'toString',
+	'constructor!=x,toString',
+];
+for (const text of matching) test(`the label selector "${text}" matches`, (t) => t.true(labelPredicate(text)(labels)));
+for (const text of other)
+	test(`the label selector "${text}" does not match`, (t) => t.false(labelPredicate(text)(labels)));
+
+test('absent labels are none', (t) => {
+	t.true(labelPredicate('!app')(undefined));
+	t.false(labelPredicate('app')(undefined));
+});
+
+for (const text of ['=a', 'a=b c', 'a in b', 'a in (b', 'a,', '!', 'a=b=c', 'a=-', 'a b', '-a', 'a>b', ')'])
+	test(`the label selector "${text}" is a bad request`, (t) => {
+		t.throws(() => parseLabelSelector(text), { name: 'ApiError', message: /^unable to parse requirement: / });
+	});
+
+test('a selector object needs all its expressions, an empty one matches all, an absent one nothing', (t) => {
+	const selector = {
+		matchLabels: { app: 'web' },
+		matchExpressions: [
+			{ key: 'tier', operator: 'In', values: ['front', 'back'] },
+			{ key: 'gone', operator: 'DoesNotExist' },
+		],
+	};
+	t.true(selectorPredicate(selector)(labels));
+	t.false(selectorPredicate(selector)({ app: 'web' }));
+	t.true(selectorPredicate({})(undefined));
+	t.false(selectorPredicate(undefined)(labels));
+	t.throws(() => selectorPredicate({ matchExpressions: [{ key: 'a', operator: 'Like' }] }), { instanceOf: RangeError });
+});
+
+test('the plain selector of a service matches nothing while it is empty', (t) => {
+	t.true(mapPredicate({ app: 'web' })(labels));
+	t.false(mapPredicate({})(labels));
+	t.false(mapPredicate(undefined)(labels));
+});
+
+test('selectors are written as Kubernetes writes them, and read back the same', (t) => {
+	t.is(
+		formatLabelSelector({
+			matchLabels: { b: '1', a: '2' },
+			matchExpressions: [
+				{ key: 'c', operator: 'NotIn', values: ['z', 'y'] },
+				{ key: 'd', operator: 'Exists' },
+			],
+		}),
+		'a=2,b=1,c notin (y,z),d',
+	);
+	const text = 'a=1,b!=2,c in (x,y),!g,h>3';
+	t.is(formatRequirements(parseLabelSelector(formatRequirements(parseLabelSelector(text)))), text);
+});
+
+test('field selectors compare fields that the kind offers', (t) => {
+	const pod = manifests().find(({ kind }) => kind === 'Pod') as unknown as Pod;
+	const matches = (text: string) => fieldPredicate(Pod, text)(pod);
+	t.true(matches('metadata.name=debug,metadata.namespace==guestbook'));
+	t.true(matches('spec.restartPolicy!=Always,status.phase='));
+	t.false(matches('spec.nodeName=n1'));
+	t.true(matches(''));
+	t.throws(() => matches('spec.hostname=x'), { message: 'field label not supported: spec.hostname' });
+	t.throws(() => matches('toString=x'), { message: 'field label not supported: toString' });
+});
+
+test('escaped separators belong to the value of a field selector', (t) => {
+	t.deepEqual(parseFieldSelector('a=b\\,c\\=d,e!=f\\\\'), [
+		{ path: 'a', value: 'b,c=d', negated: false },
+		{ path: 'e', value: 'f\\', negated: true },
+	]);
+	t.throws(() => parseFieldSelector('nothing'), { message: /invalid field selector/ });
+	t.throws(() => parseFieldSelector('a=b=c'), { message: /invalid field selector/ });
+});
