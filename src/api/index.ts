@@ -1,3 +1,11 @@
-/** The door of api/: the API in process and over HTTPS, its certificates, and the form of its options. */
+/** The door of api/: the API in process and over HTTPS, its certificates, and the kubeconfig. */
 export type * from './api.ts';
+export { fingerprint, type Identity, issue, type KeyPair } from './certificates.ts';
+export { serverVersion } from './discovery.ts';
+export { servingCertificateAnnotation } from './http/agent-connection.ts';
+export { type Served, type ServeOptions, serveApi } from './http/server.ts';
+export { type KubeconfigOptions, writeKubeconfig } from './kubeconfig.ts';
 export { type ApiOptions, openApi, systemCaller } from './open.ts';
+export { openPki, type Pki, type PkiOptions } from './pki.ts';
+export type { Admission, AdmissionRequest } from './verbs/admission.ts';
+export { defaultServiceRange, type ServiceRange } from './verbs/services.ts';

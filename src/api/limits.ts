@@ -37,8 +37,6 @@ export const limits = {
 	conflicts: 16,
 	/** Entries in one page when the cache loads. */
 	page: 1_000,
-	/** History of the store that is kept (ms), as the reference API server keeps it. */
-	history: 5 * minutes,
 	/** Events are removed when they are older than this (ms). */
 	eventAge: 60 * minutes,
 	/** Answers larger than this are compressed where the client allows it (Kubernetes: 128 KiB). */

@@ -6,36 +6,43 @@ import { watch as watchCache } from '../cache/watch.ts';
 import { limits } from '../limits.ts';
 import type { Context } from './context.ts';
 import { freshEnough, parseRevision } from './read.ts';
-import { matcher } from './selection.ts';
+import { type Matches, matcher } from './selection.ts';
 
 /** Open watches, by context. */
 const open = new WeakMap<Context, number>();
 
-export async function* watch<T extends KubeObject>(
+/** Throws 400 at once for options that are none; what goes wrong later is thrown where the events are read. */
+export function watch<T extends KubeObject>(
 	context: Context,
 	collection: Collection<T>,
 	options: WatchOptions,
-): AsyncGenerator<readonly WatchEvent<T>[]> {
+): AsyncIterable<readonly WatchEvent<T>[]> {
 	const matches = matcher(collection.kind, options);
-	const { resourceVersion = '', signal } = options;
-	const fromState = options.sendInitialEvents ?? (resourceVersion === '' || resourceVersion === '0');
-	if (fromState || resourceVersion === '') await freshEnough(context, resourceVersion);
-	const { cache } = context;
+	const { resourceVersion = '' } = options;
+	const after = resourceVersion === '' ? 0 : parseRevision(resourceVersion);
+	return follow(context, collection, options, matches, after);
+}
+
+async function* follow<T extends KubeObject>(
+	context: Context,
+	{ kind, namespace }: Collection<T>,
+	{ resourceVersion = '', sendInitialEvents, allowWatchBookmarks, signal }: WatchOptions,
+	matches: Matches | undefined,
+	after: number,
+): AsyncGenerator<readonly WatchEvent<T>[]> {
 	const count = (open.get(context) ?? 0) + 1;
 	if (count > limits.watches) throw tooManyRequests(`${limits.watches} watches are open, which is the limit`, 5);
 	open.set(context, count);
 	try {
-		const events = watchCache(cache, cache.of(collection.kind), {
-			namespace: collection.namespace,
+		const { cache } = context;
+		const fromState = sendInitialEvents ?? after === 0;
+		if (fromState || after === 0) await freshEnough(context, resourceVersion);
+		const events = watchCache(cache, cache.of(kind), {
+			namespace,
 			matches,
-			from: fromState
-				? 'state'
-				: {
-						revision:
-							resourceVersion === '' || resourceVersion === '0' ? cache.position : parseRevision(resourceVersion),
-					},
-			bookmarks: options.allowWatchBookmarks === true,
-			markInitialEnd: options.sendInitialEvents === true,
+			from: fromState ? 'state' : { revision: after === 0 ? cache.position : after },
+			bookmarks: allowWatchBookmarks === true,
+			markInitialEnd: sendInitialEvents === true,
 			signal,
 		});
 		// The cache of a kind holds objects of its type only.

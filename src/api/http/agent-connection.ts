@@ -1,0 +1,70 @@
+/** A connection to the agent of a node: TLS with the server's client certificate, the agent's own one pinned by its node. */
+import { connect, type TLSSocket } from 'node:tls';
+import { ApiError } from '../../kinds/status.ts';
+import type { Node } from '../../kinds/types.ts';
+import type { KeyPair } from '../certificates.ts';
+import { limits } from '../limits.ts';
+
+/** Where an agent publishes the SHA-256 of its serving certificate (hex of the DER form). */
+export const servingCertificateAnnotation = 'driftless.io/serving-certificate-sha256';
+
+export interface AgentAddress {
+	readonly host: string;
+	readonly port: number;
+	/** Lower-case hex without separators. */
+	readonly fingerprint: string;
+}
+
+const unreachable = (node: string, why: string) =>
+	new ApiError(502, 'InternalError', `the agent of node ${JSON.stringify(node)} cannot be reached: ${why}`);
+
+/** Where the agent of a node listens. Throws 502 where the node does not say so. */
+export function agentAddress({ metadata, status }: Node): AgentAddress {
+	const addresses = status?.addresses ?? [];
+	const host = (
+		addresses.find(({ type }) => type === 'InternalIP') ?? addresses.find(({ type }) => type === 'Hostname')
+	)?.address;
+	const port = status?.daemonEndpoints?.kubeletEndpoint?.Port;
+	const fingerprint = metadata.annotations?.[servingCertificateAnnotation]?.replaceAll(':', '').toLowerCase();
+	if (!host || !port) throw unreachable(metadata.name, 'the node has published no address and port of it');
+	if (!fingerprint) throw unreachable(metadata.name, `the node has no annotation ${servingCertificateAnnotation}`);
+	return { host, port, fingerprint };
+}
+
+/** Connects, and checks whom it has reached before a byte is sent. Throws 502. */
+export function connectAgent(node: Node, client: KeyPair, signal: AbortSignal): Promise<TLSSocket> {
+	const { name } = node.metadata;
+	const { host, port, fingerprint } = agentAddress(node);
+	return new Promise((resolve, reject) => {
+		const socket = connect({
+			host,
+			port,
+			cert: client.cert,
+			key: client.key,
+			// The certificate is self-signed; its fingerprint decides.
+			rejectUnauthorized: false,
+			ALPNProtocols: ['http/1.1'],
+		});
+		const settle = (error?: ApiError) => {
+			socket.off('error', onError);
+			signal.removeEventListener('abort', onAbort);
+			socket.setTimeout(0);
+			if (!error) return resolve(socket);
+			socket.destroy();
+			reject(error);
+		};
+		const onError = (cause: Error) => settle(unreachable(name, `${host}:${port}: ${cause.message}`));
+		const onAbort = () => settle(unreachable(name, 'the request was ended'));
+		socket.on('error', onError);
+		signal.addEventListener('abort', onAbort);
+		socket.setTimeout(limits.agentConnect, () => settle(unreachable(name, `${host}:${port} does not answer`)));
+		socket.once('secureConnect', () => {
+			const shown = socket.getPeerCertificate().fingerprint256?.replaceAll(':', '').toLowerCase();
+			settle(
+				shown === fingerprint
+					? undefined
+					: unreachable(name, `${host}:${port} shows another certificate than the node published`),
+			);
+		});
+	});
+}

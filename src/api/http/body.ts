@@ -1,0 +1,97 @@
+/** Reads the body of a request: bounded, and JSON, YAML or protobuf. */
+import type { IncomingMessage } from 'node:http';
+import { parseDocument } from 'yaml';
+import type { Schemas } from '../../kinds/schema.ts';
+import { ApiError, badRequest } from '../../kinds/status.ts';
+import { limits } from '../limits.ts';
+import { decodeProtobuf, protobufType } from '../protobuf/index.ts';
+import { checkJson } from './json-text.ts';
+
+const empty = Buffer.alloc(0);
+/** Aliases that one YAML body may resolve: more is a bomb. */
+const mostAliases = 100;
+
+const tooLarge = () =>
+	new ApiError(413, 'RequestEntityTooLarge', `Request entity too large: limit is ${limits.body} bytes`);
+
+/** The bytes of the body. Throws 413 when there are too many; the connection is of no use then. */
+export function readBody(request: IncomingMessage): Promise<Buffer> {
+	const announced = Number(request.headers['content-length'] ?? 0);
+	if (announced > limits.body) return Promise.reject(tooLarge());
+	if (announced === 0 && request.headers['transfer-encoding'] === undefined) return Promise.resolve(empty);
+	return new Promise((resolve, reject) => {
+		const chunks: Buffer[] = [];
+		let size = 0;
+		request.on('data', (chunk: Buffer) => {
+			size += chunk.length;
+			if (size > limits.body) {
+				request.removeAllListeners('data').pause();
+				reject(tooLarge());
+			} else chunks.push(chunk);
+		});
+		request.on('end', () => resolve(chunks.length === 1 ? (chunks[0] ?? empty) : Buffer.concat(chunks)));
+		request.on('error', reject);
+		request.on('close', () => reject(badRequest('the request ended in the middle of its body')));
+	});
+}
+
+/** The media type of a Content-Type header, without its parameters. */
+export const mediaType = (request: IncomingMessage) =>
+	(request.headers['content-type'] ?? '').split(';', 1)[0]?.trim().toLowerCase() ?? '';
+
+export interface Decoded {
+	readonly value: unknown;
+	/** Messages about fields that occur twice in one object: `duplicate field "spec.replicas"`. */
+	readonly duplicates: readonly string[];
+}
+
+/**
+ * The value of a request's body in the media types of objects: JSON, YAML and protobuf. Undefined for an empty one. Throws 415
+ * for other types, 400 for what is not of its type, 413 where it is too large.
+ */
+export async function readObject(request: IncomingMessage, schemas: Schemas): Promise<Decoded> {
+	const type = mediaType(request);
+	if (type !== '' && !objectTypes.includes(type)) throw unsupported(type, objectTypes);
+	const body = await readBody(request);
+	if (body.length === 0) return { value: undefined, duplicates: [] };
+	if (type === protobufType) return { value: decodeProtobuf(body, schemas), duplicates: [] };
+	return parseBody(body, type === 'application/yaml');
+}
+
+const objectTypes = ['application/json', 'application/yaml', protobufType];
+
+/** 415, with the types that would have done. */
+export const unsupported = (type: string, supported: readonly string[]) =>
+	new ApiError(
+		415,
+		'UnsupportedMediaType',
+		`the body of the request was in an unknown format (${type || 'none'}) - accepted media types include: ${supported.join(', ')}`,
+	);
+
+/** The value of a body of JSON, or of YAML where `yaml`. Throws 400 for text that is neither, is too deep, or has too many aliases. */
+export function parseBody(body: Buffer, yaml: boolean): Decoded {
+	const text = body.toString();
+	if (yaml && !/^\s*[{[]/.test(text)) return parseYaml(text);
+	try {
+		const value: unknown = JSON.parse(text);
+		return { value, duplicates: checkJson(body) };
+	} catch (cause) {
+		if (cause instanceof ApiError) throw cause;
+		throw badRequest(`the body is no valid JSON: ${cause instanceof Error ? cause.message : String(cause)}`);
+	}
+}
+
+function parseYaml(text: string): Decoded {
+	try {
+		const document = parseDocument(text, { uniqueKeys: false, prettyErrors: true, schema: 'core', version: '1.2' });
+		const [error] = document.errors;
+		if (error) throw error;
+		// Through text, so that depth and doubled fields are found as in JSON.
+		const value: unknown = document.toJS({ maxAliasCount: mostAliases });
+		checkJson(Buffer.from(JSON.stringify(value) ?? 'null'));
+		return { value, duplicates: [] };
+	} catch (cause) {
+		if (cause instanceof ApiError) throw cause;
+		throw badRequest(`the body is no valid YAML: ${cause instanceof Error ? cause.message : String(cause)}`);
+	}
+}

@@ -1,0 +1,219 @@
+/**
+ * The streams of pods (log, exec, attach, portforward), proxied to the agent of the pod's node. The agent's paths are those
+ * of a kubelet. Upgraded connections are passed through byte by byte, so that every protocol on them works.
+ */
+import { request as httpRequest, type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import type { TLSSocket } from 'node:tls';
+import type { Kind } from '../../kinds/kind.ts';
+import { ApiError, badRequest, notFound } from '../../kinds/status.ts';
+import type { Node, Pod } from '../../kinds/types.ts';
+import type { Api, Caller } from '../api.ts';
+import type { KeyPair } from '../certificates.ts';
+import { connectAgent } from './agent-connection.ts';
+import { checkHasLog, containerOf } from './container.ts';
+import { flag, integer } from './query.ts';
+import type { ResourceRoute } from './route.ts';
+
+export const streamSubresources: ReadonlySet<string> = new Set(['log', 'exec', 'attach', 'portforward']);
+
+export interface Streaming {
+	readonly api: Api;
+	/** What the server shows to agents. */
+	readonly client: KeyPair;
+}
+
+interface Place {
+	readonly pod: Pod;
+	/** Absent while the pod has none. */
+	readonly node?: Node;
+}
+
+async function find({ api }: Streaming, kind: Kind, route: ResourceRoute, caller: Caller): Promise<Place> {
+	const { namespace, name = '' } = route;
+	// Only pods have these subresources.
+	const pod = (await api.get({ kind, namespace, name }, {}, caller)).object as Pod;
+	const { nodeName } = pod.spec;
+	if (!nodeName) return { pod };
+	const nodes = api.registry.resource('', 'v1', 'nodes');
+	if (!nodes) throw notFound({ group: '', plural: 'nodes' }, nodeName);
+	return { pod, node: (await api.get({ kind: nodes, name: nodeName }, {}, caller)).object as Node };
+}
+
+/** GET pods/NAME/log: the agent's answer as it comes. Throws ApiError before the first byte. */
+export async function serveLog(
+	streaming: Streaming,
+	{
+		response,
+		query,
+		signal,
+	}: { readonly response: ServerResponse; readonly query: URLSearchParams; readonly signal: AbortSignal },
+	kind: Kind,
+	route: ResourceRoute,
+	caller: Caller,
+): Promise<void> {
+	const options = logOptions(query);
+	const { pod, node } = await find(streaming, kind, route, caller);
+	const container = containerOf(pod, query.get('container') || undefined);
+	if (!node) {
+		// As Kubernetes: a pod without a node has written nothing.
+		response.setHeader('Content-Type', 'text/plain');
+		response.end();
+		return;
+	}
+	checkHasLog(pod, container, options.get('previous') === 'true');
+	const socket = await connectAgent(node, streaming.client, signal);
+	try {
+		const path = `/containerLogs/${pathOf(pod)}/${encodeURIComponent(container)}?${options}`;
+		const answer = await ask(socket, path);
+		if (answer.statusCode !== 200) throw await errorOf(answer);
+		response.statusCode = 200;
+		response.setHeader('Content-Type', 'text/plain');
+		response.flushHeaders();
+		await pipeline(answer, response, { signal });
+	} catch (cause) {
+		// The reader went, or the agent did: either way the answer ends where it is.
+		if (cause instanceof ApiError || !response.headersSent) throw cause;
+		response.destroy();
+	} finally {
+		socket.destroy();
+	}
+}
+
+function logOptions(query: URLSearchParams): URLSearchParams {
+	const options = new URLSearchParams();
+	for (const name of ['follow', 'previous', 'timestamps']) if (flag(query, name)) options.set(name, 'true');
+	for (const name of ['tailLines', 'sinceSeconds', 'limitBytes']) {
+		const value = integer(query, name);
+		if (value !== undefined) options.set(name, String(value));
+	}
+	const sinceTime = query.get('sinceTime');
+	if (sinceTime) {
+		if (Number.isNaN(Date.parse(sinceTime)))
+			throw badRequest(`sinceTime: Invalid value: ${JSON.stringify(sinceTime)}: must be a time`);
+		if (options.has('sinceSeconds')) throw badRequest('at most one of sinceTime or sinceSeconds may be specified');
+		options.set('sinceTime', sinceTime);
+	}
+	return options;
+}
+
+function ask(socket: TLSSocket, path: string): Promise<IncomingMessage> {
+	return new Promise((resolve, reject) => {
+		const request = httpRequest({
+			createConnection: () => socket,
+			path,
+			headers: { host: 'agent', connection: 'close' },
+		});
+		request.on('response', resolve);
+		request.on('error', (cause) =>
+			reject(new ApiError(502, 'InternalError', `the agent did not answer: ${cause.message}`)),
+		);
+		request.end();
+	});
+}
+
+/** The agent's error: its Status where it sends one, else its text. */
+async function errorOf(answer: IncomingMessage): Promise<ApiError> {
+	let text = '';
+	for await (const chunk of answer.setEncoding('utf8')) text += chunk;
+	let message = text.trim();
+	try {
+		message = (JSON.parse(text) as { message?: string }).message ?? message;
+	} catch {
+		// Plain text says it as well.
+	}
+	const code = answer.statusCode ?? 502;
+	return new ApiError(code, code === 404 ? 'NotFound' : code === 400 ? 'BadRequest' : 'InternalError', message);
+}
+
+const pathOf = ({ metadata }: Pod) => `${metadata.namespace}/${metadata.name}`;
+
+/** The path and query at the agent for an upgraded stream. Throws ApiError where the pod cannot have one. */
+function agentPath(route: ResourceRoute, query: URLSearchParams, pod: Pod): string {
+	if (route.subresource === 'portforward') return `/portForward/${pathOf(pod)}${query.size > 0 ? `?${query}` : ''}`;
+	const { phase } = pod.status ?? {};
+	if (phase === 'Succeeded' || phase === 'Failed')
+		throw badRequest(`cannot exec into a container in a completed pod; current phase is ${phase}`);
+	const container = containerOf(pod, query.get('container') || undefined);
+	const options = new URLSearchParams();
+	for (const [from, to] of [
+		['stdin', 'input'],
+		['stdout', 'output'],
+		['stderr', 'error'],
+		['tty', 'tty'],
+	] as const)
+		if (flag(query, from)) options.set(to, '1');
+	for (const part of query.getAll('command')) options.append('command', part);
+	return `/${route.subresource}/${pathOf(pod)}/${encodeURIComponent(container)}?${options}`;
+}
+
+/** Passes an upgrade on to the agent, and then bytes both ways until either side ends. Throws ApiError before that. */
+export async function passUpgrade(
+	streaming: Streaming,
+	upgrade: {
+		readonly request: IncomingMessage;
+		readonly socket: Duplex;
+		readonly head: Buffer;
+		readonly query: URLSearchParams;
+		readonly signal: AbortSignal;
+	},
+	kind: Kind,
+	route: ResourceRoute,
+	caller: Caller,
+): Promise<void> {
+	const { request, socket, head, query, signal } = upgrade;
+	const { pod, node } = await find(streaming, kind, route, caller);
+	if (!node) throw badRequest(`pod ${pod.metadata.name} does not have a host assigned`);
+	const path = agentPath(route, query, pod);
+	const agent = await connectAgent(node, streaming.client, signal);
+	agent.write(upgradeRequest(request, path));
+	if (head.length > 0) agent.write(head);
+	// Either end closes the other; half-closed ends are of no use to these protocols.
+	const both = new AbortController();
+	const end = () => both.abort();
+	signal.addEventListener('abort', end);
+	try {
+		await Promise.race([
+			pipeline(socket, agent, { signal: both.signal }),
+			pipeline(agent, socket, { signal: both.signal }),
+		]);
+	} catch {
+		// A broken connection ends the stream like any other end; the client sees it on its side.
+	} finally {
+		signal.removeEventListener('abort', end);
+		agent.destroy();
+		socket.destroy();
+	}
+}
+
+/** Headers that carry the upgrade; credentials of the client stay here. */
+const passed = /^(upgrade|connection|sec-websocket-.+|x-stream-protocol-version|content-length)$/;
+
+function upgradeRequest(request: IncomingMessage, path: string): string {
+	const lines = [`${request.method} ${path} HTTP/1.1`, 'Host: agent'];
+	const { rawHeaders } = request;
+	for (let index = 0; index + 1 < rawHeaders.length; index += 2) {
+		const name = rawHeaders[index] ?? '';
+		if (!passed.test(name.toLowerCase())) continue;
+		// Browsers send their token as a subprotocol: that is for this server only.
+		const value = (rawHeaders[index + 1] ?? '')
+			.split(',')
+			.filter((part) => !part.trim().startsWith('base64url.bearer.authorization.k8s.io.'))
+			.join(',');
+		lines.push(`${name}: ${value.trim()}`);
+	}
+	return `${lines.join('\r\n')}\r\n\r\n`;
+}
+
+/** Answers an upgrade that is refused. */
+export function refuseUpgrade(socket: Duplex, { status }: ApiError): void {
+	const body = JSON.stringify(status);
+	const head = [
+		`HTTP/1.1 ${status.code} ${STATUS_CODES[status.code] ?? 'Error'}`,
+		'Content-Type: application/json',
+		`Content-Length: ${Buffer.byteLength(body)}`,
+		'Connection: close',
+	];
+	socket.end(`${head.join('\r\n')}\r\n\r\n${body}`);
+}

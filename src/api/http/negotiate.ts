@@ -1,0 +1,63 @@
+/** What form of an answer a client accepts. Source: Kubernetes API concepts, "Alternate representations", and RFC 9110. */
+import { ApiError } from '../../kinds/status.ts';
+
+export interface Form {
+	readonly media: 'json' | 'yaml';
+	/** Another representation of the objects; absent: as they are. */
+	readonly as?: 'Table' | 'PartialObjectMetadata' | 'PartialObjectMetadataList' | 'APIGroupDiscoveryList';
+	/** The version of that representation. */
+	readonly version?: string;
+}
+
+const plain: Form = { media: 'json' };
+/** Accept headers seen, parsed; clients send a handful of them. */
+const known = new Map<string, Form | 'none'>();
+const mostKnown = 256;
+
+const representations: Readonly<Record<string, readonly string[]>> = {
+	Table: ['v1', 'v1beta1'],
+	PartialObjectMetadata: ['v1', 'v1beta1'],
+	PartialObjectMetadataList: ['v1', 'v1beta1'],
+	APIGroupDiscoveryList: ['v2', 'v2beta1'],
+};
+
+/** The first form that can be served. Throws 406 where there is none. */
+export function negotiate(accept: string | undefined): Form {
+	if (accept === undefined || accept === '' || accept === '*/*' || accept === 'application/json') return plain;
+	let form = known.get(accept);
+	if (form === undefined) {
+		form = parse(accept) ?? 'none';
+		if (known.size >= mostKnown) known.clear();
+		known.set(accept, form);
+	}
+	if (form === 'none')
+		throw new ApiError(
+			406,
+			'NotAcceptable',
+			'only the following media types are accepted: application/json, application/yaml',
+		);
+	return form;
+}
+
+function parse(accept: string): Form | undefined {
+	const ranges = accept
+		.split(',')
+		.map((range) => {
+			const [type = '', ...parameters] = range.split(';').map((part) => part.trim());
+			const values = new Map(parameters.map((part) => part.split('=', 2) as [string, string | undefined]));
+			return { type: type.toLowerCase(), values, quality: Number(values.get('q') ?? 1) };
+		})
+		.filter(({ quality }) => quality > 0)
+		// Stable: of equal quality the first one counts.
+		.sort((a, b) => b.quality - a.quality);
+	for (const { type, values } of ranges) {
+		const as = values.get('as');
+		const version = values.get('v');
+		if (type === 'application/yaml' && !as) return { media: 'yaml' };
+		if (type !== 'application/json' && type !== '*/*' && type !== 'application/*') continue;
+		if (!as) return plain;
+		if (representations[as]?.includes(version ?? ''))
+			return { media: 'json', as: as as NonNullable<Form['as']>, version };
+	}
+	return undefined;
+}

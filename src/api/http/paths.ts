@@ -1,0 +1,157 @@
+/** Everything beside the resources: discovery, OpenAPI, version, health and metrics. */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Registry } from '../../kinds/registry.ts';
+import { aggregated, coreVersions, group, groupList, resourceList, serverVersion } from '../discovery.ts';
+import { type Document, openApiV2, openApiV3 } from '../openapi/index.ts';
+import type { Metrics } from './metrics.ts';
+import { negotiate } from './negotiate.ts';
+import { methodNotAllowed, notServed } from './resource.ts';
+import { send, sendJson } from './respond.ts';
+
+export interface Paths {
+	readonly registry: Registry;
+	readonly metrics: Metrics;
+	/** Host and port under which clients reach the server. */
+	readonly address: () => string;
+	/** The named checks of readiness, each with what is wrong; undefined where nothing is. */
+	readonly checks: Readonly<Record<string, () => Promise<string | undefined>>>;
+}
+
+/** Answers a path that is no resource. Throws 404 and 405. */
+export async function servePath(
+	paths: Paths,
+	request: IncomingMessage,
+	response: ServerResponse,
+	path: string,
+	query: URLSearchParams,
+): Promise<void> {
+	if (request.method !== 'GET' && request.method !== 'HEAD') throw methodNotAllowed();
+	const trimmed = path.length > 1 && path.endsWith('/') ? path.slice(0, -1) : path;
+	switch (trimmed) {
+		case '/version':
+			return sendJson(request, response, 200, serverVersion);
+		case '/livez':
+			return serveHealth({}, request, response, query);
+		case '/healthz':
+		case '/readyz':
+			return serveHealth(paths.checks, request, response, query);
+		case '/metrics':
+			return send(
+				request,
+				response,
+				200,
+				'text/plain; version=0.0.4; charset=utf-8',
+				Buffer.from(paths.metrics.text()),
+			);
+		case '/openapi/v2': {
+			negotiate(request.headers.accept);
+			return serveDocument(request, response, openApiV2(paths.registry), query);
+		}
+		case '/openapi/v3':
+			return serveDocument(request, response, openApiV3(paths.registry).index, query);
+		case '/':
+			return sendJson(request, response, 200, { paths: indexOf(paths.registry) });
+	}
+	if (trimmed.startsWith('/openapi/v3/')) {
+		const document = openApiV3(paths.registry).document(trimmed.slice('/openapi/v3/'.length));
+		if (!document) throw notServed();
+		return serveDocument(request, response, document, query);
+	}
+	return serveDiscovery(paths, request, response, trimmed);
+}
+
+function indexOf(registry: Registry): string[] {
+	const groups = groupList(registry).groups.flatMap(({ name, versions }) => [
+		`/apis/${name}`,
+		...versions.map(({ groupVersion }) => `/apis/${groupVersion}`),
+	]);
+	return [
+		'/api',
+		'/api/v1',
+		'/apis',
+		...groups,
+		'/healthz',
+		'/livez',
+		'/metrics',
+		'/openapi/v2',
+		'/openapi/v3',
+		'/readyz',
+		'/version',
+	];
+}
+
+async function serveDiscovery(
+	paths: Paths,
+	request: IncomingMessage,
+	response: ServerResponse,
+	path: string,
+): Promise<void> {
+	const { registry } = paths;
+	const form = negotiate(request.headers.accept);
+	response.setHeader('Vary', 'Accept');
+	if (path === '/api' || path === '/apis') {
+		if (form.as === 'APIGroupDiscoveryList') {
+			const version = form.version === 'v2beta1' ? 'v2beta1' : 'v2';
+			const type = `application/json;g=apidiscovery.k8s.io;v=${version};as=APIGroupDiscoveryList`;
+			const document = aggregated(registry, path === '/api' ? 'core' : 'named', version);
+			return send(request, response, 200, type, Buffer.from(JSON.stringify(document)));
+		}
+		return sendJson(
+			request,
+			response,
+			200,
+			path === '/api' ? coreVersions(registry, paths.address()) : groupList(registry),
+			form,
+		);
+	}
+	const [, root, first = '', second] = path.split('/');
+	const found =
+		root === 'api' && second === undefined
+			? resourceList(registry, '', first)
+			: root === 'apis' && second === undefined
+				? group(registry, first)
+				: root === 'apis' && path.split('/').length === 4
+					? resourceList(registry, first, second ?? '')
+					: undefined;
+	if (!found) throw notServed();
+	return sendJson(request, response, 200, found, form);
+}
+
+/** A document that never changes under its hash: a client that has it gets 304. */
+async function serveDocument(
+	request: IncomingMessage,
+	response: ServerResponse,
+	{ bytes, hash }: Document,
+	query: URLSearchParams,
+): Promise<void> {
+	const etag = `"${hash}"`;
+	response.setHeader('ETag', etag);
+	response.setHeader('Vary', 'Accept');
+	if (query.get('hash') === hash) response.setHeader('Cache-Control', 'public, immutable');
+	if (request.headers['if-none-match'] === etag) {
+		response.statusCode = 304;
+		response.end();
+		return;
+	}
+	return send(request, response, 200, 'application/json', bytes);
+}
+
+async function serveHealth(
+	checks: Paths['checks'],
+	request: IncomingMessage,
+	response: ServerResponse,
+	query: URLSearchParams,
+): Promise<void> {
+	const excluded = new Set(query.getAll('exclude'));
+	const lines: string[] = ['[+]ping ok'];
+	let healthy = true;
+	for (const [name, check] of Object.entries(checks)) {
+		if (excluded.has(name)) continue;
+		const wrong = await check();
+		lines.push(wrong === undefined ? `[+]${name} ok` : `[-]${name} failed: ${wrong}`);
+		if (wrong !== undefined) healthy = false;
+	}
+	const verdict = `${new URL(request.url ?? '/', 'https://server').pathname.split('/')[1]} check ${healthy ? 'passed' : 'failed'}`;
+	const text = healthy && !query.has('verbose') ? 'ok' : `${lines.join('\n')}\n${verdict}\n`;
+	return send(request, response, healthy ? 200 : 500, 'text/plain; charset=utf-8', Buffer.from(text));
+}

@@ -1,0 +1,287 @@
+/** Requests about resources: each HTTP method as the verb it means. */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { apiVersionOf, type Kind } from '../../kinds/kind.ts';
+import { ApiError, badRequest } from '../../kinds/status.ts';
+import type { Log } from '../../log.ts';
+import type { Api, Caller, Listed, Patch, Stored, Target, WriteOptions } from '../api.ts';
+import { limits } from '../limits.ts';
+import { type IncludeObject, toPartial, toPartialList, toTable } from '../table.ts';
+import { mediaType, parseBody, readBody, readObject, unsupported } from './body.ts';
+import { type Form, negotiate } from './negotiate.ts';
+import { deleteOptions, flag, listOptions, watchQuery, writeOptions } from './query.ts';
+import { addWarning, sendBytes, sendJson, sendList } from './respond.ts';
+import type { ResourceRoute } from './route.ts';
+import { streamEvents } from './watch.ts';
+
+/** A request in work. */
+export interface Exchange {
+	readonly request: IncomingMessage;
+	readonly response: ServerResponse;
+	readonly query: URLSearchParams;
+	readonly caller: Caller;
+	/** Aborts when the client goes or the server closes. */
+	readonly signal: AbortSignal;
+}
+
+export interface Serving {
+	readonly api: Api;
+	readonly log: Log;
+	readonly now: () => number;
+}
+
+const subresources = new Set(['status', 'scale', 'binding', 'eviction', 'finalize']);
+
+export const notServed = () => new ApiError(404, 'NotFound', 'the server could not find the requested resource');
+export const methodNotAllowed = () =>
+	new ApiError(405, 'MethodNotAllowed', 'the server does not allow this method on the requested resource');
+
+/** The verb of a request, as authorization names it. */
+export function verbOf(method: string | undefined, route: ResourceRoute, query: URLSearchParams): string {
+	switch (method) {
+		case 'GET':
+		case 'HEAD':
+			if (route.watch || (!route.name && flag(query, 'watch'))) return 'watch';
+			if (route.name && !route.subresource && flag(query, 'watch')) return 'watch';
+			return route.name ? 'get' : 'list';
+		case 'POST':
+			return 'create';
+		case 'PUT':
+			return 'update';
+		case 'PATCH':
+			return 'patch';
+		case 'DELETE':
+			return route.name ? 'delete' : 'deletecollection';
+		default:
+			return (method ?? '').toLowerCase();
+	}
+}
+
+/** Answers a request about objects of a kind. Throws ApiError. */
+export async function serveResource(
+	serving: Serving,
+	exchange: Exchange,
+	kind: Kind,
+	route: ResourceRoute,
+	verb: string,
+): Promise<void> {
+	const { query } = exchange;
+	const { namespace, name, subresource } = route;
+	if (namespace !== undefined && !kind.namespaced) throw notServed();
+	if (subresource !== undefined && !subresources.has(subresource)) throw notServed();
+	if (name !== undefined && kind.namespaced && namespace === undefined) throw notServed();
+	const form = negotiate(exchange.request.headers.accept);
+	const { schemas } = serving.api.registry;
+	const collection = { kind, namespace };
+
+	switch (verb) {
+		case 'list':
+			return serveList(
+				serving,
+				exchange,
+				kind,
+				form,
+				await serving.api.list(collection, listOptions(query), exchange.caller),
+			);
+		case 'watch':
+			return serveWatch(serving, exchange, kind, form, route);
+		case 'deletecollection': {
+			const removed = await serving.api.deleteCollection(
+				collection,
+				listOptions(query),
+				deleteOptions(query, (await readObject(exchange.request, schemas)).value),
+				exchange.caller,
+			);
+			return serveList(serving, exchange, kind, form, { items: removed, resourceVersion: '' });
+		}
+		case 'create': {
+			const { body, options } = await writeBody(serving, exchange, kind);
+			if (name !== undefined && !subresource) throw methodNotAllowed();
+			const target = { ...collection, name, subresource: subresource as Target['subresource'] };
+			return serveObject(
+				serving,
+				exchange,
+				kind,
+				form,
+				201,
+				await serving.api.create(target, body, options, exchange.caller),
+			);
+		}
+	}
+	if (name === undefined) throw methodNotAllowed();
+	const target: Target = { ...collection, name, subresource: subresource as Target['subresource'] };
+	switch (verb) {
+		case 'get': {
+			const resourceVersion = query.get('resourceVersion') || undefined;
+			return serveObject(
+				serving,
+				exchange,
+				kind,
+				form,
+				200,
+				await serving.api.get(target, { resourceVersion }, exchange.caller),
+			);
+		}
+		case 'update': {
+			const { body, options } = await writeBody(serving, exchange, kind);
+			return serveObject(
+				serving,
+				exchange,
+				kind,
+				form,
+				200,
+				await serving.api.update(target, body, options, exchange.caller),
+			);
+		}
+		case 'patch': {
+			const { patch, options } = await patchBody(exchange, kind);
+			const patched = await serving.api.patch(target, patch, options, exchange.caller);
+			return serveObject(serving, exchange, kind, form, patched.created ? 201 : 200, patched);
+		}
+		case 'delete': {
+			if (subresource) throw methodNotAllowed();
+			const options = deleteOptions(query, (await readObject(exchange.request, schemas)).value);
+			const { stored, gone } = await serving.api.delete(target, options, exchange.caller);
+			// As the reference API server: what is gone is answered with a Status, but pods with themselves.
+			if (!gone || kind.plural === 'pods') return serveObject(serving, exchange, kind, form, 200, stored);
+			const details = { name, group: kind.group || undefined, kind: kind.plural, uid: stored.object.metadata.uid };
+			const status = { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', details };
+			return sendJson(exchange.request, exchange.response, 200, status, form);
+		}
+		default:
+			throw methodNotAllowed();
+	}
+}
+
+function includeObject(query: URLSearchParams): IncludeObject | undefined {
+	const value = query.get('includeObject') || undefined;
+	if (value === undefined || value === 'None' || value === 'Metadata' || value === 'Object') return value;
+	throw badRequest(
+		`includeObject: Unsupported value: ${JSON.stringify(value)}: supported values: "None", "Metadata", "Object"`,
+	);
+}
+
+function serveObject(
+	{ now }: Serving,
+	{ request, response, query }: Exchange,
+	kind: Kind,
+	form: Form,
+	code: number,
+	stored: Stored,
+): Promise<void> {
+	const { object } = stored;
+	// A Scale or a Status is what it is.
+	if (form.as && object.kind === kind.kind) {
+		if (form.as === 'Table') {
+			const { resourceVersion } = object.metadata;
+			const table = toTable(kind, [object], { now: now(), includeObject: includeObject(query), resourceVersion });
+			return sendJson(request, response, code, table, form);
+		}
+		return sendJson(request, response, code, toPartial(object), form);
+	}
+	return sendBytes(request, response, code, stored.bytes, form);
+}
+
+function serveList(
+	{ now }: Serving,
+	{ request, response, query }: Exchange,
+	kind: Kind,
+	form: Form,
+	listed: Listed,
+): Promise<void> {
+	const { items, resourceVersion, continue: token, remainingItemCount } = listed;
+	const metadata = { resourceVersion, continue: token, remainingItemCount };
+	if (form.as) {
+		const objects = items.map(({ object }) => object);
+		const value =
+			form.as === 'Table'
+				? toTable(kind, objects, { ...metadata, now: now(), includeObject: includeObject(query) })
+				: toPartialList(objects, metadata);
+		return sendJson(request, response, 200, value, form);
+	}
+	const head = JSON.stringify({ kind: `${kind.kind}List`, apiVersion: apiVersionOf(kind), metadata });
+	const opening = Buffer.from(`${head.slice(0, -1)},"items":[`);
+	if (form.media === 'yaml') {
+		const whole = Buffer.concat([
+			opening,
+			...items.flatMap(({ bytes }, index) => (index ? [commaByte, bytes] : [bytes])),
+			closing,
+		]);
+		return sendBytes(request, response, 200, whole, form);
+	}
+	return sendList(request, response, opening, items);
+}
+
+const commaByte = Buffer.from(',');
+const closing = Buffer.from(']}');
+
+async function serveWatch(
+	{ api, log, now }: Serving,
+	{ request, response, query, caller, signal }: Exchange,
+	kind: Kind,
+	form: Form,
+	{ namespace, name }: ResourceRoute,
+): Promise<void> {
+	const options = watchQuery(query);
+	// A watch of one object is one of the collection with a selector.
+	const byName = name === undefined ? undefined : `metadata.name=${name}`;
+	const fieldSelector = [options.fieldSelector, byName].filter(Boolean).join(',') || undefined;
+	const timeout = options.timeoutSeconds ? options.timeoutSeconds * 1000 : limits.watchMin * (1 + Math.random());
+	const ended = new AbortController();
+	const end = () => ended.abort();
+	const timer = setTimeout(end, Math.min(timeout, 2 ** 31 - 1));
+	signal.addEventListener('abort', end);
+	try {
+		const events = api.watch({ kind, namespace }, { ...options, fieldSelector, signal: ended.signal }, caller);
+		await streamEvents(request, response, events, {
+			kind,
+			apiVersion: apiVersionOf(kind),
+			form,
+			includeObject: includeObject(query),
+			now,
+			log,
+		});
+	} finally {
+		clearTimeout(timer);
+		signal.removeEventListener('abort', end);
+	}
+}
+
+async function writeBody(
+	{ api }: Serving,
+	{ request, response, query }: Exchange,
+	kind: Kind,
+): Promise<{ readonly body: unknown; readonly options: WriteOptions }> {
+	const options = writeOptions(query, (message) => addWarning(response, message));
+	const { value: body, duplicates } = await readObject(request, api.registry.schemas);
+	refuseDuplicates(kind, duplicates, options);
+	return { body, options };
+}
+
+const patchTypes: Readonly<Record<string, Patch['type']>> = {
+	'application/json-patch+json': 'json',
+	'application/merge-patch+json': 'merge',
+	'application/strategic-merge-patch+json': 'strategic',
+	'application/apply-patch+yaml': 'apply',
+};
+
+async function patchBody(
+	{ request, response, query }: Exchange,
+	kind: Kind,
+): Promise<{ readonly patch: Patch; readonly options: WriteOptions }> {
+	const options = writeOptions(query, (message) => addWarning(response, message));
+	const media = mediaType(request);
+	const type = patchTypes[media];
+	if (!type) throw unsupported(media, Object.keys(patchTypes));
+	const { value: body, duplicates } = parseBody(await readBody(request), type === 'apply');
+	if (type === 'apply') refuseDuplicates(kind, duplicates, options);
+	return { patch: type === 'apply' ? { type, body, force: flag(query, 'force') } : { type, body }, options };
+}
+
+function refuseDuplicates(kind: Kind, duplicates: readonly string[], options: WriteOptions): void {
+	if (duplicates.length === 0 || options.fieldValidation === 'Ignore') return;
+	if (options.fieldValidation === 'Strict')
+		throw badRequest(
+			`${kind.kind} in version "${kind.version}" cannot be handled as a ${kind.kind}: strict decoding error: ${duplicates.join(', ')}`,
+		);
+	for (const message of duplicates) options.warn?.(message);
+}

@@ -1,0 +1,149 @@
+/** Writes answers: stored bytes as they are, errors as Status objects, large ones compressed and in pieces. */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { promisify } from 'node:util';
+import { constants, gzip as gzipCallback } from 'node:zlib';
+import { stringify } from 'yaml';
+import type { ApiError } from '../../kinds/status.ts';
+import { limits } from '../limits.ts';
+import type { Form } from './negotiate.ts';
+
+const gzip = promisify(gzipCallback);
+
+/** Kubernetes adds a short text to these warnings: code 299, no agent. Source: RFC 7234, 5.5; KEP-1693. */
+export function addWarning(response: ServerResponse, message: string): void {
+	// Header values are latin-1 without control characters.
+	const text = message
+		.replaceAll(/[\\"]/g, '\\$&')
+		.replaceAll(/[^\x20-\x7e]/g, '?')
+		.slice(0, 1024);
+	response.appendHeader('Warning', `299 - "${text}"`);
+}
+
+/** Sends JSON bytes, as YAML where the client wants that. */
+export async function sendBytes(
+	request: IncomingMessage,
+	response: ServerResponse,
+	code: number,
+	bytes: Uint8Array,
+	form: Form,
+): Promise<void> {
+	if (form.media === 'yaml') {
+		const body = stringify(JSON.parse(Buffer.from(bytes).toString()), { lineWidth: 0, aliasDuplicateObjects: false });
+		return send(request, response, code, 'application/yaml', Buffer.from(body));
+	}
+	return send(request, response, code, 'application/json', bytes);
+}
+
+export const sendJson = (
+	request: IncomingMessage,
+	response: ServerResponse,
+	code: number,
+	value: unknown,
+	form: Form = { media: 'json' },
+) => sendBytes(request, response, code, Buffer.from(JSON.stringify(value)), form);
+
+/** Sends a body of any type. */
+export async function send(
+	request: IncomingMessage,
+	response: ServerResponse,
+	code: number,
+	type: string,
+	bytes: Uint8Array,
+): Promise<void> {
+	let body = bytes;
+	if (bytes.byteLength > limits.gzip && acceptsGzip(request)) {
+		// Level 1: on a fast network compressing costs more time than it saves.
+		body = await gzip(bytes, { level: constants.Z_BEST_SPEED });
+		response.setHeader('Content-Encoding', 'gzip');
+		response.setHeader('Vary', 'Accept-Encoding');
+	}
+	response.statusCode = code;
+	response.setHeader('Content-Type', type);
+	response.setHeader('Content-Length', body.byteLength);
+	response.end(request.method === 'HEAD' ? undefined : body);
+}
+
+const acceptsGzip = (request: IncomingMessage) =>
+	/(^|,)\s*gzip\s*(,|;(?!\s*q=0(\.0*)?\s*(,|$))|$)/.test(String(request.headers['accept-encoding'] ?? ''));
+
+const comma = Buffer.from(',');
+const end = Buffer.from(']}');
+
+/** Sends a list: `head` up to the opening bracket of items, and the items' bytes. In pieces, so that it is never whole in memory. */
+export async function sendList(
+	request: IncomingMessage,
+	response: ServerResponse,
+	head: Uint8Array,
+	items: readonly { readonly bytes: Uint8Array }[],
+): Promise<void> {
+	let length = head.byteLength + end.byteLength + Math.max(items.length - 1, 0);
+	for (const { bytes } of items) length += bytes.byteLength;
+	if (length <= limits.chunk || (length > limits.gzip && acceptsGzip(request))) {
+		const whole = Buffer.allocUnsafe(length);
+		whole.set(head);
+		let at = head.byteLength;
+		for (const [index, { bytes }] of items.entries()) {
+			if (index > 0) whole[at++] = 0x2c;
+			whole.set(bytes, at);
+			at += bytes.byteLength;
+		}
+		whole.set(end, at);
+		return send(request, response, 200, 'application/json', whole);
+	}
+	response.statusCode = 200;
+	response.setHeader('Content-Type', 'application/json');
+	response.setHeader('Content-Length', length);
+	if (request.method === 'HEAD') {
+		response.end();
+		return;
+	}
+	let piece: Uint8Array[] = [head];
+	let size = head.byteLength;
+	for (const [index, { bytes }] of items.entries()) {
+		if (index > 0) piece.push(comma);
+		piece.push(bytes);
+		size += bytes.byteLength;
+		if (size < limits.chunk) continue;
+		if (!response.write(Buffer.concat(piece)) && !(await drained(response))) return;
+		piece = [];
+		size = 0;
+	}
+	piece.push(end);
+	response.end(Buffer.concat(piece));
+}
+
+/** Settles when the client has read what waits for it: true; or when it is gone or stalls for too long, then cut off: false. */
+export function drained(response: ServerResponse): Promise<boolean> {
+	if (response.destroyed) return Promise.resolve(false);
+	return new Promise((resolve) => {
+		const finish = (alive: boolean) => {
+			clearTimeout(timer);
+			response.off('drain', onDrain);
+			response.off('close', onClose);
+			resolve(alive);
+		};
+		const onDrain = () => finish(true);
+		const onClose = () => finish(false);
+		const timer = setTimeout(() => {
+			response.destroy();
+			finish(false);
+		}, limits.watchStall);
+		response.on('drain', onDrain);
+		response.on('close', onClose);
+	});
+}
+
+/** Sends an error as its Status. */
+export function sendError(request: IncomingMessage, response: ServerResponse, error: ApiError): void {
+	const { status } = error;
+	const bytes = Buffer.from(JSON.stringify(status));
+	const retry = status.details?.retryAfterSeconds;
+	if (retry) response.setHeader('Retry-After', retry);
+	if (status.code === 401) response.setHeader('WWW-Authenticate', 'Bearer realm="kubernetes"');
+	response.statusCode = status.code;
+	response.setHeader('Content-Type', 'application/json');
+	response.setHeader('Content-Length', bytes.length);
+	// A body that was not read whole leaves the connection in the middle of it.
+	if (!request.complete) response.setHeader('Connection', 'close');
+	response.end(request.method === 'HEAD' ? undefined : bytes);
+}

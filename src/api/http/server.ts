@@ -1,0 +1,295 @@
+/** The API over HTTPS: authenticates, authorizes and counts each request, and hands it to what answers it. */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { createServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { ApiError, badRequest, tooManyRequests, unauthorized } from '../../kinds/status.ts';
+import type { Log } from '../../log.ts';
+import type { Api, Caller } from '../api.ts';
+import { authenticate } from '../authenticate.ts';
+import { type Attributes, anonymous, authorize, forbiddenBy, type User } from '../authorize.ts';
+import { isObject } from '../json.ts';
+import { limits } from '../limits.ts';
+import type { Pki } from '../pki.ts';
+import { openTokens, type Tokens } from '../tokens.ts';
+import { readObject } from './body.ts';
+import { passUpgrade, refuseUpgrade, serveLog, streamSubresources } from './kubelet.ts';
+import { createMetrics } from './metrics.ts';
+import { negotiate } from './negotiate.ts';
+import { type Paths, servePath } from './paths.ts';
+import { methodNotAllowed, notServed, serveResource, verbOf } from './resource.ts';
+import { sendError, sendJson } from './respond.ts';
+import { reviewOf } from './reviews.ts';
+import { type ResourceRoute, type Route, routeOf } from './route.ts';
+
+export interface ServeOptions {
+	readonly api: Api;
+	readonly pki: Pki;
+	/** The address to listen on. */
+	readonly address: string;
+	/** 0 takes a free one. */
+	readonly port: number;
+	readonly log: Log;
+	/** Aborting it closes the server. */
+	readonly signal?: AbortSignal;
+	/** The file of bearer tokens (DATA/tokens). It need not exist. */
+	readonly tokens?: string;
+	/** Milliseconds since the epoch. */
+	readonly now?: () => number;
+}
+
+export interface Served {
+	readonly port: number;
+	/** Ends watches and streams, lets other requests finish for a short while, and closes every connection. */
+	close(): Promise<void>;
+}
+
+const noQuery = new URLSearchParams();
+
+/** Serves until closed. Throws where the port cannot be had. */
+export async function serveApi(options: ServeOptions): Promise<Served> {
+	const { pki, address, log } = options;
+	const closing = new AbortController();
+	const server = createServer({
+		cert: pki.server.cert,
+		key: pki.server.key,
+		ca: pki.authority.cert,
+		requestCert: true,
+		// Clients without a certificate may have a token.
+		rejectUnauthorized: false,
+		minVersion: 'TLSv1.2',
+		ALPNProtocols: ['http/1.1'],
+		handshakeTimeout: limits.headers,
+		headersTimeout: limits.headers,
+		requestTimeout: limits.request,
+		keepAliveTimeout: limits.keepAlive,
+		maxHeaderSize: limits.headerBytes,
+	});
+	let port = options.port;
+	const serve = createHandler(
+		options,
+		closing.signal,
+		() => `${address.includes(':') ? `[${address}]` : address}:${port}`,
+	);
+	const streams = new Set<Duplex>();
+	server.on('request', serve.request);
+	server.on('upgrade', (request, socket, head) => {
+		streams.add(socket);
+		socket.on('close', () => streams.delete(socket));
+		serve.upgrade(request, socket, head);
+	});
+	server.on('tlsClientError', (cause: Error) => log.debug({ err: cause }, 'a TLS connection was not made'));
+	await new Promise<void>((resolve, reject) => {
+		server.once('error', reject);
+		server.listen(options.port, address, () => {
+			server.off('error', reject);
+			resolve();
+		});
+	});
+	server.on('error', (cause) => log.error({ err: cause }, 'the API server has a fault'));
+	port = (server.address() as AddressInfo).port;
+
+	let closed: Promise<void> | undefined;
+	const close = () => {
+		closed ??= new Promise<void>((resolve) => {
+			const force = setTimeout(() => server.closeAllConnections(), limits.drain);
+			server.close(() => {
+				clearTimeout(force);
+				resolve();
+			});
+			closing.abort();
+			for (const socket of streams) socket.destroy();
+			server.closeIdleConnections();
+		});
+		return closed;
+	};
+	const onAbort = () => {
+		void close();
+	};
+	options.signal?.addEventListener('abort', onAbort, { once: true });
+	if (options.signal?.aborted) await close();
+	return { port, close };
+}
+
+interface Asked {
+	readonly route: Route;
+	readonly query: URLSearchParams;
+	readonly verb: string;
+	readonly user: User;
+	readonly caller: Caller;
+}
+
+function createHandler(options: ServeOptions, closing: AbortSignal, address: () => string) {
+	const { api, log, pki, now = Date.now } = options;
+	const tokens: Tokens = options.tokens ? openTokens(options.tokens, log) : { user: async () => undefined };
+	const metrics = createMetrics();
+	const streaming = { api, client: pki.kubelet };
+	const serving = { api, log, now };
+	const paths: Paths = {
+		registry: api.registry,
+		metrics,
+		address,
+		checks: {
+			store: async () => {
+				const namespaces = api.registry.resource('', 'v1', 'namespaces');
+				if (!namespaces) return 'there are no namespaces';
+				try {
+					await api.list({ kind: namespaces }, { limit: 1 }, systemUser);
+					return undefined;
+				} catch (cause) {
+					return cause instanceof Error ? cause.message : String(cause);
+				}
+			},
+			shutdown: async () => (closing.aborted ? 'the server is closing' : undefined),
+		},
+	};
+
+	const ask = async (request: IncomingMessage): Promise<Asked> => {
+		const { route, query } = locate(request);
+		const user = await authenticate(request, tokens);
+		const verb =
+			route.type === 'resource' ? verbOf(request.method, route, query) : (request.method ?? '').toLowerCase();
+		const attributes = attributesOf(route, verb);
+		if (!authorize(user, attributes).allowed) {
+			if (user === anonymous) throw unauthorized();
+			throw forbiddenBy(user, attributes);
+		}
+		const caller = { name: user.name, groups: user.groups, userAgent: request.headers['user-agent'] ?? '' };
+		return { route, query, verb, user, caller };
+	};
+
+	const answer = async (request: IncomingMessage, response: ServerResponse, asked: Asked): Promise<void> => {
+		const { route, query, verb, caller, user } = asked;
+		if (route.type === 'path') return servePath(paths, request, response, route.path, query);
+		const review = reviewOf(route.group, route.version, route.plural);
+		if (review && !route.name) {
+			if (request.method !== 'POST') throw methodNotAllowed();
+			const { value } = await readObject(request, api.registry.schemas);
+			if (!isObject(value)) throw badRequest(`the body is no ${review.kind}: it must be a JSON object`);
+			return sendJson(request, response, 201, review.answer(value, user, now()), negotiate(request.headers.accept));
+		}
+		const kind = api.registry.resource(route.group, route.version, route.plural);
+		if (!kind) throw notServed();
+		// `close` of a response also comes when all is sent.
+		const gone = new AbortController();
+		const end = () => gone.abort();
+		response.on('close', end);
+		closing.addEventListener('abort', end);
+		try {
+			if (closing.aborted) end();
+			const exchange = { request, response, query, caller, signal: gone.signal };
+			if (route.subresource && streamSubresources.has(route.subresource)) {
+				if (!kind.subresources.actions?.includes(route.subresource) || !route.name) throw notServed();
+				if (route.subresource !== 'log') throw badRequest('Upgrade request required');
+				if (verb !== 'get') throw methodNotAllowed();
+				return await serveLog(streaming, exchange, kind, route, caller);
+			}
+			return await serveResource(serving, exchange, kind, route, verb);
+		} finally {
+			closing.removeEventListener('abort', end);
+		}
+	};
+
+	const failed = (request: IncomingMessage, response: ServerResponse, cause: unknown): void => {
+		const error = asApiError(cause, request, log);
+		if (response.destroyed) return;
+		// In the middle of an answer an error can only be told by its end.
+		if (response.headersSent) response.destroy();
+		else sendError(request, response, error);
+	};
+
+	const handle = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+		const started = performance.now();
+		let label = { verb: (request.method ?? '').toLowerCase(), resource: '' };
+		let long = false;
+		let counted = false;
+		try {
+			if (metrics.inFlight >= limits.requests) throw tooManyRequests('too many requests, please try again later', 1);
+			response.setHeader('Cache-Control', 'no-cache, private');
+			metrics.inFlight++;
+			counted = true;
+			const asked = await ask(request);
+			const { route, verb } = asked;
+			if (route.type === 'resource') label = { verb, resource: knownPlural(api, route) };
+			long = verb === 'watch' || (route.type === 'resource' && route.subresource === 'log');
+			if (long) {
+				metrics.inFlight--;
+				counted = false;
+				metrics.watches++;
+			}
+			await answer(request, response, asked);
+		} catch (cause) {
+			failed(request, response, cause);
+		} finally {
+			if (counted) metrics.inFlight--;
+			if (long) metrics.watches--;
+			else metrics.observe(label.verb, label.resource, response.statusCode, (performance.now() - started) / 1000);
+		}
+	};
+
+	const upgrade = async (request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> => {
+		// Before anything is awaited: a connection that breaks meanwhile must not end the process.
+		socket.on('error', (cause) => log.debug({ err: cause }, 'a stream broke'));
+		metrics.watches++;
+		try {
+			const asked = await ask(request);
+			const { route } = asked;
+			const kind = route.type === 'resource' && api.registry.resource(route.group, route.version, route.plural);
+			if (!kind || route.type !== 'resource' || !route.name || !route.subresource) throw notServed();
+			if (route.subresource === 'log' || !streamSubresources.has(route.subresource))
+				throw badRequest('this path does not upgrade');
+			if (!kind.subresources.actions?.includes(route.subresource)) throw notServed();
+			await passUpgrade(
+				streaming,
+				{ request, socket, head, query: asked.query, signal: closing },
+				kind,
+				route,
+				asked.caller,
+			);
+		} catch (cause) {
+			if (!socket.destroyed) refuseUpgrade(socket, asApiError(cause, request, log));
+		} finally {
+			metrics.watches--;
+		}
+	};
+
+	return {
+		request: (request: IncomingMessage, response: ServerResponse) => {
+			void handle(request, response);
+		},
+		upgrade: (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+			void upgrade(request, socket, head);
+		},
+	};
+}
+
+const systemUser: Caller = { name: 'system:apiserver', groups: [], userAgent: 'driftless-server' };
+
+function locate(request: IncomingMessage): { route: Route; query: URLSearchParams } {
+	const url = request.url ?? '/';
+	const mark = url.indexOf('?');
+	const path = mark < 0 ? url : url.slice(0, mark);
+	try {
+		return { route: routeOf(path), query: mark < 0 ? noQuery : new URLSearchParams(url.slice(mark + 1)) };
+	} catch {
+		throw badRequest(`the path ${JSON.stringify(path)} is not properly escaped`);
+	}
+}
+
+/** Streams are created, whatever method opens them. */
+function attributesOf(route: Route, verb: string): Attributes {
+	if (route.type === 'path') return { type: 'path', verb, path: route.path };
+	const { group, version, plural: resource, subresource, namespace, name } = route;
+	const stream = subresource !== undefined && subresource !== 'log' && streamSubresources.has(subresource);
+	return { type: 'resource', verb: stream ? 'create' : verb, group, version, resource, subresource, namespace, name };
+}
+
+/** Only names of kinds become labels of metrics: a client must not make new ones. */
+const knownPlural = (api: Api, { group, version, plural }: ResourceRoute) =>
+	api.registry.resource(group, version, plural)?.plural ?? '';
+
+function asApiError(cause: unknown, { method, url }: IncomingMessage, log: Log): ApiError {
+	if (cause instanceof ApiError) return cause;
+	log.error({ err: cause, method, url }, 'a request met a defect');
+	return new ApiError(500, 'InternalError', 'Internal error occurred: see the log of the server');
+}
