@@ -28,7 +28,8 @@ export function hermeticEnvironment(home: string): NodeJS.ProcessEnv {
 }
 
 export interface Running {
-	readonly child: ChildProcess;
+	/** Ctrl-C: as a terminal does it, to git and the programs it has started. */
+	interrupt(): void;
 	/** What it has printed so far. */
 	readonly output: () => string;
 	/** Settles when the output has this text; rejects where the command ends without it. */
@@ -42,6 +43,7 @@ export function startGit(cwd: string, args: readonly string[], environment: Node
 		cwd,
 		env: { ...hermeticEnvironment(cwd), ...environment },
 		stdio: ['ignore', 'pipe', 'pipe'],
+		detached: true,
 	});
 	let output = '';
 	let ended = false;
@@ -64,7 +66,9 @@ export function startGit(cwd: string, args: readonly string[], environment: Node
 		});
 	});
 	return {
-		child,
+		interrupt() {
+			if (child.pid !== undefined) process.kill(-child.pid, 'SIGINT');
+		},
 		output: () => output,
 		done,
 		prints: (text) =>

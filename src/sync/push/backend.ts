@@ -110,7 +110,7 @@ async function send(stdout: Readable, response: ServerResponse): Promise<void> {
 			body = head.subarray(end + 4);
 			head = undefined;
 		}
-		if (body.length && response.writable && !response.write(body)) await drained(response);
+		if (body.length && !response.closed && !response.destroyed && !response.write(body)) await drained(response);
 	}
 }
 
@@ -129,6 +129,7 @@ function writeHead(text: string, response: ServerResponse): void {
 
 function drained(response: ServerResponse): Promise<void> {
 	return new Promise((resolve) => {
+		if (response.closed) return resolve();
 		const settle = () => {
 			response.off('drain', settle);
 			response.off('close', settle);
