@@ -32,7 +32,7 @@ export const replicaSet = controller<ReplicaSet>({
 
 		const { status, nextAvailable } = replicaStatus(set, done.pods, now(), done.failure);
 		if (!sameJson(status, set.status)) await client.update(ReplicaSet, { ...set, status }, { subresource: 'status' });
-		if (done.failure) throw done.error;
+		if (done.failure) throw new Error(`${done.failure.reason}: ${done.failure.message}`);
 		return nextAvailable === undefined ? undefined : { after: Math.max(0, nextAvailable - now()) };
 	},
 });
@@ -77,15 +77,14 @@ async function execute(set: ReplicaSet, plan: ReplicaPlan, context: Context) {
 		events.event(set, 'Normal', 'SuccessfulDelete', `Deleted pod: ${pod.metadata.name}`);
 	});
 
-	const refused = (await slowStart(creations)).filter((error) => !isTerminating(error));
-	for (const error of refused) events.event(set, 'Warning', 'FailedCreate', `Error creating: ${messageOf(error)}`);
-	const kept = await allAtOnce(deletions);
-	for (const error of kept) events.event(set, 'Warning', 'FailedDelete', `Error deleting: ${messageOf(error)}`);
+	const refused = (await slowStart(creations)).filter((error) => !isTerminating(error)).map(nameless(set));
+	for (const message of refused) events.event(set, 'Warning', 'FailedCreate', `Error creating: ${message}`);
+	const kept = (await allAtOnce(deletions)).map(messageOf);
+	for (const message of kept) events.event(set, 'Warning', 'FailedDelete', `Error deleting: ${message}`);
 
-	const [error] = [...refused, ...kept];
+	const [message] = [...refused, ...kept];
 	const reason: ReplicaFailure['reason'] = refused.length > 0 ? 'FailedCreate' : 'FailedDelete';
-	const failure = error === undefined ? undefined : { reason, message: messageOf(error) };
-	return { pods: [...pods], failure, error };
+	return { pods: [...pods], failure: message === undefined ? undefined : { reason, message } };
 }
 
 /** A pod of the set's template, named by the API server. */
@@ -105,4 +104,12 @@ function podOf(set: ReplicaSet): Pod {
 		},
 		spec: spec ?? { containers: [] },
 	};
+}
+
+/**
+ * What was wrong, without the name that the pod would have had: each try has another, and one fault is to be told once.
+ */
+function nameless({ metadata }: ReplicaSet): (error: unknown) => string {
+	const name = new RegExp(`"${RegExp.escape(metadata.name)}-[a-z0-9]{5}"`, 'g');
+	return (error) => messageOf(error).replaceAll(name, `"${metadata.name}-"`);
 }

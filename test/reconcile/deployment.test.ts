@@ -290,9 +290,9 @@ test('a set that is not allowed its pods says why, and so does its deployment; a
 	);
 	const failure = failing.status?.conditions?.find(({ type }) => type === 'ReplicaFailure');
 	t.like(failure, { status: 'True', reason: 'FailedCreate' });
-	t.regex(failure?.message ?? '', /^pods .*is forbidden: exceeded quota: pods$/);
+	t.regex(failure?.message ?? '', /^pods "web-[0-9a-z]+-" is forbidden: exceeded quota: pods$/);
 	const [event] = await events(place, 'FailedCreate', 1);
-	t.regex(event ?? '', /^Error creating: pods .*is forbidden: exceeded quota: pods$/);
+	t.regex(event ?? '', /^Error creating: pods "web-[0-9a-z]+-" is forbidden: exceeded quota: pods$/);
 	t.true(quota.refused < 20, 'the API is not flooded with what it refuses');
 	quota.left = 1000;
 	const target = await complete(place);

@@ -1,13 +1,10 @@
 /** A world as test/client/world.ts makes it, whose API refuses pods beyond a number, as an admission plugin for quotas does. */
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import type { ExecutionContext } from 'ava';
-import { openApi } from '../../src/api/index.ts';
+import type { Admission } from '../../src/api/index.ts';
 import { createCache, inProcess } from '../../src/client/index.ts';
-import { forbidden, loadRegistry, Pod } from '../../src/kinds/index.ts';
-import { openStore } from '../../src/store/index.ts';
+import { forbidden, Pod } from '../../src/kinds/index.ts';
 import { caller, type World } from '../client/world.ts';
+import { openTestApi } from '../testbed/api.ts';
 import { silentLog } from '../testbed/silent-log.ts';
 
 export interface Quota {
@@ -19,30 +16,19 @@ export interface Quota {
 
 export async function worldWithQuota(t: ExecutionContext, left: number): Promise<World & { readonly quota: Quota }> {
 	const quota: Quota = { left, refused: 0 };
-	const directory = await mkdtemp(join(tmpdir(), 'driftless-quota-'));
-	const store = await openStore('sqlite', directory);
-	const api = await openApi({
-		store,
-		registry: loadRegistry(),
-		log: silentLog,
-		admission: [
-			({ operation, kind, subresource, object }) => {
-				if (kind.plural !== Pod.plural || operation !== 'CREATE' || subresource) return;
-				if (quota.left-- > 0) return;
-				quota.refused++;
-				throw forbidden(Pod, object.metadata.name, 'exceeded quota: pods');
-			},
-		],
-	});
+	const limit: Admission = ({ operation, kind, subresource, object }) => {
+		if (kind.plural !== Pod.plural || operation !== 'CREATE' || subresource || quota.left-- > 0) return;
+		quota.refused++;
+		throw forbidden(Pod, object.metadata.name, 'exceeded quota: pods');
+	};
+	const opened = await openTestApi({ admission: [limit] });
 	const stop = new AbortController();
-	const client = inProcess(api, caller);
+	const client = inProcess(opened.api, caller);
 	const cache = createCache(client, { signal: stop.signal, log: silentLog });
 	t.teardown(async () => {
 		stop.abort();
 		await cache[Symbol.asyncDispose]();
-		await api[Symbol.asyncDispose]();
-		await store[Symbol.asyncDispose]();
-		await rm(directory, { recursive: true, force: true });
+		await opened[Symbol.asyncDispose]();
 	});
-	return { client, api, cache, signal: stop.signal, quota };
+	return { client, api: { ...opened.api, [Symbol.asyncDispose]: async () => {} }, cache, signal: stop.signal, quota };
 }
