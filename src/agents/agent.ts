@@ -6,7 +6,7 @@ import { ConfigMap, Node, Pod, Secret, Service, serviceUnavailable } from '../ki
 import type { Log } from '../log.ts';
 import type { Engine } from './engine/engine.ts';
 import { ensurePauseImage, PAUSE_IMAGE } from './images/pause.ts';
-import { capacity } from './node/capacity.ts';
+import { capacity, lowestOomScore } from './node/capacity.ts';
 import { ensureNetwork } from './node/network.ts';
 import { registerNode } from './node/registration.ts';
 import type { PodContext } from './pods/context.ts';
@@ -194,7 +194,7 @@ export async function runAgent(options: AgentOptions): Promise<Agent> {
 		node: nodeName,
 		address,
 		dns: { server: options.clusterDns ?? '10.96.0.10', domain: options.clusterDomain ?? 'cluster.local' },
-		machineMemory: info.memory,
+		machine: { memory: info.memory, lowestOomScore: await lowestOomScore() },
 		allocatable: await capacity(info, dataDir),
 		objects,
 		images,

@@ -68,8 +68,7 @@ export async function startEngine(options: EngineOptions = {}): Promise<TestEngi
 		});
 		daemon = child;
 		while (!(await docker.ping().catch(() => undefined))) {
-			if (child.exitCode !== null || child.signalCode)
-				{
+			if (child.exitCode !== null || child.signalCode) {
 				throw new Error(`dockerd has ended: ${(await readFile(join(folder, 'dockerd.log'), 'utf8')).slice(-1_000)}`);
 			}
 			await delay(30);

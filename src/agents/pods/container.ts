@@ -7,14 +7,18 @@ import { ConfigError, environment, expand, type Objects } from './environment.ts
 import type { Place } from './fields.ts';
 import { hostname, type PodFiles } from './files.ts';
 import { containerName, labels, podLabels, SANDBOX, specHash } from './names.ts';
-import { limitsOf } from './resources.ts';
+import { limitsOf, type Machine } from './resources.ts';
 
 /** Bound of a container's log on disk, as the kubelet's defaults. */
 const LOG = { maxBytes: 10 * 1024 * 1024, maxFiles: 5 };
 const OOM_SCORE_SANDBOX = -998;
 
 /** The pause container. */
-export function sandboxSpec(pod: Pod, attempt: number, node: string, network: string): ContainerSpec {
+export function sandboxSpec(
+	pod: Pod,
+	attempt: number,
+	{ node, network, machine }: { readonly node: string; readonly network: string; readonly machine: Machine },
+): ContainerSpec {
 	const { hostNetwork, hostIPC, hostPID, securityContext } = pod.spec;
 	const sysctls = Object.fromEntries((securityContext?.sysctls ?? []).map(({ name, value }) => [name, value]));
 	return {
@@ -32,7 +36,7 @@ export function sandboxSpec(pod: Pod, attempt: number, node: string, network: st
 		pid: hostPID ? 'host' : undefined,
 		ports: hostNetwork ? [] : hostPorts(pod),
 		cpuShares: 2,
-		oomScore: OOM_SCORE_SANDBOX,
+		oomScore: Math.max(machine.lowestOomScore, OOM_SCORE_SANDBOX),
 		sysctls: Object.keys(sysctls).length > 0 ? sysctls : undefined,
 		log: LOG,
 	};
@@ -49,7 +53,7 @@ export interface ContainerContext {
 	readonly mounts: readonly Mount[];
 	readonly objects: Objects;
 	readonly place: Place;
-	readonly machineMemory: number;
+	readonly machine: Machine;
 }
 
 /** A container of the pod's spec. Throws ConfigError where it cannot be created as it is. */
@@ -97,7 +101,7 @@ export function containerSpec(pod: Pod, container: core.Container, context: Cont
 		ipc: hostIPC ? 'host' : { container: context.sandbox },
 		pid: hostPID ? 'host' : shareProcessNamespace ? { container: context.sandbox } : undefined,
 		mounts: [...context.mounts, ...own.filter(({ target }) => !taken.has(target))],
-		...limitsOf(pod, container, context.machineMemory),
+		...limitsOf(pod, container, context.machine),
 		privileged: security.privileged,
 		addCapabilities: security.capabilities?.add,
 		dropCapabilities: security.capabilities?.drop,

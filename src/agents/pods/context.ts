@@ -9,6 +9,7 @@ import type { Objects } from './environment.ts';
 import type { Dns } from './files.ts';
 import type { Images } from './images.ts';
 import type { Mirror } from './mirror.ts';
+import type { Machine } from './resources.ts';
 
 export interface PodContext {
 	readonly engine: Engine;
@@ -23,8 +24,7 @@ export interface PodContext {
 	/** The machine's own address. */
 	readonly address: string;
 	readonly dns: Dns;
-	/** Bytes. */
-	readonly machineMemory: number;
+	readonly machine: Machine;
 	readonly allocatable: Readonly<Record<string, string>>;
 	readonly objects: Objects;
 	readonly images: Images;

@@ -56,7 +56,9 @@ export function createExecutor(context: PodContext, memory: Memory, poke: () => 
 			const network = await context.network();
 			if (!images.get(PAUSE_IMAGE)) await ensurePauseImage(engine, signal);
 			await context.limit(async () => {
-				const { id } = await engine.containers.create(sandboxSpec(pod, attempt, context.node, network));
+				const { id } = await engine.containers.create(
+					sandboxSpec(pod, attempt, { node: context.node, network, machine: context.machine }),
+				);
 				await startSandbox(pod, id);
 			});
 		} catch (error) {
@@ -128,7 +130,7 @@ export function createExecutor(context: PodContext, memory: Memory, poke: () => 
 			mounts,
 			objects: context.objects,
 			place: where,
-			machineMemory: context.machineMemory,
+			machine: context.machine,
 		});
 		const created = await engine.containers.create(spec);
 		// Two of one name cannot be: this one was made before an interruption.

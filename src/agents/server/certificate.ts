@@ -1,4 +1,6 @@
 /** The serving certificate of the agent: signed by itself, kept in the data directory, known to the API server by its fingerprint. */
+// The certificate library's dependency injection needs it before its own code runs.
+import 'reflect-metadata';
 import { createHash, createPrivateKey, webcrypto, X509Certificate } from 'node:crypto';
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { isIP } from 'node:net';
