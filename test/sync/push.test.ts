@@ -379,7 +379,7 @@ test('what cannot be a manifest refuses the push: too large, binary, alias bomb,
 	t.not(code, 0);
 	t.regex(output, /^remote: large\.yaml:1:1: 100 MiB is more than the 5 MiB/m);
 	t.regex(output, /^remote: binary\.yaml:1:1: binary content/m);
-	t.regex(output, /^remote: bomb\.yaml:1:1: its aliases expand to more/m);
+	t.regex(output, /^remote: bomb\.yaml:\d+:\d+: its aliases expand to more/m);
 	t.regex(output, /^remote: deep\.yaml:1:\d+: nested deeper than 100 levels/m);
 	t.regex(output, /^remote: latin\.yaml:2:4: not valid UTF-8/m);
 	t.regex(output, /^remote: link\.yaml:1:1: a symbolic link, which is not followed/m);

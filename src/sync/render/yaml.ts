@@ -19,6 +19,7 @@ import {
 	parseDocument,
 	type ScalarTag,
 	type Tags,
+	visit,
 	type YAMLMap,
 } from 'yaml';
 import { MAX_ALIASES, MAX_DEPTH, MAX_DOCUMENTS } from './limits.ts';
@@ -127,11 +128,25 @@ function read(ast: Document.Parsed): YamlDocument {
 		return { ...document, value: ast.toJS({ maxAliasCount: MAX_ALIASES }) ?? undefined, faults: [] };
 	} catch (error) {
 		if (!(error instanceof ReferenceError)) throw error;
-		const message = /alias count/i.test(error.message)
-			? `its aliases expand to more than ${MAX_ALIASES} nodes: refused, for it would exhaust memory`
-			: error.message;
-		return { ...document, value: undefined, faults: [{ offset, message }] };
+		return { ...document, value: undefined, faults: [aliasFault(ast, error) ?? { offset, message: error.message }] };
 	}
+}
+
+/** What is wrong with the aliases of a document that could not be resolved. */
+function aliasFault(ast: Document.Parsed, error: ReferenceError): Fault | undefined {
+	const bomb = /alias count/i.test(error.message);
+	let fault: Fault | undefined;
+	visit(ast, {
+		Alias(_, alias) {
+			if (!bomb && alias.resolve(ast)) return undefined;
+			const message = bomb
+				? `its aliases expand to more than ${MAX_ALIASES} nodes: refused, for it would exhaust memory`
+				: `the alias *${alias.source} has no anchor &${alias.source} before it`;
+			fault = { offset: alias.range?.[0] ?? 0, message };
+			return visit.BREAK;
+		},
+	});
+	return fault;
 }
 
 /** The parser's errors in the words of a person. */
@@ -144,8 +159,6 @@ function say(error: { readonly code: string; readonly message: string }): string
 			return 'this key stands twice in one mapping';
 		case 'TAG_RESOLVE_FAILED':
 			return `${message.replace(/^Unresolved tag: /, 'the tag ')} is not supported in manifests`;
-		case 'BAD_ALIAS':
-			return message;
 		default:
 			return message.charAt(0).toLowerCase() + message.slice(1);
 	}

@@ -1,0 +1,304 @@
+import test from 'ava';
+import { loadRegistry } from '../../src/kinds/index.ts';
+import {
+	createRenderer,
+	formatProblem,
+	type Rendered,
+	type RenderOptions,
+	validateManifest,
+} from '../../src/sync/render/index.ts';
+import { type Files, memoryTree } from './memory-tree.ts';
+
+const render = (files: Files, options: Partial<RenderOptions> = {}): Promise<Rendered> =>
+	createRenderer().render(memoryTree(files), { path: '', ...options });
+
+const configMap = (name: string, data = 'key: one') =>
+	`apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: ${name}\ndata:\n  ${data}\n`;
+const names = ({ manifests }: Rendered) => manifests.map((manifest) => manifest.object.metadata.name);
+const problems = (rendered: Rendered) => rendered.problems.map(formatProblem);
+
+test('renders YAML and JSON, many documents, Lists and sub-folders, in the order of paths', async (t) => {
+	const rendered = await render({
+		'b.yml': `---\n# nothing but a comment\n---\n${configMap('b1')}---\n---\n${configMap('b2')}`,
+		'a.json': JSON.stringify({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'a' } }),
+		'sub/deep/c.yaml': `apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: ConfigMap\n  metadata: {name: c1}\n- apiVersion: v1\n  kind: ConfigMap\n  metadata: {name: c2}\n`,
+		'README.md': '# no manifest',
+		'.github/workflows/ci.yaml': 'on: push',
+		'empty.yaml': '',
+	});
+	t.deepEqual(problems(rendered), []);
+	t.deepEqual(names(rendered), ['a', 'b1', 'b2', 'c1', 'c2']);
+	t.true(Object.isFrozen(rendered.manifests[0]?.object.metadata));
+	t.deepEqual(rendered.manifests[2]?.position, { file: 'b.yml', line: 12, column: 1 });
+	t.deepEqual(rendered.manifests[4]?.position, { file: 'sub/deep/c.yaml', line: 7, column: 3 });
+});
+
+test('a field is located at its key or list item, in documents, Lists, anchors and merges', async (t) => {
+	const { manifests } = await render({
+		'a.yaml': `# comment\n---\n${configMap('first')}---\napiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: web\n  labels: &labels\n    app: web\nspec:\n  replicas: 3\n  template:\n    metadata:\n      labels:\n        <<: *labels\n        tier: front\n    spec:\n      containers:\n      - name: one\n      - name: two\n        image: x\n`,
+		'list.json':
+			'{"kind": "List", "apiVersion": "v1", "items": [\n {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "l"},\n  "data": {"k": "v"}}]}',
+	});
+	const web = manifests[1];
+	const at = (...path: (string | number)[]) => {
+		const position = web?.locate(path);
+		return `${position?.line}:${position?.column}`;
+	};
+	t.is(at(), '10:1');
+	t.is(at('spec', 'replicas'), '17:3');
+	t.is(at('spec', 'template', 'spec', 'containers', 1), '26:9');
+	t.is(at('spec', 'template', 'spec', 'containers', 1, 'image'), '27:9');
+	t.is(at('spec', 'template', 'metadata', 'labels', 'app'), '15:5', 'where the merged value is written');
+	t.is(at('spec', 'template', 'spec', 'restartPolicy'), '23:5', 'the nearest ancestor');
+	t.deepEqual(manifests[2]?.locate(['data', 'k']), { file: 'list.json', line: 3, column: 12 });
+});
+
+test('scalars are read as Kubernetes reads them', async (t) => {
+	const { manifests } = await render({
+		'a.yaml': configMap(
+			'a',
+			'octal: 0644\n  new: 0o17\n  yes: yes\n  off: off\n  time: 12:30:45\n  date: 2020-01-01\n  float: 1.5e3\n  nothing: ~\n  quoted: "0644"\n  hex: 0x1F\n  thousand: 1_000\n  version: 1.10.0',
+		),
+	});
+	t.deepEqual(manifests[0]?.object.data, {
+		octal: 420,
+		new: 15,
+		true: true,
+		false: false,
+		time: '12:30:45',
+		date: '2020-01-01',
+		float: 1500,
+		nothing: null,
+		quoted: '0644',
+		hex: 31,
+		thousand: 1000,
+		version: '1.10.0',
+	} as never);
+});
+
+test('what is no object is refused with its place; what does not pretend to be one is ignored', async (t) => {
+	const rendered = await render({
+		'a-tab.yaml': 'a:\n\tb: c\n',
+		'b-list.yaml': '- a\n- b\n',
+		'c-scalar.yaml': '\n\nhello\n',
+		'd-missing.yaml': 'kind: ConfigMap\nmetadata:\n  labels: {}\n',
+		'e-generated.yaml': 'apiVersion: v1\nkind: ConfigMap\nmetadata:\n  generateName: x-\n',
+		'f-number.yaml': 'apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: 123\n',
+		'g-duplicate-key.yaml': 'apiVersion: v1\nkind: ConfigMap\nkind: Secret\nmetadata: {name: x}\n',
+		'h-flow.yaml': `${configMap('h')}---\na: [1, 2\nb: c\n`,
+		'i.json': '{"a": 1,}',
+		'j-tag.yaml': 'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: j}\ndata: {a: !secret x}\n',
+		'k-anchor.yaml': 'apiVersion: v1\nkind: *missing\n',
+		'l-values.yaml': 'replicas: 3\nimage: x\n',
+		'package.json': '{"name": "x"}',
+		'tsconfig.json': '["x"]',
+	});
+	t.deepEqual(problems(rendered), [
+		'a-tab.yaml:2:1: a tab indents this line: YAML wants spaces',
+		'b-list.yaml:1:1: expected a Kubernetes object, got a list',
+		'c-scalar.yaml:3:1: expected a Kubernetes object, got the string "hello"',
+		'd-missing.yaml:1:1: apiVersion: required, and missing',
+		'd-missing.yaml:2:1: metadata.name: required, and missing',
+		'e-generated.yaml:4:3: metadata.generateName: a synced object needs a name of its own: each sync would make another one of a generated name',
+		'f-number.yaml:4:3: metadata.name: expected a string, got the integer 123: put it in quotes',
+		'g-duplicate-key.yaml:3:1: this key stands twice in one mapping',
+		...problems(rendered).filter((line) => line.startsWith('h-flow.yaml')),
+		'i.json:1:9: not JSON: Expected double-quoted property name',
+		'j-tag.yaml:4:11: the tag !secret is not supported in manifests',
+		...problems(rendered).filter((line) => line.startsWith('k-anchor.yaml')),
+	]);
+	t.regex(problems(rendered).join('\n'), /^h-flow\.yaml:9:\d+: /m);
+	t.regex(problems(rendered).join('\n'), /^k-anchor\.yaml:2:7: the alias \*missing has no anchor &missing before it$/m);
+	t.deepEqual(
+		rendered.ignored.map(({ position }) => position.file),
+		['l-values.yaml', 'package.json', 'tsconfig.json'],
+	);
+	t.deepEqual(names(rendered), ['h'], 'what is sound in a file with a fault is still known');
+});
+
+test('an object that stands twice is refused with both places, also across versions and namespaces left out', async (t) => {
+	const rendered = await render({
+		'a.yaml': configMap('same'),
+		'b/c.yaml': `${configMap('other')}---\n${configMap('same').replace('name: same', 'name: same\n  namespace: default')}`,
+		'd.yaml': configMap('same').replace('name: same', 'name: same\n  namespace: elsewhere'),
+	});
+	t.deepEqual(problems(rendered), ['b/c.yaml:8:1: ConfigMap same is already defined at a.yaml:1:1']);
+});
+
+test('links and submodules are not followed, and named', async (t) => {
+	const rendered = await render({
+		'a.yaml': { link: '/etc/passwd' },
+		shared: { link: '../elsewhere' },
+		vendor: 'submodule',
+	});
+	t.deepEqual(problems(rendered), ['a.yaml:1:1: a symbolic link, which is not followed: put the file itself here']);
+	t.deepEqual(rendered.ignored.map(formatProblem), [
+		'shared:1:1: a symbolic link, which is not followed: ignored',
+		'vendor:1:1: a submodule: ignored',
+	]);
+});
+
+test('path, recurse, include and exclude select as Argo CD does', async (t) => {
+	const files = {
+		'root.yaml': configMap('root'),
+		'app/a.yaml': configMap('a'),
+		'app/b.yml': configMap('b'),
+		'app/sub/c.yaml': configMap('c'),
+		'app/sub/d.json': JSON.stringify({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'd' } }),
+	};
+	const select = async (options: Partial<RenderOptions>) => names(await render(files, options));
+	t.deepEqual(await select({ path: 'app' }), ['a', 'b', 'c', 'd']);
+	t.deepEqual(await select({ path: './app/' }), ['a', 'b', 'c', 'd']);
+	t.deepEqual(await select({ path: 'app', recurse: false }), ['a', 'b']);
+	t.deepEqual(await select({ path: 'app', include: '*.yaml' }), ['a', 'c']);
+	t.deepEqual(await select({ path: 'app', exclude: '{sub/*,b.yml}' }), ['a']);
+	for (const [path, expected] of [
+		['gone', /there is no gone in the source/],
+		['app/a.yaml', /app\/a\.yaml is a file, not a folder/],
+		['../etc', /the path leaves the source/],
+	] as const) {
+		const rendered = await render(files, { path });
+		t.deepEqual(rendered.manifests, []);
+		t.regex(problems(rendered).join('\n'), expected);
+	}
+});
+
+test('files that would exhaust the reader are refused by name', async (t) => {
+	let bomb = 'a0: &a0 [x, x, x, x, x, x, x, x, x]\n';
+	for (let i = 1; i < 12; i++)
+		bomb += `a${i}: &a${i} [${Array(9)
+			.fill(`*a${i - 1}`)
+			.join(', ')}]\n`;
+	const wide = `big: &b ${'x'.repeat(100_000)}\nall: [${Array(100).fill('*b').join(', ')}]\n`;
+	const head = 'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\n';
+	const rendered = await render({
+		'bomb.yaml': head + bomb,
+		'brackets.yaml': `${head}a: ${'['.repeat(1_000_000)}`,
+		'dashes.yaml': `${head}a:\n${'- '.repeat(1_000_000)}`,
+		'documents.yaml': '---\n{}\n'.repeat(20_000),
+		'questions.yaml': '? '.repeat(500_000),
+		'wide.yaml': head + wide,
+	});
+	t.deepEqual(
+		problems(rendered).map((line) => line.replace(/:\d+:\d+:/, '')),
+		[
+			'bomb.yaml its aliases expand to more than 1000 nodes: refused, for it would exhaust memory',
+			'brackets.yaml nested deeper than 100 levels',
+			'dashes.yaml nested deeper than 100 levels',
+			'documents.yaml more than 10000 documents in one file',
+			'questions.yaml nested deeper than 100 levels',
+			'wide.yaml the object is larger than 3 MiB, the most that the API takes',
+		],
+	);
+});
+
+test('a file is parsed once, and what has not changed is not even listed again', async (t) => {
+	const renderer = createRenderer();
+	const files: Record<string, string> = {};
+	for (let i = 0; i < 50; i++) files[`d${i % 5}/f${i}.yaml`] = configMap(`f${i}`);
+	const first = memoryTree(files);
+	const one = await renderer.render(first, { path: '' });
+	t.is(first.reads.length, 50);
+	const same = memoryTree(files);
+	t.is(await renderer.render(same, { path: '' }), one);
+	t.deepEqual([same.reads, same.lists], [[], []]);
+	const changed = memoryTree({ ...files, 'd2/f7.yaml': configMap('f7', 'key: two') });
+	const two = await renderer.render(changed, { path: '' });
+	t.deepEqual(changed.reads, ['d2/f7.yaml']);
+	t.deepEqual(changed.lists, ['', 'd2']);
+	const differing = two.manifests.filter((manifest, index) => manifest !== one.manifests[index]);
+	t.deepEqual(
+		differing.map(({ file }) => file),
+		['d2/f7.yaml'],
+	);
+	const moved = memoryTree({ ...files, 'd9/f7.yaml': configMap('f7'), 'd2/f7.yaml': '' });
+	const three = await renderer.render(moved, { path: '' });
+	t.deepEqual(moved.reads, ['d2/f7.yaml'], 'a file that moved is known by its content');
+	t.is(three.manifests.at(-1)?.position.file, 'd9/f7.yaml');
+});
+
+test('the hash is of the content, not of how it is written', async (t) => {
+	const { manifests } = await render({
+		'a.yaml': 'apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: x\n  namespace: one\ndata: {b: "2", a: "1"}\n',
+		'b.json': JSON.stringify({
+			data: { a: '1', b: '2' },
+			kind: 'ConfigMap',
+			metadata: { namespace: 'one', name: 'x' },
+			apiVersion: 'v1',
+		}),
+		'c.yaml': 'apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: x\n  namespace: one\ndata: {b: "2", a: 1}\n',
+	});
+	t.is(manifests[0]?.hash, manifests[1]?.hash);
+	t.not(manifests[0]?.hash, manifests[2]?.hash);
+});
+
+test('refusals from the schema name the field, its place, and what was probably meant', async (t) => {
+	const registry = loadRegistry();
+	const deployment = `apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: web\nspec:\n  replicas: three\n  selector: {matchLabels: {app: web}}\n  template:\n    metadata: {labels: {app: web}}\n    spec:\n      containers:\n        - name: web\n          imag: nginx\n          ports: 80\n`;
+	const rendered = await render({
+		'web/deployment.yaml': deployment,
+		'x.yaml': 'apiVersion: apps/v1\nkind: Deploymnt\nmetadata: {name: x}\n',
+		'y.yaml': 'apiVersion: extensions/v1beta1\nkind: Deployment\nmetadata: {name: why}\n',
+		'z.yaml': 'apiVersion: example.com/v1\nkind: Zebra\nmetadata: {name: z}\n',
+	});
+	t.deepEqual(rendered.manifests.flatMap((manifest) => validateManifest(manifest, registry)).map(formatProblem), [
+		'web/deployment.yaml:6:3: spec.replicas: expected an integer, got the string "three"',
+		'web/deployment.yaml:13:11: spec.template.spec.containers[0].imag: unknown field: did you mean image?',
+		'web/deployment.yaml:14:11: spec.template.spec.containers[0].ports: expected a list, got the integer 80',
+		'x.yaml:2:1: kind: there is no kind Deploymnt in apps/v1: did you mean Deployment (apps/v1)?',
+		'y.yaml:1:1: apiVersion: there is no kind Deployment in extensions/v1beta1: did you mean apiVersion apps/v1?',
+		'z.yaml:2:1: kind: there is no kind Zebra in example.com/v1',
+	]);
+	const zebra = rendered.manifests.at(-1);
+	t.deepEqual(zebra && validateManifest(zebra, registry, { defines: () => true }), []);
+});
+
+test('kustomizations are built, overlays on their bases, with the positions of their sources', async (t) => {
+	const files: Files = {
+		'base/kustomization.yaml':
+			'resources: [web.yaml]\nconfigMapGenerator:\n- name: settings\n  files: [app.conf]\ngeneratorOptions: {disableNameSuffixHash: true}\n',
+		'base/web.yaml': `# the web\n${configMap('web')}`,
+		'base/app.conf': 'x=1\n',
+		'overlays/kustomization.yaml': 'resources: [../base]\nnamePrefix: prod-\npatches:\n- path: patch.yaml\n',
+		'overlays/patch.yaml': configMap('web', 'key: patched'),
+		'plain.yaml': configMap('plain'),
+	};
+	const renderer = createRenderer();
+	const tree = memoryTree(files);
+	const rendered = await renderer.render(tree, { path: '' });
+	t.deepEqual(problems(rendered), []);
+	t.deepEqual(names(rendered).sort(), ['plain', 'prod-settings', 'prod-web']);
+	const web = rendered.manifests.find(({ object }) => object.metadata.name === 'prod-web');
+	t.deepEqual(web?.object.data, { key: 'patched' } as never);
+	t.deepEqual(web?.position, { file: 'base/web.yaml', line: 2, column: 1 });
+	t.deepEqual(web?.locate(['data', 'key']), { file: 'base/web.yaml', line: 7, column: 3 });
+	const settings = rendered.manifests.find(({ object }) => object.metadata.name === 'prod-settings');
+	t.is(settings?.file, 'overlays/kustomization.yaml');
+	const other = await renderer.render(memoryTree({ ...files, 'plain.yaml': configMap('plainer') }), { path: '' });
+	t.true(other.manifests.includes(web as never), 'not built again when nothing of it changed');
+	const changed = await renderer.render(memoryTree({ ...files, 'base/app.conf': 'x=2\n' }), { path: 'overlays' });
+	t.deepEqual(changed.manifests.find(({ object }) => object.metadata.name === 'prod-settings')?.object.data, {
+		'app.conf': 'x=2\n',
+	} as never);
+});
+
+test('a kustomization that is broken or wants the network is refused in one line', async (t) => {
+	const rendered = await render({
+		'a/kustomization.yaml': 'resources: [missing.yaml]\n',
+		'b/kustomization.yaml': 'resources:\n- https://example.com/x.yaml\n- github.com/org/repo//base?ref=v1\n',
+		'c/kustomization.yaml': 'resources: [link.yaml]\n',
+		'c/link.yaml': { link: '/etc/passwd' },
+		'd/kustomization.yaml': 'resources: [../../../etc/passwd]\n',
+	});
+	const lines = problems(rendered);
+	t.regex(lines.join('\n'), /^a\/kustomization\.yaml:1:1: kustomize: .*missing\.yaml/m);
+	t.regex(lines.join('\n'), /^b\/kustomization\.yaml:1:1: resources: https:\/\/example\.com\/x\.yaml is remote/m);
+	t.regex(
+		lines.join('\n'),
+		/^b\/kustomization\.yaml:1:1: resources: github\.com\/org\/repo\/\/base\?ref=v1 is remote/m,
+	);
+	t.regex(lines.join('\n'), /^c\/link\.yaml:1:1: a symbolic link/m);
+	t.regex(lines.join('\n'), /^d\/kustomization\.yaml:1:1: kustomize: /m);
+	t.is(lines.length, 5);
+	t.notRegex(lines.join('\n'), /driftless-kustomize-/);
+});
