@@ -31,9 +31,7 @@ export function applyJsonPatch(object: Dynamic, ops: unknown): Dynamic {
 		} catch (error) {
 			if (!(error instanceof Unfit)) throw error;
 			const detail = `operation ${i} (${operation.op} ${pointer(operation.path)}): ${error.message}`;
-			throw new ApiError(422, 'Invalid', `the server rejected our request due to an error in our request: ${detail}`, {
-				causes: [{ reason: 'FieldValueInvalid', message: detail, field: `[${i}]` }],
-			});
+			throw new ApiError(422, 'Invalid', `the server rejected our request due to an error in our request: ${detail}`);
 		}
 	}
 	if (!isFields(root)) throw badRequest('a patch may not replace the object with a value that is no object');
