@@ -179,7 +179,7 @@ function createCandidate(client: Client, options: ElectionOptions): Candidate {
 			const { lease } = seen;
 			seen = undefined;
 			try {
-				const spec = { ...lease.spec, holderIdentity: '', leaseDurationSeconds: 1, renewTime: microTime(now()) };
+				const spec = { ...lease.spec, holderIdentity: undefined, leaseDurationSeconds: 1, renewTime: microTime(now()) };
 				await client.update(Lease, { ...lease, spec });
 			} catch (error) {
 				log.info({ lease: name, cause: describe(error) }, 'the lease could not be given back; it ends by itself');
