@@ -79,7 +79,7 @@ export function isMember(node: Readonly<FieldsV1>): boolean {
 }
 
 /** The node of a path, whether or not the path itself is in the set. */
-export function nodeAt(set: Readonly<FieldsV1>, path: readonly PathElement[]): FieldsV1 | undefined {
+function nodeAt(set: Readonly<FieldsV1>, path: readonly PathElement[]): FieldsV1 | undefined {
 	let node: FieldsV1 | undefined = set;
 	for (const element of path) node = node?.[serializeElement(element)];
 	return node;

@@ -7,7 +7,9 @@ import { type MapType, objectMergeType } from '../../kinds/mergetype.ts';
 import type { Dynamic, FieldsV1, ManagedFieldsEntry } from '../../kinds/object.ts';
 import type { Schema, Schemas } from '../../kinds/schema.ts';
 import { badRequest } from '../../kinds/status.ts';
+import { compare } from './compare.ts';
 import { applyConflict, type OwnershipConflict } from './conflict.ts';
+import { DuplicateItem, fieldsOf } from './fields.ts';
 import { kubectl, lastAppliedFields, withLastApplied } from './last-applied.ts';
 import {
 	beforeFirstApply,
@@ -20,7 +22,8 @@ import {
 	sameOwner,
 	stored,
 } from './ownership.ts';
-import { compare, DuplicateItem, fieldsOf, merge, prune } from './structured.ts';
+import { prune } from './prune.ts';
+import { merge } from './structured.ts';
 import { trackUpdate } from './track.ts';
 import { isUnchanged } from './unchanged.ts';
 

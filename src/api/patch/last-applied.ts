@@ -6,7 +6,8 @@
 import { difference } from '../../kinds/fieldset.ts';
 import { isFields, type MapType } from '../../kinds/mergetype.ts';
 import type { Dynamic, FieldsV1 } from '../../kinds/object.ts';
-import { compare, fieldsOf } from './structured.ts';
+import { compare } from './compare.ts';
+import { fieldsOf } from './fields.ts';
 
 /** The field manager of `kubectl apply --server-side`. */
 export const kubectl = 'kubectl';

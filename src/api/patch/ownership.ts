@@ -4,7 +4,7 @@
  */
 import { canonical, difference, differenceSets, isEmpty, sorted, unionSets } from '../../kinds/fieldset.ts';
 import type { FieldsV1, ManagedFieldsEntry } from '../../kinds/object.ts';
-import type { Delta } from './structured.ts';
+import type { Delta } from './compare.ts';
 
 /** How many managers with Update entries an object keeps; the oldest beyond them go into one. As upstream. */
 export const maxUpdateManagers = 10;

@@ -3,6 +3,7 @@ import { differenceSets, isEmpty, unionSets } from '../../kinds/fieldset.ts';
 import { objectMergeType } from '../../kinds/mergetype.ts';
 import type { Dynamic, ManagedFieldsEntry } from '../../kinds/object.ts';
 import type { Schema, Schemas } from '../../kinds/schema.ts';
+import { compare, type Delta } from './compare.ts';
 import { equalJson } from './equal.ts';
 import {
 	capped,
@@ -16,7 +17,6 @@ import {
 	sameOwner,
 	stored,
 } from './ownership.ts';
-import { compare, type Delta } from './structured.ts';
 
 export interface UpdateInput {
 	/** The stored object; undefined on a create. */
