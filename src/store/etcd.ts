@@ -40,6 +40,8 @@ const GROWTH = 8;
 export interface EtcdOptions extends Connection {
 	/** Comes before every key in etcd, so that others may live beside; `/driftless` by default. */
 	readonly prefix?: string;
+	/** How long the history is kept, and how often it is cut, in ms: HISTORY_MS and COMPACT_EVERY_MS by default. */
+	readonly history?: { readonly keep: number; readonly every: number };
 }
 
 /**
@@ -67,7 +69,7 @@ class EtcdStore implements Store {
 	readonly #options: EtcdOptions;
 	readonly #prefix: string;
 	readonly #compaction: NodeJS.Timeout;
-	/** Revisions of each COMPACT_EVERY_MS, oldest first. */
+	/** The newest revisions at the last turns of the compaction, oldest first. */
 	readonly #past: Revision[] = [];
 	#compactionFails = false;
 
@@ -75,7 +77,7 @@ class EtcdStore implements Store {
 		this.#options = options;
 		this.#members = new Members(options);
 		this.#prefix = options.prefix ?? '/driftless';
-		this.#compaction = setInterval(() => void this.#compactOld(), COMPACT_EVERY_MS);
+		this.#compaction = setInterval(() => void this.#compactOld(), options.history?.every ?? COMPACT_EVERY_MS);
 	}
 
 	async get(key: string): Promise<Entry | undefined> {
@@ -234,10 +236,9 @@ class EtcdStore implements Store {
 	async #compactOld(): Promise<void> {
 		try {
 			this.#past.push(await this.revision());
-			const keep = HISTORY_MS / COMPACT_EVERY_MS;
-			while (this.#past.length > keep + 1) this.#past.shift();
-			const oldest = this.#past[0];
-			if (oldest !== undefined && this.#past.length > keep) await this.compact(oldest);
+			const { keep, every } = this.#options.history ?? { keep: HISTORY_MS, every: COMPACT_EVERY_MS };
+			const oldest = this.#past.length > keep / every ? this.#past.shift() : undefined;
+			if (oldest !== undefined) await this.compact(oldest);
 			this.#compactionFails = false;
 		} catch (error) {
 			if (this.#members.closing.aborted) return;

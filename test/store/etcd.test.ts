@@ -1,9 +1,10 @@
 import test, { type ExecutionContext } from 'ava';
-import { Etcd3 } from 'etcd3';
+import { Etcd3, type IWatchResponse } from 'etcd3';
 import { openEtcd } from '../../src/store/etcd.ts';
+import { Members } from '../../src/store/etcd-members.ts';
 import { assemble } from '../../src/store/etcd-watch.ts';
 import { openStore } from '../../src/store/index.ts';
-import { Conflict, type Event, type Revision, type Store, Unavailable } from '../../src/store/store.ts';
+import { Compacted, Conflict, type Event, type Revision, type Store, Unavailable } from '../../src/store/store.ts';
 import { type EtcdCluster, startEtcd } from '../testbed/etcd.ts';
 import { bytes, contract, readUntil } from './contract.ts';
 import { properties } from './properties.ts';
@@ -75,6 +76,20 @@ function collect(store: Store, prefix: string, after: Revision) {
 			await done;
 		},
 	};
+}
+
+/** Waits until etcd has told a watch its progress three times, so that one that began before has been told as well. */
+async function progress(endpoints: readonly string[], revision: Revision): Promise<void> {
+	const members = new Members({ endpoints });
+	const { stream } = await members.watch();
+	stream.on('error', () => undefined);
+	stream.write({ create_request: { key: Buffer.from('nothing'), progress_notify: true } });
+	let signs = 0;
+	for await (const response of stream as AsyncIterable<IWatchResponse>) {
+		if (!response.created && Number(response.header.revision) >= revision && ++signs === 3) break;
+	}
+	stream.cancel();
+	members.close();
 }
 
 async function cluster3(t: ExecutionContext): Promise<EtcdCluster> {
@@ -244,6 +259,45 @@ test.serial('a cluster that loses any one member, by death or by hanging, goes o
 		await watched.stop();
 	}
 	t.is(await store.revision(), await other.revision());
+});
+
+test.serial('the history is cut by itself: what is older than it is to be kept is forgotten', async (t) => {
+	const history = { keep: 100, every: 25 };
+	await using store = await openEtcd({ endpoints: cluster.endpoints, prefix: '/cut', history });
+	const old = await store.commit({ puts: [{ key: '/a', value: bytes('1') }] });
+	const next = await store.commit({ puts: [{ key: '/a', value: bytes('2') }] });
+	for (;;) {
+		const error = await store.list('/', { revision: old }).then(
+			() => undefined,
+			(reason: unknown) => reason,
+		);
+		if (error instanceof Compacted) break;
+		t.is(error, undefined);
+	}
+	// The newest revision is never cut, however old.
+	t.is((await store.list('/', { revision: next })).entries.length, 1);
+});
+
+test.serial('a watch on which nothing happens resumes where etcd was, not where it began', async (t) => {
+	const own = await startEtcd({ flags: ['--experimental-watch-progress-notify-interval', '100ms'] });
+	t.teardown(() => own.stop());
+	await using store = await openEtcd({ endpoints: own.endpoints });
+	const before = await store.revision();
+	let last = await store.commit({ puts: [{ key: '/idle/0', value: bytes('x') }] });
+	const idle = collect(store, '/idle/', before);
+	await idle.reached(1);
+	for (let index = 0; index < 100; index++) last = await store.commit({ puts: [{ key: '/busy', value: bytes('x') }] });
+	await progress(own.endpoints, last);
+	await store.compact(last);
+	await own.kill(0);
+	await own.start(0);
+	await commitThrough(store, '/idle/after/', 1);
+	await idle.reached(2);
+	t.deepEqual(
+		idle.events.map(({ key }) => key),
+		['/idle/0', '/idle/after/0000'],
+	);
+	await idle.stop();
 });
 
 test.serial(

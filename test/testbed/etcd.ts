@@ -24,7 +24,14 @@ export interface EtcdCluster extends AsyncDisposable {
 }
 
 /** Starts etcd (from the PATH) and waits until every member serves. */
-export async function startEtcd({ members = 1 }: { readonly members?: 1 | 3 } = {}): Promise<EtcdCluster> {
+export async function startEtcd({
+	members = 1,
+	flags = [],
+}: {
+	readonly members?: 1 | 3;
+	/** Further flags of etcd, for every member. */
+	readonly flags?: readonly string[];
+} = {}): Promise<EtcdCluster> {
 	const folder = await mkdtemp(join(tmpdir(), 'driftless-etcd-'));
 	const ports = await freePorts(members * 2);
 	const all = Array.from({ length: members }, (_, index) => ({
@@ -44,7 +51,7 @@ export async function startEtcd({ members = 1 }: { readonly members?: 1 | 3 } = 
 				...['--listen-client-urls', `http://${member.client}`, '--advertise-client-urls', `http://${member.client}`],
 				...['--listen-peer-urls', `http://${member.peer}`, '--initial-advertise-peer-urls', `http://${member.peer}`],
 				...['--initial-cluster', all.map(({ name, peer }) => `${name}=http://${peer}`).join(',')],
-				...['--heartbeat-interval', '50', '--election-timeout', '500'],
+				...['--heartbeat-interval', '50', '--election-timeout', '500', ...flags],
 			],
 			{ stdio: 'ignore' },
 		);
