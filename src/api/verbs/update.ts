@@ -98,7 +98,9 @@ export async function settle(
 		? context.addresses.assign(next as unknown as Service, old as unknown as Service)
 		: undefined;
 	try {
-		const errors = [...validateObject(kind, next, old, schemas), ...(assigned?.errors ?? [])];
+		// A binding sets what an update may not change: the pod's node.
+		const before = subresource === 'binding' ? undefined : old;
+		const errors = [...validateObject(kind, next, before, schemas), ...(assigned?.errors ?? [])];
 		if (errors.length > 0) throw invalid(kind.group, kind.kind, name, errors);
 	} finally {
 		// The claim of the commit guards what was given out from here on.
