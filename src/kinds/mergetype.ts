@@ -153,6 +153,21 @@ export function isFields(value: unknown): value is Fields {
 }
 
 /**
+ * A member of an object from JSON; undefined where it is none of its own. A label may be called `constructor`, and JSON has
+ * no functions, so what is none is no inherited method.
+ */
+export function memberOf(fields: Fields, key: string): unknown {
+	const value = fields[key];
+	return (typeof value === 'function' || key === '__proto__') && !Object.hasOwn(fields, key) ? undefined : value;
+}
+
+/** Sets a member of an object that the caller owns, also one called `__proto__`. */
+export function setMember(fields: Record<string, unknown>, key: string, value: unknown): void {
+	if (key !== '__proto__') fields[key] = value;
+	else Object.defineProperty(fields, key, { value, writable: true, enumerable: true, configurable: true });
+}
+
+/**
  * The type by which a value really merges: a value that does not have the shape its schema says is a leaf, so that
  * walks need not fear invalid objects.
  */

@@ -10,6 +10,7 @@ import {
 	leaf,
 	type MapType,
 	type MergeType,
+	memberOf,
 	type SetType,
 	sameItems,
 	typeOf,
@@ -71,12 +72,13 @@ function deltaOf({ changed, removed }: Collected): Delta | undefined {
 function compareMap(type: MapType, before: Fields, after: Fields): Delta | undefined {
 	const collected: Collected = {};
 	const field = (key: string) => {
-		if (before[key] === after[key]) return;
+		const [old, now] = [memberOf(before, key), memberOf(after, key)];
+		if (old === now) return;
 		const named = type.fields.get(key);
-		collect(collected, named?.element ?? `f:${key}`, compare(named?.type ?? type.element, before[key], after[key]));
+		collect(collected, named?.element ?? `f:${key}`, compare(named?.type ?? type.element, old, now));
 	};
 	for (const key in before) field(key);
-	for (const key in after) if (!(key in before)) field(key);
+	for (const key in after) if (!Object.hasOwn(before, key)) field(key);
 	return deltaOf(collected);
 }
 

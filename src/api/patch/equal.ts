@@ -1,7 +1,7 @@
 /**
  * Equality of JSON values. A null member and a missing one are the same: the API does not store nulls.
  */
-import { type Fields, isFields } from '../../kinds/mergetype.ts';
+import { type Fields, isFields, memberOf } from '../../kinds/mergetype.ts';
 import type { Dynamic } from '../../kinds/object.ts';
 
 export function equalJson(a: unknown, b: unknown): boolean {
@@ -19,7 +19,7 @@ function equalFields(a: Fields, b: Fields): boolean {
 	for (const key in a) {
 		const value = a[key];
 		if (value === null || value === undefined) continue;
-		if (!equalJson(value, b[key])) return false;
+		if (!equalJson(value, memberOf(b, key))) return false;
 		members++;
 	}
 	for (const key in b) {

@@ -1,5 +1,5 @@
 /** JSON Patch, RFC 6902, on objects that may be frozen: what an operation touches is copied, the rest is shared. */
-import { isFields } from '../../kinds/mergetype.ts';
+import { isFields, setMember } from '../../kinds/mergetype.ts';
 import type { Dynamic } from '../../kinds/object.ts';
 import { ApiError, badRequest } from '../../kinds/status.ts';
 import { equalJson } from './equal.ts';
@@ -139,7 +139,7 @@ function descend(
 	const changed = descend(child, path, depth + 1, own, change);
 	if (changed === child) return copy;
 	if (Array.isArray(copy)) copy[Number(token)] = changed;
-	else assign(copy, token, changed);
+	else setMember(copy, token, changed);
 	return copy;
 }
 
@@ -168,7 +168,7 @@ function put(
 			container.splice(index, how === 'add' ? 0 : 1, value);
 		} else {
 			if (how === 'replace' && !Object.hasOwn(container, token)) throw new Unfit('there is nothing to replace');
-			assign(container, token, value);
+			setMember(container, token, value);
 		}
 	});
 }
@@ -191,11 +191,6 @@ function take(root: unknown, path: readonly string[], own: WeakSet<object>): unk
 function indexOf(token: string, last: number): number | undefined {
 	const index = /^(0|[1-9]\d*)$/.test(token) ? Number(token) : -1;
 	return index >= 0 && index <= last ? index : undefined;
-}
-
-// An own member, also where it is called __proto__.
-function assign(container: Record<string, unknown>, key: string, value: unknown): void {
-	Object.defineProperty(container, key, { value, writable: true, enumerable: true, configurable: true });
 }
 
 const pointer = (path: readonly string[]) =>

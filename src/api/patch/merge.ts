@@ -1,5 +1,5 @@
 /** JSON Merge Patch, RFC 7396. */
-import { type Fields, isFields } from '../../kinds/mergetype.ts';
+import { type Fields, isFields, memberOf, setMember } from '../../kinds/mergetype.ts';
 import type { Dynamic } from '../../kinds/object.ts';
 import { badRequest } from '../../kinds/status.ts';
 
@@ -12,12 +12,12 @@ export function applyMergePatch(object: Dynamic, patch: unknown): Dynamic {
 function mergeFields(target: Fields, patch: Fields): Fields {
 	let out: Record<string, unknown> | undefined;
 	for (const [key, value] of Object.entries(patch)) {
-		const present = Object.hasOwn(target, key) ? target[key] : undefined;
+		const present = memberOf(target, key);
 		const wanted = merged(present, value);
 		if (wanted === present) continue;
 		out ??= { ...target };
 		if (wanted === undefined) delete out[key];
-		else Object.defineProperty(out, key, { value: wanted, writable: true, enumerable: true, configurable: true });
+		else setMember(out, key, wanted);
 	}
 	return out ?? target;
 }

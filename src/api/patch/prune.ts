@@ -3,7 +3,7 @@
  * Source: KEP-555 and the Kubernetes documentation, "Server-Side Apply".
  */
 import { isEmpty, isMember } from '../../kinds/fieldset.ts';
-import { type Fields, itemElement, type MergeType, typeOf } from '../../kinds/mergetype.ts';
+import { type Fields, itemElement, type MergeType, setMember, typeOf } from '../../kinds/mergetype.ts';
 import type { FieldsV1 } from '../../kinds/object.ts';
 
 /**
@@ -41,7 +41,7 @@ export function prune(type: MergeType, value: unknown, last: FieldsV1, owners: r
 			const child = within(element, field?.type ?? shape.element, fields[key]);
 			if (child === fields[key]) continue;
 			out ??= { ...fields };
-			out[key] = child;
+			setMember(out, key, child);
 		}
 		return out ?? fields;
 	}

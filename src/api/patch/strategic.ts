@@ -2,7 +2,7 @@
  * Strategic merge patch: a merge patch in which lists merge by key where the schema says so, with directives.
  * Source: Kubernetes documentation, "Strategic merge patch" (sig-api-machinery/strategic-merge-patch.md).
  */
-import { type Fields, isFields } from '../../kinds/mergetype.ts';
+import { type Fields, isFields, memberOf, setMember } from '../../kinds/mergetype.ts';
 import type { Dynamic } from '../../kinds/object.ts';
 import { resolve, type Schema, type Schemas } from '../../kinds/schema.ts';
 import { badRequest } from '../../kinds/status.ts';
@@ -52,7 +52,7 @@ function plain(original: Fields, patch: Fields, schema: Schema | undefined, sche
 	const fields = resolve(schema, schemas);
 	const out: Record<string, unknown> = { ...original };
 	for (const key of fieldsOf(patch)) {
-		const present = Object.hasOwn(original, key) ? original[key] : undefined;
+		const present = memberOf(original, key);
 		const wanted = patch[key];
 		if (wanted === null) {
 			delete out[key];
@@ -64,7 +64,7 @@ function plain(original: Fields, patch: Fields, schema: Schema | undefined, sche
 			key,
 		});
 		if (value === undefined) delete out[key];
-		else Object.defineProperty(out, key, { value, writable: true, enumerable: true, configurable: true });
+		else setMember(out, key, value);
 	}
 	return out;
 }

@@ -9,8 +9,10 @@ import {
 	type KeyedType,
 	type MapType,
 	type MergeType,
+	memberOf,
 	type SetType,
 	sameItems,
+	setMember,
 	typeOf,
 } from '../../kinds/mergetype.ts';
 import { equalJson } from './equal.ts';
@@ -35,7 +37,7 @@ export function withoutNulls<T>(value: T): T {
 		if (clean === item && item !== null) continue;
 		out ??= { ...value };
 		if (clean === null) delete out[key];
-		else out[key] = clean;
+		else setMember(out, key, clean);
 	}
 	return (out as T | undefined) ?? value;
 }
@@ -58,7 +60,7 @@ function mergeMap(type: MapType, live: Fields, applied: Fields): Fields {
 	let out: Record<string, unknown> | undefined;
 	for (const key in applied) {
 		const wanted = applied[key];
-		const present = live[key];
+		const present = memberOf(live, key);
 		if (wanted === undefined) continue;
 		if (wanted === null) {
 			if (present === undefined) continue;
@@ -69,7 +71,7 @@ function mergeMap(type: MapType, live: Fields, applied: Fields): Fields {
 		const merged = merge(type.fields.get(key)?.type ?? type.element, present, wanted);
 		if (merged === present) continue;
 		out ??= { ...live };
-		out[key] = merged;
+		setMember(out, key, merged);
 	}
 	return out ?? live;
 }

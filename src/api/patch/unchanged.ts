@@ -9,6 +9,7 @@ import {
 	type KeyedType,
 	type MapType,
 	type MergeType,
+	memberOf,
 	type SetType,
 	sameItem,
 	typeOf,
@@ -33,7 +34,7 @@ function mapUnchanged(type: MapType, live: Fields, applied: Fields, owned: Field
 	let fields = 0;
 	for (const key in applied) {
 		const value = applied[key];
-		const present = live[key];
+		const present = memberOf(live, key);
 		if (value === undefined || value === null || present === undefined) return false;
 		const field = type.fields.get(key);
 		const theirs = owned[field?.element ?? `f:${key}`];

@@ -379,3 +379,19 @@ test('a write that differs only in the times of its entries is no change', (t) =
 	t.false(equalButTimes(one, applied(undefined, 'b', deployment({ spec: { replicas: 1 } }))));
 	t.false(equalButTimes(one, applied(undefined, 'a', deployment({ spec: { replicas: 2 } }))));
 });
+
+test('labels may be called as methods of JavaScript are', (t) => {
+	const labels = JSON.parse('{"constructor":"a","toString":"b","__proto__":"c"}');
+	let live = applied(undefined, 'a', deployment({}, { labels: { x: '1' } }));
+	live = applied(live, 'b', deployment({}, { labels }));
+	t.is(JSON.stringify(live.metadata.labels), '{"x":"1","constructor":"a","toString":"b","__proto__":"c"}');
+	t.deepEqual(Object.keys(Object(Object(fieldsOf(live, 'b'))['f:metadata'])['f:labels']), [
+		'f:__proto__',
+		'f:constructor',
+		'f:toString',
+	]);
+	t.false(apply(live, 'b', deployment({}, { labels })).changed);
+	const edited = updated(live, 'c', deployment({}, { labels: { x: '1' } }));
+	t.deepEqual(managers(edited), ['a Apply'], 'what was removed belongs to nobody');
+	t.is(JSON.stringify(apply(live, 'b', deployment({})).object.metadata.labels), '{"x":"1"}');
+});
