@@ -143,16 +143,18 @@ export async function giveRange(client: Client, podCIDR: string): Promise<void> 
 	await client.patch(Node, { name: NODE }, { type: 'merge', body: { spec: { podCIDR, podCIDRs: [podCIDR] } } });
 }
 
+/** A command that runs until it is asked to stop, and stops at once then. */
+export const WAIT = ['sh', '-c', 'trap "exit 0" TERM; sleep 3600 & wait'];
+
 export function examplePod(name: string, spec: Partial<Pod['spec']>, metadata: Partial<Pod['metadata']> = {}): Pod {
-	const containers = (spec.containers ?? [{ name: 'main', command: ['sleep', '3600'] }]).map((container) => ({
-		image: 'driftless/example:1',
-		...container,
-	}));
+	const example = <T extends object>(container: T) => ({ image: 'driftless/example:1', ...container });
+	const containers = (spec.containers ?? [{ name: 'main', command: WAIT }]).map(example);
+	const initContainers = spec.initContainers?.map(example);
 	return {
 		apiVersion: 'v1',
 		kind: 'Pod',
 		metadata: { name, namespace: 'default', ...metadata },
-		spec: { nodeName: NODE, terminationGracePeriodSeconds: 1, ...spec, containers },
+		spec: { nodeName: NODE, terminationGracePeriodSeconds: 1, ...spec, containers, initContainers },
 	};
 }
 

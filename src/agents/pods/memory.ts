@@ -14,6 +14,8 @@ export interface Memory {
 	/** Ids of containers whose postStart hook runs, and of those whose hook has failed. */
 	readonly hooking: Set<string>;
 	readonly hookFailed: Set<string>;
+	/** By container name: what an event has told of it last, so that it is not told again. */
+	readonly told: Map<string, string>;
 	/** The API was asked to forget the pod. */
 	deleted: boolean;
 }
@@ -25,6 +27,7 @@ export const newMemory = (): Memory => ({
 	stopping: new Map(),
 	hooking: new Set(),
 	hookFailed: new Set(),
+	told: new Map(),
 	deleted: false,
 });
 

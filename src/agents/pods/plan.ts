@@ -38,8 +38,12 @@ export type Step =
 	| { readonly do: 'report' }
 	| { readonly do: 'removeVolumes' }
 	| { readonly do: 'deletePod' }
-	/** Plans again at this time, whatever happens. */
-	| { readonly do: 'wait'; readonly until: number };
+	/** Plans again at this time, whatever happens. `backoff`: until then the named container is not restarted. */
+	| {
+			readonly do: 'wait';
+			readonly until: number;
+			readonly backoff?: { readonly container: string; readonly after: string };
+	  };
 
 /** Milliseconds that containers of a pod get which the API does not know any more. */
 const GONE_GRACE_MS = 2_000;
@@ -118,7 +122,10 @@ function keep(pod: Pod, member: Member, sandbox: string, observed: Observed, now
 		if (instance.sandbox !== sandbox) return [{ do: 'remove', id: instance.id }];
 		return [{ do: 'resumeContainer', container: container.name, id: instance.id }];
 	}
-	if (view.is === 'restart' && view.at > now) return [{ do: 'wait', until: view.at }];
+	if (view.is === 'restart' && view.at > now) {
+		const backoff = view.instance && { container: container.name, after: view.instance.id };
+		return [{ do: 'wait', until: view.at, backoff }];
+	}
 
 	const failure = observed.failures.get(container.name);
 	if (failure && failure.until > now) return [{ do: 'wait', until: failure.until }];

@@ -133,7 +133,8 @@ function stateOf(
 		return { waiting: { reason: image.failure.reason, message: image.failure.message } };
 	}
 	if (view.is === 'restart' && view.instance) {
-		if (view.at > now) {
+		// Until its next run begins, even when the time for that has come.
+		if (view.at > now || view.backoff > 0) {
 			const message = `back-off ${duration(view.backoff)} restarting failed container=${container.name} pod=${podTitle(pod)}`;
 			return { waiting: { reason: 'CrashLoopBackOff', message } };
 		}

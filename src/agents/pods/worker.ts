@@ -6,7 +6,7 @@ import type { PodContext } from './context.ts';
 import { createExecutor } from './execute.ts';
 import { newMemory } from './memory.ts';
 import { podTitle, uidOf } from './names.ts';
-import { arrange, type Health, type ImageState, type Observed } from './observed.ts';
+import { arrange, type Failure, type Health, type ImageState, type Observed } from './observed.ts';
 import { planPod } from './plan.ts';
 import { createReporter } from './report.ts';
 import { podStatus } from './status.ts';
@@ -87,8 +87,10 @@ export function createPodWorker(first: Pod, context: PodContext, finished: () =>
 		let changed = false;
 		for (const step of planPod(seen, observed, time)) {
 			if (signal.aborted) return false;
-			if (step.do === 'wait') wakeAt(step.until);
-			else if (step.do === 'report') await reporter.flush();
+			if (step.do === 'wait') {
+				wakeAt(step.until);
+				if (step.backoff) tellBackoff(step.backoff.container, step.backoff.after);
+			} else if (step.do === 'report') await reporter.flush();
 			else if (await executor.execute(step, seen)) changed = true;
 		}
 		if (gone && !changed && [...mirror.of(uid)].length === 0) {
@@ -99,6 +101,21 @@ export function createPodWorker(first: Pod, context: PodContext, finished: () =>
 			return false;
 		}
 		return changed;
+	};
+
+	const tellBackoff = (container: string, after: string) => {
+		if (memory.told.get(container) === after) return;
+		memory.told.set(container, after);
+		const message = `Back-off restarting failed container ${container} in pod ${podTitle(pod)}`;
+		context.events.event(pod, 'Warning', 'BackOff', message);
+	};
+
+	/** An image that may not be fetched fails without an attempt that could tell of it. */
+	const tellMissing = (container: string, { reason, message }: Failure) => {
+		if (reason !== 'ErrImageNeverPull' || memory.told.get(container) === reason) return;
+		memory.told.set(container, reason);
+		context.events.event(pod, 'Warning', 'ErrImageNeverPull', message);
+		context.events.event(pod, 'Warning', 'Failed', `Error: ${reason}`);
 	};
 
 	const observe = (seen: Pod): Observed => {
@@ -114,7 +131,9 @@ export function createPodWorker(first: Pod, context: PodContext, finished: () =>
 		}
 		const imageStates = new Map<string, ImageState>();
 		for (const container of [...(seen.spec.initContainers ?? []), ...seen.spec.containers]) {
-			imageStates.set(container.name, images.state(seen, container));
+			const state = images.state(seen, container);
+			imageStates.set(container.name, state);
+			if (state.state === 'failed') tellMissing(container.name, state.failure);
 		}
 		return {
 			gone,

@@ -1,0 +1,129 @@
+/** What survives what: the agent's death, the engine's death, and pods that go while nobody looks. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import test from 'ava';
+import { Node, Pod } from '../../src/kinds/index.ts';
+import { eventually, giveRange, NODE, ready, restarts, running, startNode, type TestNode } from './node.ts';
+
+const program = fileURLToPath(new URL('agent-process.ts', import.meta.url));
+
+/** Starts the agent as a process and waits until it runs pods. */
+async function startProcess(node: TestNode): Promise<ChildProcess> {
+	const ca = join(node.server.dataDir, 'ca.pem');
+	await writeFile(ca, node.server.pki.authority.cert);
+	const { dockerHost, dataDir, podCidr } = node.engine;
+	const child = spawn(process.execPath, [program, node.server.kubeconfig, dockerHost, dataDir, ca], {
+		stdio: ['ignore', 'pipe', 'inherit'],
+	});
+	for await (const line of child.stdout.setEncoding('utf8')) {
+		if (String(line).includes('registered')) await giveRange(node.client, podCidr);
+		if (String(line).includes('ready')) break;
+	}
+	return child;
+}
+
+async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
+	const exit = once(child, 'exit');
+	child.kill(signal);
+	await exit;
+}
+
+const idOf = (pod: Pod) => pod.status?.containerStatuses?.[0]?.containerID;
+
+test('after kill -9 of the agent its containers run on, are found again, and none is started twice or lost', async (t) => {
+	await using node = await startNode();
+	const first = await startProcess(node);
+	const names = ['a', 'b', 'c', 'd'];
+	await Promise.all(names.map((name) => node.pod(name, {})));
+	const before = await Promise.all(names.map((name) => node.until(name, running)));
+	// These are being made while the agent dies.
+	const torn = ['e', 'f', 'g', 'h', 'i', 'j'];
+	await Promise.all(torn.map((name) => node.pod(name, {})));
+	await eventually('one of the new pods is half made', async () =>
+		(await node.containers()).some(({ name }) => torn.some((pod) => name.startsWith(`${pod}/`))),
+	);
+	await end(first, 'SIGKILL');
+
+	const gone = before[3];
+	await node.client.delete(Pod, { namespace: 'default', name: 'd' }, { gracePeriodSeconds: 0 });
+	t.true(
+		(await node.containers()).some(({ name, state }) => name === 'd/main' && state === 'running'),
+		'nothing stops a container while the agent is away',
+	);
+	const second = await startProcess(node);
+	const all = [...names.slice(0, 3), ...torn];
+	const after = await Promise.all(all.map((name) => node.until(name, running)));
+	t.deepEqual(after.slice(0, 3).map(idOf), before.slice(0, 3).map(idOf), 'the same containers');
+	t.deepEqual(
+		after.map((pod) => restarts(pod)),
+		all.map(() => 0),
+	);
+	await eventually('the containers of the pod that is gone are gone', async () =>
+		(await node.containers()).every(({ labels }) => labels['io.kubernetes.pod.uid'] !== gone?.metadata.uid),
+	);
+	const containers = (await node.containers()).map(({ name, state }) => `${name} ${state}`);
+	t.deepEqual(containers.sort(), all.flatMap((name) => [`${name}/POD running`, `${name}/main running`]).sort());
+	await end(second, 'SIGTERM');
+	t.is((await node.containers()).length, 2 * all.length, 'an agent that stops leaves its containers');
+});
+
+test('an engine that restarts and takes its containers with it has them restarted in place, each by its policy', async (t) => {
+	await using node = await startNode();
+	await using _ = await node.runAgent();
+	await node.pod('always', {});
+	await node.pod('never', { restartPolicy: 'Never' });
+	const before = await node.until('always', running);
+	await node.until('never', running);
+	await node.engine.kill();
+	const down = await eventually('the node is not ready', async () => {
+		const { conditions = [] } = (await node.client.get(Node, { name: NODE })).status ?? {};
+		return conditions.find(({ type, status }) => type === 'Ready' && status === 'False');
+	});
+	t.regex(down.message ?? '', /container runtime is down/);
+	await node.engine.start();
+
+	const after = await node.until('always', (pod) => running(pod) && restarts(pod) === 1);
+	t.not(idOf(after), idOf(before));
+	t.truthy(after.status?.containerStatuses?.[0]?.lastState?.terminated);
+	const never = await node.until('never', (pod) => pod.status?.phase === 'Failed');
+	t.is(restarts(never), 0);
+	await eventually('the node is ready', async () => {
+		const { conditions = [] } = (await node.client.get(Node, { name: NODE })).status ?? {};
+		return conditions.some(({ type, status }) => type === 'Ready' && status === 'True');
+	});
+});
+
+test('an engine with live restore may restart: its containers run on, and the agent leaves them alone', async (t) => {
+	await using node = await startNode({ liveRestore: true });
+	await using _ = await node.runAgent();
+	await node.pod('web', {});
+	const before = await node.until('web', running);
+	await node.engine.restart();
+	await node.pod('later', {});
+	await node.until('later', running);
+	const after = await node.get('web');
+	t.is(idOf(after), idOf(before));
+	t.is(restarts(after), 0);
+	t.true(ready(after));
+});
+
+test('a pause container that dies takes its pod through a new sandbox; a container removed by hand comes back', async (t) => {
+	await using node = await startNode();
+	await using _ = await node.runAgent();
+	await node.pod('web', {});
+	await node.until('web', running);
+	const find = async (name: string) =>
+		(await node.containers()).find((one) => one.name === name && one.state === 'running');
+
+	const pause = await find('web/POD');
+	await node.engine.docker.getContainer(pause?.id ?? '').kill();
+	const second = await node.until('web', (pod) => running(pod) && restarts(pod) === 1);
+	t.not((await find('web/POD'))?.id, pause?.id);
+
+	await node.engine.docker.getContainer((await find('web/main'))?.id ?? '').remove({ force: true });
+	const third = await node.until('web', (pod) => running(pod) && restarts(pod) === 2);
+	t.not(idOf(third), idOf(second));
+});
