@@ -24,7 +24,8 @@ export function readWebhook(headers: IncomingHttpHeaders, body: Buffer, secret?:
 		.map((name) => headers[name])
 		.find((value) => typeof value === 'string');
 	// Only a push, a tag, a merge or a branch made or deleted moves references.
-	if (typeof event === 'string' && !/push|create|delete|tag|merge|pull/i.test(event)) return { type: 'other', event };
+	if (typeof event === 'string' && !/push|create|delete|tag|merge|pull|refs|update/i.test(event))
+		return { type: 'other', event };
 	const payload = parse(headers, body);
 	if (payload === undefined) return { type: 'refused', status: 400, why: 'the body is no JSON' };
 	const urls = urlsOf(payload);

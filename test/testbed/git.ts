@@ -154,7 +154,7 @@ export interface GitRemote extends AsyncDisposable {
 	/** Requests served, for tests of what is not asked again. */
 	readonly requests: string[];
 	/** Change these at any time. */
-	readonly behaviour: { token?: string; mode: 'serve' | 'hang' | 'fail' | 'stall' };
+	readonly behaviour: { token?: string; mode: 'serve' | 'hang' | 'fail' | 'stall' | 'cut' };
 	/** Stops listening, as a server that is down; start() takes the same port again. */
 	stop(): Promise<void>;
 	start(): Promise<void>;
@@ -212,7 +212,8 @@ export async function createGitRemote(): Promise<GitRemote> {
 				else if (name) response.setHeader(name, value);
 			}
 			response.writeHead(status);
-			if (behaviour.mode === 'stall') response.write(all.subarray(end + 4, end + 12));
+			if (behaviour.mode === 'cut') response.end(all.subarray(end + 4, -10));
+			else if (behaviour.mode === 'stall') response.write(all.subarray(end + 4, end + 12));
 			else response.end(all.subarray(end + 4));
 		});
 	});

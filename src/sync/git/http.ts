@@ -29,17 +29,20 @@ export function createHttp(limits: HttpLimits, signal: AbortSignal): HttpClient 
 					signal: watchdog.signal,
 				});
 				watchdog.alive();
+				// All of it, before any of it is believed: isomorphic-git takes a stream that breaks off for one that ends, and
+				// half a list of references looks like deleted branches.
+				const content = await readAll(response, limits, watchdog);
+				if (response.ok && isCutOff(response, content)) throw new HttpLimitError('broke its answer off');
 				return {
 					url: response.url,
 					method,
 					statusCode: response.status,
 					statusMessage: response.statusText,
 					headers: Object.fromEntries(response.headers),
-					body: read(response, limits, watchdog),
+					body: once(content),
 				};
-			} catch (error) {
+			} finally {
 				watchdog.stop();
-				throw error;
 			}
 		},
 	};
@@ -51,22 +54,33 @@ async function collect(body: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): 
 	return new Uint8Array(Buffer.concat(parts));
 }
 
-async function* read(response: Response, limits: HttpLimits, watchdog: Watchdog): AsyncIterableIterator<Uint8Array> {
+async function readAll(response: Response, limits: HttpLimits, watchdog: Watchdog): Promise<Uint8Array> {
+	const parts: Uint8Array[] = [];
 	let size = 0;
-	try {
-		for await (const chunk of response.body ?? []) {
-			watchdog.alive();
-			size += chunk.length;
-			if (size > limits.bytes) {
-				throw new HttpLimitError(
-					`sent more than ${Math.round(limits.bytes / 1024 / 1024)} MiB, which is too much to fetch`,
-				);
-			}
-			yield chunk;
-		}
-	} finally {
-		watchdog.stop();
+	for await (const chunk of response.body ?? []) {
+		watchdog.alive();
+		size += chunk.length;
+		if (size > limits.bytes)
+			throw new HttpLimitError(`sent more than ${inMebi(limits.bytes)} MiB, which is too much to fetch`);
+		parts.push(chunk);
 	}
+	return Buffer.concat(parts);
+}
+
+/**
+ * Every answer of the smart protocol ends with a flush packet, or is an error packet: what a server that died half-way
+ * sent does not. Source: gitprotocol-http and gitprotocol-v2.
+ */
+function isCutOff(response: Response, content: Uint8Array): boolean {
+	if (!response.headers.get('content-type')?.startsWith('application/x-git-upload-pack')) return false;
+	const text = (start: number, end?: number) => Buffer.from(content.subarray(start, end)).toString('latin1');
+	return text(-4) !== '0000' && text(4, 8) !== 'ERR ';
+}
+
+const inMebi = (bytes: number) => Math.round((bytes / 1024 / 1024) * 10) / 10;
+
+async function* once(content: Uint8Array): AsyncIterableIterator<Uint8Array> {
+	yield content;
 }
 
 interface Watchdog {

@@ -1,0 +1,120 @@
+import { join } from 'node:path';
+import test from 'ava';
+import type { ServerRef } from 'isomorphic-git';
+import { initRepository, openRepository } from '../../src/sync/git/index.ts';
+import { meant } from '../../src/sync/git/remote.ts';
+import { createWorkTree, temporaryDirectory } from '../testbed/git.ts';
+
+test('objects are read in the order asked for, large ones, small ones and missing ones mixed', async (t) => {
+	await using work = await createWorkTree();
+	const large = Buffer.alloc(3_000_000, 'x');
+	const commit = await work.commit({ 'large.bin': large, 'empty.txt': '', 'new\nline.txt': 'odd', 'ünï.txt': 'ü' });
+	await using repository = openRepository(join(work.directory, '.git'));
+	const tree = await repository.tree('HEAD');
+	t.is(tree.revision, commit);
+	const entries = await tree.list({ path: '', id: tree.id });
+	t.deepEqual(
+		entries.map(({ name }) => name),
+		['empty.txt', 'large.bin', 'new\nline.txt', 'ünï.txt'],
+	);
+	const located = entries.map(({ name, id }) => ({ path: name, id }));
+	const [sizes, contents, missing, again] = await Promise.all([
+		tree.sizes(located),
+		tree.read(located),
+		repository.resolve('nothing'),
+		repository.resolve('main'),
+	]);
+	t.deepEqual(sizes, [0, 3_000_000, 3, 2]);
+	t.deepEqual(
+		contents.map((content) => content.length),
+		sizes,
+	);
+	t.true(large.equals(contents[1] ?? new Uint8Array()));
+	t.is(missing, undefined);
+	t.is(again, commit);
+	await t.throwsAsync(tree.read([{ path: 'x.yaml', id: '1'.repeat(40) }]), { message: /x\.yaml .* is missing/ });
+});
+
+test('links, submodules and executables are told apart', async (t) => {
+	await using work = await createWorkTree();
+	await work.link('link', 'target');
+	await work.write({ 'run.sh': '#!/bin/sh\n', 'folder/x': 'x' });
+	await work.git('add', '-A');
+	await work.git('update-index', '--chmod=+x', 'run.sh');
+	await work.git('update-index', '--add', '--cacheinfo', `160000,${'1'.repeat(40)},module`);
+	await work.git('commit', '-q', '-m', 'all kinds');
+	await using repository = openRepository(join(work.directory, '.git'));
+	const tree = await repository.tree('HEAD');
+	const entries = await tree.list({ path: '', id: tree.id });
+	t.deepEqual(Object.fromEntries(entries.map(({ name, kind }) => [name, kind])), {
+		folder: 'directory',
+		link: 'symlink',
+		module: 'submodule',
+		'run.sh': 'file',
+	});
+});
+
+test('a revision is a name, never an option, a path or a second command', async (t) => {
+	await using directory = await temporaryDirectory();
+	await using repository = await initRepository(join(directory.path, 'x.git'));
+	for (const revision of ['--help', 'main\ncontents main', 'main:secret', '', ' ', 'a b', '\0', 'x'.repeat(5000)]) {
+		t.is(await repository.resolve(revision), undefined, JSON.stringify(revision));
+	}
+	t.is(await repository.commit('main'), undefined);
+	await t.throwsAsync(repository.tree('main'), { message: /there is no commit main here/ });
+});
+
+test('a repository that is gone, or closed while it is asked, is an error and not a wait', async (t) => {
+	await using repository = openRepository('/nonexistent/repository.git');
+	await t.throwsAsync(repository.resolve('main'), { message: /not a git repository/ });
+	await using work = await createWorkTree();
+	await work.commit();
+	const closing = openRepository(join(work.directory, '.git'));
+	const pending = t.throwsAsync(closing.resolve('main'), { message: /closed/ });
+	await closing[Symbol.asyncDispose]();
+	await pending;
+});
+
+test('what is pushed after a read is seen by the next, packed or not', async (t) => {
+	await using work = await createWorkTree();
+	const first = await work.commit({ a: '1' });
+	await using repository = openRepository(join(work.directory, '.git'));
+	t.is(await repository.resolve('main'), first);
+	const second = await work.commit({ a: '2' });
+	t.is(await repository.resolve('main'), second);
+	await work.git('gc', '-q', '--prune=now');
+	const third = await work.commit({ a: '3' });
+	await work.git('pack-refs', '--all');
+	t.is(await repository.resolve('main'), third);
+	t.is((await repository.tree(second)).revision, second);
+});
+
+test('a revision means on a server what git means by it', (t) => {
+	const refs: ServerRef[] = [
+		{ ref: 'HEAD', oid: 'b', target: 'refs/heads/main' },
+		{ ref: 'refs/heads/main', oid: 'b' },
+		{ ref: 'refs/heads/v1', oid: 'c' },
+		{ ref: 'refs/tags/v1', oid: 't', peeled: 'a' },
+	];
+	const commit = 'f'.repeat(40);
+	const table: [string, unknown][] = [
+		['HEAD', { ref: 'refs/heads/main', commit: 'b' }],
+		['main', { ref: 'refs/heads/main', object: 'b', commit: 'b' }],
+		['v1', { ref: 'refs/tags/v1', object: 't', commit: 'a' }],
+		['refs/heads/v1', { ref: 'refs/heads/v1', object: 'c', commit: 'c' }],
+		[commit, { commit }],
+		['gone', undefined],
+	];
+	for (const [revision, expected] of table) t.deepEqual(meant(refs, revision), expected as never, revision);
+	t.is(meant([], 'HEAD'), undefined);
+	t.deepEqual(
+		meant(
+			[
+				{ ref: 'HEAD', oid: 'b' },
+				{ ref: 'refs/heads/x', oid: 'b' },
+			],
+			'HEAD',
+		),
+		{ ref: 'refs/heads/x', commit: 'b' },
+	);
+});
