@@ -9,8 +9,11 @@ import { type EtcdCluster, startEtcd } from '../testbed/etcd.ts';
 import { bytes, contract, readUntil } from './contract.ts';
 import { properties } from './properties.ts';
 
-const cluster = await startEtcd();
-test.after.always(() => cluster.stop());
+let cluster: EtcdCluster;
+test.before(async () => {
+	cluster = await startEtcd();
+});
+test.after.always(() => cluster?.stop());
 let opened = 0;
 const open = () => openEtcd({ endpoints: cluster.endpoints, prefix: `/test/${opened++}/` });
 

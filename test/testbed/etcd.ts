@@ -45,8 +45,10 @@ export async function startEtcd({
 		const member = all[index];
 		if (!member) throw new RangeError(`the cluster has no member ${index}`);
 		const child = spawn(
-			'etcd',
+			// A test run that is cut short calls nobody's `stop`: the kernel then ends etcd with the thread that started it.
+			'setpriv',
 			[
+				...['--pdeathsig', 'KILL', 'etcd'],
 				...['--name', member.name, '--data-dir', join(folder, member.name), '--log-level', 'error'],
 				...['--listen-client-urls', `http://${member.client}`, '--advertise-client-urls', `http://${member.client}`],
 				...['--listen-peer-urls', `http://${member.peer}`, '--initial-advertise-peer-urls', `http://${member.peer}`],
