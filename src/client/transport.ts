@@ -66,7 +66,7 @@ export function createTransport(config: KubeConfig): Transport {
 		const silence = asking.silenceMs ?? ANSWER_TIMEOUT_MS;
 		const request = send(config.server + asking.path, {
 			method: asking.method ?? 'GET',
-			headers: { accept: 'application/json', ...authorization, ...asking.headers },
+			headers: { accept: 'application/json', ...authorization, ...length(asking.body), ...asking.headers },
 			agent: asking.stream ? streams : requests,
 			signal: asking.signal,
 			timeout: silence,
@@ -79,12 +79,13 @@ export function createTransport(config: KubeConfig): Transport {
 	};
 	const ask = async (asking: Asking): Promise<Answer> => {
 		asking.signal?.throwIfAborted();
-		try {
-			return await check(await once(asking));
-		} catch (error) {
-			// The server had closed a kept connection just as we used it; reading again is harmless.
-			if (!(error instanceof Stale) || (asking.method ?? 'GET') !== 'GET') throw error;
-			return check(await once(asking));
+		for (;;) {
+			try {
+				return await check(await once(asking));
+			} catch (error) {
+				// The server had closed a kept connection just as we used it. Reading again is harmless, and each try uses one up.
+				if (!(error instanceof Stale) || (asking.method ?? 'GET') !== 'GET') throw error;
+			}
 		}
 	};
 	return {
@@ -96,6 +97,10 @@ export function createTransport(config: KubeConfig): Transport {
 		},
 	};
 }
+
+/** Said always: Node frames the body of a DELETE only where its length is given. */
+const length = (body: Asking['body']) =>
+	body === undefined ? {} : { 'content-length': String(Buffer.byteLength(body)) };
 
 /** The connection broke before the answer, and had served other requests before. */
 class Stale extends ApiError {}
@@ -109,7 +114,7 @@ function broken(
 ): unknown {
 	if (asking.signal?.aborted) return asking.signal.reason;
 	const failure = unreachable(error, config);
-	if (!request.reusedSocket || error.code !== 'ECONNRESET') return failure;
+	if (!request.reusedSocket || (error.code !== 'ECONNRESET' && error.code !== 'EPIPE')) return failure;
 	return Object.assign(new Stale(failure.code, failure.reason, failure.message), { cause: error });
 }
 
