@@ -59,9 +59,8 @@ async function agent(options: NodeOptions): Promise<void> {
 	await running.ended;
 }
 
-async function proxy({ client, cache, nodeName, podNetwork, serviceNetwork, log, signal }: NodeOptions): Promise<void> {
+async function proxy({ cache, nodeName, podNetwork, serviceNetwork, log, signal }: NodeOptions): Promise<void> {
 	await runProxy({
-		client: client.as('proxy'),
 		cache,
 		nodeName,
 		podNetwork,
