@@ -53,8 +53,8 @@ const CODE = {
 export async function openDatabase(path: string): Promise<DatabaseSync> {
 	await mkdir(dirname(path), { recursive: true, mode: 0o700 });
 	try {
-		await using file = await open(path, 'a', 0o600);
-		await file.chmod(0o600);
+		await (await open(path, 'a', 0o600)).close();
+		await chmod(path, 0o600);
 	} catch (error) {
 		throw new Unavailable(`${path} cannot be opened: ${String(error)}`, { cause: error });
 	}
