@@ -73,7 +73,7 @@ test('a pod runs with an address, names, variables and a status as a kubelet rep
 	]) {
 		t.true(env.split('\n').includes(line), `${line} in ${env}`);
 	}
-	t.regex(await text(pod, 'hosts'), new RegExp(`${status?.podIP}\tenv\n[^]*10.9.8.7\telsewhere`));
+	t.regex(await text(pod, 'hosts'), new RegExp(`${status?.podIP}\tenv\n(.*\\n)*10.9.8.7\telsewhere`));
 	t.regex(
 		await text(pod, 'resolv.conf'),
 		/nameserver 10\.96\.0\.10\nsearch default\.svc\.cluster\.local svc\.cluster\.local cluster\.local/,

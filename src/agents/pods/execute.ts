@@ -40,9 +40,10 @@ export function createExecutor(context: PodContext, memory: Memory, poke: () => 
 		[...(pod.spec.initContainers ?? []), ...pod.spec.containers].find((container) => container.name === name);
 
 	async function mountVolumes(pod: Pod): Promise<boolean> {
+		const { contents } = memory;
 		try {
 			await setUpVolumes(dataDir, pod, context.objects, place(pod));
-			memory.volumes = 'mounted';
+			memory.volumes = contents === memory.contents ? 'mounted' : 'stale';
 		} catch (error) {
 			const message = (error as Error).message;
 			events.event(pod, 'Warning', 'FailedMount', message);

@@ -6,6 +6,8 @@ const BACKOFF_MAX_MS = 300_000;
 
 export interface Memory {
 	volumes: Volumes;
+	/** Counts the changes of what the volumes are made of, so that one during their setting up is not missed. */
+	contents: number;
 	sandboxFailure: Failure | undefined;
 	/** By container name. */
 	readonly failures: Map<string, Failure>;
@@ -22,6 +24,7 @@ export interface Memory {
 
 export const newMemory = (): Memory => ({
 	volumes: 'unmounted',
+	contents: 0,
 	sandboxFailure: undefined,
 	failures: new Map(),
 	stopping: new Map(),

@@ -1,4 +1,5 @@
 /** One pod's loop: look, plan, report, act, and look again, until there is nothing to do before something changes. */
+import { isDeepStrictEqual } from 'node:util';
 import { describe } from '../../client/index.ts';
 import type { Pod } from '../../kinds/index.ts';
 import { EngineError } from '../engine/engine.ts';
@@ -155,10 +156,16 @@ export function createPodWorker(first: Pod, context: PodContext, finished: () =>
 			return reporter.current(pod);
 		},
 		update(newer) {
-			const metadataChanged =
-				newer.metadata.labels !== pod.metadata.labels || newer.metadata.annotations !== pod.metadata.annotations;
+			const { labels, annotations } = pod.metadata;
+			const metadataChanged = !isDeepStrictEqual(
+				[labels, annotations],
+				[newer.metadata.labels, newer.metadata.annotations],
+			);
 			pod = newer;
-			if (metadataChanged && memory.volumes === 'mounted' && usesDownward(newer)) memory.volumes = 'stale';
+			if (metadataChanged && usesDownward(newer)) {
+				memory.contents++;
+				if (memory.volumes === 'mounted') memory.volumes = 'stale';
+			}
 			poke();
 		},
 		gone() {
@@ -167,6 +174,7 @@ export function createPodWorker(first: Pod, context: PodContext, finished: () =>
 		},
 		poke,
 		refreshVolumes() {
+			memory.contents++;
 			if (memory.volumes === 'mounted') memory.volumes = 'stale';
 			else if (typeof memory.volumes === 'object') memory.volumes = 'unmounted';
 			// What a container's variables refer to may be there now.

@@ -1,0 +1,241 @@
+/** The agent's server: logs and commands, as the API server asks for them. */
+import { request } from 'node:https';
+import { text } from 'node:stream/consumers';
+import test from 'ava';
+import { WebSocket } from 'ws';
+import { kubectl } from '../testbed/kubectl.ts';
+import { eventually, restarts, running, startNode, type TestNode, WAIT } from './node.ts';
+
+let node: TestNode;
+let port: number;
+
+test.before(async () => {
+	node = await startNode();
+	({ port } = (await node.runAgent()).agent);
+	await node.pod('talker', {
+		containers: [
+			{
+				name: 'main',
+				command: [
+					'sh',
+					'-c',
+					'for i in 1 2 3; do echo line $i; done; echo oops >&2; trap "exit 0" TERM; sleep 3600 & wait',
+				],
+			},
+			{ name: 'terminal', command: ['sh'], tty: true, stdin: true },
+		],
+	});
+	await node.until('talker', running);
+});
+test.after.always(async () => {
+	await node?.[Symbol.asyncDispose]();
+});
+
+const tls = () => ({ host: '127.0.0.1', port, rejectUnauthorized: false, ...node.server.pki.kubelet });
+
+async function get(path: string, options: object = tls()): Promise<{ code: number; body: string }> {
+	const { promise, resolve, reject } = Promise.withResolvers<{ code: number; body: string }>();
+	request({ ...options, path, agent: false }, async (response) => {
+		resolve({ code: response.statusCode ?? 0, body: await text(response) });
+	})
+		.on('error', reject)
+		.end();
+	return promise;
+}
+
+interface Ran {
+	readonly out: string;
+	readonly err: string;
+	readonly status: { status: string; reason?: string; details?: { causes?: { reason: string; message: string }[] } };
+}
+
+/** Runs a command over the socket; `input` is sent at once and closed. */
+function run(
+	path: string,
+	{ protocol = 'v5.channel.k8s.io', input }: { protocol?: string; input?: string } = {},
+): Promise<Ran> {
+	const { promise, resolve, reject } = Promise.withResolvers<Ran>();
+	const socket = new WebSocket(`wss://127.0.0.1:${port}${path}`, protocol, tls());
+	const channels = ['', '', '', ''];
+	socket.on('open', () => {
+		if (input === undefined) return;
+		socket.send(Buffer.concat([Buffer.of(0), Buffer.from(input)]));
+		if (protocol.startsWith('v5')) socket.send(Buffer.of(255, 0));
+	});
+	socket.on('message', (data: Buffer) => {
+		const channel = data[0] ?? 0;
+		channels[channel] += data.subarray(1).toString();
+	});
+	socket.on('close', () =>
+		resolve({ out: channels[1] ?? '', err: channels[2] ?? '', status: JSON.parse(channels[3] || '{}') }),
+	);
+	socket.on('unexpected-response', (_, response) => {
+		void text(response).then((body) => reject(new Error(body)));
+	});
+	socket.on('error', reject);
+	return promise;
+}
+
+const command = (...words: string[]) => words.map((word) => `command=${encodeURIComponent(word)}`).join('&');
+const exec = (query: string, container = 'main') => `/exec/default/talker/${container}?${query}`;
+
+test('only members of system:masters with a certificate of the authority may call', async (t) => {
+	await t.throwsAsync(get('/healthz', { ...tls(), cert: undefined, key: undefined }));
+	t.like(await get('/healthz', { ...tls(), ...(await node.server.pki.node('node-1')) }), { code: 403 });
+	t.like(await get('/healthz'), { code: 200, body: 'ok' });
+});
+
+test('the log of a container, whole, its tail, with times, cut, and of one that is none', async (t) => {
+	const path = '/containerLogs/default/talker/main';
+	const whole = await eventually('the log', async () => {
+		const { body } = await get(path);
+		return body.includes('oops') && body;
+	});
+	t.deepEqual(whole.split('\n').sort(), ['', 'line 1', 'line 2', 'line 3', 'oops']);
+	t.is((await get(`${path}?tailLines=0`)).body, '');
+	t.is((await get(`${path}?tailLines=1`)).body.trim().split('\n').length, 1);
+	t.regex((await get(`${path}?timestamps=true&tailLines=1`)).body, /^\d{4}-\d\d-\d\dT[\d:.]+Z /);
+	t.is((await get(`${path}?limitBytes=4`)).body.length, 4);
+	t.is((await get(`${path}?sinceTime=2099-01-01T00:00:00Z`)).body, '');
+	const none = await get('/containerLogs/default/talker/nobody');
+	t.is(none.code, 400);
+	t.is(JSON.parse(none.body).message, 'container nobody is not valid for pod talker');
+	t.is((await get('/containerLogs/default/missing/main')).code, 404);
+	t.is((await get(`${path}?tailLines=x`)).code, 400);
+});
+
+test('a followed log ends with its container, and the one before it can still be read', async (t) => {
+	await node.pod('short', {
+		containers: [
+			{
+				name: 'main',
+				command: ['sh', '-c', 'echo begin; while ! test -e /tmp/end; do sleep 0.05; done; echo end; exit 1'],
+			},
+		],
+	});
+	await node.until('short', running);
+	const following = get('/containerLogs/default/short/main?follow=true');
+	const { status } = await run(`/exec/default/short/main?output=1&${command('touch', '/tmp/end')}`);
+	t.is(status.status, 'Success');
+	t.is((await following).body, 'begin\nend\n');
+	await node.until('short', (pod) => restarts(pod) === 1);
+	t.is((await get('/containerLogs/default/short/main?previous=true')).body, 'begin\nend\n');
+	t.is((await get('/containerLogs/default/talker/main?previous=true')).code, 400);
+});
+
+test('a container that waits is said to wait, and for what', async (t) => {
+	await node.pod('waits', {
+		containers: [{ name: 'main', image: 'driftless/none:1', imagePullPolicy: 'Never', command: WAIT }],
+	});
+	await node.until(
+		'waits',
+		(pod) => pod.status?.containerStatuses?.[0]?.state?.waiting?.reason === 'ErrImageNeverPull',
+	);
+	const { code, body } = await get('/containerLogs/default/waits/main');
+	t.is(code, 400);
+	t.is(JSON.parse(body).message, 'container "main" in pod "waits" is waiting to start: ErrImageNeverPull');
+});
+
+for (const protocol of ['v5.channel.k8s.io', 'v4.channel.k8s.io']) {
+	test(`a command's output comes on its channels and its exit code as a status, by ${protocol}`, async (t) => {
+		const result = await run(exec(`output=1&error=1&${command('sh', '-c', 'echo out; echo err >&2; exit 3')}`), {
+			protocol,
+		});
+		t.like(result, { out: 'out\n', err: 'err\n' });
+		t.like(result.status, { status: 'Failure', reason: 'NonZeroExitCode' });
+		t.deepEqual(result.status.details?.causes, [{ reason: 'ExitCode', message: '3' }]);
+		t.is((await run(exec(`output=1&${command('true')}`), { protocol })).status.status, 'Success');
+	});
+}
+
+test('input reaches a command, and its end too; much of it comes back whole', async (t) => {
+	const input = 'x'.repeat(200_000);
+	const { out, status } = await run(exec(`input=1&output=1&${command('cat')}`), { input });
+	t.is(out, input);
+	t.is(status.status, 'Success');
+});
+
+test('a command on a terminal gets its size', async (t) => {
+	const socket = new WebSocket(
+		`wss://127.0.0.1:${port}${exec(`input=1&output=1&tty=1&${command('sh')}`)}`,
+		'v5.channel.k8s.io',
+		tls(),
+	);
+	let out = '';
+	socket.on('message', (data: Buffer) => {
+		if (data[0] === 1) out += data.subarray(1).toString();
+	});
+	await new Promise((resolve) => socket.once('open', resolve));
+	const send = (channel: number, message: string) =>
+		socket.send(Buffer.concat([Buffer.of(channel), Buffer.from(message)]));
+	send(4, JSON.stringify({ Width: 91, Height: 33 }));
+	await eventually('the size', async () => {
+		send(0, 'stty size\n');
+		return out.includes('33 91');
+	});
+	const closed = new Promise((resolve) => socket.once('close', resolve));
+	send(0, 'exit\n');
+	await closed;
+	t.pass();
+});
+
+test('attaching joins the container’s own process', async (t) => {
+	const socket = new WebSocket(
+		`wss://127.0.0.1:${port}/attach/default/talker/terminal?input=1&output=1&tty=1`,
+		'v5.channel.k8s.io',
+		tls(),
+	);
+	let out = '';
+	socket.on('message', (data: Buffer) => {
+		if (data[0] === 1) out += data.subarray(1).toString();
+	});
+	await new Promise((resolve) => socket.once('open', resolve));
+	socket.send(Buffer.concat([Buffer.of(0), Buffer.from('echo $((6*7))\n')]));
+	await eventually('the answer', async () => out.includes('42'));
+	socket.close();
+	t.pass();
+});
+
+test('a command that does not exist, a container that does not run and a port forward are refused with their reason', async (t) => {
+	const { status } = await run(exec(`output=1&${command('/no/such')}`));
+	t.is(status.status, 'Failure');
+	await t.throwsAsync(run('/exec/default/talker/nobody?output=1&command=true'), {
+		message: /container nobody is not valid/,
+	});
+	await t.throwsAsync(run(exec(`${command('true')}`)), { message: /at least one of stdin, stdout, stderr/ });
+	await t.throwsAsync(run('/portForward/default/talker'), { message: /port forwarding is not supported/ });
+	t.is((await get('/exec/default/talker/main?command=ls')).code, 400);
+});
+
+test('the pods and what they use', async (t) => {
+	const pods = JSON.parse((await get('/pods')).body) as { items: { metadata: { name: string } }[] };
+	t.true(pods.items.some(({ metadata }) => metadata.name === 'talker'));
+	const stats = JSON.parse((await get('/stats/summary')).body) as {
+		pods: { podRef: { name: string }; containers: { memory: { usageBytes: number } }[] }[];
+	};
+	const talker = stats.pods.find(({ podRef }) => podRef.name === 'talker');
+	t.is(talker?.containers.length, 2);
+	t.true((talker?.containers[0]?.memory.usageBytes ?? 0) > 0);
+});
+
+test('kubectl reads logs and runs commands through the API server', async (t) => {
+	using run = kubectl(node.server.kubeconfig);
+	t.regex(await run.ok('logs', 'talker', '-c', 'main'), /line 1\n(.*\n)*line 3/);
+	const { stdout, stderr, code } = await run(
+		'exec',
+		'talker',
+		'-c',
+		'main',
+		'--',
+		'sh',
+		'-c',
+		'echo out; echo err >&2; exit 4',
+	);
+	t.like({ stdout, code }, { stdout: 'out\n', code: 4 });
+	t.regex(stderr, /^err\n(.*\n)*.*exit code 4/);
+	t.is(await run.ok('exec', '-i', 'talker', '-c', 'main', '--', 'cat', { input: 'typed' }), 'typed');
+	t.regex(
+		(await run('logs', 'waits')).stderr,
+		/container "main" in pod "waits" is waiting to start: ErrImageNeverPull/,
+	);
+});
