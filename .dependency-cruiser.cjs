@@ -40,7 +40,6 @@ module.exports = {
 	options: {
 		doNotFollow: { path: 'node_modules' },
 		tsPreCompilationDeps: true,
-		parser: 'swc',
 		enhancedResolveOptions: { extensions: ['.ts', '.js', '.json'] },
 	},
 };

@@ -26,7 +26,7 @@ let passed = 0;
 let failed = 0;
 for (const [title, command, args] of [
 	['format and lint', 'biome', ['check', '.']],
-	['types', 'tsc', []],
+	['types', '../typescript-7/bin/tsc', []],
 	['import directions', 'depcruise', ['src', '--config', '.dependency-cruiser.cjs']],
 ]) {
 	process.stdout.write(`\n# ${title}\n`);
