@@ -1,6 +1,10 @@
+import { type ChildProcessByStdio, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
 import test from 'ava';
 import type { Log } from '../../src/log.ts';
 import { loadToken, openPushServer, type Push, type PushHandler } from '../../src/sync/push/index.ts';
@@ -424,3 +428,40 @@ test('the repository is kept over restarts, and its hooks are made anew', async 
 	t.is(again.repository.gitdir, gitdir);
 	t.is(await again.repository.resolve('HEAD'), undefined);
 });
+
+/** The pids of git children that work on a repository. */
+async function gitProcesses(directory: string): Promise<string[]> {
+	const found: string[] = [];
+	for (const pid of await readdir('/proc')) {
+		if (!/^\d+$/.test(pid)) continue;
+		const environment = await readFile(`/proc/${pid}/environ`, 'utf8').catch(() => '');
+		if (environment.includes(`GIT_PROJECT_ROOT=${directory}`)) found.push(pid);
+	}
+	return found;
+}
+
+for (const stage of ['check', 'progress']) {
+	test(`kill -9 during the ${stage}: the pusher is told, no child is left, and the next process takes pushes`, async (t) => {
+		await using directory = await temporaryDirectory();
+		const program = join(import.meta.dirname, 'push-process.ts');
+		const start = () =>
+			spawn(process.execPath, [program, directory.path, stage], { stdio: ['ignore', 'pipe', 'inherit'] });
+		const process1: ChildProcessByStdio<null, Readable, null> = start();
+		const lines = createInterface(process1.stdout)[Symbol.asyncIterator]();
+		const line = async () => String((await lines.next()).value);
+		const url = await line();
+		await using work = await createWorkTree(url);
+		const commit = await work.commit({ 'a.yaml': configMap('a') });
+		const push = work.startPush();
+		t.is(await line(), stage === 'check' ? 'checking' : 'accepted');
+		process1.kill('SIGKILL');
+		await once(process1, 'exit');
+		t.not((await push.done).code, 0);
+		const root = join(directory.path, 'git');
+		while ((await gitProcesses(root)).length) await new Promise((resolve) => setImmediate(resolve));
+		await using embedded = await openEmbedded(directory.path);
+		t.is(await embedded.repository.resolve('main'), stage === 'check' ? undefined : commit);
+		const objects = await readdir(join(embedded.repository.gitdir, 'objects'));
+		t.false(objects.some((name) => name.includes('incoming')));
+	});
+}

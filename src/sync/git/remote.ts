@@ -41,6 +41,8 @@ export async function openMirror(options: MirrorOptions): Promise<Mirror> {
 	});
 	/** isomorphic-git writes references and packs without a lock: one fetch at a time. */
 	let last: Promise<unknown> = Promise.resolve();
+	const waiting = new Map<string, Promise<string | undefined>>();
+	const life = new AbortController();
 
 	async function fetchNow(revision: string, signal: AbortSignal): Promise<string | undefined> {
 		const http = createHttp(limits, signal);
@@ -76,27 +78,52 @@ export async function openMirror(options: MirrorOptions): Promise<Mirror> {
 		await isomorphic.fetch({ ...shared, singleBranch: false });
 	}
 
+	async function fetchOrExplain(revision: string): Promise<string | undefined> {
+		life.signal.throwIfAborted();
+		try {
+			return await fetchNow(revision, life.signal);
+		} catch (error) {
+			if (life.signal.aborted) throw error;
+			throw new SourceError(url, explain(url, error, headers.authorization !== undefined), { cause: error });
+		}
+	}
+
 	return {
 		repository,
 		fetch(revision, signal) {
-			const run = async () => {
-				signal.throwIfAborted();
-				try {
-					return await fetchNow(revision, signal);
-				} catch (error) {
-					if (signal.aborted) throw error;
-					throw new SourceError(url, explain(url, error, headers.authorization !== undefined), { cause: error });
-				}
-			};
-			const result = last.then(run, run);
-			last = result.catch(() => undefined);
-			return result;
+			const joined = waiting.get(revision) ?? enqueue(revision);
+			return unlessAborted(joined, signal);
 		},
 		async [Symbol.asyncDispose]() {
+			life.abort();
 			await last;
 			await repository[Symbol.asyncDispose]();
 		},
 	};
+
+	/** Whoever asks for the same before its turn has come shares the answer: a webhook may wake a hundred applications. */
+	function enqueue(revision: string): Promise<string | undefined> {
+		const result = last.then(() => {
+			waiting.delete(revision);
+			return fetchOrExplain(revision);
+		});
+		waiting.set(revision, result);
+		last = result.catch(() => undefined);
+		return result;
+	}
+}
+
+/** The caller leaves; the fetch, which others may share, goes on. */
+async function unlessAborted<T>(result: Promise<T>, signal: AbortSignal): Promise<T> {
+	const aborted = Promise.withResolvers<never>();
+	const abort = () => aborted.reject(signal.reason);
+	signal.addEventListener('abort', abort, { once: true });
+	try {
+		signal.throwIfAborted();
+		return await Promise.race([result, aborted.promise]);
+	} finally {
+		signal.removeEventListener('abort', abort);
+	}
 }
 
 /** The URL without credentials, and the header that carries them. */

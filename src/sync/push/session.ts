@@ -85,23 +85,27 @@ async function check(question: Question, options: SessionOptions, tell: (text: s
 		tell(`${stale} has moved on since you fetched it: fetch, rebase and push again`);
 		return false;
 	}
-	await using quarantine = repository.quarantine(question.environment);
+	const quarantine = repository.quarantine(question.environment);
 	let accept = true;
-	for (const update of question.updates) {
-		if (!isTracked(options, update.ref)) {
-			if (update.after) note(update.ref, tell);
-			continue;
+	try {
+		for (const update of question.updates) {
+			if (!isTracked(options, update.ref)) {
+				if (update.after) note(update.ref, tell);
+				continue;
+			}
+			const { after } = update;
+			if (!after) {
+				tell(
+					`${short(update.ref)} is deleted: what it described stays as it is, until ${short(update.ref)} is pushed again`,
+				);
+				continue;
+			}
+			const verdict = await handler.check({ ...pushOf(update, question, options), tree: () => quarantine.tree(after) });
+			for (const line of verdict.lines) tell(line);
+			accept &&= verdict.accept;
 		}
-		const { after } = update;
-		if (!after) {
-			tell(
-				`${short(update.ref)} is deleted: what it described stays as it is, until ${short(update.ref)} is pushed again`,
-			);
-			continue;
-		}
-		const verdict = await handler.check({ ...pushOf(update, question, options), tree: () => quarantine.tree(after) });
-		for (const line of verdict.lines) tell(line);
-		accept &&= verdict.accept;
+	} finally {
+		await quarantine[Symbol.asyncDispose]();
 	}
 	log.info({ repository: embedded.name, refs: question.updates.map(({ ref }) => ref), pusher, accept }, 'push checked');
 	return accept;

@@ -1,4 +1,5 @@
 /** The repository that driftless itself serves for pushes. Its changes are announced by the push that makes them. */
+import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { initRepository, type Repository } from '../git/index.ts';
 import type { Reader } from './follow.ts';
@@ -32,6 +33,7 @@ export async function openEmbedded(dataDir: string, name = 'default'): Promise<E
 		'receive.autogc': 'false',
 		'gc.auto': '1000',
 	});
+	await removeQuarantines(repository.gitdir);
 	return {
 		name,
 		repository,
@@ -44,6 +46,14 @@ export async function openEmbedded(dataDir: string, name = 'default'): Promise<E
 		},
 		[Symbol.asyncDispose]: () => repository[Symbol.asyncDispose](),
 	};
+}
+
+/** What pushes that died with an earlier process have left: up to MAX_PUSH_BYTES each. No push is under way yet. */
+async function removeQuarantines(gitdir: string): Promise<void> {
+	const objects = join(gitdir, 'objects');
+	for (const name of await readdir(objects)) {
+		if (/^(?:tmp_objdir-)?incoming-/.test(name)) await rm(join(objects, name), { recursive: true, force: true });
+	}
 }
 
 /** Follows a branch, tag or commit of an embedded repository, which stays open. */

@@ -7,6 +7,7 @@ import type { BigIntStats } from 'node:fs';
 import { lstat, open, readdir, realpath } from 'node:fs/promises';
 import { join, relative, sep } from 'node:path';
 import { watch } from 'chokidar';
+import type { Log } from '../../log.ts';
 import type { Reader } from './follow.ts';
 import { SourceError } from './source.ts';
 import type { Located, Tree, TreeEntry } from './tree.ts';
@@ -82,7 +83,7 @@ export function folderReader(root: string, url: string, quiet = QUIET): Reader {
 					: undefined,
 		commit: async () => undefined,
 		blame: async () => undefined,
-		watch: (changed, signal) => watchFolder(root, quiet, changed, signal),
+		watch: (changed, signal, log) => watchFolder(root, quiet, changed, signal, log),
 		close: async () => {},
 	};
 }
@@ -198,7 +199,7 @@ function folderTree(root: string, url: string, snapshot: Snapshot): Tree {
 }
 
 /** Calls `changed` when the folder has been quiet after a change, and when it vanishes or comes back. */
-function watchFolder(root: string, quiet: number, changed: () => Promise<void>, signal: AbortSignal): void {
+function watchFolder(root: string, quiet: number, changed: () => Promise<void>, signal: AbortSignal, log: Log): void {
 	let timer: NodeJS.Timeout | undefined;
 	let since: number | undefined;
 	const fire = () => {
@@ -217,8 +218,11 @@ function watchFolder(root: string, quiet: number, changed: () => Promise<void>, 
 			.some((part) => part !== '..' && temporary.test(part));
 	const watcher = watch(root, { ignored, ignoreInitial: true, followSymlinks: false, ignorePermissionErrors: true });
 	watcher.on('all', stir);
-	// A watch that cannot be kept (too many files) leaves the poll.
-	watcher.on('error', () => {});
+	watcher.once('error', (error) => {
+		// Too many files for the kernel's limit, most often: the poll is left. Said once, not per file.
+		log.warn({ folder: root, error: String(error) }, 'the folder cannot be watched; it is looked at every minute');
+		watcher.on('error', () => {});
+	});
 	signal.addEventListener(
 		'abort',
 		() => {

@@ -18,7 +18,7 @@ export interface Reader {
 	commit(revision: string): Promise<Commit | undefined>;
 	blame(revision: string, file: string, line: number): Promise<Commit | undefined>;
 	/** Calls `changed` whenever it is worth a look; what it waits on ends with the signal. */
-	watch?(changed: () => Promise<void>, signal: AbortSignal): void;
+	watch?(changed: () => Promise<void>, signal: AbortSignal, log: Log): void;
 	/** Milliseconds between looks; absent where watch() tells all. */
 	readonly poll?: () => number;
 	close(): Promise<void>;
@@ -123,7 +123,7 @@ export function follow(reader: Reader, log: Log): Source {
 			await reader.close();
 		},
 	};
-	reader.watch?.(look, life.signal);
+	reader.watch?.(look, life.signal, log);
 	void look();
 	return source;
 }

@@ -42,14 +42,19 @@ export function localReader(path: string, url: string, revision: string, poll: (
 		resolve: async (wanted) => (await reader()).resolve(wanted),
 		commit: async (wanted) => (await reader()).commit(wanted),
 		blame: async (wanted, file, line) => (await reader()).blame(wanted, file, line),
-		watch(changed, signal) {
+		watch(changed, signal, log) {
 			const places = [join(path, '.git'), path].flatMap((gitdir) =>
 				['HEAD', 'packed-refs', 'refs'].map((name) => join(gitdir, name)),
 			);
 			const watcher = watch(places, { ignoreInitial: true, ignored: (file) => file.endsWith('.lock') });
 			watcher.on('all', () => void changed());
-			// A watch that cannot be kept (too many files) leaves the poll.
-			watcher.on('error', () => {});
+			watcher.once('error', (error) => {
+				log.warn(
+					{ source: url, error: String(error) },
+					'the repository cannot be watched; it is looked at from time to time',
+				);
+				watcher.on('error', () => {});
+			});
 			signal.addEventListener('abort', () => void watcher.close(), { once: true });
 		},
 		close: async () => opened?.[Symbol.asyncDispose](),
