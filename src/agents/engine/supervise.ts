@@ -43,10 +43,15 @@ export function whatIsMissing(): string | undefined {
 	return `${missing.join(', ')} ${missing.length > 1 ? 'are' : 'is'} not installed. Install Docker Engine: \`apt-get install --no-install-recommends docker.io iptables\` on Debian and Ubuntu, or see https://docs.docker.com/engine/install/.`;
 }
 
+/** Where the dockerd of a data directory keeps what lives while it runs: short, since a socket's path has a limit. */
+export function execRootOf(dataDir: string): string {
+	return `/run/driftless-${createHash('sha256').update(join(dataDir, 'docker')).digest('hex').slice(0, 8)}`;
+}
+
 /** The dockerd whose data lies in `dataDir`/docker. Nothing is started before `ensure`. */
 export function superviseDockerd(dataDir: string, log: Log, signal: AbortSignal): Supervised {
 	const root = join(dataDir, 'docker');
-	const execRoot = `/run/driftless-${createHash('sha256').update(root).digest('hex').slice(0, 8)}`;
+	const execRoot = execRootOf(dataDir);
 	const own = join(dataDir, 'docker.sock');
 	const socketPath = own.length <= MAX_SOCKET_PATH ? own : join(execRoot, 'docker.sock');
 	const pidFile = join(root, 'dockerd.pid');

@@ -1,0 +1,440 @@
+/** What planPod does next, and what podStatus says, case by case. */
+import test from 'ava';
+import type * as core from 'kubernetes-types/core/v1.js';
+import { specHash } from '../../src/agents/pods/names.ts';
+import type { Instance, Observed } from '../../src/agents/pods/observed.ts';
+import { planPod, type Step } from '../../src/agents/pods/plan.ts';
+import { podStatus } from '../../src/agents/pods/status.ts';
+import type { Pod } from '../../src/kinds/index.ts';
+
+const NOW = Date.parse('2024-05-01T12:00:00Z');
+const S = 1000;
+
+const container = (name: string, rest: Partial<core.Container> = {}): core.Container => ({ name, image: 'i', ...rest });
+
+function pod(
+	spec: Partial<Pod['spec']> = {},
+	rest: { metadata?: Partial<Pod['metadata']>; status?: core.PodStatus } = {},
+): Pod {
+	return {
+		apiVersion: 'v1',
+		kind: 'Pod',
+		metadata: { name: 'p', namespace: 'n', uid: 'u', ...rest.metadata },
+		spec: { containers: [container('main')], ...spec },
+		status: rest.status,
+	};
+}
+
+const sandbox = { id: 's0', attempt: 0, state: 'running', created: NOW, address: '10.0.0.2' } as const;
+
+function instance(name: string, rest: Partial<Instance> = {}): Instance {
+	return {
+		id: `${name}-${rest.attempt ?? 0}`,
+		name,
+		attempt: 0,
+		state: 'running',
+		sandbox: 's0',
+		hash: specHash(container(name)),
+		backoff: 0,
+		image: 'i',
+		imageId: 'sha256:1',
+		created: NOW - 60 * S,
+		startedAt: NOW - 60 * S,
+		exitCode: 0,
+		oomKilled: false,
+		error: '',
+		...rest,
+	};
+}
+
+const ended = (name: string, exitCode: number, rest: Partial<Instance> = {}) =>
+	instance(name, { state: 'exited', exitCode, finishedAt: NOW, ...rest });
+
+function observed(rest: Partial<Observed> = {}): Observed {
+	const instances = rest.instances ?? [];
+	const healthy = instances.map(({ id }) => [id, { started: true, ready: true }] as const);
+	return {
+		gone: false,
+		sandboxes: [sandbox],
+		volumes: 'mounted',
+		images: new Map(['main', 'a', 'b', 'side'].map((name) => [name, { state: 'present' }])),
+		failures: new Map(),
+		health: new Map(healthy),
+		stopping: new Map(),
+		digest: () => undefined,
+		hostAddresses: ['192.0.2.1'],
+		...rest,
+		instances,
+	};
+}
+
+/** A step in one line. */
+function brief(step: Step): string {
+	switch (step.do) {
+		case 'startContainer':
+			return `start ${step.container} ${step.attempt} backoff ${step.backoff}`;
+		case 'resumeContainer':
+		case 'stopContainer':
+			return `${step.do} ${step.id}${'deadline' in step ? ` in ${(step.deadline - NOW) / S}` : ''}`;
+		case 'kill':
+		case 'remove':
+		case 'startSandbox':
+			return `${step.do} ${step.id}`;
+		case 'pullImage':
+			return `pull ${step.container}`;
+		case 'createSandbox':
+			return `sandbox ${step.attempt}`;
+		case 'wait':
+			return `wait ${(step.until - NOW) / S}`;
+		default:
+			return step.do;
+	}
+}
+
+const failure = (until: number) => ({ reason: 'X', message: 'why', at: NOW, until, count: 1 });
+const deleted = { metadata: { deletionTimestamp: '2024-05-01T12:00:20Z', deletionGracePeriodSeconds: 20 } };
+const initialized = pod({ initContainers: [container('a'), container('b')] });
+const sidecar = pod({ initContainers: [container('side', { restartPolicy: 'Always' }), container('a')] });
+
+const plans: readonly (readonly [string, Pod, Partial<Observed>, readonly string[]])[] = [
+	['a new pod first gets its volumes', pod(), { volumes: 'unmounted', sandboxes: [] }, ['mountVolumes']],
+	['volumes that failed wait', pod(), { volumes: failure(NOW + 4 * S), sandboxes: [] }, ['wait 4']],
+	['and are tried again', pod(), { volumes: failure(NOW), sandboxes: [] }, ['mountVolumes']],
+	['then its sandbox', pod(), { sandboxes: [] }, ['sandbox 0']],
+	[
+		'a sandbox that was created only is started',
+		pod(),
+		{ sandboxes: [{ ...sandbox, state: 'created' }] },
+		['startSandbox s0'],
+	],
+	['one that failed waits', pod(), { sandboxes: [], sandboxFailure: failure(NOW + S) }, ['wait 1']],
+	['one that died is replaced', pod(), { sandboxes: [{ ...sandbox, state: 'exited' }] }, ['sandbox 1']],
+	[
+		'after what it held has stopped',
+		pod(),
+		{ sandboxes: [{ ...sandbox, state: 'exited' }], instances: [instance('main')] },
+		['stopContainer main-0 in 30'],
+	],
+	['an image that is absent is pulled', pod(), { images: new Map([['main', { state: 'absent' }]]) }, ['pull main']],
+	['one that is being pulled is waited for', pod(), { images: new Map([['main', { state: 'pulling' }]]) }, []],
+	[
+		'one that failed is tried again in its time',
+		pod(),
+		{ images: new Map([['main', { state: 'failed', failure: failure(NOW + 9 * S) }]]) },
+		['wait 9'],
+	],
+	['a container with its image is started', pod(), {}, ['start main 0 backoff 0']],
+	['one that could not be created waits', pod(), { failures: new Map([['main', failure(NOW + 5 * S)]]) }, ['wait 5']],
+	[
+		'one that was created only is started',
+		pod(),
+		{ instances: [instance('main', { state: 'created' })] },
+		['resumeContainer main-0'],
+	],
+	['one that runs is left alone', pod(), { instances: [instance('main')] }, []],
+	['the first restart is at once', pod(), { instances: [ended('main', 1)] }, ['start main 1 backoff 10']],
+	['the next waits', pod(), { instances: [ended('main', 1, { attempt: 1, backoff: 10 })] }, ['wait 10']],
+	[
+		'the wait doubles',
+		pod(),
+		{ instances: [ended('main', 1, { attempt: 2, backoff: 20, finishedAt: NOW - 20 * S })] },
+		['start main 3 backoff 40'],
+	],
+	[
+		'up to five minutes',
+		pod(),
+		{ instances: [ended('main', 1, { attempt: 7, backoff: 300, finishedAt: NOW - 300 * S })] },
+		['start main 8 backoff 300'],
+	],
+	[
+		'ten minutes of running forgive',
+		pod(),
+		{ instances: [ended('main', 1, { attempt: 7, backoff: 300, startedAt: NOW - 600 * S })] },
+		['start main 8 backoff 10'],
+	],
+	[
+		'OnFailure does not restart a success; the pod is over',
+		pod({ restartPolicy: 'OnFailure' }),
+		{ instances: [ended('main', 0)] },
+		['kill s0'],
+	],
+	['Never does not restart a failure', pod({ restartPolicy: 'Never' }), { instances: [ended('main', 1)] }, ['kill s0']],
+	[
+		'a container that vanished counts as killed',
+		pod(
+			{ restartPolicy: 'Never' },
+			{ status: { containerStatuses: [{ ...blank('main'), containerID: 'docker://x' }] } },
+		),
+		{},
+		['kill s0'],
+	],
+	[
+		'and is restarted with the count that the status remembers',
+		pod({}, { status: { containerStatuses: [{ ...blank('main'), containerID: 'docker://x', restartCount: 4 }] } }),
+		{},
+		['start main 5 backoff 10'],
+	],
+	[
+		'a changed image replaces the container',
+		pod(),
+		{ instances: [instance('main', { hash: 'other' })] },
+		['stopContainer main-0 in 30'],
+	],
+	[
+		'an unhealthy container is stopped, in the grace of its probe',
+		pod(),
+		{
+			instances: [instance('main')],
+			health: new Map([['main-0', { started: true, ready: true, unhealthy: { probe: 'Liveness', graceSeconds: 3 } }]]),
+		},
+		['stopContainer main-0 in 3'],
+	],
+	[
+		'and killed when that is over',
+		pod(),
+		{
+			instances: [instance('main')],
+			health: new Map([['main-0', { started: true, ready: true, unhealthy: { probe: 'Liveness' } }]]),
+			stopping: new Map([['main-0', NOW]]),
+		},
+		['kill main-0'],
+	],
+	['init containers come first, one by one', initialized, {}, ['start a 0 backoff 0']],
+	['the next waits for the one before', initialized, { instances: [instance('a')] }, []],
+	['then it runs', initialized, { instances: [ended('a', 0)] }, ['start b 0 backoff 0']],
+	['then the others', initialized, { instances: [ended('a', 0), ended('b', 0)] }, ['start main 0 backoff 0']],
+	['a failed one is repeated', initialized, { instances: [ended('a', 1)] }, ['start a 1 backoff 10']],
+	[
+		'a new sandbox runs them again',
+		initialized,
+		{ sandboxes: [{ ...sandbox, id: 's1', attempt: 1 }], instances: [ended('a', 0), ended('b', 0), ended('main', 1)] },
+		['start a 1 backoff 10'],
+	],
+	[
+		'but not once the others have been started',
+		initialized,
+		{ instances: [ended('main', 1)] },
+		['start main 1 backoff 10'],
+	],
+	[
+		'a sidecar must have started before what follows',
+		sidecar,
+		{ instances: [instance('side')], health: new Map() },
+		[],
+	],
+	['then that starts', sidecar, { instances: [instance('side')] }, ['start a 0 backoff 0']],
+	[
+		'and it is stopped when the others are over',
+		pod({ restartPolicy: 'Never', initContainers: [container('side', { restartPolicy: 'Always' })] }),
+		{ instances: [instance('side'), ended('main', 0)] },
+		['stopContainer side-0 in 30'],
+	],
+	[
+		'a deleted pod stops in its grace',
+		pod({}, deleted),
+		{ instances: [instance('main')] },
+		['stopContainer main-0 in 20'],
+	],
+	[
+		'it is not asked twice',
+		pod({}, deleted),
+		{ instances: [instance('main')], stopping: new Map([['main-0', NOW + 7 * S]]) },
+		['wait 7'],
+	],
+	[
+		'a shorter grace counts at once',
+		pod({}, { metadata: { ...deleted.metadata, deletionGracePeriodSeconds: 2 } }),
+		{ instances: [instance('main')], stopping: new Map([['main-0', NOW + 7 * S]]) },
+		['wait 2'],
+	],
+	[
+		'sidecars stop last',
+		pod({ initContainers: [container('side', { restartPolicy: 'Always' })] }, deleted),
+		{ instances: [instance('side'), instance('main')] },
+		['stopContainer main-0 in 20'],
+	],
+	[
+		'when all has stopped it is reported, removed, and the API forgets it',
+		pod({}, deleted),
+		{ instances: [ended('main', 0)] },
+		['report', 'remove main-0', 'remove s0', 'removeVolumes', 'deletePod'],
+	],
+	['a pod that the API forgot is only removed', pod(), { gone: true, volumes: 'removed' }, ['remove s0']],
+	['and gets a short grace', pod(), { gone: true, instances: [instance('main')] }, ['stopContainer main-0 in 2']],
+	[
+		'of each container one dead one is kept, of the sandboxes none',
+		pod(),
+		{
+			sandboxes: [
+				{ ...sandbox, attempt: 1 },
+				{ ...sandbox, id: 'old', state: 'exited' },
+			],
+			instances: [instance('main', { attempt: 3 }), ended('main', 1, { attempt: 2 }), ended('main', 1, { attempt: 1 })],
+		},
+		['remove old', 'remove main-1'],
+	],
+	[
+		'a pod past its deadline stops',
+		pod({ activeDeadlineSeconds: 10 }, { status: { startTime: '2024-05-01T11:59:50Z' } }),
+		{ instances: [instance('main')] },
+		['stopContainer main-0 in 30'],
+	],
+	[
+		'until then its deadline is waited for',
+		pod({ activeDeadlineSeconds: 10 }, { status: { startTime: '2024-05-01T11:59:55Z' } }),
+		{ instances: [instance('main')] },
+		['wait 5'],
+	],
+];
+
+for (const [title, given, seen, steps] of plans) {
+	test(`plan: ${title}`, (t) => {
+		t.deepEqual(planPod(given, observed(seen), NOW).map(brief), steps);
+	});
+}
+
+function blank(name: string): core.ContainerStatus {
+	return { name, image: 'i', imageID: '', ready: false, restartCount: 0 };
+}
+
+interface Said {
+	readonly phase?: string;
+	readonly reason?: string;
+	/** Reason of waiting or terminated, or `running`. */
+	readonly state?: string;
+	readonly last?: string;
+	readonly ready?: string;
+	readonly initialized?: string;
+	readonly restarts?: number;
+}
+
+const statuses: readonly (readonly [string, Pod, Partial<Observed>, Said])[] = [
+	[
+		'a pod that begins is Pending',
+		pod(),
+		{ sandboxes: [] },
+		{ phase: 'Pending', state: 'ContainerCreating', ready: 'False' },
+	],
+	[
+		'one that runs is Running and Ready',
+		pod(),
+		{ instances: [instance('main')] },
+		{ phase: 'Running', state: 'running', ready: 'True' },
+	],
+	[
+		'containers wait for init containers',
+		initialized,
+		{},
+		{ phase: 'Pending', state: 'PodInitializing', initialized: 'False' },
+	],
+	[
+		'a failed pull is said with its reason',
+		pod(),
+		{ images: new Map([['main', { state: 'failed', failure: { ...failure(NOW), reason: 'ImagePullBackOff' } }]]) },
+		{ phase: 'Pending', state: 'ImagePullBackOff' },
+	],
+	[
+		'a container that is not ready makes its pod unready, but it runs',
+		pod(),
+		{ instances: [instance('main')], health: new Map([['main-0', { started: true, ready: false }]]) },
+		{ phase: 'Running', state: 'running', ready: 'False' },
+	],
+	[
+		'a container that waits for its restart crash-loops, and its last end is told',
+		pod(),
+		{ instances: [ended('main', 2, { attempt: 3, backoff: 40 })] },
+		{ phase: 'Running', state: 'CrashLoopBackOff', last: 'Error', restarts: 3, ready: 'False' },
+	],
+	[
+		'one that was killed for its memory says so',
+		pod({ restartPolicy: 'Never' }),
+		{ instances: [ended('main', 137, { oomKilled: true })] },
+		{ phase: 'Failed', state: 'OOMKilled' },
+	],
+	[
+		'all ended well is Succeeded',
+		pod({ restartPolicy: 'OnFailure' }),
+		{ instances: [ended('main', 0)] },
+		{ phase: 'Succeeded', state: 'Completed', ready: 'False' },
+	],
+	[
+		'one that could not be started is a StartError of 128',
+		pod({ restartPolicy: 'Never' }),
+		{ instances: [instance('main', { state: 'failed', exitCode: 128, error: 'no such file' })] },
+		{ phase: 'Failed', state: 'StartError' },
+	],
+	[
+		'a failed init container that is not repeated fails the pod',
+		pod({ restartPolicy: 'Never', initContainers: [container('a')] }),
+		{ instances: [ended('a', 1)] },
+		{ phase: 'Failed', state: 'PodInitializing', initialized: 'False' },
+	],
+	[
+		'a pod past its deadline is Failed once it has stopped',
+		pod({ activeDeadlineSeconds: 10 }, { status: { startTime: '2024-05-01T11:00:00Z', phase: 'Running' } }),
+		{ instances: [ended('main', 143)] },
+		{ phase: 'Failed', reason: 'DeadlineExceeded' },
+	],
+	[
+		'but not before',
+		pod({ activeDeadlineSeconds: 10 }, { status: { startTime: '2024-05-01T11:00:00Z', phase: 'Running' } }),
+		{ instances: [instance('main')] },
+		{ phase: 'Running' },
+	],
+	[
+		'the end of a pod is for ever',
+		pod({}, { status: { phase: 'Failed', reason: 'Evicted' } }),
+		{ sandboxes: [] },
+		{ phase: 'Failed', reason: 'Evicted' },
+	],
+	[
+		'a restarted container remembers the one before',
+		pod(),
+		{ instances: [instance('main', { attempt: 1 }), ended('main', 3)] },
+		{ phase: 'Running', state: 'running', last: 'Error', restarts: 1 },
+	],
+	[
+		'a readiness gate without its condition holds the pod back',
+		pod({ readinessGates: [{ conditionType: 'lb' }] }),
+		{ instances: [instance('main')] },
+		{ phase: 'Running', ready: 'False' },
+	],
+	[
+		'and lets it pass with it',
+		pod({ readinessGates: [{ conditionType: 'lb' }] }, { status: { conditions: [{ type: 'lb', status: 'True' }] } }),
+		{ instances: [instance('main')] },
+		{ phase: 'Running', ready: 'True' },
+	],
+];
+
+for (const [title, given, seen, said] of statuses) {
+	test(`status: ${title}`, (t) => {
+		const status = podStatus(given, observed(seen), NOW);
+		const main = status.containerStatuses?.find(({ name }) => name === 'main');
+		const of = (type: string) => status.conditions?.find((condition) => condition.type === type)?.status;
+		const all = {
+			phase: status.phase,
+			reason: status.reason,
+			state: main?.state?.running ? 'running' : (main?.state?.waiting?.reason ?? main?.state?.terminated?.reason),
+			last: main?.lastState?.terminated?.reason,
+			ready: of('Ready'),
+			initialized: of('Initialized'),
+			restarts: main?.restartCount,
+		};
+		t.like(all, said);
+	});
+}
+
+test('status: a condition keeps the time of its last change, and others’ conditions stay', (t) => {
+	const earlier = '2024-01-01T00:00:00Z';
+	const conditions = [
+		{ type: 'Ready', status: 'True', lastTransitionTime: earlier },
+		{ type: 'ContainersReady', status: 'False', lastTransitionTime: earlier },
+		{ type: 'example.com/gate', status: 'True', lastTransitionTime: earlier },
+	];
+	const status = podStatus(pod({}, { status: { conditions } }), observed({ instances: [instance('main')] }), NOW);
+	const time = (type: string) => status.conditions?.find((one) => one.type === type)?.lastTransitionTime;
+	t.is(time('Ready'), earlier);
+	t.is(time('ContainersReady'), '2024-05-01T12:00:00Z');
+	t.is(time('example.com/gate'), earlier);
+});
