@@ -10,6 +10,7 @@ export { type HttpClient, overHttp, pathOf } from './http.ts';
 export * from './informer.ts';
 export { inProcess } from './inprocess.ts';
 export { type KubeConfig, loadKubeconfig } from './kubeconfig.ts';
+export { lines } from './lines.ts';
 export { createQueue, type Queue } from './queue.ts';
 export { type ExecOptions, exec, type LogOptions, logs } from './stream.ts';
 export type { Answer, Asking, Transport } from './transport.ts';

@@ -12,6 +12,8 @@ export interface Writing {
 	readonly client: Client;
 	/** Remembers writes to the informer's kind from now on as well. */
 	follow(informer: Informer): void;
+	/** Whether an informer has yet to see one of the writes. */
+	readonly pending: boolean;
 	/**
 	 * Settles when the informers have seen every write that the client had finished before the call. Costs nothing where they have.
 	 * Rejects with the signal's reason.
@@ -87,8 +89,11 @@ export function rememberWrites(client: Client, informers: Iterable<Informer>): W
 	return {
 		client: wrap(client),
 		follow: (informer) => void byKind.set(nameOf(informer.kind), informer),
-		async seen(signal) {
+		get pending() {
 			pending = pending.filter((write) => !write.seen());
+			return pending.length > 0;
+		},
+		async seen(signal) {
 			for (const write of [...pending]) {
 				if (!write.seen()) await write.informer.until(write.seen, signal);
 			}

@@ -20,6 +20,9 @@ const WORKERS = 4;
 /** How often a controller of every kind looks whether the registry has got another: kinds come rarely, and looking is a loop over a map. */
 const LOOK_FOR_KINDS_MS = 5_000;
 
+/** A cache that lacks the controller's own writes for so long is told of: it follows the API again, or nothing goes on. */
+const LATE_MS = 30_000;
+
 export interface RuntimeOptions {
 	readonly client: Client;
 	readonly cache: Cache;
@@ -110,11 +113,16 @@ async function work(worker: Worker): Promise<void> {
 /** Reconciles a key once and tells the queue how it went. Never throws. */
 async function reconcile({ controller, context, queue, writing, metrics, clock, faults }: Worker, key: Key) {
 	const { log, signal } = context;
-	try {
-		await writing.seen(signal);
-	} catch {
-		// Rejects only when the signal aborts, and then the queue is closed.
-		return queue.done(key);
+	if (writing.pending) {
+		const wait = () => faults.failed('own writes', 'own writes are not in it', 'the cache is behind; waiting for it');
+		using _late = clock.after(LATE_MS, wait);
+		try {
+			await writing.seen(signal);
+		} catch {
+			// Rejects only when the signal aborts, and then the queue is closed.
+			return queue.done(key);
+		}
+		faults.healed('own writes', 'the cache has caught up');
 	}
 	const start = clock.now();
 	try {
