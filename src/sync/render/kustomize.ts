@@ -8,10 +8,10 @@ import { delimiter, dirname, join } from 'node:path';
 import type { Located, Tree } from '../source/tree.ts';
 import { parseBlob } from './blob.ts';
 import { type Closure, closureOf } from './closure.ts';
+import { type File, type Files, identityOf } from './files.ts';
 import { bytes, MAX_TOTAL_BYTES } from './limits.ts';
 import { createRecent } from './recent.ts';
 import type { Manifest, RenderProblem } from './render.ts';
-import type { File, Files } from './renderer.ts';
 import { at } from './scan.ts';
 
 /** Milliseconds that one build may take. */
@@ -67,7 +67,13 @@ export function createKustomizer(files: Files): Kustomizer {
 const keyOf = ({ folder, files }: Closure) =>
 	hash('sha256', [folder.path, ...files.map(({ path, id }) => `${path}\0${id}`)].join('\n'));
 
-const failed = (...problems: RenderProblem[]): File => ({ size: 0, manifests: [], problems, ignored: [] });
+const failed = (...problems: RenderProblem[]): File => ({
+	size: 0,
+	manifests: [],
+	identities: [],
+	problems,
+	ignored: [],
+});
 
 /** Undefined where it took too long. */
 async function buildOne(tree: Tree, closure: Closure, files: Files, signal?: AbortSignal): Promise<File | undefined> {
@@ -195,13 +201,15 @@ async function origins(tree: Tree, closure: Closure, text: string, files: Files,
 		(manifest) => manifest.object.kind,
 	);
 	const position = { file: path, line: 1, column: 1 };
+	const manifests = built.objects.map(({ object, hash }): Manifest => {
+		const origin = originOf(object.metadata.name, byKind.get(object.kind) ?? []);
+		if (!origin) return { object, hash, file: path, position, locate: () => position };
+		return { object, hash, file: origin.file, position: origin.position, locate: (field) => origin.locate(field) };
+	});
 	return {
 		size: text.length,
-		manifests: built.objects.map(({ object, hash }): Manifest => {
-			const origin = originOf(object.metadata.name, byKind.get(object.kind) ?? []);
-			if (!origin) return { object, hash, file: path, position, locate: () => position };
-			return { object, hash, file: origin.file, position: origin.position, locate: (field) => origin.locate(field) };
-		}),
+		manifests,
+		identities: manifests.map(identityOf),
 		problems: built.faults.map(({ field, message }) => ({
 			position,
 			field,

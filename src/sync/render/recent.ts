@@ -1,33 +1,39 @@
-/** A map that holds what was used last, up to a weight. */
+/**
+ * A map that keeps what was used of late. Two generations: what is used in the young one costs nothing, what is used in the
+ * old one moves up; when the young one is full it becomes the old one, and what nobody asked for since then is forgotten.
+ */
 export interface Recent<V> {
 	get(key: string): V | undefined;
 	set(key: string, value: V, weight: number): void;
 }
 
+/** Holds at most `maxWeight`, and what was used last up to half of it in any case. */
 export function createRecent<V>(maxWeight: number): Recent<V> {
-	const entries = new Map<string, { value: V; weight: number }>();
-	let total = 0;
-	const drop = (key: string) => {
-		total -= entries.get(key)?.weight ?? 0;
-		entries.delete(key);
+	type Entry = { readonly value: V; readonly weight: number };
+	let young = new Map<string, Entry>();
+	let old = new Map<string, Entry>();
+	let weight = 0;
+	const keep = (key: string, entry: Entry) => {
+		weight += entry.weight - (young.get(key)?.weight ?? 0);
+		young.set(key, entry);
+		if (weight <= maxWeight / 2) return;
+		old = young;
+		young = new Map([[key, entry]]);
+		weight = entry.weight;
 	};
 	return {
 		get(key) {
-			const entry = entries.get(key);
-			if (!entry) return undefined;
-			// A Map keeps the order of insertion: its first key is the one used longest ago.
-			entries.delete(key);
-			entries.set(key, entry);
-			return entry.value;
+			const entry = young.get(key);
+			if (entry) return entry.value;
+			const earlier = old.get(key);
+			if (!earlier) return undefined;
+			old.delete(key);
+			keep(key, earlier);
+			return earlier.value;
 		},
-		set(key, value, weight) {
-			drop(key);
-			entries.set(key, { value, weight });
-			total += weight;
-			for (const oldest of entries.keys()) {
-				if (total <= maxWeight || oldest === key) break;
-				drop(oldest);
-			}
+		set(key, value, size) {
+			old.delete(key);
+			keep(key, { value, weight: size });
 		},
 	};
 }
