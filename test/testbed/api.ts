@@ -15,16 +15,10 @@ import {
 	writeKubeconfig,
 } from '../../src/api/index.ts';
 import { loadRegistry } from '../../src/kinds/index.ts';
-import type { Log } from '../../src/log.ts';
 import { openStore, type Store } from '../../src/store/index.ts';
-
-/** `sqlite`, or the URL of an etcd that the tests of the API are to run on. */
-export const storeUrl = process.env.DRIFTLESS_TEST_STORE ?? 'sqlite';
+import { silentLog } from './silent-log.ts';
 
 export const admin: Caller = { name: 'kubernetes-admin', groups: ['system:masters'], userAgent: 'test/1.0' };
-
-const quiet = () => {};
-export const silent: Log = { debug: quiet, info: quiet, warn: quiet, error: (...fault) => console.error(...fault) };
 
 export interface OpenTestApi extends AsyncDisposable {
 	readonly dataDir: string;
@@ -32,13 +26,11 @@ export interface OpenTestApi extends AsyncDisposable {
 	readonly api: Api;
 }
 
-/** The API in process. */
-export async function openTestApi(
-	options: Partial<ApiOptions> & { readonly storeUrl?: string } = {},
-): Promise<OpenTestApi> {
+/** The API in process; on SQLite where no store is given. A given store is closed with it. */
+export async function openTestApi(options: Partial<ApiOptions> = {}): Promise<OpenTestApi> {
 	const dataDir = await mkdtemp(join(tmpdir(), 'driftless-api-'));
-	const store = await openStore(options.storeUrl ?? storeUrl, dataDir);
-	const api = await openApi({ registry: loadRegistry(), log: silent, ...options, store });
+	const store = options.store ?? (await openStore('sqlite', dataDir));
+	const api = await openApi({ registry: loadRegistry(), log: silentLog, ...options, store });
 	return {
 		dataDir,
 		store,
@@ -82,14 +74,12 @@ export interface TestServer extends OpenTestApi {
 }
 
 /** The API over HTTPS, with a kubeconfig for its administrator. */
-export async function serveTestApi(
-	options: Partial<ApiOptions> & { readonly storeUrl?: string } = {},
-): Promise<TestServer> {
+export async function serveTestApi(options: Partial<ApiOptions> = {}): Promise<TestServer> {
 	const opened = await openTestApi(options);
 	const { api, dataDir } = opened;
 	const pki = await openPki({ dataDir });
 	const tokens = join(dataDir, 'tokens');
-	const served = await serveApi({ api, pki, address: '127.0.0.1', port: 0, log: options.log ?? silent, tokens });
+	const served = await serveApi({ api, pki, address: '127.0.0.1', port: 0, log: options.log ?? silentLog, tokens });
 	const url = `https://127.0.0.1:${served.port}`;
 	const kubeconfig = join(dataDir, 'kubeconfig');
 	await writeKubeconfig({ path: kubeconfig, server: url, authority: pki.authority.cert, client: pki.admin });

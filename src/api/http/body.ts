@@ -29,9 +29,13 @@ export function readBody(request: IncomingMessage): Promise<Buffer> {
 				reject(tooLarge());
 			} else chunks.push(chunk);
 		});
-		request.on('end', () => resolve(chunks.length === 1 ? (chunks[0] ?? empty) : Buffer.concat(chunks)));
+		const broken = () => reject(badRequest('the request ended in the middle of its body'));
+		request.on('end', () => {
+			request.off('close', broken);
+			resolve(chunks.length === 1 ? (chunks[0] ?? empty) : Buffer.concat(chunks));
+		});
 		request.on('error', reject);
-		request.on('close', () => reject(badRequest('the request ended in the middle of its body')));
+		request.on('close', broken);
 	});
 }
 

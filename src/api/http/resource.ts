@@ -19,7 +19,7 @@ export interface Exchange {
 	readonly response: ServerResponse;
 	readonly query: URLSearchParams;
 	readonly caller: Caller;
-	/** Aborts when the client goes or the server closes. */
+	/** Aborts when the server closes and, for watches and streams, when the client goes. */
 	readonly signal: AbortSignal;
 }
 

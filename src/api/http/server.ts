@@ -170,7 +170,9 @@ function createHandler(options: ServeOptions, closing: AbortSignal, address: () 
 		}
 		const kind = api.registry.resource(route.group, route.version, route.plural);
 		if (!kind) throw notServed();
-		// `close` of a response also comes when all is sent.
+		const stream = route.subresource !== undefined && streamSubresources.has(route.subresource);
+		if (verb !== 'watch' && !stream)
+			return serveResource(serving, { request, response, query, caller, signal: closing }, kind, route, verb);
 		const gone = new AbortController();
 		const end = () => gone.abort();
 		response.on('close', end);
@@ -178,13 +180,11 @@ function createHandler(options: ServeOptions, closing: AbortSignal, address: () 
 		try {
 			if (closing.aborted) end();
 			const exchange = { request, response, query, caller, signal: gone.signal };
-			if (route.subresource && streamSubresources.has(route.subresource)) {
-				if (!kind.subresources.actions?.includes(route.subresource) || !route.name) throw notServed();
-				if (route.subresource !== 'log') throw badRequest('Upgrade request required');
-				if (verb !== 'get') throw methodNotAllowed();
-				return await serveLog(streaming, exchange, kind, route, caller);
-			}
-			return await serveResource(serving, exchange, kind, route, verb);
+			if (!stream) return await serveResource(serving, exchange, kind, route, verb);
+			if (!kind.subresources.actions?.includes(route.subresource ?? '') || !route.name) throw notServed();
+			if (route.subresource !== 'log') throw badRequest('Upgrade request required');
+			if (verb !== 'get') throw methodNotAllowed();
+			return await serveLog(streaming, exchange, kind, route, caller);
 		} finally {
 			closing.removeEventListener('abort', end);
 		}

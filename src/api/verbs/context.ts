@@ -23,5 +23,15 @@ export interface Context {
 	readonly queue: KeyedQueue;
 }
 
-/** A point in time as the API writes it: RFC 3339 with whole seconds. */
-export const timestamp = (now: number) => `${new Date(now).toISOString().slice(0, 19)}Z`;
+let second = Number.NaN;
+let written = '';
+
+/** A point in time as the API writes it: RFC 3339 with whole seconds. Many writes share a second, so the last one is kept. */
+export function timestamp(now: number): string {
+	const whole = Math.floor(now / 1000);
+	if (whole !== second) {
+		written = `${new Date(whole * 1000).toISOString().slice(0, 19)}Z`;
+		second = whole;
+	}
+	return written;
+}

@@ -92,7 +92,13 @@ export async function createNamed(
 	const place = placeOf(kind, { namespace, name });
 	const service = isService(kind) ? copy(object) : undefined;
 	for (let attempt = 0; ; attempt++) {
-		const assigned = service && assign(context, object, service);
+		let assigned = service && assign(context, object, service);
+		if (service && assigned?.errors.length) {
+			// What is taken may have been freed by a write that the cache has not seen yet.
+			context.addresses.release(assigned.took);
+			await context.cache.fresh();
+			assigned = assign(context, object, service);
+		}
 		try {
 			const errors = [...validateObject(kind, object, undefined, registry.schemas), ...(assigned?.errors ?? [])];
 			if (errors.length > 0) throw invalid(kind.group, kind.kind, name, errors);

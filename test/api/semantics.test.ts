@@ -1,0 +1,4 @@
+import test from 'ava';
+import { semantics } from './suite.ts';
+
+semantics(test, async () => undefined);
