@@ -59,7 +59,7 @@ export function openRepository(gitdir: string): Repository {
 	};
 }
 
-/** Makes a bare repository with an unborn main where there is none. `settings` are written each time: `receive.autogc=false`. */
+/** Makes a bare repository with an unborn main where there is none. `settings` (`receive.autogc`) are written where they are not so. */
 export async function initRepository(
 	gitdir: string,
 	settings: Readonly<Record<string, string>> = {},
@@ -72,8 +72,13 @@ export async function initRepository(
 		await mkdir(gitdir, { recursive: true });
 		await git(['init', '--quiet', '--bare', '--template=', '--initial-branch=main', gitdir]);
 	}
-	for (const [name, value] of Object.entries(settings))
-		await git(['config', '--file', `${gitdir}/config`, name, value]);
+	const file = `${gitdir}/config`;
+	const present = new Set((await git(['config', '--file', file, '--list'])).split('\n'));
+	for (const [name, value] of Object.entries(settings)) {
+		// Listed with section and key in lower case.
+		const listed = `${name.replace(/^[^.]+|[^.]+$/g, (part) => part.toLowerCase())}=${value}`;
+		if (!present.has(listed)) await git(['config', '--file', file, name, value]);
+	}
 	return openRepository(gitdir);
 }
 

@@ -1,7 +1,7 @@
 /** The repository that driftless itself serves for pushes. Its changes are announced by the push that makes them. */
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { initRepository, type Repository } from '../git/index.ts';
+import { initRepository, type Repository, requireGit } from '../git/index.ts';
 import type { Reader } from './follow.ts';
 
 /** Bytes of one push: what a hostile or mistaken one may take of the disk before it is refused. */
@@ -19,6 +19,7 @@ export interface Embedded extends AsyncDisposable {
 
 /** Opens DATA/git/NAME.git, and makes it where there is none. */
 export async function openEmbedded(dataDir: string, name = 'default'): Promise<Embedded> {
+	await requireGit();
 	const listeners = new Set<() => Promise<void>>();
 	const repository = await initRepository(join(dataDir, 'git', `${name}.git`), {
 		'http.receivepack': 'true',
