@@ -33,6 +33,8 @@ export async function openEmbedded(dataDir: string, name = 'default'): Promise<E
 		// The server tidies up between pushes: a collection in the background would outlive it.
 		'receive.autogc': 'false',
 		'gc.auto': '1000',
+		// An accepted push survives a power cut: git's default leaves loose objects and references to the kernel.
+		'core.fsync': 'committed,reference',
 	});
 	await removeQuarantines(repository.gitdir);
 	return {
