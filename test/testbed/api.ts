@@ -112,7 +112,13 @@ function askOver(path: string, ask: Ask, tls: TestServer['tls'], agent: Agent): 
 			...pair,
 			path,
 			method,
-			headers: { ...(payload !== undefined && { 'content-type': 'application/json' }), ...headers },
+			headers: {
+				...(payload !== undefined && {
+					'content-type': 'application/json',
+					'content-length': String(Buffer.byteLength(payload)),
+				}),
+				...headers,
+			},
 			agent: as === 'admin' ? agent : false,
 		});
 		request.on('error', reject);
