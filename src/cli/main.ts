@@ -24,6 +24,8 @@ Examples:
   driftless diff                        each drifted field, live and desired, with its file and line`,
 	);
 for (const command of commands) command(program);
+// A reader that has seen enough (`| head`) is no error.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 2));
 
 try {
 	await program.parseAsync();

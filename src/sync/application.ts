@@ -155,7 +155,7 @@ async function turn(application: Application, state: ApplicationState, context: 
 	const decision = decide(
 		{
 			application,
-			revision: state.problem ? undefined : state.revision,
+			revision: state.revision,
 			outOfSync: outOfSync.length,
 			gone: gone.size,
 			wanted: state.desired.size,

@@ -1,5 +1,6 @@
 /** The door of sync/. */
 export { type Applications, cascadeFinalizer, createApplications, type SyncOptions } from './application.ts';
+export { findCredentials, type RepositoryCredentials } from './credentials.ts';
 export { SELF_HEAL_DELAY_MS, short } from './decide.ts';
 export { homeNamespace, instanceOf, managerOf, trackingAnnotation } from './desired.ts';
 export { createPushHandler, DEFAULT_PUSH_WAIT_MS, type PushedOptions } from './pushed.ts';

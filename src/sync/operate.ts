@@ -65,7 +65,7 @@ export async function operate(
 			prunable = new Map(
 				[...state.tracked].filter(([id, object]) => !other.desired.has(id) && !object.metadata.deletionTimestamp),
 			);
-		} else if (state.problem || state.revision === undefined) {
+		} else if (state.revision === undefined || (state.problem && decision.why === 'requested')) {
 			throw new SourceError('', state.problem?.message ?? 'the source has not been read yet');
 		}
 		const selected = selection(operation);
@@ -182,7 +182,10 @@ function tellHealed(
 		const what =
 			drift?.state === 'changed'
 				? drift.fields
-						.map(({ path, owners }) => `${formatPath(path)}${owners[0] ? ` (set by ${owners[0].manager})` : ''}`)
+						.map(
+							({ path, owners, live, desired }) =>
+								`${formatPath(path)}${object.kind === 'Secret' ? '' : ` ${brief(live)} to ${brief(desired)}`}${owners[0] ? ` (set by ${owners[0].manager})` : ''}`,
+						)
 						.slice(0, 5)
 						.join(', ')
 				: 'was missing';
@@ -236,4 +239,10 @@ function appendHistory(
 		initiatedBy,
 	};
 	return [...before, entry].slice(-Math.max(1, application.spec.revisionHistoryLimit ?? DEFAULT_HISTORY_LIMIT));
+}
+
+/** A value in a sentence. */
+function brief(value: unknown): string {
+	const text = value === undefined ? '(none)' : JSON.stringify(value);
+	return text.length > 60 ? `${text.slice(0, 60)}…` : text;
 }

@@ -125,7 +125,8 @@ export function createState({
 			tree,
 			{
 				path: source?.path ?? '',
-				recurse: source?.directory?.recurse ?? true,
+				// As Argo CD has it: sub-folders only where they are asked for.
+				recurse: source?.directory?.recurse ?? false,
 				include: source?.directory?.include,
 				exclude: source?.directory?.exclude,
 				namespace: destination.namespace,
@@ -141,6 +142,29 @@ export function createState({
 			managerOf(application),
 			signal,
 		);
+	};
+
+	/** From now on the application wants this. */
+	const take = (desired: ReadonlyMap<string, Desired>, revision: string) => {
+		const before = state.desired;
+		state.desired = desired;
+		state.revision = revision;
+		onDesired(desired, before);
+		for (const [id, wanted] of desired) if (before.get(id) !== wanted) comparison.touch(id);
+		for (const id of before.keys()) if (!desired.has(id)) comparison.touch(id);
+	};
+
+	/** After a start with a source that cannot be reached: what was synced last may still be at hand, and is then kept up. */
+	const recover = async (application: Application, client: Client, signal: AbortSignal) => {
+		const last = application.status?.sync?.revision;
+		if (state.revision !== undefined || !last || !following) return;
+		try {
+			const checked = await check(await following.source.tree(last), application, client, signal);
+			if (checked.problems.length === 0) take(checked.desired, last);
+		} catch (error) {
+			// The problem that led here is the one to tell.
+			if (!(error instanceof SourceError)) throw error;
+		}
 	};
 
 	const state = {
@@ -184,17 +208,13 @@ export function createState({
 					state.progress.tell({ type: 'refused', revision: tree.revision, lines });
 					return;
 				}
-				const before = state.desired;
 				state.problem = undefined;
-				state.desired = checked.desired;
-				state.revision = tree.revision;
-				onDesired(checked.desired, before);
-				for (const [id, desired] of checked.desired) if (before.get(id) !== desired) comparison.touch(id);
-				for (const id of before.keys()) if (!checked.desired.has(id)) comparison.touch(id);
+				take(checked.desired, tree.revision);
 			} catch (error) {
 				stale = true;
 				if (!(error instanceof SourceError)) throw error;
 				state.problem = { type: 'ComparisonError', message: error.message };
+				await recover(application, client, signal);
 			}
 		},
 

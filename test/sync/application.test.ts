@@ -108,7 +108,7 @@ test('drift is shown by field with its owner and its origin, and then healed', a
 	const healed = async () =>
 		(await world.client.list(Event, { fieldSelector: 'reason=SelfHealed' })).items.map(({ message }) => message);
 	while ((await healed()).length === 0) await new Promise(setImmediate);
-	t.regex((await healed())[0] ?? '', /deployment\.apps\/web in default: \.spec\.replicas \(set by somebody\)/);
+	t.regex((await healed())[0] ?? '', /deployment\.apps\/web in default: \.spec\.replicas 7 to 2 \(set by somebody\)/);
 });
 
 test('what others set and no manifest mentions is no drift', async (t) => {

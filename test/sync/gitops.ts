@@ -52,7 +52,17 @@ export async function startGitOps(
 	const client = inProcess(api, { name: 'admin', groups: ['system:masters'], userAgent: 'test' });
 	const cache = stack.use(createCache(client, { signal, log: silentLog }));
 	const gitops = stack.use(
-		await openGitOps({ dataDir, address: '127.0.0.1', httpPort: 0, pushWaitMs, pollMs: 1_000, log: silentLog, signal }),
+		await openGitOps({
+			dataDir,
+			address: '127.0.0.1',
+			httpPort: 0,
+			pushWaitMs,
+			pollMs: 1_000,
+			webhookSecret: undefined,
+			credentials: async () => undefined,
+			log: silentLog,
+			signal,
+		}),
 	);
 	const running = runControllers({
 		client,

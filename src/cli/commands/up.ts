@@ -69,6 +69,12 @@ export function platformOptions(command: Command): Command {
 				.default(180_000, '3m'),
 		)
 		.addOption(
+			new Option(
+				'--webhook-secret-file <file>',
+				'what webhooks are signed with (default: anybody on this machine may have sources looked at)',
+			),
+		)
+		.addOption(
 			new Option('--push-wait <duration>', 'how long a push is shown progress; 0 does not wait')
 				.argParser(duration)
 				.default(DEFAULT_PUSH_WAIT_MS, '30s'),

@@ -3,7 +3,7 @@ import type { Client } from '../../client/index.ts';
 import { ApiError, Application } from '../../kinds/index.ts';
 import type { Log } from '../../log.ts';
 import type { Controller } from '../../reconcile/index.ts';
-import { createApplications, createPushHandler, homeNamespace } from '../../sync/index.ts';
+import { createApplications, createPushHandler, homeNamespace, type RepositoryCredentials } from '../../sync/index.ts';
 import { loadToken, openPushServer } from '../../sync/push/index.ts';
 import { createRenderer } from '../../sync/render/index.ts';
 import { createSources, openEmbedded } from '../../sync/source/index.ts';
@@ -17,6 +17,12 @@ export interface GitOpsOptions {
 	readonly pushWaitMs: number;
 	/** Between looks at a remote, in ms. */
 	readonly pollMs: number | undefined;
+	/** Told of each push at the moment at which git has received it, before it is checked. */
+	readonly onPush?: () => void;
+	/** What webhooks must be signed with. */
+	readonly webhookSecret: string | undefined;
+	/** Credentials that remote repositories ask for. */
+	readonly credentials: (url: string) => Promise<RepositoryCredentials | undefined>;
 	readonly log: Log;
 	readonly signal: AbortSignal;
 }
@@ -45,6 +51,7 @@ export async function openGitOps(options: GitOpsOptions): Promise<GitOps> {
 			dataDir,
 			log,
 			poll: options.pollMs,
+			credentials: options.credentials,
 			embedded: (url) => (embeddedName(url) === repository.name ? repository : undefined),
 		}),
 	);
@@ -52,17 +59,24 @@ export async function openGitOps(options: GitOpsOptions): Promise<GitOps> {
 		renderer: createRenderer(),
 		openSource: async ({ repoURL, targetRevision }) => sources.open({ url: repoURL, revision: targetRevision }),
 	});
+	const handler = createPushHandler({
+		applications,
+		follows: (url, name) => embeddedName(url) === name,
+		waitMs: options.pushWaitMs,
+		log,
+		now: Date.now,
+	});
 	const push = stack.use(
 		await openPushServer({
 			repositories: [repository],
 			token: await loadToken(dataDir),
-			handler: createPushHandler({
-				applications,
-				follows: (url, name) => embeddedName(url) === name,
-				waitMs: options.pushWaitMs,
-				log,
-				now: Date.now,
-			}),
+			handler: {
+				...handler,
+				check(push) {
+					options.onPush?.();
+					return handler.check(push);
+				},
+			},
 			log,
 		}),
 	);
@@ -74,7 +88,7 @@ export async function openGitOps(options: GitOpsOptions): Promise<GitOps> {
 				host: options.address,
 				port: options.httpPort,
 				push,
-				webhook: { refresh: (urls) => sources.refresh(urls) },
+				webhook: { secret: options.webhookSecret, refresh: (urls) => sources.refresh(urls) },
 				log,
 				signal,
 			}),
@@ -100,7 +114,7 @@ export async function ensureDefaultApplication(client: Client, repoURL: string, 
 			metadata: name,
 			spec: {
 				project: 'default',
-				source: { repoURL, targetRevision, path: '.' },
+				source: { repoURL, targetRevision, path: '.', directory: { recurse: true } },
 				destination: { server: 'https://kubernetes.default.svc', namespace: 'default' },
 				syncPolicy: { automated: { prune: true, selfHeal: true } },
 			},

@@ -1,5 +1,9 @@
 /** Composes the processes: `up` is control plane, GitOps and node in one, `server` is it without the node. */
+import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
+import type { Client } from '../../client/index.ts';
+import { findCredentials } from '../../sync/index.ts';
+
 import { dataDirectory, takeDataDirectory, writeRunning } from '../data-dir.ts';
 import { UserError } from '../user-error.ts';
 import { ownAddress } from './addresses.ts';
@@ -24,6 +28,7 @@ export interface PlatformOptions {
 	readonly revision: string;
 	readonly pushWait: number;
 	readonly poll?: number;
+	readonly webhookSecretFile?: string;
 	readonly nodeName?: string;
 	readonly agentPort: number;
 	readonly label: readonly (readonly [string, string])[];
@@ -44,6 +49,9 @@ export interface Lifetime {
 export function untilStopped(): Lifetime {
 	const stop = new AbortController();
 	const say = (line: string) => process.stdout.write(`${line}\n`);
+	// Whoever reads what it prints may go away (`up | head`): that ends no platform.
+	process.stdout.removeAllListeners('error').on('error', () => {});
+	process.stderr.removeAllListeners('error').on('error', () => {});
 	const stopping = () => {
 		if (stop.signal.aborted) process.exit(1);
 		say('stopping; containers keep running');
@@ -70,7 +78,10 @@ export async function runPlatform(
 	);
 	const address = options.advertiseAddress ?? ownAddress();
 
+	let client: Client | undefined;
 	await using gitops = await openGitOps({
+		webhookSecret: options.webhookSecretFile && readSecret(options.webhookSecretFile),
+		credentials: async (url) => client && findCredentials(client, url),
 		dataDir,
 		address: options.httpAddress,
 		httpPort: options.httpPort,
@@ -87,6 +98,7 @@ export async function runPlatform(
 		signal,
 		more: [gitops.controller],
 	});
+	client = plane.client;
 	const running = plane.run();
 	const web = await gitops.serve();
 	const embedded = `http://127.0.0.1:${web.port}/git/default.git`;
@@ -122,6 +134,16 @@ export async function runPlatform(
 		: Promise.resolve();
 	for (const line of readyText(dataDir, options, source === embedded)) say(line);
 	await Promise.all([running, node]);
+}
+
+function readSecret(path: string): string {
+	try {
+		const secret = readFileSync(path, 'utf8').trim();
+		if (secret) return secret;
+	} catch (error) {
+		throw new UserError(`the webhook secret cannot be read: ${(error as Error).message}`);
+	}
+	throw new UserError(`the webhook secret file ${path} is empty`);
 }
 
 async function folder(path: string): Promise<string> {
