@@ -34,14 +34,14 @@ export async function story(t: ExecutionContext, store: 'sqlite' | 'etcd'): Prom
 		(await kubectl('get', 'deployment', 'web', '-n', 'guestbook', '-o', 'jsonpath={.spec.replicas}')).stdout;
 	const inSync = async () => (await driftless('status')).code === 0;
 
-	await t.notThrowsAsync(cp(join(root, 'manifests-example/guestbook'), join(clone, 'guestbook'), { recursive: true }));
-	await cp(join(root, 'manifests-example/single-pod.yaml'), join(clone, 'single-pod.yaml'));
+	await cp(join(root, 'manifests-example'), clone, { recursive: true });
 	await platform.run('git', ['init', '-q', '-b', 'main'], { cwd: clone });
 
 	const first = await push('The guest book');
 	t.is(first.code, 0, first.output);
 	t.regex(first.output, /created +namespace\/guestbook[\s\S]*created +deployment\.apps\/web in guestbook/);
 	t.regex(first.output, /converged in [\d.]+ s/);
+	t.regex(first.output, /created +deployment\.apps\/greeter in production/, 'what kustomize builds');
 	const [pod] = await until('three pods run', () => pods(), running(3));
 
 	const direct = await platform.run('curl', ['-sS', '-m', '5', `http://${pod?.status.podIP}:8080/`]);
