@@ -16,6 +16,9 @@ const files: Readonly<Record<string, () => Promise<AddCommand>>> = {
 	history: async () => (await import('./history.ts')).history,
 	rollback: async () => (await import('./rollback.ts')).rollback,
 	get: async () => (await import('./get.ts')).get,
+	apply: async () => (await import('./apply.ts')).apply,
+	create: async () => (await import('./create.ts')).create,
+	delete: async () => (await import('./delete.ts')).deleteCommand,
 };
 
 const asked = process.argv.slice(2);
