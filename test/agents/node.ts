@@ -20,7 +20,7 @@ export interface TestNode extends AsyncDisposable {
 	readonly server: TestServer;
 	readonly client: Client;
 	/** Starts the agent in this process. The node gets its range at once. */
-	runAgent(): Promise<RunningAgent>;
+	runAgent(options?: { readonly parallelStarts?: number }): Promise<RunningAgent>;
 	/** Creates a pod of the example image on the node; `spec` and `metadata` are merged over that. */
 	pod(name: string, spec: Partial<Pod['spec']>, metadata?: Partial<Pod['metadata']>): Promise<Pod>;
 	get(name: string): Promise<Pod>;
@@ -67,8 +67,8 @@ export async function startNode(options: EngineOptions = {}): Promise<TestNode> 
 		server,
 		client,
 		get,
-		async runAgent() {
-			const running = await startAgent(engine, client, server.pki.authority.cert);
+		async runAgent(options = {}) {
+			const running = await startAgent(engine, client, server.pki.authority.cert, options);
 			agents.defer(() => running[Symbol.asyncDispose]());
 			return running;
 		},
@@ -106,7 +106,12 @@ export async function startNode(options: EngineOptions = {}): Promise<TestNode> 
 	};
 }
 
-async function startAgent(testEngine: TestEngine, client: Client, clientCa: string): Promise<RunningAgent> {
+async function startAgent(
+	testEngine: TestEngine,
+	client: Client,
+	clientCa: string,
+	extra: { readonly parallelStarts?: number },
+): Promise<RunningAgent> {
 	await using stack = new AsyncDisposableStack();
 	const abort = new AbortController();
 	const { signal } = abort;
@@ -127,6 +132,7 @@ async function startAgent(testEngine: TestEngine, client: Client, clientCa: stri
 			address: '127.0.0.1',
 			port: 0,
 			clientCa,
+			...extra,
 			log: silentLog,
 			signal,
 		}),

@@ -1,6 +1,7 @@
 /** The engine by Docker's API, through dockerode. The only file that knows Docker's words. Source: Docker Engine API v1.41. */
 import { Agent } from 'node:http';
 import type { Duplex, Readable } from 'node:stream';
+import { inspect } from 'node:util';
 import Docker from 'dockerode';
 import type { Log } from '../../log.ts';
 import { createBody, toContainer, toImage, toUsage } from './body.ts';
@@ -20,9 +21,19 @@ export interface DockerOptions {
 	stop?(): Promise<void>;
 }
 
+/**
+ * Kept connections. docker-modem renders every request's options for its debug output, whether that is on or not, with all
+ * that hangs on them: through the sockets of an agent that is the whole process, some 20 ms a request.
+ */
+class Connections extends Agent {
+	[inspect.custom](): string {
+		return 'Connections';
+	}
+}
+
 /** An engine at an address. Does not connect yet: the first call does. */
 export function dockerEngine({ address, log, revive, stop }: DockerOptions): Engine {
-	const agent = new Agent({ keepAlive: true });
+	const agent = new Connections({ keepAlive: true });
 	// dockerode hands the agent on to its requests, though its types do not know it.
 	const docker = new Docker({ ...endpoint(address), agent } as Docker.DockerOptions);
 	const call = <T>(doing: string, run: () => Promise<T>): Promise<T> =>
