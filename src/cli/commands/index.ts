@@ -16,9 +16,12 @@ const files: Readonly<Record<string, () => Promise<AddCommand>>> = {
 	history: async () => (await import('./history.ts')).history,
 	rollback: async () => (await import('./rollback.ts')).rollback,
 	get: async () => (await import('./get.ts')).get,
+	describe: async () => (await import('./describe.ts')).describe,
 	apply: async () => (await import('./apply.ts')).apply,
 	create: async () => (await import('./create.ts')).create,
 	delete: async () => (await import('./delete.ts')).deleteCommand,
+	logs: async () => (await import('./logs.ts')).logs,
+	exec: async () => (await import('./exec.ts')).exec,
 };
 
 const asked = process.argv.slice(2);

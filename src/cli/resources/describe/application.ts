@@ -1,0 +1,81 @@
+import type { Application, ApplicationSource } from '../../../kinds/index.ts';
+import { type Entry, field, optional, section, tableOf, timeText } from './layout.ts';
+import { labelFields, nameFields } from './metadata.ts';
+
+export function describeApplication(application: Application): Entry[] {
+	const { metadata, spec, status = {} } = application;
+	const sources = spec.source ? [spec.source] : (spec.sources ?? []);
+	const { sync, health, operationState: operation } = status;
+	const automated = spec.syncPolicy?.automated;
+	const automation =
+		automated && automated.enabled !== false
+			? ['Automated', ...(automated.prune ? ['prune'] : []), ...(automated.selfHeal ? ['self-heal'] : [])].join(', ')
+			: 'by hand';
+	return [
+		...nameFields(application),
+		...labelFields(application),
+		field('CreationTimestamp', timeText(metadata.creationTimestamp)),
+		field('Project', spec.project),
+		section('Source', sources.flatMap(sourceFields)),
+		section('Destination', [
+			...optional('Server', spec.destination.server),
+			...optional('Name', spec.destination.name),
+			...optional('Namespace', spec.destination.namespace),
+		]),
+		field('Sync Policy', automation),
+		...((spec.syncPolicy?.syncOptions?.length ?? 0) > 0 ? [field('Sync Options', spec.syncPolicy?.syncOptions)] : []),
+		field('Sync Status', sync?.status ?? 'Unknown'),
+		field('Revision', sync?.revision),
+		field('Health', `${health?.status ?? 'Unknown'}${health?.message ? ` (${health.message})` : ''}`),
+		...(operation
+			? [
+					section('Last Operation', [
+						field('Phase', operation.phase),
+						...optional('Message', operation.message),
+						field('Started', timeText(operation.startedAt)),
+						...optional('Finished', timeText(operation.finishedAt)),
+					]),
+				]
+			: []),
+		...((status.conditions?.length ?? 0) > 0
+			? [
+					tableOf(
+						'Conditions',
+						['Type', 'Last Transition', 'Message'],
+						(status.conditions ?? []).map(({ type, lastTransitionTime, message }) => [
+							type,
+							timeText(lastTransitionTime),
+							message.replace(/\s*\n\s*/g, ' '),
+						]),
+					),
+				]
+			: []),
+		tableOf(
+			'Resources',
+			['Kind', 'Namespace', 'Name', 'Sync', 'Health', 'Drifted Fields'],
+			(status.resources ?? []).map((each) => [
+				`${each.kind ?? ''}${each.group ? `.${each.group}` : ''}`,
+				each.namespace ?? '',
+				each.name ?? '',
+				each.requiresPruning ? 'to be pruned' : (each.status ?? ''),
+				each.health?.status ?? '',
+				(each.drift ?? []).map(({ path }) => path).join(', '),
+			]),
+		),
+		tableOf(
+			'History',
+			['Id', 'Revision', 'Deployed At'],
+			(status.history ?? []).map(({ id, revision = '', deployedAt }) => [String(id), revision, timeText(deployedAt)]),
+		),
+	];
+}
+
+function sourceFields({ repoURL, path, targetRevision, chart, directory }: ApplicationSource): Entry[] {
+	return [
+		field('Repo URL', repoURL),
+		field('Target Revision', targetRevision ?? 'HEAD'),
+		...optional('Path', path),
+		...optional('Chart', chart),
+		...(directory?.recurse === undefined ? [] : [field('Recurse', directory.recurse)]),
+	];
+}
