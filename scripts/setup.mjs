@@ -77,7 +77,10 @@ async function npmPackages() {
 	const lock = createHash('sha256').update(readFileSync(join(root, 'package-lock.json'))).update(readFileSync(join(root, 'package.json'))).digest('hex');
 	const stamp = join(root, 'node_modules', '.driftless-lock');
 	if (existsSync(stamp) && readFileSync(stamp, 'utf8') === lock && existsSync(join(root, 'node_modules/.bin/node'))) return;
-	if (!(await run('installing npm packages', 'npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error']))) {
+	// Not `npm ci`: it refuses a lock file that lacks optional packages of other platforms, which a registry may not have. This
+	// installs what the lock file says as well, and does not write to it.
+	const install = ['install', '--no-save', '--no-audit', '--no-fund', '--loglevel=error'];
+	if (!(await run('installing npm packages', 'npm', install))) {
 		fail('the npm packages could not be installed: see above; a network path to the npm registry is needed');
 	}
 	writeFileSync(stamp, lock);
