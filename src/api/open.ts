@@ -6,6 +6,7 @@ import type { Log } from '../log.ts';
 import { Compacted, Conflict, type Store, Unavailable } from '../store/store.ts';
 import type { Api, Caller, Collection, Stored, Target, WriteOptions } from './api.ts';
 import { WatchCache } from './cache/cache.ts';
+import { expireEvents } from './expiry.ts';
 import { bind, evict, noSuchSubresource } from './verbs/actions.ts';
 import { type Admission, builtinAdmission } from './verbs/admission.ts';
 import { createClaims } from './verbs/claims.ts';
@@ -67,7 +68,14 @@ export async function openApi(options: ApiOptions): Promise<Api & AsyncDisposabl
 		await cache[Symbol.asyncDispose]();
 		throw cause;
 	}
-	return { ...api, [Symbol.asyncDispose]: () => cache[Symbol.asyncDispose]() };
+	const expiry = expireEvents(store, cache, log, now);
+	return {
+		...api,
+		[Symbol.asyncDispose]: async () => {
+			await expiry[Symbol.asyncDispose]();
+			await cache[Symbol.asyncDispose]();
+		},
+	};
 }
 
 function bindVerbs(context: Context): Api {

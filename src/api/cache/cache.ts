@@ -156,7 +156,8 @@ export class WatchCache implements AsyncDisposable {
 			}
 			for (const entry of page.entries) {
 				const name = parseStorageKey(entry.key);
-				if (name) this.#resource(name.resource).load(name.key, decode(entry.value, entry.modified));
+				const stored = name && this.#decoded(entry.key, entry.value, entry.modified);
+				if (name && stored) this.#resource(name.resource).load(name.key, stored);
 			}
 			after = page.entries.at(-1)?.key;
 			if (!page.more || after === undefined) break;
@@ -184,14 +185,11 @@ export class WatchCache implements AsyncDisposable {
 				}
 			} catch (cause) {
 				if (signal.aborted) return;
-				if (cause instanceof Compacted) {
-					reload = true;
-					this.#log.warn({ err: cause }, 'the watch of the store fell behind its history; loading anew');
-					continue;
-				}
+				reload ||= cause instanceof Compacted;
 				if (!faulty) {
-					const known = cause instanceof Unavailable;
-					this.#log[known ? 'warn' : 'error']({ err: cause }, 'the watch of the store broke; trying again');
+					const level = reload || cause instanceof Unavailable ? 'warn' : 'error';
+					const then = reload ? 'fell behind its history; loading anew' : 'broke; trying again';
+					this.#log[level]({ err: cause }, `the watch of the store ${then}`);
 				}
 				faulty = true;
 			}
@@ -209,7 +207,8 @@ export class WatchCache implements AsyncDisposable {
 			if (!name) continue;
 			const resource = this.#resource(name.resource);
 			touched.add(resource);
-			if (event.type === 'put') resource.put(name.key, this.#stored(event));
+			const stored = event.type === 'put' ? this.#stored(event) : undefined;
+			if (stored) resource.put(name.key, stored);
 			else resource.remove(name.key, event.revision);
 			const ahead = this.#ahead.get(event.key);
 			if (ahead && ahead.revision <= event.revision) this.#ahead.delete(event.key);
@@ -219,12 +218,22 @@ export class WatchCache implements AsyncDisposable {
 	}
 
 	/** An own write's object, where the bytes are the announced ones; else the bytes, parsed when needed. */
-	#stored(event: Extract<Event, { type: 'put' }>): StoredObject {
+	#stored(event: Extract<Event, { type: 'put' }>): StoredObject | undefined {
 		const ahead = this.#ahead.get(event.key);
 		if (ahead?.stored?.revision === event.revision) return ahead.stored;
 		const announced = this.#drafts.get(event.key);
 		if (announced && Buffer.compare(announced.value, event.value) === 0) return announced.finish(event.revision);
-		return decode(event.value, event.revision);
+		return this.#decoded(event.key, event.value, event.revision);
+	}
+
+	/** What another program wrote under our keys is no object: it is left out, and all else goes on. */
+	#decoded(storeKey: string, value: Uint8Array, revision: Revision): StoredObject | undefined {
+		try {
+			return decode(value, revision);
+		} catch (cause) {
+			this.#log.error({ err: cause, key: storeKey, revision }, 'a stored value is no object; it is left out');
+			return undefined;
+		}
 	}
 
 	#advance(revision: Revision): void {
