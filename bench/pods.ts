@@ -1,7 +1,7 @@
 /**
  * Pods on a node: 30 created at once to all Running, beside the same 60 containers started by the raw engine API with the
  * same parallelism; and one pod from its creation to Running, less what the engine takes for its two containers.
- * Usage: node bench/pods.ts [--pods 30] [--rounds 3] [--parallel 16]. Needs root, Docker and busybox-static.
+ * Usage: node bench/pods.ts [--pods 30] [--rounds 3] [--parallel 8]. Needs root, Docker and busybox-static.
  */
 import { parseArgs } from 'node:util';
 import pLimit from 'p-limit';
@@ -16,7 +16,7 @@ const { values } = parseArgs({
 	options: {
 		pods: { type: 'string', default: '30' },
 		rounds: { type: 'string', default: '3' },
-		parallel: { type: 'string', default: '16' },
+		parallel: { type: 'string', default: '8' },
 	},
 });
 const parallel = Number(values.parallel);

@@ -22,7 +22,7 @@ import { startServer } from './server/index.ts';
 import { createWheel } from './wheel.ts';
 
 /** Starts that the engine works on at once. See docs/decisions/0006-agent.md for the measurement. */
-const PARALLEL_STARTS = 16;
+const PARALLEL_STARTS = 8;
 const NETWORK = { name: 'driftless', bridge: 'drift0', mtu: 1500 } as const;
 
 export interface AgentOptions {
