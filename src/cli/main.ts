@@ -11,7 +11,6 @@ const program = new Command('driftless')
 	.version(version, '-V, --version')
 	.option('--data-dir <dir>', 'where everything is kept (DRIFTLESS_DATA_DIR; default /var/lib/driftless as root)')
 	.option('--kubeconfig <file>', 'talk to the cluster of this kubeconfig instead of that of the data directory')
-	.enablePositionalOptions()
 	.showHelpAfterError('(see the options with --help)')
 	.exitOverride()
 	.addHelpText(
