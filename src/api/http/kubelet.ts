@@ -169,22 +169,22 @@ export async function passUpgrade(
 	const agent = await connectAgent(node, streaming.client, signal);
 	agent.write(upgradeRequest(request, path));
 	if (head.length > 0) agent.write(head);
-	// Either end closes the other; half-closed ends are of no use to these protocols.
-	const both = new AbortController();
-	const end = () => both.abort();
-	signal.addEventListener('abort', end);
-	try {
-		await Promise.race([
-			pipeline(socket, agent, { signal: both.signal }),
-			pipeline(agent, socket, { signal: both.signal }),
-		]);
-	} catch {
-		// A broken connection ends the stream like any other end; the client sees it on its side.
-	} finally {
-		signal.removeEventListener('abort', end);
-		agent.destroy();
-		socket.destroy();
-	}
+	await new Promise<void>((resolve) => {
+		const end = () => {
+			signal.removeEventListener('abort', end);
+			agent.destroy();
+			socket.destroy();
+			resolve();
+		};
+		signal.addEventListener('abort', end);
+		for (const side of [agent, socket]) {
+			side.on('close', end);
+			// A broken connection ends the stream like any other end; the client sees it on its side.
+			side.on('error', end);
+		}
+		socket.pipe(agent);
+		agent.pipe(socket);
+	});
 }
 
 /** Headers that carry the upgrade; credentials of the client stay here. */

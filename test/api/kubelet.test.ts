@@ -1,0 +1,164 @@
+/** The streams of pods, against an agent that answers as a kubelet does over TLS with a certificate of its own. */
+import { once } from 'node:events';
+import { createServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import { connect, type TLSSocket } from 'node:tls';
+import test from 'ava';
+import { makeAuthority } from '../../src/api/certificates.ts';
+import { fingerprint, servingCertificateAnnotation } from '../../src/api/index.ts';
+import { Node, Pod } from '../../src/kinds/index.ts';
+import { admin, serveTestApi } from '../testbed/api.ts';
+import { kubectl } from '../testbed/kubectl.ts';
+import { pod } from './objects.ts';
+
+const server = await serveTestApi();
+const k = kubectl(server.kubeconfig);
+/** Self-signed, as an agent's is. */
+const pair = await makeAuthority('agent', Date.now());
+const asked: string[] = [];
+const agent = createServer({ ...pair, requestCert: true, ca: server.pki.authority.cert }, (request, response) => {
+	const { subject } = (request.socket as TLSSocket).getPeerCertificate();
+	asked.push(`${subject.CN} ${request.url}`);
+	if (request.url?.includes('/broken')) return response.writeHead(500).end('the engine is gone');
+	response.writeHead(200, { 'content-type': 'text/plain' });
+	response.write('line 1\n');
+	response.end('line 2\n');
+});
+agent.on('upgrade', (request, socket) => {
+	asked.push(
+		`${request.method} ${request.url} ${request.headers['sec-websocket-protocol']} ${request.headers.authorization}`,
+	);
+	socket.write('HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\nhello ');
+	socket.pipe(socket);
+});
+agent.listen(0, '127.0.0.1');
+await once(agent, 'listening');
+test.after.always(async () => {
+	k[Symbol.dispose]();
+	await server[Symbol.asyncDispose]();
+	agent.closeAllConnections();
+	agent.close();
+});
+
+const { port } = agent.address() as AddressInfo;
+const node = (name: string, sha256: string) => ({
+	metadata: { name, annotations: { [servingCertificateAnnotation]: sha256 } },
+	status: {
+		addresses: [{ type: 'InternalIP', address: '127.0.0.1' }],
+		daemonEndpoints: { kubeletEndpoint: { Port: port } },
+	},
+});
+const pods = { kind: Pod, namespace: 'default' };
+const running = (name: string) => ({
+	name,
+	image: 'i',
+	imageID: '',
+	ready: true,
+	restartCount: 0,
+	state: { running: {} },
+});
+const waiting = (name: string, reason: string) => ({ ...running(name), ready: false, state: { waiting: { reason } } });
+
+async function place(
+	name: string,
+	nodeName: string,
+	containers: readonly string[],
+	statuses: readonly object[] = [],
+): Promise<void> {
+	const spec = { nodeName, containers: containers.map((each) => ({ name: each, image: 'example/app:1' })) };
+	await server.api.create(pods, { ...pod(name), spec }, {}, admin);
+	const status = { phase: 'Running', containerStatuses: statuses };
+	await server.api.patch({ ...pods, name, subresource: 'status' }, { type: 'merge', body: { status } }, {}, admin);
+}
+
+test.before(async () => {
+	for (const [name, sha256] of [
+		['good', fingerprint(pair.cert)],
+		['bad', '00'.repeat(32)],
+	] as const) {
+		const made = await server.api.create({ kind: Node }, node(name, sha256), {}, admin);
+		const { status } = node(name, sha256);
+		await server.api.update({ kind: Node, name, subresource: 'status' }, { ...made.object, status }, {}, admin);
+	}
+	await place('one', 'good', ['main'], [running('main')]);
+	await place('two', 'good', ['a', 'b'], [running('a'), waiting('b', 'ContainerCreating')]);
+	await place('pulling', 'good', ['main'], [waiting('main', 'ImagePullBackOff')]);
+	await place('elsewhere', 'bad', ['main'], [running('main')]);
+	await place('broken', 'good', ['main'], [running('main')]);
+});
+
+test('kubectl logs come from the agent of the pod’s node, asked as a kubelet', async (t) => {
+	t.is(await k.ok('logs', 'one'), 'line 1\nline 2\n');
+	t.true(asked.includes('kube-apiserver-kubelet-client /containerLogs/default/one/main?'));
+	await k.ok('logs', 'two', '-c', 'a', '-f', '--tail=3', '--since=5m', '--timestamps', '--limit-bytes=100');
+	t.true(
+		asked.includes(
+			'kube-apiserver-kubelet-client /containerLogs/default/two/a?follow=true&timestamps=true&tailLines=3&sinceSeconds=300&limitBytes=100',
+		),
+		asked.join('\n'),
+	);
+});
+
+const logs = (name: string, query = '') => server.ask(`/api/v1/namespaces/default/pods/${name}/log${query}`);
+const refusals: Readonly<Record<string, [string, number, RegExp]>> = {
+	'a pod of two containers': ['two', 400, /^a container name must be specified for pod two, choose one of: \[a b\]$/],
+	'a container that the pod has not': ['one?container=x', 400, /^container x is not valid for pod one$/],
+	'a container that is being made': [
+		'two?container=b',
+		400,
+		/^container "b" in pod "two" is waiting to start: ContainerCreating$/,
+	],
+	'an image that cannot be pulled': ['pulling', 400, /is waiting to start: trying and failing to pull image$/],
+	'a container that never ended before': [
+		'one?previous=true',
+		400,
+		/^previous terminated container "main" in pod "one" not found$/,
+	],
+	'an agent that shows another certificate': ['elsewhere', 502, /shows another certificate than the node published$/],
+	'an agent that fails': ['broken', 500, /^the engine is gone$/],
+	'a pod that is not there': ['nope', 404, /^pods "nope" not found$/],
+	'lines that are no number': ['one?tailLines=x', 400, /tailLines: Invalid value/],
+};
+for (const [what, [path, code, message]] of Object.entries(refusals)) {
+	test(`logs of ${what} are refused with ${code}`, async (t) => {
+		const [name = '', query] = path.split('?');
+		const answer = await logs(name, query && `?${query}`);
+		t.is(answer.code, code, answer.text);
+		t.regex(answer.body.message, message);
+	});
+}
+
+/** What comes back on an upgraded connection, until it has as many characters. */
+async function upgrade(path: string, until: RegExp, headers = ''): Promise<string> {
+	const socket = connect({ ...server.tls, host: '127.0.0.1', port: server.served.port });
+	socket.write(`GET ${path} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n${headers}\r\nping`);
+	let text = '';
+	for await (const chunk of socket.setEncoding('utf8')) {
+		text += chunk;
+		if (until.test(text)) break;
+	}
+	socket.destroy();
+	return text;
+}
+
+test('exec and portforward pass every byte between the client and the agent, but no credentials', async (t) => {
+	const path = '/api/v1/namespaces/default/pods/one/exec?command=ls&command=-l&stdin=true&stdout=true&tty=true';
+	const text = await upgrade(path, /ping$/, 'Sec-WebSocket-Protocol: v5.channel.k8s.io\r\n');
+	t.regex(text, /^HTTP\/1\.1 101 .*hello ping$/s);
+	t.true(
+		asked.includes(
+			'GET /exec/default/one/main?input=1&output=1&tty=1&command=ls&command=-l v5.channel.k8s.io undefined',
+		),
+		asked.join('\n'),
+	);
+	await upgrade('/api/v1/namespaces/default/pods/one/portforward?ports=80', /ping$/);
+	t.true(asked.some((each) => each.startsWith('GET /portForward/default/one?ports=80')));
+});
+
+test('a stream that cannot be is refused before it begins', async (t) => {
+	const pods = '/api/v1/namespaces/default/pods';
+	t.regex(await upgrade(`${pods}/two/exec?command=ls`, /}$/), /^HTTP\/1\.1 400 .*choose one of: \[a b\]/s);
+	t.regex(await upgrade(`${pods}/nope/exec?command=ls`, /}$/), /^HTTP\/1\.1 404 /);
+	t.regex(await upgrade(`${pods}/elsewhere/exec?command=ls`, /}$/), /^HTTP\/1\.1 502 /);
+	t.is((await server.ask(`${pods}/one/exec?command=ls`)).body.message, 'Upgrade request required');
+});
