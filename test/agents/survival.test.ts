@@ -74,7 +74,9 @@ test('an engine that restarts and takes its containers with it has them restarte
 	await using node = await startNode();
 	await using _ = await node.runAgent();
 	await node.pod('always', {});
-	await node.pod('never', { restartPolicy: 'Never' });
+	// What its end is like is its own: this one calls it a failure.
+	const command = ['sh', '-c', 'trap "exit 1" TERM; sleep 3600 & wait'];
+	await node.pod('never', { restartPolicy: 'Never', containers: [{ name: 'main', command }] });
 	const before = await node.until('always', running);
 	await node.until('never', running);
 	await node.engine.kill();
