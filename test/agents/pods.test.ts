@@ -340,3 +340,23 @@ test('a pod of another node is none of ours', async (t) => {
 	t.false((await node.containers()).some(({ name }) => name.startsWith('foreign/')));
 	t.is((await node.get('foreign')).status?.containerStatuses, undefined);
 });
+
+test('a pod serves on a port of its machine, or on the machine’s own network', async (t) => {
+	const web = { name: 'main', command: serve('/www') };
+	await node.pod('published', { containers: [{ ...web, ports: [{ containerPort: 8080, hostPort: 18_080 }] }] });
+	await node.pod('host', {
+		hostNetwork: true,
+		containers: [{ ...web, command: shell('exec httpd -f -p 18081 -h /www') }],
+	});
+	await node.until('published', running);
+	const host = await node.until('host', running);
+	t.is(host.status?.podIP, '127.0.0.1', 'its address is the node’s');
+	for (const port of [18_080, 18_081]) {
+		const page = await eventually(`port ${port} answers`, () =>
+			node.engine.exec(`busybox wget -q -O - http://${node.engine.address}:${port}/`).catch(() => undefined),
+		);
+		t.is(page, 'driftless\n');
+	}
+	await node.pod('second', { containers: [{ ...web, ports: [{ containerPort: 8080, hostPort: 18_080 }] }] });
+	await node.untilEvent('second', /^FailedCreatePodSandBox: .*18080.*(already allocated|in use)/);
+});
