@@ -104,7 +104,8 @@ export async function serveTestApi(options: Partial<ApiOptions> = {}): Promise<T
 
 function askOver(path: string, ask: Ask, tls: TestServer['tls'], agent: Agent): Promise<Answer> {
 	const { method = ask.body === undefined ? 'GET' : 'POST', headers = {}, body, as = 'admin' } = ask;
-	const payload = typeof body === 'string' || body instanceof Uint8Array ? body : body && JSON.stringify(body);
+	const payload =
+		body === undefined || typeof body === 'string' || body instanceof Uint8Array ? body : JSON.stringify(body);
 	const pair = as === 'admin' ? {} : as === 'nobody' ? { cert: undefined, key: undefined } : as;
 	return new Promise((resolve, reject) => {
 		const request = httpsRequest({

@@ -77,7 +77,8 @@ export function createServiceAddresses(cache: WatchCache, range: ServiceRange): 
 	};
 
 	/** A free number of [0, size), the upper band first, from a random start. */
-	const free = (size: number, staticBand: number, isTaken: (offset: number) => boolean): number | undefined => {
+	const free = (size: number, reservedBand: number, isTaken: (offset: number) => boolean): number | undefined => {
+		const staticBand = Math.min(reservedBand, size);
 		for (const [from, to] of [
 			[staticBand, size],
 			[0, staticBand],

@@ -1,0 +1,86 @@
+import test from 'ava';
+import { WatchCache } from '../../src/api/cache/cache.ts';
+import { expireEvents } from '../../src/api/expiry.ts';
+import { ApiError, Event, Service } from '../../src/kinds/index.ts';
+import { admin, openTestApi } from '../testbed/api.ts';
+import { silentLog } from '../testbed/silent-log.ts';
+import { names, service } from './objects.ts';
+
+const services = { kind: Service, namespace: 'default' };
+
+test('a full range of addresses or ports says so', async (t) => {
+	await using opened = await openTestApi({ services: { cidr: '10.96.0.0/29', nodePorts: [30_000, 30_001] } });
+	const { api } = opened;
+	// Six addresses, of which 10.96.0.1 is reserved.
+	const used: (string | undefined)[] = [];
+	for (let index = 0; index < 5; index++)
+		used.push((await api.create(services, service(`s${index}`), {}, admin)).object.spec.clusterIP);
+	t.deepEqual(used.sort(), ['10.96.0.2', '10.96.0.3', '10.96.0.4', '10.96.0.5', '10.96.0.6']);
+	const full = await t.throwsAsync(api.create(services, service('x'), {}, admin), { instanceOf: ApiError });
+	t.is(full?.message, 'Internal error occurred: failed to allocate a serviceIP: range is full');
+	const port = (name: string) => api.update({ ...services, name }, service(name, { type: 'NodePort' }), {}, admin);
+	await port('s0');
+	await port('s1');
+	await t.throwsAsync(port('s2'), { message: /failed to allocate a nodePort: range is full/ });
+	await api.delete({ ...services, name: 's0' }, {}, admin);
+	t.is((await port('s2')).object.spec.ports?.length, 1);
+	t.truthy((await api.create(services, service('x'), {}, admin)).object.spec.clusterIP);
+});
+
+test('the reserved addresses go to the services that they are for', async (t) => {
+	await using opened = await openTestApi();
+	const { api } = opened;
+	const made = await api.create(services, service('kubernetes', { clusterIP: '10.96.0.1' }), {}, admin);
+	t.is(made.object.spec.clusterIP, '10.96.0.1');
+	await t.throwsAsync(api.create(services, service('other', { clusterIP: '10.96.0.10' }), {}, admin), {
+		message: /already allocated/,
+	});
+	const dns = { kind: Service, namespace: 'kube-system' };
+	t.is(
+		(await api.create(dns, service('kube-dns', { clusterIP: '10.96.0.10' }), {}, admin)).object.spec.clusterIP,
+		'10.96.0.10',
+	);
+});
+
+test('a dry run and a refused service keep no address', async (t) => {
+	await using opened = await openTestApi({ services: { cidr: '10.96.0.0/30' } });
+	const { api } = opened;
+	for (let index = 0; index < 3; index++) await api.create(services, service('dry'), { dryRun: true }, admin);
+	await t.throwsAsync(api.create(services, service('Wrong_Name'), {}, admin), { instanceOf: ApiError });
+	t.is((await api.create(services, service('real'), {}, admin)).object.spec.clusterIP, '10.96.0.2');
+});
+
+test('a service that is no NodePort any more gives its port back', async (t) => {
+	await using opened = await openTestApi({ services: { nodePorts: [30_000, 30_000] } });
+	const { api } = opened;
+	await api.create(services, service('a', { type: 'NodePort' }), {}, admin);
+	const { object } = await api.get({ ...services, name: 'a' }, {}, admin);
+	const next = { ...object, spec: { ...object.spec, type: 'ClusterIP' } };
+	t.is((await api.update({ ...services, name: 'a' }, next, {}, admin)).object.spec.ports?.[0]?.nodePort, undefined);
+	t.is(
+		(await api.create(services, service('b', { type: 'NodePort' }), {}, admin)).object.spec.ports?.[0]?.nodePort,
+		30_000,
+	);
+});
+
+test('events are removed an hour after they were last seen', async (t) => {
+	const start = Date.parse('2030-01-01T00:00:00Z');
+	let now = start;
+	await using opened = await openTestApi({ now: () => now });
+	const events = { kind: Event, namespace: 'default' };
+	const event = (name: string, at: number) => ({
+		metadata: { name },
+		involvedObject: { kind: 'Pod', name: 'p', namespace: 'default' },
+		reason: 'Test',
+		message: 'x',
+		type: 'Normal',
+		lastTimestamp: new Date(at).toISOString().replace('.000', ''),
+	});
+	await opened.api.create(events, event('old', start), {}, admin);
+	await opened.api.create(events, event('new', start + 1_800_000), {}, admin);
+	now = start + 3_700_000;
+	await using cache = await WatchCache.open({ store: opened.store, log: silentLog, now: () => now });
+	await using expiry = expireEvents(opened.store, cache, silentLog, () => now);
+	await expiry.sweep();
+	t.deepEqual(names((await opened.api.list(events, {}, admin)).items), ['new']);
+});
