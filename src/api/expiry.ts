@@ -9,7 +9,7 @@ import { storageKey } from './storage.ts';
 const events = { group: '', plural: 'events' };
 /** How often old events are looked for (ms), and how many keys one commit removes. */
 const every = 60_000;
-const batch = 256;
+const batch = 100;
 
 /** When an event was last true, in milliseconds since the epoch. */
 export function eventTime({ metadata, lastTimestamp, eventTime: time, series }: Event): number {

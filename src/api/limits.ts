@@ -1,5 +1,7 @@
 /** Every limit of the API server, in one place. Where Kubernetes documents a figure, it is that figure. */
 
+import { MAX_CHANGE_BYTES } from '../store/index.ts';
+
 const KiB = 1024;
 const MiB = 1024 * KiB;
 const seconds = 1000;
@@ -8,8 +10,8 @@ const minutes = 60 * seconds;
 export const limits = {
 	/** Largest request body in bytes (Kubernetes: 3 MiB). */
 	body: 3 * MiB,
-	/** Largest stored object in bytes (etcd's limit of a request). */
-	object: 1.5 * MiB,
+	/** Largest stored object in bytes: what a commit of the store takes, less room for its key and what it claims. */
+	object: MAX_CHANGE_BYTES - 8 * KiB,
 	/** Deepest nesting of objects and arrays in a body. */
 	depth: 128,
 	/** Requests in work at once, without watches and streams; more are answered with 429. */

@@ -94,7 +94,7 @@ const refusals: Readonly<Record<string, Case>> = {
 		ask: { body: { ...deployment('big'), metadata: { name: 'big' }, spec: huge } },
 		code: 413,
 		reason: 'RequestEntityTooLarge',
-		message: /Deployment "big" is too large: \d+ bytes, the limit is 1572864/,
+		message: /Deployment "big" is too large: \d+ bytes, the limit is \d+/,
 	},
 	'a body that is too deep': { path: maps, ask: { body: deep(200) }, code: 400, message: /nested too deeply/ },
 	'a body that is very deep': { path: maps, ask: { body: deep(200_000) }, code: 400, message: /nested too deeply/ },
@@ -151,6 +151,8 @@ const refusals: Readonly<Record<string, Case>> = {
 		code: 400,
 		message: /DeleteOptions/,
 	},
+	'a name that no object can have': { path: `${maps}/%00`, ask: { method: 'DELETE' }, code: 404, reason: 'NotFound' },
+	'a name with a slash': { path: `${maps}/a%2Fb`, ask: { method: 'DELETE' }, code: 404, reason: 'NotFound' },
 	'a merge patch that is no object': {
 		path: `${maps}/kube-root`,
 		ask: { method: 'PATCH', body: [1], headers: merge },
