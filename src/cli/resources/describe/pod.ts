@@ -18,7 +18,7 @@ export function describePod(pod: Pod): Entry[] {
 	const deleting = metadata.deletionTimestamp !== undefined;
 	return [
 		...nameFields(pod),
-		field('Priority', spec.priority ?? 0),
+		...optional('Priority', spec.priority),
 		...optional('Priority Class Name', spec.priorityClassName),
 		field('Service Account', spec.serviceAccountName ?? 'default'),
 		field('Node', spec.nodeName && (status.hostIP ? `${spec.nodeName}/${status.hostIP}` : spec.nodeName)),
