@@ -1,5 +1,6 @@
-/** What each port of each service leads to, from Services and EndpointSlices. Pure. */
-import type { EndpointSlice, Service } from '../kinds/index.ts';
+/** What each port of each service leads to on a node, from Services and EndpointSlices. Pure. */
+import { isIPv4 } from 'node:net';
+import { type EndpointSlice, type Key, keyOf, type Service } from '../kinds/index.ts';
 
 export interface Target {
 	readonly ip: string;
@@ -10,73 +11,135 @@ export interface Target {
 export interface ServicePort {
 	/** `NAMESPACE/NAME/PORT-NAME/PROTOCOL`: unique, and fit for the name of a chain. */
 	readonly name: string;
-	/** The service's cluster addresses, and the external ones that lead to it. */
-	readonly addresses: readonly string[];
 	readonly protocol: 'tcp' | 'udp' | 'sctp';
+	readonly clusterIP: string;
 	readonly port: number;
+	/** Addresses outside the cluster's networks that lead to it, and the port on every node. */
+	readonly externalAddresses: readonly string[];
 	readonly nodePort?: number;
-	/** Where connections to the cluster address go, in a fixed order; none: they are refused. */
+	/** Every endpoint that takes connections, in a fixed order, and those of them on this node. */
 	readonly targets: readonly Target[];
-	/** Where connections to the node port go: the same, or this node's only with externalTrafficPolicy Local. */
-	readonly nodeTargets: readonly Target[];
-	/** With externalTrafficPolicy Local the client's address is kept. */
-	readonly keepSource: boolean;
+	readonly localTargets: readonly Target[];
+	/** Which of them connections to the cluster address, and those from outside, may go to. */
+	readonly internalPolicy: 'Cluster' | 'Local';
+	readonly externalPolicy: 'Cluster' | 'Local';
+	/** For how long a client stays with its endpoint, in seconds; undefined: no longer than a connection. */
+	readonly affinitySeconds?: number;
 }
 
-/** The ports of one service on one node; none for headless services and ExternalName. */
-export function servicePorts(service: Service, slices: Iterable<EndpointSlice>, nodeName: string): ServicePort[] {
+/** The label by which a slice says whose it is. */
+const SERVICE_NAME = 'kubernetes.io/service-name';
+/** The default of Kubernetes for sessionAffinityConfig, three hours. */
+const AFFINITY_SECONDS = 10_800;
+/** What names of objects consist of: nothing else goes into a script. */
+const SAFE_NAME = /^[a-z0-9.-]+$/;
+
+/** The key of the service that a slice belongs to. */
+export function serviceOf({ metadata }: EndpointSlice): Key | undefined {
+	const name = metadata.labels?.[SERVICE_NAME];
+	return name ? `${metadata.namespace}/${name}` : undefined;
+}
+
+/** Whether its clients ask for its endpoints' addresses, since it has none of its own. */
+export const isHeadless = ({ spec }: Service): boolean => spec.clusterIP === 'None';
+
+/** Addresses outside the cluster's networks that a service wants to be reached at. */
+export function externalAddresses({ spec, status }: Service): string[] {
+	const ingress = (status?.loadBalancer?.ingress ?? []).flatMap(({ ip }) => ip ?? []);
+	return [...new Set([...(spec.externalIPs ?? []), ...ingress])].filter(isIPv4);
+}
+
+/**
+ * The ports of one service on one node; none for headless services and ExternalName. `rivals` are the services that have
+ * an address, this one among them.
+ */
+export function servicePorts(
+	service: Service,
+	slices: Iterable<EndpointSlice>,
+	nodeName: string,
+	rivals: (address: string) => Iterable<Service> = () => [],
+): ServicePort[] {
 	const { spec, metadata } = service;
-	const ip = spec.clusterIP;
-	if (spec.type === 'ExternalName' || !ip || ip === 'None' || ip.includes(':')) return [];
-	const ready = readyEndpoints(slices);
-	const local = spec.externalTrafficPolicy === 'Local';
-	const external = [
-		...(spec.externalIPs ?? []),
-		...(service.status?.loadBalancer?.ingress ?? []).flatMap((each) => each.ip ?? []),
-	];
-	return (spec.ports ?? []).map((port) => {
-		const protocol = (port.protocol ?? 'TCP').toLowerCase() as ServicePort['protocol'];
-		const all = ready.filter((each) => each.portName === (port.name ?? '') && each.protocol === protocol);
-		const here = all.filter((each) => each.nodeName === nodeName);
+	const { clusterIP } = spec;
+	if (spec.type === 'ExternalName' || !clusterIP || !isIPv4(clusterIP)) return [];
+	const endpoints = endpointsOf(slices);
+	return (spec.ports ?? []).flatMap((port) => {
+		const protocol = protocolOf(port.protocol);
+		const name = `${metadata.namespace}/${metadata.name}/${port.name || port.port}/${protocol}`;
+		if (!name.split('/').every((part) => SAFE_NAME.test(part))) return [];
+		const mine = endpoints.filter((each) => each.portName === (port.name ?? '') && each.protocol === protocol);
+		const free = (address: string) => !isTaken(service, address, port.port, protocol, rivals(address));
 		return {
-			name: `${metadata.namespace}/${metadata.name}/${port.name || port.port}/${protocol}`,
-			addresses: [ip, ...external.filter((address) => !address.includes(':'))],
+			name,
 			protocol,
+			clusterIP,
 			port: port.port,
-			...(port.nodePort ? { nodePort: port.nodePort } : {}),
-			targets: targets(spec.internalTrafficPolicy === 'Local' ? here : all),
-			nodeTargets: targets(local ? here : all),
-			keepSource: local,
-		};
+			externalAddresses: externalAddresses(service).filter(free),
+			...(port.nodePort && { nodePort: port.nodePort }),
+			targets: targets(mine),
+			localTargets: targets(mine.filter((each) => each.nodeName === nodeName)),
+			internalPolicy: spec.internalTrafficPolicy === 'Local' ? 'Local' : 'Cluster',
+			externalPolicy: spec.externalTrafficPolicy === 'Local' ? 'Local' : 'Cluster',
+			...(spec.sessionAffinity === 'ClientIP' && {
+				affinitySeconds: spec.sessionAffinityConfig?.clientIP?.timeoutSeconds ?? AFFINITY_SECONDS,
+			}),
+		} satisfies ServicePort;
 	});
 }
 
-interface Ready extends Target {
+/** Whether another service comes before this one at an address: the one whose cluster address it is, else the oldest. */
+function isTaken(
+	service: Service,
+	address: string,
+	port: number,
+	protocol: string,
+	rivals: Iterable<Service>,
+): boolean {
+	for (const rival of rivals) {
+		const wants = (rival.spec.ports ?? []).some((each) => each.port === port && protocolOf(each.protocol) === protocol);
+		if (wants && precedence(rival, address) < precedence(service, address)) return true;
+	}
+	return false;
+}
+
+const precedence = (service: Service, address: string) =>
+	`${service.spec.clusterIP === address ? 0 : 1} ${service.metadata.creationTimestamp} ${keyOf(service)}`;
+
+interface Endpoint extends Target {
 	readonly portName: string;
 	readonly protocol: string;
 	readonly nodeName?: string;
+	/** It takes new connections only where no other endpoint does: it is on its way out. */
+	readonly leaving: boolean;
 }
 
-/** Endpoints that take connections: the ready ones, or, where a service has none, those that still serve while they terminate. */
-function readyEndpoints(slices: Iterable<EndpointSlice>): Ready[] {
-	const ready: Ready[] = [];
-	const serving: Ready[] = [];
-	for (const slice of slices) {
-		if (slice.addressType !== 'IPv4') continue;
-		for (const { addresses, conditions, nodeName } of slice.endpoints ?? []) {
-			const to =
-				conditions?.ready !== false ? ready : conditions.serving && conditions.terminating ? serving : undefined;
+function endpointsOf(slices: Iterable<EndpointSlice>): Endpoint[] {
+	const found: Endpoint[] = [];
+	for (const { addressType, endpoints, ports } of slices) {
+		if (addressType !== 'IPv4') continue;
+		for (const { addresses, conditions, nodeName } of endpoints ?? []) {
 			const ip = addresses[0];
-			if (!to || !ip) continue;
-			for (const { name, port, protocol } of slice.ports ?? []) {
-				if (port) to.push({ ip, port, portName: name ?? '', protocol: (protocol ?? 'TCP').toLowerCase(), nodeName });
+			// Not known is ready. Source: EndpointSlice API, EndpointConditions.
+			const ready = conditions?.ready !== false;
+			const leaving = !ready && conditions?.serving === true && conditions.terminating === true;
+			if (!ip || !isIPv4(ip) || (!ready && !leaving)) continue;
+			for (const { name, port, protocol } of ports ?? []) {
+				if (!port) continue;
+				found.push({ ip, port, portName: name ?? '', protocol: protocolOf(protocol), nodeName, leaving });
 			}
 		}
 	}
-	return ready.length > 0 ? ready : serving;
+	return found;
 }
 
-function targets(ready: readonly Ready[]): Target[] {
-	const unique = new Map(ready.map(({ ip, port }) => [`${ip}:${port}`, { ip, port }]));
+/** Those that are ready, or, where none is, those that still serve while they terminate. Source: KEP-1669. */
+function targets(endpoints: readonly Endpoint[]): Target[] {
+	const ready = endpoints.filter(({ leaving }) => !leaving);
+	const used = ready.length > 0 ? ready : endpoints;
+	const unique = new Map(used.map(({ ip, port }) => [`${ip}:${port}`, { ip, port }]));
 	return [...unique].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, target]) => target);
+}
+
+function protocolOf(protocol = 'TCP'): ServicePort['protocol'] {
+	return protocol === 'UDP' ? 'udp' : protocol === 'SCTP' ? 'sctp' : 'tcp';
 }

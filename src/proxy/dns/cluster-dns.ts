@@ -1,0 +1,58 @@
+/** Cluster DNS on a node: the cluster's names from the caches, all others from the machine's resolvers. */
+import { networkInterfaces } from 'node:os';
+import { type Cache, describe, faults, pause } from '../../client/index.ts';
+import type { Log } from '../../log.ts';
+import { aborted } from '../synced.ts';
+import { createResolvers, resolversOf } from './resolvers.ts';
+import { serveDns } from './server.ts';
+import { networksOf, zoneOf } from './zone.ts';
+
+export interface ClusterDnsOptions {
+	readonly cache: Cache;
+	readonly podNetwork: string;
+	readonly serviceNetwork: string;
+	/** The address to listen on, and on no other. */
+	readonly clusterDns: string;
+	/** `cluster.local`. */
+	readonly clusterDomain: string;
+	readonly log: Log;
+}
+
+/** Between attempts to serve, in ms. */
+const RETRY_MS = 5_000;
+/** How long the list of this host's addresses is taken as current, in ms. */
+const ADDRESSES_AGE_MS = 5_000;
+
+/** Serves until the signal aborts. An address or a port that cannot be had is logged once and tried again. */
+export async function runClusterDns(options: ClusterDnsOptions, signal: AbortSignal): Promise<void> {
+	const { cache, clusterDns, clusterDomain, podNetwork, serviceNetwork, log } = options;
+	const known = faults(log);
+	const zone = zoneOf(cache, clusterDomain, networksOf(podNetwork, serviceNetwork));
+	const resolvers = createResolvers({ list: () => resolversOf('/etc/resolv.conf', clusterDns), log });
+	const serves = insiders(podNetwork, serviceNetwork);
+	while (!signal.aborted) {
+		try {
+			await using _ = await serveDns({ zone, resolvers, serves, address: clusterDns, log });
+			known.healed('dns', 'cluster DNS is served again');
+			await aborted(signal);
+		} catch (error) {
+			known.failed('dns', error, `cluster DNS cannot be served on ${clusterDns}:53: ${describe(error)}`);
+			await pause(RETRY_MS, signal);
+		}
+	}
+}
+
+/** Whether a client is a pod, or this host by one of its addresses. */
+function insiders(podNetwork: string, serviceNetwork: string): (client: string) => boolean {
+	const networks = networksOf(podNetwork, serviceNetwork, '127.0.0.0/8');
+	let own = new Set<string>();
+	let readAt = Number.NEGATIVE_INFINITY;
+	return (client) => {
+		if (networks.check(client)) return true;
+		if (performance.now() - readAt > ADDRESSES_AGE_MS) {
+			readAt = performance.now();
+			own = new Set(Object.values(networkInterfaces()).flatMap((each) => (each ?? []).map(({ address }) => address)));
+		}
+		return own.has(client);
+	};
+}
