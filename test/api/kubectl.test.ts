@@ -172,6 +172,10 @@ test('kubectl validates on the server: unknown and mistyped fields are named', a
 	t.regex(second.stderr, /cannot unmarshal string into Go struct field DeploymentSpec.spec.replicas of type int32/);
 	const invalid = await run('apply', '-f', '-', { input: manifest({ ...pod('p'), spec: { containers: [] } }) });
 	t.regex(invalid.stderr, /spec.containers: Required value/);
+	const list = (item: object) => ({ input: manifest({ apiVersion: 'v1', kind: 'List', items: [item] }) });
+	const inList = await run('create', '-f', '-', list({ ...configMap('listed'), dta: {} }));
+	t.regex(inList.stderr, /unknown field "dta" in io.k8s.api.core.v1.ConfigMap/, 'of lists by kubectl itself');
+	t.is((await run('create', '-f', '-', list(configMap('listed')))).stdout, 'configmap/listed created\n');
 });
 
 test('kubectl get -w sees what happens, and wait waits for it', async (t) => {

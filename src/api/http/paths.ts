@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Registry } from '../../kinds/registry.ts';
 import { aggregated, coreVersions, group, groupList, resourceList, serverVersion } from '../discovery.ts';
 import { type Document, openApiV2, openApiV3 } from '../openapi/index.ts';
+import { openApiV2Accepted, openApiV2Protobuf, openApiV2Type } from '../protobuf/openapi-v2.ts';
 import type { Metrics } from './metrics.ts';
 import { negotiate } from './negotiate.ts';
 import { methodNotAllowed, notServed } from './resource.ts';
@@ -44,7 +45,10 @@ export async function servePath(
 				Buffer.from(paths.metrics.text()),
 			);
 		case '/openapi/v2': {
-			negotiate(request.headers.accept);
+			const { accept } = request.headers;
+			if (accept?.includes(openApiV2Accepted))
+				return serveDocument(request, response, openApiV2Protobuf(paths.registry), query, openApiV2Type);
+			negotiate(accept);
 			return serveDocument(request, response, openApiV2(paths.registry), query);
 		}
 		case '/openapi/v3':
@@ -123,6 +127,7 @@ async function serveDocument(
 	response: ServerResponse,
 	{ bytes, hash }: Document,
 	query: URLSearchParams,
+	type = 'application/json',
 ): Promise<void> {
 	const etag = `"${hash}"`;
 	response.setHeader('ETag', etag);
@@ -133,7 +138,7 @@ async function serveDocument(
 		response.end();
 		return;
 	}
-	return send(request, response, 200, 'application/json', bytes);
+	return send(request, response, 200, type, bytes);
 }
 
 async function serveHealth(

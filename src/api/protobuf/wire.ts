@@ -49,3 +49,24 @@ export function* fieldsOf(message: Uint8Array): Generator<Field> {
 
 export const textOf = (bytes: Uint8Array): string =>
 	Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString();
+
+/** A field of bytes, text or a message. */
+export function bytesField(number: number, value: string | Uint8Array): Uint8Array {
+	const bytes = typeof value === 'string' ? Buffer.from(value) : value;
+	return Buffer.concat([varint(number * 8 + 2), varint(bytes.length), bytes]);
+}
+
+/** A field of a number that is no less than 0, or of a truth value. */
+export const numberField = (number: number, value: number): Uint8Array =>
+	Buffer.concat([varint(number * 8), varint(value)]);
+
+function varint(value: number): Uint8Array {
+	const bytes: number[] = [];
+	let rest = value;
+	while (rest >= 0x80) {
+		bytes.push((rest % 0x80) | 0x80);
+		rest = Math.floor(rest / 0x80);
+	}
+	bytes.push(rest);
+	return Buffer.from(bytes);
+}
