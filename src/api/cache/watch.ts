@@ -34,6 +34,8 @@ export async function* watch(
 	const { ring } = resource;
 	const { signal } = watching;
 	let next: number;
+	/** What the reader knows already. The cache of a shared store may not have come there yet. */
+	const known = watching.from === 'state' ? 0 : watching.from.revision;
 	if (watching.from === 'state') {
 		// No await between reading the state and taking the position: both are of one moment.
 		next = ring.end;
@@ -57,7 +59,7 @@ export async function* watch(
 			const change = ring.at(next);
 			if (!change) break;
 			next++;
-			const event = select(change, watching);
+			const event = change.revision > known ? select(change, watching) : undefined;
 			if (event) batch.push(event);
 		}
 		if (batch.length > 0) yield batch;
