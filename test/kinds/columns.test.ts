@@ -438,6 +438,24 @@ const healths: [string, Dynamic, string, string?][] = [
 		'a: back-off',
 	],
 	[
+		'a pod that fails to start again and again',
+		pod(
+			{
+				phase: 'Running',
+				containerStatuses: [
+					status(
+						'a',
+						{ waiting: { reason: 'CrashLoopBackOff', message: 'back-off' } },
+						{ lastState: { terminated: { exitCode: 128, message: 'exec: "nope": not found' } } },
+					),
+				],
+			},
+			{ restartPolicy: 'Always' },
+		),
+		'Degraded',
+		'a: back-off, after it ended with exit code 128: exec: "nope": not found',
+	],
+	[
 		'a pod without its image',
 		pod(
 			{ phase: 'Pending', containerStatuses: [status('a', { waiting: { reason: 'ErrImagePull' } })] },

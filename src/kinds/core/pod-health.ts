@@ -1,4 +1,5 @@
 /** The health of pods. Source: Argo CD documentation, "Resource Health". */
+import type { ContainerStatus } from 'kubernetes-types/core/v1.js';
 import type { Health } from '../kind.ts';
 import type { Pod } from '../types.ts';
 import { conditionStatus } from './pod-columns.ts';
@@ -16,7 +17,7 @@ export function podHealth(pod: Pod): Health {
 		const reasons = [...(status?.initContainerStatuses ?? []), ...containers].flatMap((container) => {
 			const waiting = container.state?.waiting;
 			return waiting?.reason && isHopeless(waiting.reason)
-				? [`${container.name}: ${waiting.message || waiting.reason}`]
+				? [`${container.name}: ${waiting.message || waiting.reason}${lastEnd(container)}`]
 				: [];
 		});
 		if (reasons.length > 0) return { status: 'Degraded', message: reasons.join(', ') };
@@ -42,6 +43,13 @@ export function podHealth(pod: Pod): Health {
 		default:
 			return { status: 'Unknown', message: status?.message };
 	}
+}
+
+/** Waiting for the next start says nothing of why the last one failed. */
+function lastEnd({ state, lastState }: ContainerStatus): string {
+	const ended = state?.waiting?.reason === 'CrashLoopBackOff' ? lastState?.terminated : undefined;
+	if (!ended) return '';
+	return `, after it ended with exit code ${ended.exitCode}${ended.message ? `: ${ended.message.trim()}` : ''}`;
 }
 
 /** Why a container has ended, where the pod itself does not say. */
