@@ -2,7 +2,8 @@
  * The certificates of a cluster, under DATA/pki: one authority, which signs the server's certificate and those of its
  * clients. What is missing, close to its end, or names too little is made anew; the authority stays.
  */
-import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import { createPrivateKey, X509Certificate } from 'node:crypto';
+import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { hostname, networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { type Identity, isCurrent, issue, type KeyPair, makeAuthority } from './certificates.ts';
@@ -73,10 +74,46 @@ export async function openPki(options: PkiOptions): Promise<Pki> {
 
 async function openAuthority(directory: string, now: number): Promise<KeyPair> {
 	const known = await readPair(directory, 'ca');
+	// A new authority would trust nothing that this one has signed: to make it is for a person to decide.
+	const wrong = known ? whatIsWrong(known, now) : await whatIsMissing(directory);
+	if (wrong)
+		throw new Error(
+			`the certificate authority in ${directory} cannot be used: ${wrong}. Restore ca.crt and ca.key from a backup; or move both away, and a new one is made, which every copy of the kubeconfig and every other node must then be given`,
+		);
 	if (known) return known;
 	const authority = await makeAuthority('driftless-ca', now);
 	await writePair(directory, 'ca', authority);
 	return authority;
+}
+
+/** Why nothing can be signed with the authority, or nobody would take what is; undefined where all is well. */
+function whatIsWrong({ cert, key }: KeyPair, now: number): string | undefined {
+	const certificate = attempt(() => new X509Certificate(cert));
+	if (!certificate) return 'ca.crt is no certificate in PEM';
+	const privateKey = attempt(() => createPrivateKey(key));
+	if (!privateKey) return 'ca.key is no private key in PEM';
+	if (!certificate.checkPrivateKey(privateKey)) return 'ca.key is not the key of ca.crt';
+	const clock = `the clock of this machine says ${new Date(now).toISOString()}`;
+	if (Date.parse(certificate.validTo) <= now) return `ca.crt is good until ${iso(certificate.validTo)}, and ${clock}`;
+	if (Date.parse(certificate.validFrom) > now)
+		return `ca.crt is good from ${iso(certificate.validFrom)} on, and ${clock}, which may have to be set right`;
+	return undefined;
+}
+
+function attempt<Value>(read: () => Value): Value | undefined {
+	try {
+		return read();
+	} catch {
+		return undefined;
+	}
+}
+
+const iso = (time: string) => new Date(time).toISOString();
+
+async function whatIsMissing(directory: string): Promise<string | undefined> {
+	const files = await readdir(directory);
+	const half = ['ca.crt', 'ca.key'].find((name) => files.includes(name));
+	return half && `of ca.crt and ca.key only ${half} is there`;
 }
 
 async function openPair(
@@ -114,15 +151,20 @@ async function writePair(directory: string, file: string, { cert, key }: KeyPair
 /** Writes a file whole or not at all, with its mode from the first byte on. */
 export async function writeFileSafely(path: string, content: string, mode: number): Promise<void> {
 	const draft = `${path}.new`;
-	await rm(draft, { force: true });
-	const file = await open(draft, 'wx', mode);
 	try {
-		await file.writeFile(content);
-		await file.sync();
-	} finally {
-		await file.close();
+		await rm(draft, { force: true });
+		const file = await open(draft, 'wx', mode);
+		try {
+			await file.writeFile(content);
+			await file.sync();
+		} finally {
+			await file.close();
+		}
+		await rename(draft, path);
+	} catch (cause) {
+		// The error of a write does not say of which file.
+		throw new Error(`${path} cannot be written: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
 	}
-	await rename(draft, path);
 }
 
 /** Every name under which clients of the cluster and of this machine reach the server. */

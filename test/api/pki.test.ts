@@ -75,3 +75,26 @@ test('certificates stay until they are near their end, damaged, or name too litt
 		t.true(new X509Certificate(mended.admin.cert).verify(new X509Certificate(first.authority.cert).publicKey));
 	});
 });
+
+test('an authority that is damaged, half gone or out of its time is named, and never replaced by itself', async (t) => {
+	await inFolder(async (dataDir) => {
+		const { authority } = await openPki({ dataDir });
+		const file = (name: string) => join(dataDir, 'pki', name);
+		const refused = (why: RegExp, now?: () => number) => t.throwsAsync(openPki({ dataDir, now }), { message: why });
+		await writeFile(file('ca.crt'), 'damaged');
+		await refused(/authority in .*pki cannot be used: ca\.crt is no certificate in PEM\. Restore .* from a backup/);
+		await writeFile(file('ca.crt'), authority.cert);
+		await writeFile(file('ca.key'), '');
+		await refused(/ca\.key is no private key/);
+		await inFolder(async (other) => {
+			await writeFile(file('ca.key'), (await openPki({ dataDir: other })).authority.key);
+		});
+		await refused(/ca\.key is not the key of ca\.crt/);
+		await rm(file('ca.key'));
+		await refused(/of ca\.crt and ca\.key only ca\.crt is there/);
+		await writeFile(file('ca.key'), authority.key);
+		await refused(/ca\.crt is good until .*, and the clock of this machine says/, () => Date.now() + 4_000 * day);
+		await refused(/ca\.crt is good from .* on, and the clock .* set right/, () => Date.now() - day);
+		t.is((await openPki({ dataDir })).authority.cert, authority.cert, 'restored, it goes on');
+	});
+});
