@@ -51,17 +51,21 @@ export async function send(
 	bytes: Uint8Array,
 ): Promise<void> {
 	let body = bytes;
+	const headers = ['Content-Type', type];
+	if (!response.hasHeader('Cache-Control')) headers.push(...uncached);
 	if (bytes.byteLength > limits.gzip && acceptsGzip(request)) {
 		// Level 1: on a fast network compressing costs more time than it saves.
 		body = await gzip(bytes, { level: constants.Z_BEST_SPEED });
-		response.setHeader('Content-Encoding', 'gzip');
-		response.setHeader('Vary', 'Accept-Encoding');
+		headers.push('Content-Encoding', 'gzip');
+		response.appendHeader('Vary', 'Accept-Encoding');
 	}
-	response.statusCode = code;
-	response.setHeader('Content-Type', type);
-	response.setHeader('Content-Length', body.byteLength);
+	headers.push('Content-Length', String(body.byteLength));
+	response.writeHead(code, headers);
 	response.end(request.method === 'HEAD' ? undefined : body);
 }
+
+/** Answers are of this moment, and for this user. */
+const uncached = ['Cache-Control', 'no-cache, private'] as const;
 
 const acceptsGzip = (request: IncomingMessage) =>
 	/(^|,)\s*gzip\s*(,|;(?!\s*q=0(\.0*)?\s*(,|$))|$)/.test(String(request.headers['accept-encoding'] ?? ''));
@@ -90,9 +94,7 @@ export async function sendList(
 		whole.set(end, at);
 		return send(request, response, 200, 'application/json', whole);
 	}
-	response.statusCode = 200;
-	response.setHeader('Content-Type', 'application/json');
-	response.setHeader('Content-Length', length);
+	response.writeHead(200, ['Content-Type', 'application/json', ...uncached, 'Content-Length', String(length)]);
 	if (request.method === 'HEAD') {
 		response.end();
 		return;

@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
+import type { Kind } from '../../kinds/kind.ts';
 import { ApiError, badRequest, tooManyRequests, unauthorized } from '../../kinds/status.ts';
 import type { Log } from '../../log.ts';
 import type { Api, Caller } from '../api.ts';
@@ -20,7 +21,7 @@ import { type Paths, servePath } from './paths.ts';
 import { methodNotAllowed, notServed, serveResource, verbOf } from './resource.ts';
 import { sendError, sendJson } from './respond.ts';
 import { reviewOf } from './reviews.ts';
-import { type ResourceRoute, type Route, routeOf } from './route.ts';
+import { type Route, routeOf } from './route.ts';
 
 export interface ServeOptions {
 	readonly api: Api;
@@ -113,6 +114,8 @@ export async function serveApi(options: ServeOptions): Promise<Served> {
 
 interface Asked {
 	readonly route: Route;
+	/** Of the resource, where it is served. */
+	readonly kind: Kind | undefined;
 	readonly query: URLSearchParams;
 	readonly verb: string;
 	readonly user: User;
@@ -155,11 +158,13 @@ function createHandler(options: ServeOptions, closing: AbortSignal, address: () 
 			throw forbiddenBy(user, attributes);
 		}
 		const caller = { name: user.name, groups: user.groups, userAgent: request.headers['user-agent'] ?? '' };
-		return { route, query, verb, user, caller };
+		const kind =
+			route.type === 'resource' ? api.registry.resource(route.group, route.version, route.plural) : undefined;
+		return { route, kind, query, verb, user, caller };
 	};
 
 	const answer = async (request: IncomingMessage, response: ServerResponse, asked: Asked): Promise<void> => {
-		const { route, query, verb, caller, user } = asked;
+		const { route, kind, query, verb, caller, user } = asked;
 		if (route.type === 'path') return servePath(paths, request, response, route.path, query);
 		const review = reviewOf(route.group, route.version, route.plural);
 		if (review && !route.name) {
@@ -168,7 +173,6 @@ function createHandler(options: ServeOptions, closing: AbortSignal, address: () 
 			if (!isObject(value)) throw badRequest(`the body is no ${review.kind}: it must be a JSON object`);
 			return sendJson(request, response, 201, review.answer(value, user, now()), negotiate(request.headers.accept));
 		}
-		const kind = api.registry.resource(route.group, route.version, route.plural);
 		if (!kind) throw notServed();
 		const stream = route.subresource !== undefined && streamSubresources.has(route.subresource);
 		if (verb !== 'watch' && !stream)
@@ -205,12 +209,12 @@ function createHandler(options: ServeOptions, closing: AbortSignal, address: () 
 		let counted = false;
 		try {
 			if (metrics.inFlight >= limits.requests) throw tooManyRequests('too many requests, please try again later', 1);
-			response.setHeader('Cache-Control', 'no-cache, private');
 			metrics.inFlight++;
 			counted = true;
 			const asked = await ask(request);
-			const { route, verb } = asked;
-			if (route.type === 'resource') label = { verb, resource: knownPlural(api, route) };
+			const { route, kind, verb } = asked;
+			// Only names of kinds become labels: a client must not make new ones.
+			if (route.type === 'resource') label = { verb, resource: kind?.plural ?? '' };
 			long = verb === 'watch' || (route.type === 'resource' && route.subresource === 'log');
 			if (long) {
 				metrics.inFlight--;
@@ -233,8 +237,7 @@ function createHandler(options: ServeOptions, closing: AbortSignal, address: () 
 		metrics.watches++;
 		try {
 			const asked = await ask(request);
-			const { route } = asked;
-			const kind = route.type === 'resource' && api.registry.resource(route.group, route.version, route.plural);
+			const { route, kind } = asked;
 			if (!kind || route.type !== 'resource' || !route.name || !route.subresource) throw notServed();
 			if (route.subresource === 'log' || !streamSubresources.has(route.subresource))
 				throw badRequest('this path does not upgrade');
@@ -283,10 +286,6 @@ function attributesOf(route: Route, verb: string): Attributes {
 	const stream = subresource !== undefined && subresource !== 'log' && streamSubresources.has(subresource);
 	return { type: 'resource', verb: stream ? 'create' : verb, group, version, resource, subresource, namespace, name };
 }
-
-/** Only names of kinds become labels of metrics: a client must not make new ones. */
-const knownPlural = (api: Api, { group, version, plural }: ResourceRoute) =>
-	api.registry.resource(group, version, plural)?.plural ?? '';
 
 function asApiError(cause: unknown, { method, url }: IncomingMessage, log: Log): ApiError {
 	if (cause instanceof ApiError) return cause;
