@@ -53,5 +53,5 @@ export function heedLink(line: string, bridge: string, changed: Changed): void {
 /** A line of `nft monitor chains`: our table went, or Docker has made its chain. */
 export function heedChain(line: string, changed: Changed): void {
 	if (line.startsWith(`delete chain ip ${TABLE} dispatch`)) changed.rules();
-	else if (/^add chain ip filter DOCKER-USER\b/.test(line)) changed.host();
+	else if (/^add chain ip filter DOCKER-USER( |$)/.test(line)) changed.host();
 }

@@ -1,0 +1,425 @@
+import { createSocket, type Socket } from 'node:dgram';
+import { once } from 'node:events';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createConnection, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import test, { type ExecutionContext } from 'ava';
+import * as packet from 'dns-packet';
+import fc from 'fast-check';
+import type { Zone } from '../../src/proxy/dns/names.ts';
+import { createResolvers, framed, type Resolver, resolversOf } from '../../src/proxy/dns/resolvers.ts';
+import { type DnsOptions, serveDns } from '../../src/proxy/dns/server.ts';
+import { silentLog } from '../testbed/silent-log.ts';
+import { service, slice } from './objects.ts';
+import { zone } from './zone.ts';
+
+const labels = (name: string) => ({ 'kubernetes.io/service-name': name });
+const many = Array.from({ length: 200 }, (_, index) => `10.244.1.${index + 1}`);
+const cluster = zone(
+	[
+		service({}),
+		service({ clusterIP: 'None' }, { name: 'db' }),
+		service({ type: 'ExternalName', clusterIP: undefined, externalName: 'away.example.com' }, { name: 'out' }),
+		service({ type: 'ExternalName', clusterIP: undefined, externalName: 'web.shop.svc.cluster.local' }, { name: 'in' }),
+		service(
+			{ type: 'ExternalName', clusterIP: undefined, externalName: 'loop.shop.svc.cluster.local' },
+			{ name: 'loop' },
+		),
+	],
+	[slice(many, { metadata: { name: 'db-1', namespace: 'shop', labels: labels('db') } })],
+);
+const WEB = 'web.shop.svc.cluster.local';
+const DB = 'db.shop.svc.cluster.local';
+
+/** A resolver that answers every A question with this address, by UDP and TCP. */
+async function upstream(t: ExecutionContext, ip: string, code = 0): Promise<Resolver & { asked: string[] }> {
+	const asked: string[] = [];
+	const reply = (query: Buffer) => {
+		const { id, questions } = packet.decode(query);
+		const name = questions?.[0]?.name ?? '';
+		asked.push(name);
+		return packet.encode({
+			type: 'response',
+			id,
+			flags: packet.RECURSION_AVAILABLE | code,
+			questions,
+			answers: code ? [] : [{ type: 'A', name, ttl: 60, data: ip }],
+		});
+	};
+	const udp = createSocket('udp4');
+	udp.on('message', (query, from) => udp.send(reply(query), from.port, from.address));
+	udp.bind(0, '127.0.0.1');
+	await once(udp, 'listening');
+	const { port } = udp.address();
+	const tcp = createServer((socket) => {
+		socket.on('data', (chunk: Buffer) => socket.end(framed(reply(chunk.subarray(2)))));
+	}).listen(port, '127.0.0.1');
+	await once(tcp, 'listening');
+	t.teardown(() => {
+		udp.close();
+		tcp.close();
+	});
+	return { address: '127.0.0.1', port, asked };
+}
+
+/** A resolver that takes questions and never answers. */
+async function silent(t: ExecutionContext): Promise<Resolver & { socket: Socket }> {
+	const socket = createSocket('udp4');
+	socket.bind(0, '127.0.0.1');
+	await once(socket, 'listening');
+	t.teardown(() => socket.close());
+	return { address: '127.0.0.1', port: socket.address().port, socket };
+}
+
+interface Options extends Partial<DnsOptions> {
+	readonly zone?: Zone;
+	readonly list?: () => Promise<readonly Resolver[]>;
+}
+
+async function serve(t: ExecutionContext, { list = async () => [], ...options }: Options = {}): Promise<number> {
+	const server = await serveDns({
+		zone: cluster,
+		resolvers: createResolvers({ list, log: silentLog }),
+		serves: () => true,
+		address: '127.0.0.1',
+		port: 0,
+		log: silentLog,
+		...options,
+	});
+	t.teardown(() => server[Symbol.asyncDispose]());
+	return server.port;
+}
+
+async function exchange(port: number, query: Uint8Array): Promise<Buffer> {
+	const socket = createSocket('udp4');
+	try {
+		socket.send(query, port, '127.0.0.1');
+		const [response] = await once(socket, 'message');
+		return response;
+	} finally {
+		socket.close();
+	}
+}
+
+const query = (name: string, type = 'A', additionals: packet.Answer[] = []) =>
+	packet.encode({
+		type: 'query',
+		id: 4711,
+		flags: packet.RECURSION_DESIRED,
+		questions: [{ type: type as 'A', name, class: 'IN' }],
+		additionals,
+	});
+const edns = (size: number, version = 0): packet.Answer => ({
+	type: 'OPT',
+	name: '.',
+	udpPayloadSize: size,
+	extendedRcode: 0,
+	ednsVersion: version,
+	flags: 0,
+	flag_do: false,
+	options: [],
+});
+const ask = async (port: number, name: string, type?: string, additionals?: packet.Answer[]) =>
+	packet.decode(await exchange(port, query(name, type, additionals)));
+const dataOf = (answer: packet.Answer | undefined) => String(answer && 'data' in answer ? answer.data : '');
+const codeOf = (response: packet.DecodedPacket) => (response.flags ?? 0) & 0xf;
+
+function overTcp(port: number, bytes: Uint8Array): Promise<Buffer> {
+	const socket = createConnection(port, '127.0.0.1');
+	socket.write(bytes);
+	let received = Buffer.alloc(0);
+	return new Promise((resolve, reject) => {
+		socket.on('error', reject);
+		socket.on('close', () => resolve(received));
+		socket.on('data', (chunk: Buffer) => {
+			received = Buffer.concat([received, chunk]);
+			if (received.length >= 2 + received.readUInt16BE(0)) socket.end();
+		});
+	});
+}
+
+test('a name is answered with authority, in the letters in which it was asked', async (t) => {
+	const port = await serve(t);
+	const response = await ask(port, 'Web.SHOP.svc.Cluster.local');
+	t.is(response.id, 4711);
+	t.true(response.flag_aa && response.flag_ra && response.flag_rd && response.flag_qr);
+	t.like(response.questions?.[0], { name: 'Web.SHOP.svc.Cluster.local', type: 'A' });
+	t.like(response.answers?.[0], { name: 'Web.SHOP.svc.Cluster.local', type: 'A', data: '10.96.0.5', ttl: 5 });
+});
+
+test('a name that is there has no AAAA: no error, no records, and how long that holds', async (t) => {
+	const port = await serve(t);
+	const response = await ask(port, WEB, 'AAAA');
+	t.is(codeOf(response), 0);
+	t.is(response.answers?.length, 0);
+	t.like(response.authorities?.[0], { type: 'SOA', name: 'cluster.local', data: { minimum: 5 } });
+});
+
+test('a name that is not there is NXDOMAIN, and how long that holds', async (t) => {
+	const port = await serve(t);
+	const response = await ask(port, 'nope.shop.svc.cluster.local');
+	t.is(codeOf(response), 3);
+	t.like(response.authorities?.[0], { type: 'SOA', name: 'cluster.local' });
+	const reverse = await ask(port, '9.9.244.10.in-addr.arpa', 'PTR');
+	t.is(codeOf(reverse), 3);
+});
+
+test('while the cluster is not known yet nothing is said not to be there', async (t) => {
+	const away = await upstream(t, '192.0.2.1');
+	const port = await serve(t, { zone: { ...cluster, ready: false }, list: async () => [away] });
+	t.is(codeOf(await ask(port, WEB)), 2);
+	t.like((await ask(port, 'example.com')).answers?.[0], { data: '192.0.2.1' });
+});
+
+test('SRV records come with the addresses of their targets', async (t) => {
+	const port = await serve(t);
+	const response = await ask(port, `_http._tcp.${WEB}`, 'SRV');
+	t.like(response.answers?.[0], { type: 'SRV', data: { port: 80, target: WEB, priority: 0, weight: 100 } });
+	t.like(response.additionals?.[0], { type: 'A', name: WEB, data: '10.96.0.5' });
+});
+
+test('PTR and TXT are encoded as others read them', async (t) => {
+	const port = await serve(t);
+	t.like((await ask(port, '5.0.96.10.in-addr.arpa', 'PTR')).answers?.[0], { type: 'PTR', data: WEB });
+	t.is(dataOf((await ask(port, 'dns-version.cluster.local', 'TXT')).answers?.[0]), '1.1.0');
+	t.like((await ask(port, 'cluster.local', 'SOA')).answers?.[0], {
+		type: 'SOA',
+		data: { mname: 'ns.dns.cluster.local' },
+	});
+});
+
+test('what does not fit into a datagram is cut, and whole over TCP', async (t) => {
+	const port = await serve(t);
+	const bytes = await exchange(port, query(DB));
+	const response = packet.decode(bytes);
+	t.true(bytes.length <= 512);
+	t.true(response.flag_tc);
+	// Names are compressed: 16 bytes an address.
+	t.is(response.answers?.length, 29);
+	const larger = await exchange(port, query(DB, 'A', [edns(4_096)]));
+	t.true(larger.length > 512 && larger.length <= 1_232);
+	t.true(packet.decode(larger).flag_tc);
+	const whole = packet.decode((await overTcp(port, framed(query(DB)))).subarray(2));
+	t.false(whole.flag_tc);
+	t.deepEqual(whole.answers?.map(dataOf).sort(), [...many].sort());
+});
+
+test('the first address is not always the same', async (t) => {
+	const port = await serve(t);
+	const first = async () => dataOf((await ask(port, DB)).answers?.[0]);
+	const seen = new Set<string>();
+	while (seen.size < 2) seen.add(await first());
+	t.is(seen.size, 2);
+});
+
+test('EDNS is answered with EDNS, and a version that is not known is told so', async (t) => {
+	const port = await serve(t);
+	t.like((await ask(port, WEB, 'A', [edns(1_400)])).additionals?.at(-1), { type: 'OPT', udpPayloadSize: 1_232 });
+	t.is((await ask(port, WEB)).additionals?.length, 0);
+	const unknown = await ask(port, WEB, 'A', [edns(1_400, 1)]);
+	t.like(unknown.additionals?.at(-1), { type: 'OPT', extendedRcode: 1 });
+	t.is(unknown.answers?.length, 0);
+});
+
+test('an ExternalName is an alias with what stands behind it', async (t) => {
+	const away = await upstream(t, '192.0.2.9');
+	const port = await serve(t, { list: async () => [away] });
+	const response = await ask(port, 'out.shop.svc.cluster.local');
+	t.like(response.answers?.[0], { type: 'CNAME', data: 'away.example.com' });
+	t.like(response.answers?.[1], { type: 'A', name: 'away.example.com', data: '192.0.2.9' });
+	const inner = await ask(port, 'in.shop.svc.cluster.local');
+	t.deepEqual(
+		inner.answers?.map(({ type }) => type),
+		['CNAME', 'A'],
+	);
+	const loop = await ask(port, 'loop.shop.svc.cluster.local');
+	t.is(loop.answers?.[0]?.type, 'CNAME');
+});
+
+test('other names are asked of the resolvers of the machine, by UDP and by TCP', async (t) => {
+	const away = await upstream(t, '192.0.2.1');
+	const port = await serve(t, { list: async () => [away] });
+	const response = await ask(port, 'www.Example.com');
+	t.like(response.answers?.[0], { name: 'www.Example.com', data: '192.0.2.1' });
+	t.false(response.flag_aa);
+	const tcp = packet.decode((await overTcp(port, framed(query('tcp.example.com')))).subarray(2));
+	t.like(tcp.answers?.[0], { data: '192.0.2.1' });
+	t.deepEqual(away.asked, ['www.Example.com', 'tcp.example.com']);
+});
+
+test('a resolver that is dead, or cannot tell, is passed over, and asked last from then on', async (t) => {
+	const dead = { address: '127.0.0.1', port: 1 };
+	const lost = await upstream(t, '', 2);
+	const good = await upstream(t, '192.0.2.1');
+	const port = await serve(t, { list: async () => [dead, lost, good] });
+	for (const name of ['a.example.com', 'b.example.com'])
+		t.like((await ask(port, name)).answers?.[0], { data: '192.0.2.1' });
+	t.deepEqual(lost.asked, ['a.example.com']);
+});
+
+test('where no resolver answers the client is told, and what they say is passed on', async (t) => {
+	t.is(codeOf(await ask(await serve(t), 'example.com')), 2);
+	const unwilling = await upstream(t, '', 5);
+	t.is(codeOf(await ask(await serve(t, { list: async () => [unwilling] }), 'example.com')), 5);
+});
+
+test('names of the cluster are answered while resolvers hang, and one client cannot take all that wait', async (t) => {
+	const hanging = await silent(t);
+	const port = await serve(t, { list: async () => [hanging] });
+	let arrived = 0;
+	const all = new Promise<void>((resolve) => {
+		hanging.socket.on('message', () => {
+			if (++arrived === 100) resolve();
+		});
+	});
+	const client = createSocket('udp4');
+	t.teardown(() => client.close());
+	const refused = once(client, 'message');
+	for (let index = 0; index < 100; index++) client.send(query(`${index}.example.com`), port, '127.0.0.1');
+	await all;
+	client.send(query('one-too-many.example.com'), port, '127.0.0.1');
+	const [response] = await refused;
+	t.is(codeOf(packet.decode(response)), 2);
+	t.is(packet.decode(response).questions?.[0]?.name, 'one-too-many.example.com');
+	t.like((await ask(port, WEB)).answers?.[0], { data: '10.96.0.5' });
+});
+
+test('outsiders get no answer from here', async (t) => {
+	const away = await upstream(t, '192.0.2.1');
+	const port = await serve(t, { serves: () => false, list: async () => [away] });
+	for (const name of [WEB, 'example.com']) {
+		const response = await ask(port, name);
+		t.is(codeOf(response), 5);
+		t.is(response.answers?.length, 0);
+	}
+	t.deepEqual(away.asked, []);
+});
+
+test('what is no query is told so or ignored, and the server lives', async (t) => {
+	const port = await serve(t);
+	const good = query(WEB);
+	const change = (at: number, value: number) => Buffer.from(good.map((byte, index) => (index === at ? value : byte)));
+	t.is(codeOf(packet.decode(await exchange(port, change(2, 0x28)))), 4, 'an operation that is not known');
+	t.is((await exchange(port, good.subarray(0, 20))).readUInt8(3) & 0xf, 1, 'cut off in the middle');
+	t.is((await exchange(port, change(5, 0))).readUInt8(3) & 0xf, 1, 'no question');
+	t.is((await exchange(port, change(5, 2))).readUInt8(3) & 0xf, 1, 'more questions than there are');
+	const pointer = Buffer.concat([good.subarray(0, 12), Buffer.from([0xc0, 0x0c, 0, 1, 0, 1])]);
+	t.is((await exchange(port, pointer)).readUInt8(3) & 0xf, 1, 'a name that points to itself');
+	const chaos = packet.encode({
+		type: 'query',
+		id: 1,
+		questions: [{ type: 'TXT', name: 'version.bind', class: 'CH' }],
+	});
+	t.is(codeOf(packet.decode(await exchange(port, chaos))), 5, 'another class');
+	t.like((await ask(port, WEB)).answers?.[0], { data: '10.96.0.5' });
+});
+
+test('no bytes whatever end the server, and it never answers an answer', async (t) => {
+	const port = await serve(t);
+	const socket = createSocket('udp4');
+	t.teardown(() => socket.close());
+	const answered: Buffer[] = [];
+	socket.on('message', (message) => answered.push(message));
+	const send = (bytes: Uint8Array) =>
+		new Promise<void>((resolve, reject) => {
+			socket.send(bytes, port, '127.0.0.1', (error) => (error ? reject(error) : resolve()));
+		});
+	const answer = Buffer.from(query(WEB));
+	answer[2] = (answer[2] ?? 0) | 0x80;
+	answer.writeUInt16BE(1, 0);
+	await send(answer);
+	const bytes = fc.uint8Array({ minLength: 0, maxLength: 80 });
+	const almost = fc
+		.tuple(fc.nat(good.length - 1), fc.nat(255))
+		.map(([at, value]) => Buffer.from(good.map((byte, index) => (index === at ? value : byte))));
+	await fc.assert(
+		fc.asyncProperty(fc.oneof(bytes, almost), (garbage) => send(garbage)),
+		{ numRuns: 300 },
+	);
+	await send(good);
+	while (!answered.some((message) => message.readUInt16BE(0) === 4711 && message.length > 60))
+		await once(socket, 'message');
+	t.false(answered.some((message) => message.readUInt16BE(0) === 1 && message.readUInt16BE(6) === 1));
+	for (const message of answered) t.true((message.readUInt8(2) & 0x80) !== 0);
+});
+const good = query(WEB);
+
+test('TCP: several queries on one connection, in pieces', async (t) => {
+	const port = await serve(t);
+	const socket = createConnection(port, '127.0.0.1');
+	t.teardown(() => socket.destroy());
+	const both = Buffer.concat([framed(query(WEB)), framed(query('nope.shop.svc.cluster.local'))]);
+	socket.setNoDelay(true);
+	socket.write(both.subarray(0, 1));
+	socket.write(both.subarray(1, 30));
+	socket.write(both.subarray(30));
+	let received = Buffer.alloc(0);
+	const codes: number[] = [];
+	while (codes.length < 2) {
+		const [chunk] = await once(socket, 'data');
+		received = Buffer.concat([received, chunk]);
+		while (received.length >= 2 && received.length >= 2 + received.readUInt16BE(0)) {
+			const end = 2 + received.readUInt16BE(0);
+			codes.push(codeOf(packet.decode(received.subarray(2, end))));
+			received = received.subarray(end);
+		}
+	}
+	t.deepEqual(codes, [0, 3]);
+});
+
+test('TCP: one client has so many connections and no more', async (t) => {
+	const port = await serve(t);
+	const sockets = Array.from({ length: 32 }, () => createConnection(port, '127.0.0.1'));
+	t.teardown(() => {
+		for (const socket of sockets) socket.destroy();
+	});
+	await Promise.all(sockets.map((socket) => once(socket, 'connect')));
+	const one = () => overTcp(port, framed(query(WEB))).catch(() => Buffer.alloc(0));
+	t.is((await one()).length, 0);
+	const [first] = sockets;
+	first?.destroy();
+	let answered = 0;
+	while (answered === 0) answered = (await one()).length;
+	t.true(answered > 0);
+});
+
+test('a port that is taken is an error, and nothing stays open', async (t) => {
+	const tcp = createServer().listen(0, '127.0.0.1');
+	await once(tcp, 'listening');
+	t.teardown(() => tcp.close());
+	const address = tcp.address();
+	const port = typeof address === 'object' && address ? address.port : 0;
+	await t.throwsAsync(serve(t, { port }), { message: /EADDRINUSE/ });
+	const udp = createSocket('udp4');
+	t.teardown(() => udp.close());
+	udp.bind(port, '127.0.0.1');
+	await once(udp, 'listening');
+	t.pass();
+});
+
+test('the resolvers of the machine are those of resolv.conf but for this server, read again now and then', async (t) => {
+	const folder = await mkdtemp(join(tmpdir(), 'driftless-dns-'));
+	t.teardown(() => rm(folder, { recursive: true }));
+	const path = join(folder, 'resolv.conf');
+	await writeFile(
+		path,
+		'# by hand\nnameserver 192.0.2.1\n nameserver fe80::1%eth0\nnameserver 10.96.0.10\nnameserver what\n',
+	);
+	t.deepEqual(await resolversOf(path, '10.96.0.10'), [{ address: '192.0.2.1' }, { address: 'fe80::1%eth0' }]);
+	t.deepEqual(await resolversOf(join(folder, 'absent'), ''), []);
+
+	const [one, two] = [await upstream(t, '192.0.2.1'), await upstream(t, '192.0.2.2')];
+	let now = 0;
+	let list: Resolver[] = [one];
+	const resolvers = createResolvers({ list: async () => list, log: silentLog, now: () => now });
+	const first = async () => {
+		const bytes = await resolvers.ask(query('example.com'), 'udp', 'client');
+		return bytes && dataOf(packet.decode(bytes).answers?.[0]);
+	};
+	t.is(await first(), '192.0.2.1');
+	list = [two];
+	t.is(await first(), '192.0.2.1');
+	now = 5_000;
+	t.is(await first(), '192.0.2.2');
+});
