@@ -19,7 +19,8 @@ export interface MirrorOptions {
 	/** http or https; credentials may stand in it. */
 	readonly url: string;
 	readonly gitdir: string;
-	readonly credentials?: Credentials;
+	/** Asked anew for each fetch, since they are rotated. */
+	credentials?(): Promise<Credentials | undefined>;
 	readonly limits?: HttpLimits;
 }
 
@@ -34,7 +35,7 @@ export interface Mirror extends AsyncDisposable {
 
 export async function openMirror(options: MirrorOptions): Promise<Mirror> {
 	const { gitdir, limits = defaultLimits } = options;
-	const { url, headers } = authorize(options.url, options.credentials);
+	const { url } = authorize(options.url);
 	const repository = await initRepository(gitdir, {
 		'remote.origin.url': url,
 		'remote.origin.fetch': '+refs/heads/*:refs/heads/*',
@@ -44,7 +45,11 @@ export async function openMirror(options: MirrorOptions): Promise<Mirror> {
 	const waiting = new Map<string, Promise<string | undefined>>();
 	const life = new AbortController();
 
-	async function fetchNow(revision: string, signal: AbortSignal): Promise<string | undefined> {
+	async function fetchNow(
+		revision: string,
+		headers: Readonly<Record<string, string>>,
+		signal: AbortSignal,
+	): Promise<string | undefined> {
 		const http = createHttp(limits, signal);
 		const call = { http, url, headers: { ...headers } };
 		const refs = await isomorphic.listServerRefs({ ...call, symrefs: true, peelTags: true, protocolVersion: 2 });
@@ -80,8 +85,9 @@ export async function openMirror(options: MirrorOptions): Promise<Mirror> {
 
 	async function fetchOrExplain(revision: string): Promise<string | undefined> {
 		life.signal.throwIfAborted();
+		const { headers } = authorize(options.url, await options.credentials?.());
 		try {
-			return await fetchNow(revision, life.signal);
+			return await fetchNow(revision, headers, life.signal);
 		} catch (error) {
 			if (life.signal.aborted) throw error;
 			throw new SourceError(url, explain(url, error, headers.authorization !== undefined), { cause: error });
@@ -178,7 +184,7 @@ function explain(url: string, error: unknown, hadCredentials: boolean): string {
 		if (status === 401 || status === 403) {
 			return hadCredentials
 				? `${url}: ${host} refuses the credentials (${status}): check the user name and token`
-				: `${url}: ${host} asks for credentials (${status}): give a user name and token for it`;
+				: `${url}: ${host} asks for credentials (${status}): keep a user name and token for it in a Secret labelled argocd.argoproj.io/secret-type: repository`;
 		}
 		if (status === 404)
 			return `${url}: ${host} has no such repository (404), or shows it only with credentials: check the URL`;

@@ -20,10 +20,10 @@ export interface MirrorsOptions {
 
 export function createMirrors({ dataDir, limits, credentials }: MirrorsOptions): Mirrors {
 	const open = new Map<string, { readonly mirror: Promise<Mirror>; users: number }>();
-	const start = async (url: string) => {
+	const start = (url: string) => {
 		// Credentials change and are no part of the name; the content is the same.
 		const gitdir = join(dataDir, 'git', 'remotes', hash('sha256', withoutCredentials(url)).slice(0, 32));
-		return openMirror({ url, gitdir, limits, credentials: await credentials?.(url) });
+		return openMirror({ url, gitdir, limits, credentials: async () => credentials?.(url) });
 	};
 	const close = async (mirror: Promise<Mirror>) => {
 		// One that failed to open has told its users, and holds nothing.

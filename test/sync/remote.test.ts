@@ -1,0 +1,68 @@
+import test from 'ava';
+import { Application, ConfigMap, Secret } from '../../src/kinds/index.ts';
+import { createGitRemote, createWorkTree } from '../testbed/git.ts';
+import { startGitOps } from './gitops.ts';
+
+const configMap = (value: string) =>
+	`apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\n  namespace: default\ndata:\n  value: "${value}"\n`;
+
+test('a remote is followed; while it is down nothing is pruned and what was synced is kept up; then it is followed again', async (t) => {
+	await using remote = await createGitRemote();
+	await using tree = await createWorkTree(remote.url);
+	const commit = async (value: string) => {
+		await tree.write({ 'deploy/a.yaml': configMap(value) });
+		await tree.git('add', '-A');
+		await tree.git('commit', '-q', '-m', value);
+		await tree.git('push', '-q', remote.url, 'HEAD:main');
+		return tree.git('rev-parse', 'HEAD');
+	};
+	const first = await commit('1');
+	const world = await startGitOps(t, { source: remote.url });
+	const value = async () => (await world.client.get(ConfigMap, { name: 'a', namespace: 'default' })).data?.value;
+	await world.status(({ sync }) => sync?.status === 'Synced' && sync.revision === first);
+	t.is(await value(), '1');
+
+	const second = await commit('2');
+	await world.status(({ sync }) => sync?.status === 'Synced' && sync.revision === second);
+	t.is(await value(), '2');
+
+	remote.behaviour.mode = 'fail';
+	const down = await world.status(({ conditions }) => (conditions ?? []).length > 0);
+	t.is(down.conditions?.[0]?.type, 'ComparisonError');
+	t.is(down.sync?.status, 'Unknown');
+	t.is(await value(), '2');
+	await world.client
+		.as('somebody')
+		.patch(ConfigMap, { name: 'a', namespace: 'default' }, { type: 'merge', body: { data: { value: 'by hand' } } });
+	while ((await value()) !== '2') await new Promise((resolve) => setTimeout(resolve, 50));
+
+	remote.behaviour.mode = 'serve';
+	const third = await commit('3');
+	await world.status(
+		({ sync, conditions }) => sync?.status === 'Synced' && sync.revision === third && (conditions ?? []).length === 0,
+	);
+	t.is(await value(), '3');
+});
+
+test('a remote that asks for credentials gets those of its Secret, and says so while there are none', async (t) => {
+	await using remote = await createGitRemote();
+	await using tree = await createWorkTree(remote.url);
+	await tree.write({ 'a.yaml': configMap('1') });
+	await tree.git('add', '-A');
+	await tree.git('commit', '-q', '-m', 'one');
+	await tree.git('push', '-q', remote.url, 'HEAD:main');
+	remote.behaviour.token = 'secret-token';
+	const world = await startGitOps(t, { source: remote.url });
+	const refused = await world.status(({ conditions }) => (conditions ?? []).length > 0);
+	t.regex(refused.conditions?.[0]?.message ?? '', /credentials|401/i);
+	await world.client.create(Secret, {
+		apiVersion: 'v1',
+		kind: 'Secret',
+		metadata: { name: 'remote', namespace: 'default', labels: { 'argocd.argoproj.io/secret-type': 'repository' } },
+		stringData: { url: remote.url, username: 'git', password: 'secret-token' },
+	});
+	await world.status(({ sync }) => sync?.status === 'Synced');
+	t.is((await world.client.get(ConfigMap, { name: 'a', namespace: 'default' })).data?.value, '1');
+	const { status } = await world.client.get(Application, { name: 'default', namespace: 'default' });
+	t.false(JSON.stringify(status).includes('secret-token'));
+});
