@@ -2,6 +2,7 @@
  * A terminal handed over to a remote command: each key goes there as it is, Ctrl-C included. However the process ends,
  * short of being killed outright, the terminal is given back as it was.
  */
+import { spawnSync } from 'node:child_process';
 import type { ReadStream, WriteStream } from 'node:tty';
 
 export interface TerminalSize {
@@ -29,12 +30,21 @@ export function rawTerminal(input: ReadStream): Disposable {
 	for (const signal of ENDINGS) process.on(signal, end);
 	process.on('exit', restore);
 	input.setRawMode(true);
+	passOutput();
 	return {
 		[Symbol.dispose]() {
 			restore();
 			leave();
 		},
 	};
+}
+
+/**
+ * Node's raw mode still puts a carriage return before each newline that is written, which full-screen programs do not expect:
+ * their own terminal, in the container, has done that already. Where stty is missing, only they look odd.
+ */
+function passOutput(): void {
+	spawnSync('stty', ['-opost'], { stdio: ['inherit', 'ignore', 'ignore'] });
 }
 
 /** The size of a terminal now, and each new one until the signal aborts. Sizes that nobody took in time are passed over. */
