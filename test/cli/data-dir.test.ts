@@ -1,0 +1,124 @@
+/** The data directory: found, taken by one process only, and not taken where it is not ours to take. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { homedir, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import test from 'ava';
+import { dataDirectory, readRunning, takeDataDirectory, writeRunning } from '../../src/cli/data-dir.ts';
+import { UserError } from '../../src/cli/user-error.ts';
+import { follow } from './driftless.ts';
+
+const holder = fileURLToPath(new URL('./holding-process.ts', import.meta.url));
+
+async function withFolder(use: (folder: string) => Promise<void>): Promise<void> {
+	const folder = await mkdtemp(join(tmpdir(), 'driftless-data-'));
+	try {
+		await use(folder);
+	} finally {
+		await rm(folder, { recursive: true, force: true });
+	}
+}
+
+test('--data-dir comes before DRIFTLESS_DATA_DIR, and that before the default', (t) => {
+	t.is(dataDirectory('/srv/a', { DRIFTLESS_DATA_DIR: '/srv/b' }), '/srv/a');
+	t.is(dataDirectory(undefined, { DRIFTLESS_DATA_DIR: '/srv/b' }), '/srv/b');
+	t.is(dataDirectory('here', {}), join(process.cwd(), 'here'));
+	const root = process.getuid?.() === 0;
+	t.is(dataDirectory(undefined, {}), root ? '/var/lib/driftless' : join(homedir(), '.local/share/driftless'));
+	t.is(dataDirectory('', { DRIFTLESS_DATA_DIR: '' }), dataDirectory(undefined, {}));
+});
+
+test('a new directory is made for its owner only, and says its format', (t) =>
+	withFolder(async (folder) => {
+		const made = join(folder, 'a', 'b');
+		using _ = takeDataDirectory(made);
+		t.is(await readFile(join(made, 'format'), 'utf8'), '1\n');
+		const { stat } = await import('node:fs/promises');
+		t.is((await stat(made)).mode & 0o777, 0o700);
+	}));
+
+test('a second process is refused with the number of the first, and taken when that has ended, however it ended', (t) =>
+	withFolder(async (folder) => {
+		const first = spawn(process.execPath, [holder, folder], { stdio: ['ignore', 'pipe', 'pipe'] });
+		const ended = once(first, 'close');
+		try {
+			await follow(first).until(/taken/);
+			const error = t.throws(() => takeDataDirectory(folder), { instanceOf: UserError });
+			t.is(
+				error?.message,
+				`another driftless serves the data directory ${folder} (process ${first.pid}); stop it first, or name another directory with --data-dir`,
+			);
+		} finally {
+			first.kill('SIGKILL');
+			await ended;
+		}
+		takeDataDirectory(folder)[Symbol.dispose]();
+	}));
+
+test('it can be taken again when it was given back', (t) =>
+	withFolder(async (folder) => {
+		takeDataDirectory(folder)[Symbol.dispose]();
+		using _ = takeDataDirectory(folder);
+		t.pass();
+	}));
+
+test('a directory of a newer version is refused with what to do, and is not kept taken', (t) =>
+	withFolder(async (folder) => {
+		await writeFile(join(folder, 'format'), '2\n');
+		const newer = t.throws(() => takeDataDirectory(folder), { instanceOf: UserError });
+		t.is(
+			newer?.message,
+			`the data directory ${folder} has format 2, written by a newer driftless; this version reads formats up to 1. Install the newer version, or name another directory with --data-dir`,
+		);
+		t.is(await readFile(join(folder, 'format'), 'utf8'), '2\n');
+		await writeFile(join(folder, 'format'), '1\n');
+		takeDataDirectory(folder)[Symbol.dispose]();
+	}));
+
+for (const content of ['', 'latest', '0', '1.5', '-1']) {
+	test(`a format file that holds ${JSON.stringify(content)} is no data directory`, (t) =>
+		withFolder(async (folder) => {
+			await writeFile(join(folder, 'format'), content);
+			const error = t.throws(() => takeDataDirectory(folder), { instanceOf: UserError });
+			t.true(error?.message.includes(`${join(folder, 'format')} does not say a format`), error?.message);
+		}));
+}
+
+test('a place that cannot hold a directory is refused in one line', (t) =>
+	withFolder(async (folder) => {
+		await writeFile(join(folder, 'file'), '');
+		const error = t.throws(() => takeDataDirectory(join(folder, 'file')), { instanceOf: UserError });
+		t.regex(
+			error?.message ?? '',
+			/^the data directory .*file cannot be (made|written): .*; name another with --data-dir$/,
+		);
+		const below = t.throws(() => takeDataDirectory(join(folder, 'file', 'below')), { instanceOf: UserError });
+		t.regex(below?.message ?? '', /cannot be made: .*ENOTDIR/);
+	}));
+
+test('a directory of somebody else is refused in one line', async (t) => {
+	if (process.getuid?.() !== 0) return t.pass('needs root, to become somebody else');
+	await withFolder(async (folder) => {
+		takeDataDirectory(join(folder, 'theirs'))[Symbol.dispose]();
+		await chmod(folder, 0o755);
+		const child = spawn(process.execPath, [holder, join(folder, 'theirs')], { uid: 65_534, gid: 65_534, cwd: '/' });
+		const said = follow(child);
+		await once(child, 'close');
+		t.regex(
+			said.stdout(),
+			/^refused: the data directory .*theirs cannot be written: .*; name another with --data-dir\n$/,
+		);
+	});
+});
+
+test('what the running process wrote is read; what is missing or broken is nothing', (t) =>
+	withFolder(async (folder) => {
+		t.is(readRunning(folder), undefined);
+		const running = { pid: 7, api: 'https://127.0.0.1:6443', http: 'http://127.0.0.1:7080' };
+		writeRunning(folder, running);
+		t.deepEqual(readRunning(folder), running);
+		await writeFile(join(folder, 'running.json'), '{"pid":');
+		t.is(readRunning(folder), undefined);
+	}));

@@ -1,0 +1,238 @@
+/** What `status` and `diff` say of applications, from their status alone. */
+import { stripVTControlCharacters } from 'node:util';
+import test from 'ava';
+import { diffText, statusText, type Verdict, verdict } from '../../src/cli/status.ts';
+import type { Paint } from '../../src/cli/terminal.ts';
+import type { Application, ApplicationStatus, Event, ResourceStatus } from '../../src/kinds/index.ts';
+
+const plain: Paint = (_, text) => text;
+const tagged: Paint = (style, text) => `<${style}>${text}</>`;
+const NOW = Date.parse('2026-01-31T12:00:00Z');
+const ago = (seconds: number) => new Date(NOW - seconds * 1000).toISOString();
+
+const application = (status?: ApplicationStatus, metadata: Partial<Application['metadata']> = {}): Application => ({
+	apiVersion: 'argoproj.io/v1alpha1',
+	kind: 'Application',
+	metadata: { name: 'shop', namespace: 'default', uid: 'u1', ...metadata },
+	spec: { project: 'default', destination: {} },
+	status,
+});
+const synced: ApplicationStatus = {
+	sync: { status: 'Synced', revision: 'abcdef0123456789abcdef0123456789abcdef01' },
+	health: { status: 'Healthy' },
+};
+const web: ResourceStatus = {
+	group: 'apps',
+	kind: 'Deployment',
+	namespace: 'shop',
+	name: 'web',
+	status: 'Synced',
+	health: { status: 'Healthy' },
+};
+const drifted: ResourceStatus = {
+	...web,
+	status: 'OutOfSync',
+	drift: [
+		{
+			path: '.spec.replicas',
+			live: '5',
+			desired: '2',
+			manager: 'kubectl-scale',
+			time: ago(90),
+			origin: { file: 'web.yaml', line: 7, column: 3 },
+		},
+	],
+};
+const text = (applications: readonly Application[], healed: readonly Event[] = [], wide = false) =>
+	statusText(applications, healed, { paint: plain, wide, now: NOW });
+const healing = (seconds: number, more: Partial<Event> = {}): Event => ({
+	apiVersion: 'v1',
+	kind: 'Event',
+	metadata: { name: `e${seconds}`, namespace: 'default' },
+	involvedObject: { uid: 'u1' },
+	reason: 'SelfHealed',
+	message: `mended ${seconds}`,
+	lastTimestamp: ago(seconds),
+	...more,
+});
+
+const verdicts: readonly [string, readonly Application[], Verdict][] = [
+	['no applications are in sync', [], 0],
+	['one in sync is in sync', [application(synced)], 0],
+	['one that drifted is drift', [application(synced), application({ sync: { status: 'OutOfSync' } })], 1],
+	['an unhealthy one that is in sync is in sync', [application({ ...synced, health: { status: 'Degraded' } })], 0],
+	['one of which nothing is known yet is an error', [application()], 2],
+	['one that cannot be compared is an error', [application({ sync: { status: 'Unknown' } })], 2],
+	['an error outweighs drift', [application({ sync: { status: 'OutOfSync' } }), application()], 2],
+	[
+		'a condition is an error, whatever the comparison says',
+		[application({ ...synced, conditions: [{ type: 'ComparisonError', message: 'x' }] })],
+		2,
+	],
+];
+for (const [title, applications, expected] of verdicts) {
+	test(`verdict: ${title}`, (t) => t.is(verdict(applications), expected));
+}
+
+test('without applications, status says how to get one', (t) => {
+	t.regex(text([]).join('\n'), /no applications; .*driftless remote/);
+});
+
+test('each application is a line under a header, with its revision, states, objects and last sync', (t) => {
+	const [header = '', line = ''] = text([
+		application({
+			...synced,
+			resources: [web],
+			operationState: { operation: {}, phase: 'Succeeded', startedAt: ago(70), finishedAt: ago(60) },
+		}),
+	]);
+	t.deepEqual(header.split(/ {2,}/), ['APPLICATION', 'REVISION', 'SYNC', 'HEALTH', 'OBJECTS', 'LAST SYNC']);
+	t.deepEqual(line.split(/ {2,}/), ['shop', 'abcdef0', 'Synced', 'Healthy', '1', 'Succeeded 60s ago']);
+});
+
+test('an application outside the namespace default is named with its own, and one without status is unknown', (t) => {
+	t.deepEqual(text([application(undefined, { namespace: 'team' })])[1]?.split(/ {2,}/), [
+		'team/shop',
+		'-',
+		'Unknown',
+		'Unknown',
+		'0',
+		'-',
+	]);
+});
+
+test('an object in sync is shown with -o wide only', (t) => {
+	const shop = application({ ...synced, resources: [web] });
+	t.is(text([shop]).length, 2);
+	t.deepEqual(text([shop], [], true).slice(2), ['  Deployment.apps shop/web: in sync, Healthy']);
+});
+
+test('a drifted object names each field with both values, who set it, when, and where it is written', (t) => {
+	const shop = application({ ...synced, sync: { status: 'OutOfSync' }, resources: [drifted] });
+	t.deepEqual(text([shop]).slice(2), [
+		'  Deployment.apps shop/web: drifted, Healthy',
+		'      .spec.replicas: 5 live, 2 desired, set by kubectl-scale 90s ago (web.yaml:7:3)',
+	]);
+});
+
+const resources: readonly [string, ResourceStatus, readonly string[]][] = [
+	[
+		'a side without the field is none',
+		{
+			...drifted,
+			drift: [
+				{ path: '.a', desired: '1' },
+				{ path: '.b', live: '2' },
+			],
+		},
+		[
+			'  Deployment.apps shop/web: drifted, Healthy',
+			'      .a: (none) live, 1 desired',
+			'      .b: 2 live, (none) desired',
+		],
+	],
+	[
+		'a missing object says where it is written',
+		{ ...web, status: 'OutOfSync', health: { status: 'Missing' }, origin: { file: 'web.yaml', line: 1, column: 1 } },
+		['  Deployment.apps shop/web: missing', '      written at (web.yaml:1:1)'],
+	],
+	[
+		'an object that left the source is to be pruned',
+		{ ...web, status: 'OutOfSync', requiresPruning: true },
+		['  Deployment.apps shop/web: no longer in the source, to be pruned, Healthy'],
+	],
+	[
+		'an unhealthy object in sync says why',
+		{ ...web, health: { status: 'Degraded', message: 'image not found' } },
+		['  Deployment.apps shop/web: in sync, Degraded (image not found)'],
+	],
+	[
+		'a refused object says why the API refuses it',
+		{ ...web, status: 'OutOfSync', message: 'spec.replicas: Invalid value' },
+		['  Deployment.apps shop/web: drifted, Healthy', '      spec.replicas: Invalid value'],
+	],
+	[
+		'an object of the core group without a namespace has neither',
+		{ kind: 'Namespace', name: 'shop', status: 'OutOfSync' },
+		['  Namespace shop: drifted'],
+	],
+];
+for (const [title, resource, expected] of resources) {
+	test(`status: ${title}`, (t) => {
+		t.deepEqual(text([application({ sync: { status: 'OutOfSync' }, resources: [resource] })]).slice(2), expected);
+	});
+}
+
+test('conditions and a failed sync stand first', (t) => {
+	const shop = application({
+		sync: { status: 'Unknown' },
+		conditions: [{ type: 'ComparisonError', message: 'the remote is down' }],
+		operationState: { operation: {}, phase: 'Failed', startedAt: ago(5), message: 'refused' },
+		resources: [drifted],
+	});
+	t.deepEqual(text([shop]).slice(2, 4), ['  ! the remote is down', '  ! last sync: refused']);
+});
+
+test('the last five healings of the application are told, newest first, and those of others are not', (t) => {
+	const events = [1, 5, 2, 4, 3, 6].map((seconds) => healing(seconds, seconds === 1 ? { count: 3 } : {}));
+	const lines = text([application(synced)], [...events, healing(0, { involvedObject: { uid: 'other' } })]).slice(2);
+	t.deepEqual(lines, [
+		'  ✓ healed 1s ago (3 times): mended 1',
+		'  ✓ healed 2s ago: mended 2',
+		'  ✓ healed 3s ago: mended 3',
+		'  ✓ healed 4s ago: mended 4',
+		'  ✓ healed 5s ago: mended 5',
+	]);
+});
+
+test('colours do not move columns', (t) => {
+	const shops = [
+		application(synced),
+		application({ sync: { status: 'OutOfSync' }, health: { status: 'Degraded' } }, { name: 'b' }),
+	];
+	const escaped: Paint = (_, content) => `\u001b[31m${content}\u001b[39m`;
+	const bare = statusText(shops, [], { paint: escaped, wide: false, now: NOW }).map((line) =>
+		stripVTControlCharacters(line),
+	);
+	t.deepEqual(bare, text(shops));
+});
+
+const diffs: readonly [string, ResourceStatus, readonly string[]][] = [
+	['an object in sync has no difference', web, []],
+	[
+		'a drifted field is two lines, the desired one with its place',
+		drifted,
+		['Deployment.apps shop/web', '  .spec.replicas  (set by kubectl-scale)', '  - 5', '  + 2 (web.yaml:7:3)'],
+	],
+	[
+		'a field that one side has is one line',
+		{
+			...drifted,
+			drift: [
+				{ path: '.a', desired: '1' },
+				{ path: '.b', live: '2' },
+			],
+		},
+		['Deployment.apps shop/web', '  .a', '  + 1', '  .b', '  - 2'],
+	],
+	[
+		'a missing object will be created, from where it is written',
+		{ ...web, status: 'OutOfSync', health: { status: 'Missing' }, origin: { file: 'web.yaml', line: 4, column: 1 } },
+		['Deployment.apps shop/web', '+ not in the cluster: the next sync creates it from web.yaml:4'],
+	],
+	[
+		'an object that left the source will be deleted',
+		{ ...web, status: 'OutOfSync', requiresPruning: true },
+		['Deployment.apps shop/web', '- no longer in the source: the next sync with prune deletes it'],
+	],
+	['a refused object says why', { ...web, status: 'OutOfSync', message: 'no' }, ['Deployment.apps shop/web', '  ! no']],
+];
+for (const [title, resource, expected] of diffs) {
+	test(`diff: ${title}`, (t) => t.deepEqual(diffText(application({ resources: [resource] }), plain), expected));
+}
+
+test('diff: live is red, desired is green', (t) => {
+	const lines = diffText(application({ resources: [drifted] }), tagged);
+	t.is(lines[2], '<red>  - 5</>');
+	t.true(lines[3]?.startsWith('<green>  + 2</>'));
+});
