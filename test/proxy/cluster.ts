@@ -15,6 +15,7 @@ import { eventually } from '../agents/node.ts';
 import { exampleImage, startEngine, type TestEngine } from '../testbed/engine.ts';
 
 const run = promisify(execFile);
+const peer = fileURLToPath(new URL('./peer.ts', import.meta.url));
 const driftless = fileURLToPath(new URL('../../bin/driftless', import.meta.url));
 /** Longer than any answer that is given at once, shorter than the retries of TCP and DNS. */
 const PROMPT_S = 2;
@@ -52,28 +53,58 @@ export interface Machine {
 	ok(...command: readonly string[]): Promise<string>;
 	/** Runs a program in the container `main` of a pod on it. */
 	inPod(pod: string, ...command: readonly string[]): Promise<Outcome>;
+	/** The network of a pod on it, or its own. */
+	place(pod?: string): Promise<Place>;
 	/** Starts driftless on it. */
 	start(): Promise<void>;
 	/** Ends driftless on it. */
 	stop(signal: NodeJS.Signals): Promise<void>;
 }
 
+/** A network to ask from, and to answer in. */
+export interface Place {
+	/** GETs a page by wget. `refused` and `late` (not at once) are answers too. */
+	get(url: string): Promise<string>;
+	/** Starts one end of a conversation in it, see peer.ts; resolves once it is ready. */
+	peer(mode: string, ...args: readonly string[]): Promise<Peer>;
+}
+
+export interface Peer extends AsyncDisposable {
+	/** Sends a line and waits for the next answer. */
+	say(line: string): Promise<string>;
+}
+
 export interface Cluster extends AsyncDisposable {
 	readonly first: Machine;
 	readonly second: Machine;
+	/** A machine apart, of no cluster, that has the first for its gateway. */
+	readonly stranger: Place;
 	readonly client: HttpClient;
 }
 
+export const STRANGER = '198.51.100.2';
+
 export async function startCluster(): Promise<Cluster> {
 	await using stack = new AsyncDisposableStack();
-	const engines = await Promise.all([startEngine(), startEngine()]);
-	for (const engine of engines) stack.use(engine);
-	const [one, two] = engines;
-	await Promise.all(engines.map(exampleImage));
+	const one = stack.use(await startEngine());
+	const two = stack.use(await startEngine());
+	await Promise.all([one, two].map(exampleImage));
 	const addresses = ['10.202.0.1', '10.202.0.2'] as const;
 	await one.exec(`ip link add peers type veth peer name peers netns /run/netns/${two.netns}`);
 	await one.exec(`ip address add ${addresses[0]}/24 dev peers && ip link set peers up`);
 	await two.exec(`ip address add ${addresses[1]}/24 dev peers && ip link set peers up`);
+
+	const apart = `${one.netns}out`;
+	await run('ip', ['netns', 'add', apart]);
+	stack.defer(async () => void (await run('ip', ['netns', 'delete', apart])));
+	await one.exec(`ip link add out type veth peer name eth0 netns /run/netns/${apart}`);
+	await one.exec('ip address add 198.51.100.1/24 dev out && ip link set out up');
+	const outside = `--net=/run/netns/${apart}`;
+	for (const command of [
+		...['link set lo up', `address add ${STRANGER}/24 dev eth0`, 'link set eth0 up'],
+		'route add default via 198.51.100.1',
+	])
+		await run('nsenter', [outside, 'ip', ...command.split(' ')]);
 
 	const kubeconfig = join(one.dataDir, 'kubeconfig');
 	const remote = join(two.dataDir, 'kubeconfig');
@@ -96,13 +127,19 @@ export async function startCluster(): Promise<Cluster> {
 	);
 	await second.start();
 	const owned = stack.move();
-	return { first, second, client, [Symbol.asyncDispose]: () => owned.disposeAsync() };
+	return { first, second, stranger: placeAt(outside), client, [Symbol.asyncDispose]: () => owned.disposeAsync() };
 }
 
 function machine(name: string, engine: TestEngine, address: string, args: () => readonly string[]): Machine {
 	let child: ChildProcess | undefined;
 	const within = [`--net=/run/netns/${engine.netns}`];
 	const runIn = (...command: readonly string[]) => outcome('nsenter', [...within, ...command]);
+	const containerOf = async (pod: string) => {
+		const filters = { label: [`io.kubernetes.pod.name=${pod}`, 'io.kubernetes.container.name=main'] };
+		const [container] = await engine.docker.listContainers({ filters });
+		if (!container) throw new Error(`no container of ${pod} on ${name}`);
+		return container.Id;
+	};
 	return {
 		name,
 		engine,
@@ -114,10 +151,12 @@ function machine(name: string, engine: TestEngine, address: string, args: () => 
 			return stdout;
 		},
 		async inPod(pod, ...command) {
-			const filters = { label: [`io.kubernetes.pod.name=${pod}`, 'io.kubernetes.container.name=main'] };
-			const [container] = await engine.docker.listContainers({ filters });
-			if (!container) throw new Error(`no container of ${pod} on ${name}`);
-			return outcome('docker', ['-H', engine.dockerHost, 'exec', container.Id, ...command]);
+			return outcome('docker', ['-H', engine.dockerHost, 'exec', await containerOf(pod), ...command]);
+		},
+		async place(pod) {
+			if (!pod) return placeAt(...within);
+			const { State } = await engine.docker.getContainer(await containerOf(pod)).inspect();
+			return placeAt(`--net=/proc/${State.Pid}/ns/net`);
 		},
 		async start() {
 			const env = { ...process.env, DOCKER_HOST: engine.dockerHost };
@@ -148,4 +187,36 @@ function machine(name: string, engine: TestEngine, address: string, args: () => 
 	};
 }
 
-export { eventually, PROMPT_S, run };
+function placeAt(...within: readonly string[]): Place {
+	return {
+		async get(url) {
+			const wget = ['timeout', String(PROMPT_S), 'busybox', 'wget', '-q', '-O-', url];
+			const { code, stdout, stderr } = await outcome('nsenter', [...within, ...wget]);
+			if (code === 0) return stdout.trim();
+			if (code === 124) return 'late';
+			return stderr.includes('refused') ? 'refused' : stderr.trim();
+		},
+		async peer(mode, ...args) {
+			const child = spawn('nsenter', [...within, process.execPath, peer, mode, ...args], {
+				stdio: ['pipe', 'pipe', 'inherit'],
+			});
+			const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+			const next = async () => String((await lines.next()).value);
+			const greeting = await next();
+			if (greeting !== 'ready') throw new Error(`${mode} ${args.join(' ')}: ${greeting}`);
+			return {
+				say(line) {
+					child.stdin.write(`${line}\n`);
+					return next();
+				},
+				async [Symbol.asyncDispose]() {
+					const gone = once(child, 'close');
+					child.kill();
+					await gone;
+				},
+			};
+		},
+	};
+}
+
+export { eventually };

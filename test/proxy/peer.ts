@@ -1,0 +1,64 @@
+/**
+ * One end of a conversation, to be run in the network of a machine or a pod.
+ * `udp-server NAME PORT` answers each datagram with its name and who sent it; `udp-client HOST PORT` sends a datagram from one
+ * socket for each line of its input, `tcp-client HOST PORT` a line over one connection, and both print what comes back;
+ * `tcp-server NAME PORT` answers each line; `dns ADDRESS IP` answers every A question with the IP.
+ */
+import { createSocket } from 'node:dgram';
+import { createConnection, createServer } from 'node:net';
+import { createInterface } from 'node:readline';
+import * as packet from 'dns-packet';
+
+const [mode = '', first = '', second = ''] = process.argv.slice(2);
+const say = (text: string) => process.stdout.write(`${text}\n`);
+const input = () => createInterface({ input: process.stdin });
+
+switch (mode) {
+	case 'udp-server': {
+		const socket = createSocket('udp4');
+		socket.on('message', (_, { address, port }) => socket.send(`${first} ${address}`, port, address));
+		socket.bind(Number(second), () => say('ready'));
+		break;
+	}
+	case 'udp-client': {
+		const socket = createSocket('udp4');
+		socket.on('message', (message) => say(String(message)));
+		socket.on('error', (error) => say(error.message));
+		socket.connect(Number(second), first, () => {
+			say('ready');
+			input().on('line', (line) => socket.send(line));
+		});
+		break;
+	}
+	case 'tcp-server': {
+		const server = createServer((socket) => {
+			socket.on('error', () => {});
+			createInterface({ input: socket }).on('line', () => socket.write(`${first} ${socket.remoteAddress}\n`));
+		});
+		server.listen(Number(second), '0.0.0.0', () => say('ready'));
+		break;
+	}
+	case 'tcp-client': {
+		const socket = createConnection(Number(second), first, () => say('ready'));
+		socket.on('error', (error) => say(error.message));
+		socket.on('close', () => say('closed'));
+		createInterface({ input: socket }).on('line', say);
+		input().on('line', (line) => socket.write(`${line}\n`));
+		break;
+	}
+	case 'dns': {
+		const socket = createSocket('udp4');
+		socket.on('message', (query, from) => {
+			const { id, questions } = packet.decode(query);
+			const name = questions?.[0]?.name ?? '';
+			const isA = questions?.[0]?.type === 'A';
+			const answers: packet.Answer[] = isA ? [{ type: 'A', name, ttl: 60, data: second }] : [];
+			const flags = packet.RECURSION_AVAILABLE;
+			socket.send(packet.encode({ type: 'response', id, flags, questions, answers }), from.port, from.address);
+		});
+		socket.bind(53, first, () => say('ready'));
+		break;
+	}
+	default:
+		throw new Error(`no mode ${mode}`);
+}
