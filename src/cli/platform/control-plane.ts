@@ -49,7 +49,8 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
 		names: [hostname(), advertise],
 		serviceAddress: networkAddress(serviceNetwork, 1),
 	});
-	const server = await serveApi({ api, pki, address: options.apiAddress, port: options.apiPort, log, signal });
+	const tokens = join(dataDir, 'tokens');
+	const server = await serveApi({ api, pki, address: options.apiAddress, port: options.apiPort, tokens, log, signal });
 	stack.defer(() => server.close());
 	const kubeconfig = join(dataDir, 'kubeconfig');
 	await writeKubeconfig({
