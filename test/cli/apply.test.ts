@@ -1,5 +1,5 @@
 /** driftless apply and create, against a real API over HTTPS. */
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, symlink, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { dirname, join } from 'node:path';
@@ -146,6 +146,35 @@ test('a folder is read without its sub-folders, and with them with -R; all else 
 	t.is(
 		await run.ok('apply', '-R', '-f', '.', { cwd }),
 		'configmap/tree-a unchanged\nconfigmap/tree-b unchanged\nconfigmap/tree-c created\n',
+	);
+});
+
+test('a link to a file is read, and a kustomization is built with what lies beside it', async (t) => {
+	const cwd = await folder('links', {
+		'all/one/a.yaml': map('linked'),
+		'kustomize/base/kustomization.yaml': 'resources: [map.yaml]\n',
+		'kustomize/base/map.yaml': map('built'),
+		'kustomize/over/kustomization.yaml': 'resources: [../base]\nnamePrefix: very-\n',
+	});
+	await mkdir(join(cwd, 'all/two'));
+	await symlink('../one/a.yaml', join(cwd, 'all/two/b.yaml'));
+	t.is(await run.ok('apply', '-f', 'all/two', { cwd }), 'configmap/linked created\n');
+	// kustomize is a program of its own, which may be the one inside kubectl.
+	const env = { PATH: process.env.PATH ?? '' };
+	t.is(await run.ok('apply', '-k', 'kustomize/over', { cwd, env }), 'configmap/very-built created\n');
+	const over = join(cwd, 'kustomize/over');
+	t.is(await run.ok('apply', '-k', '.', { cwd: over, env }), 'configmap/very-built unchanged\n');
+	const missing = await run('apply', '-k', '.', { cwd: over });
+	t.deepEqual(
+		[missing.code, missing.stderr],
+		[
+			1,
+			'error: kustomization.yaml:1:1: kustomize (or kubectl, which has it inside) is needed to build this, and is not installed\n',
+		],
+	);
+	t.regex(
+		(await run('apply', '-k', 'all', { cwd })).stderr,
+		/all has no kustomization\.yaml; for plain manifests use -f/,
 	);
 });
 

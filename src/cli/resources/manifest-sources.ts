@@ -1,6 +1,6 @@
 /** What -f and -k name (files, folders, URLs, standard input), as trees for the renderer. */
 import { readdir, readFile, realpath, stat } from 'node:fs/promises';
-import { relative, resolve } from 'node:path';
+import { relative } from 'node:path';
 import type { Position } from '../../sync/render/index.ts';
 import type { Tree, TreeEntry } from '../../sync/source/index.ts';
 import { UserError } from '../user-error.ts';
@@ -66,21 +66,22 @@ function textSource(name: string, content: Uint8Array): ManifestSource {
 	return { tree, path: '', recurse: false, place: (position) => ({ ...position, file: name }) };
 }
 
-/** Rooted above the folder, so that a kustomization may build upon its neighbours. */
+/** Rooted at the root of the machine, so that a kustomization may build upon what lies beside and above it. */
 async function folderSource(name: string, recurse: boolean): Promise<ManifestSource> {
 	const [folder, here] = await Promise.all([realpath(name), realpath('.')]);
-	const inside = relative(here, folder);
-	const root = inside.startsWith('..') || inside.startsWith('/') ? '/' : here;
-	const at = (path: string) => resolve(root, path);
+	const at = (path: string) => `/${path}`;
 	const tree: Tree = {
 		revision: folder,
-		id: root,
+		id: folder,
 		list: ({ path }) => entriesOf(at(path), path),
 		sizes: async (files) => Promise.all(files.map(async ({ path }) => (await stat(at(path))).size)),
 		read: async (files) => Promise.all(files.map(({ path }) => readFile(at(path)))),
 	};
-	const place = (position: Position) => (root === '/' ? { ...position, file: `/${position.file}` } : position);
-	return { tree, path: relative(root, folder), recurse, place };
+	const place = (position: Position): Position => {
+		const inside = relative(here, at(position.file));
+		return { ...position, file: inside.startsWith('..') ? at(position.file) : inside };
+	};
+	return { tree, path: relative('/', folder), recurse, place };
 }
 
 /** Links to files count as files: whoever types the command may read what it reads anyway. */
