@@ -3,7 +3,8 @@ import test from 'ava';
 import { type Client, inProcess } from '../../src/client/index.ts';
 import { ConfigMap, Namespace, Pod } from '../../src/kinds/index.ts';
 import { admin, serveTestApi, type TestServer } from '../testbed/api.ts';
-import { type Driftless, driftless } from './driftless.ts';
+import { type Driftless, driftless, program } from './driftless.ts';
+import { onTerminal } from './terminal.ts';
 
 let server: TestServer;
 let client: Client;
@@ -79,6 +80,17 @@ test('it waits until the object is gone', async (t) => {
 		},
 	});
 	t.deepEqual([code, stdout], [0, 'pod "slow" deleted\n']);
+});
+
+test('on a terminal the wait is shown, and an interrupt ends it with the line wiped', async (t) => {
+	await pod('shown');
+	const command = `${program} --kubeconfig ${server.kubeconfig} delete pod shown`;
+	await onTerminal(command, async ({ ended, stdout, type, until }) => {
+		await until(/waiting until pod\/shown is gone \(\d+s\)/);
+		type('\u0003');
+		t.is(await ended, 130);
+		t.true(stdout().endsWith('\r\u001b[K'), JSON.stringify(stdout()));
+	});
 });
 
 test('another object of the same name is not waited for', async (t) => {

@@ -20,13 +20,21 @@ export function startProgress(stream: NodeJS.WriteStream): Progress {
 		stream.write(`\r\u001b[K${line.slice(0, Math.max(1, (stream.columns || 80) - 1))}`);
 		drawn = true;
 	}, DRAW_MS);
+	const wipe = () => {
+		clearInterval(timer);
+		process.off('SIGINT', interrupted);
+		if (drawn) stream.write('\r\u001b[K');
+	};
+	// The prompt of the shell comes next, on a line of its own.
+	const interrupted = () => {
+		wipe();
+		process.kill(process.pid, 'SIGINT');
+	};
+	process.on('SIGINT', interrupted);
 	return {
 		set(now) {
 			text = now;
 		},
-		[Symbol.dispose]() {
-			clearInterval(timer);
-			if (drawn) stream.write('\r\u001b[K');
-		},
+		[Symbol.dispose]: wipe,
 	};
 }
