@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
 import { describe } from '../client/index.ts';
 import type { Log } from '../log.ts';
+import { networksOf } from './networks.ts';
 import { find, ip, ipBatch, ipList, iptables, modprobe } from './programs.ts';
 
 export interface HostNetwork {
@@ -30,7 +31,7 @@ export async function prepareHost({ podNetwork, clusterDns, bridge }: HostNetwor
 	// The DNS server's address is this host's own, so each node answers itself; of scope host, so that nothing is sent from it by default.
 	if (!links.some((link) => addressesOf(link).includes(clusterDns)))
 		await ip('address', 'replace', `${clusterDns}/32`, 'dev', 'lo', 'scope', 'host');
-	await letThrough(podNetwork);
+	await letThrough(exceptions(podNetwork));
 	const link = links.find(({ ifname, flags }) => ifname === bridge && flags.includes('UP'));
 	// Node ports answer on localhost.
 	if (link) await setRouteLocalnet(bridge);
@@ -68,16 +69,30 @@ export async function reflectPorts(bridge: string): Promise<void> {
  * Docker drops what it did not publish; its chain DOCKER-USER is where exceptions belong. Absent: Docker filters nothing here
  * (yet). Pods start connections by Docker's own rules, so that its networks stay apart from one another.
  */
-async function letThrough(podNetwork: string): Promise<void> {
+async function letThrough(wanted: readonly string[]): Promise<void> {
 	if (!find('iptables')) return;
-	const rules = new Set((await iptables('-S')).split('\n'));
-	if (!rules.has('-N DOCKER-USER')) return;
-	for (const rule of [
-		`DOCKER-USER -d ${podNetwork} -j ACCEPT`,
-		`DOCKER-USER -s ${podNetwork} -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT`,
-	]) {
-		if (!rules.has(`-A ${rule}`)) await iptables('-I', ...rule.split(' '));
-	}
+	const rules = (await iptables('-S')).split('\n');
+	if (!rules.includes('-N DOCKER-USER')) return;
+	const present = rules.filter((rule) => rule.startsWith('-A DOCKER-USER ') && rule.includes(COMMENT));
+	for (const rule of present) if (!wanted.includes(rule)) await iptables('-D', ...rule.split(' ').slice(1));
+	for (const rule of wanted) if (!present.includes(rule)) await iptables('-I', ...rule.split(' ').slice(1));
+}
+
+/** How our rules in Docker's chain are known. */
+const COMMENT = '-m comment --comment driftless';
+
+const exceptions = (podNetwork: string) => [
+	`-A DOCKER-USER -d ${podNetwork} ${COMMENT} -j ACCEPT`,
+	`-A DOCKER-USER -s ${podNetwork} -m conntrack --ctstate RELATED,ESTABLISHED ${COMMENT} -j ACCEPT`,
+];
+
+/** Takes back what `prepareHost` has given the host for good. Kernel settings stay: others may rely on them by now. */
+export async function restoreHost(serviceNetwork: string): Promise<void> {
+	const services = networksOf(serviceNetwork);
+	const lo = (await ipList<Link>('address', 'show', 'dev', 'lo')).flatMap(addressesOf);
+	for (const address of lo.filter((each) => services.check(each)))
+		await ip('address', 'delete', `${address}/32`, 'dev', 'lo');
+	await letThrough([]);
 }
 
 /** Packets from and to 127.0.0.0/8 may use the link, as connections to a node port on localhost do. The rules keep others out. */

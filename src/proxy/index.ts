@@ -1,2 +1,3 @@
 /** The door of proxy/: services and names on a node. IPv4 only. */
 export { type ProxyOptions, runProxy } from './proxy.ts';
+export { removeRules } from './remove.ts';

@@ -62,6 +62,9 @@ export function planRoutes(
 	return { set, remove };
 }
 
+/** Takes all our routes away. */
+export const removeRoutes = (): Promise<string> => ip('-4', 'route', 'flush', 'proto', PROTOCOL);
+
 /** Brings the kernel's routes in the given networks to what is wanted. What the kernel refuses is logged once and left out. */
 export function createRoutes(networks: readonly string[], log: Log): (wanted: readonly Route[]) => Promise<void> {
 	const known: Faults = faults(log);

@@ -356,7 +356,7 @@ test.serial('after a restart of the engine, and with a new bridge, all is as bef
 		await first.run('iptables', ...what);
 	await first.engine.restart();
 	await eventually('Docker lets pods through', async () =>
-		(await first.ok('iptables', '-S', 'DOCKER-USER')).includes('-d 10.244.0.0/16 -j ACCEPT'),
+		(await first.ok('iptables', '-S', 'DOCKER-USER')).includes('-d 10.244.0.0/16'),
 	);
 	await eventually('a pod runs again', async () =>
 		/^web-1 /.test(await (await first.place()).get(url(address('web-1')))),
@@ -394,6 +394,19 @@ test.serial('driftless that ends leaves no child behind, and its rules', async (
 	await first.stop('SIGTERM');
 	t.is(await monitors(), 0);
 	t.regex(await rules(first), /cluster\/default\/web-1/);
+});
+
+test.serial('what it leaves behind can be removed, and nothing else goes', async (t) => {
+	const door = new URL('../../src/proxy/index.ts', import.meta.url);
+	const code = `const { removeRules } = await import('${door}'); await removeRules({ serviceNetwork: '10.96.0.0/12' });`;
+	const chains = () => first.ok('iptables', '-S');
+	const before = (await chains()).split('\n').filter((line) => !line.includes('driftless'));
+	t.regex(await chains(), /--comment driftless/);
+	for (const _ of [1, 2]) await first.ok(process.execPath, '-e', code);
+	t.is(await rules(first), '');
+	t.notRegex(await first.ok('ip', 'route', 'show'), /10\.96\.0\.0|proto 96/);
+	t.notRegex(await first.ok('ip', 'address', 'show', 'dev', 'lo'), /10\.96\.0\.10/);
+	t.deepEqual((await chains()).split('\n'), before);
 });
 
 test.serial('who is not root is told so', async (t) => {

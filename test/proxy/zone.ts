@@ -1,7 +1,7 @@
 /** A zone of given services and slices, for tests of names. */
 import type { EndpointSlice, Service } from '../../src/kinds/index.ts';
 import { hostOf, type Zone } from '../../src/proxy/dns/names.ts';
-import { networksOf } from '../../src/proxy/dns/zone.ts';
+import { networksOf } from '../../src/proxy/networks.ts';
 import { isHeadless, serviceOf } from '../../src/proxy/services.ts';
 
 const networks = networksOf('10.244.0.0/16', '10.96.0.0/12');

@@ -2,10 +2,11 @@
 import { networkInterfaces } from 'node:os';
 import { type Cache, describe, faults, pause } from '../../client/index.ts';
 import type { Log } from '../../log.ts';
+import { networksOf } from '../networks.ts';
 import { aborted } from '../synced.ts';
 import { createResolvers, resolversOf } from './resolvers.ts';
 import { serveDns } from './server.ts';
-import { networksOf, zoneOf } from './zone.ts';
+import { zoneOf } from './zone.ts';
 
 export interface ClusterDnsOptions {
 	readonly cache: Cache;

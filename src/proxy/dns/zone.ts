@@ -1,5 +1,5 @@
 /** The zone over the caches: indexes, so that a question never looks through all services. */
-import { BlockList, isIPv4 } from 'node:net';
+import type { BlockList } from 'node:net';
 import type { Cache } from '../../client/index.ts';
 import { EndpointSlice, Namespace, Service } from '../../kinds/index.ts';
 import { isHeadless, serviceOf } from '../services.ts';
@@ -42,17 +42,6 @@ export function zoneOf(cache: Cache, domain: string, networks: BlockList): Zone 
 			}
 		},
 	};
-}
-
-/** A set of networks, `10.244.0.0/16`, to ask whether an address is in one of them. */
-export function networksOf(...cidrs: readonly string[]): BlockList {
-	const networks = new BlockList();
-	for (const cidr of cidrs) {
-		const [base = '', bits = '32'] = cidr.split('/');
-		if (!isIPv4(base)) throw new Error(`${cidr} is not an IPv4 network: driftless carries IPv4 only`);
-		networks.addSubnet(base, Number(bits));
-	}
-	return networks;
 }
 
 const isNone = (clusterIP: string) => clusterIP === 'None';
