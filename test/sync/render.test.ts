@@ -289,6 +289,8 @@ test('a kustomization that is broken or wants the network is refused in one line
 		'c/kustomization.yaml': 'resources: [link.yaml]\n',
 		'c/link.yaml': { link: '/etc/passwd' },
 		'd/kustomization.yaml': 'resources: [../../../etc/passwd]\n',
+		'e/kustomization.yaml': 'resources: [f]\n',
+		'e/f/kustomization.yaml': 'components: [x/../../../../outside]\n',
 	});
 	const lines = problems(rendered);
 	t.regex(lines.join('\n'), /^a\/kustomization\.yaml:1:1: kustomize: .*missing\.yaml/m);
@@ -298,7 +300,8 @@ test('a kustomization that is broken or wants the network is refused in one line
 		/^b\/kustomization\.yaml:1:1: resources: github\.com\/org\/repo\/\/base\?ref=v1 is remote/m,
 	);
 	t.regex(lines.join('\n'), /^c\/link\.yaml:1:1: a symbolic link/m);
-	t.regex(lines.join('\n'), /^d\/kustomization\.yaml:1:1: kustomize: /m);
-	t.is(lines.length, 5);
-	t.notRegex(lines.join('\n'), /driftless-kustomize-/);
+	t.regex(lines.join('\n'), /^d\/kustomization\.yaml:1:1: resources: .*passwd leads out of the source/m);
+	t.regex(lines.join('\n'), /^e\/f\/kustomization\.yaml:1:1: components: .* leads out of the source/m);
+	t.is(lines.length, 6);
+	t.notRegex(lines.join('\n'), /driftless-kustomize-|run\.go/);
 });

@@ -54,6 +54,11 @@ export async function closureOf(tree: Tree, folder: Located, signal?: AbortSigna
 					);
 					continue;
 				}
+				// kustomize would look there on this machine: it lets a base be anywhere.
+				if (paths.has(field) && leaves(current.path, text)) {
+					problems.push(at(file.path, `${field}: ${text} leads out of the source: put what it names into the source`));
+					continue;
+				}
 				for (const candidate of candidates(text)) {
 					const path = posix.normalize(posix.join(current.path, candidate));
 					if (path.startsWith('..') || path === '.' || path === current.path) continue;
@@ -72,6 +77,9 @@ export async function closureOf(tree: Tree, folder: Located, signal?: AbortSigna
 	const sorted = [...files.values()].sort((a, b) => (a.path < b.path ? -1 : 1));
 	return { folder, kustomization, files: sorted, uses, problems };
 }
+
+const leaves = (folder: string, path: string): boolean =>
+	path.split('/').includes('..') && posix.normalize(posix.join(folder, path)).split('/')[0] === '..';
 
 /** A generator writes `files: [key=path]`. */
 const candidates = (text: string): string[] => {

@@ -176,7 +176,8 @@ async function onPath(program: string): Promise<string | undefined> {
 /** kustomize's complaint as one line, without the name of the temporary folder. */
 function complaint(stderr: string, directory: string): string {
 	const text = stderr
-		.replace(/^E\d{4} .*?err=</, '')
+		.replace(/^E\d{4} .*?err=<?/, '')
+		.replace(/^"(.*)"\s*$/s, (_, quoted: string) => quoted.replaceAll('\\"', '"'))
 		.replaceAll(`${directory}/`, '')
 		.replaceAll(directory, '.')
 		.replace(/^\s*(?:error|Error):\s*/, '')
