@@ -19,6 +19,8 @@ export interface Checked {
 	readonly desired: ReadonlyMap<string, Desired>;
 	/** Empty: the revision may be applied. */
 	readonly problems: readonly RenderProblem[];
+	/** What looks as if it were meant and is passed over: a linked folder, a submodule, a chart. */
+	readonly ignored: readonly RenderProblem[];
 }
 
 /** Turns manifests into desired objects, each manifest once; `undefined` for a kind that the API does not have. */
@@ -58,7 +60,9 @@ export async function checkRevision(
 		problems.push(...found, ...hooks(manifest));
 		if (wanted && found.length === 0) fresh.push(wanted);
 	}
-	if (problems.length > 0) return { desired, problems: sorted(problems) };
+	// The rules of the kinds need no API: what is wrong is told at once, not after all else has been put right.
+	if (problems.length > 0)
+		return { desired, problems: sorted([...problems, ...fresh.flatMap(validateAlone)]), ignored: rendered.ignored };
 	const limit = pLimit(PARALLEL_DRY_RUNS);
 	const createsNamespace = application.spec.syncPolicy?.syncOptions?.includes('CreateNamespace=true') ?? false;
 	const found = await Promise.all(
@@ -74,7 +78,7 @@ export async function checkRevision(
 			}),
 		),
 	);
-	return { desired, problems: sorted(found.flat()) };
+	return { desired, problems: sorted(found.flat()), ignored: rendered.ignored };
 }
 
 function hooks(manifest: Manifest): RenderProblem[] {

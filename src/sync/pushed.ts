@@ -13,6 +13,8 @@ import type { Tree } from './source/index.ts';
 export const DEFAULT_PUSH_WAIT_MS = 30_000;
 /** Problems that a refused push shows. */
 const MAX_PROBLEM_LINES = 100;
+/** Passed-over files that an accepted push shows. */
+const MAX_NOTES = 5;
 /** How often a waiting pusher is told again what is waited for, in ms. */
 const REMIND_MS = 5_000;
 
@@ -49,16 +51,21 @@ export function createPushHandler({ applications, follows, waitMs, log, now }: P
 				};
 			const tree = await push.tree();
 			const lines: string[] = [];
+			const ignored: string[] = [];
 			let objects = 0;
 			for (const application of concerned(push.repository, push.ref)) {
 				const state = applications.state(keyOf(application));
-				const { problems, desired } = await state.check(tree, application, context.client, push.signal);
+				const { problems, desired, ...checked } = await state.check(tree, application, context.client, push.signal);
 				objects += desired.size;
 				lines.push(...problems.map(formatProblem));
+				ignored.push(...checked.ignored.map(formatProblem));
 			}
 			const unique = [...new Set(lines)];
 			if (unique.length === 0)
-				return { accept: true, lines: [`${short(push.after)} is valid: ${count(objects, 'object')}`] };
+				return {
+					accept: true,
+					lines: [`${short(push.after)} is valid: ${count(objects, 'object')}`, ...notes(ignored)],
+				};
 			log.info({ repository: push.repository, commit: push.after, problems: unique.length }, 'push refused');
 			const more = unique.length - MAX_PROBLEM_LINES;
 			return {
@@ -160,6 +167,16 @@ function tracks(targetRevision: string | undefined, ref: string): boolean {
 			? 'main'
 			: targetRevision.replace(/^refs\/heads\//, '');
 	return ref === `refs/heads/${branch}`;
+}
+
+/** What of a push is passed over. */
+function notes(ignored: readonly string[]): string[] {
+	const unique = [...new Set(ignored)];
+	const more = unique.length - MAX_NOTES;
+	return [
+		...unique.slice(0, MAX_NOTES).map((line) => `note: ${line}`),
+		...(more > 0 ? [`note: ... and ${more} more`] : []),
+	];
 }
 
 function outcomeLine({ action, object, message }: Outcome): string {

@@ -49,7 +49,7 @@ export function report(application: Application, observed: Observed, now: string
 	const before = application.status;
 	const all = [...observed.objects.values()];
 	const health =
-		observed.known || all.length > 0
+		observed.revision !== undefined
 			? worst(all.flatMap((each) => (each.desired && each.health ? [each.health.status] : [])))
 			: 'Unknown';
 	return {
@@ -59,7 +59,8 @@ export function report(application: Application, observed: Observed, now: string
 			comparedTo: { source: application.spec.source, destination: application.spec.destination },
 		},
 		health: transition({ status: health }, before?.health, now),
-		resources: resources(all, before?.resources ?? [], now),
+		// What is not wanted can only be told by what is.
+		resources: observed.revision === undefined ? before?.resources : resources(all, before?.resources ?? [], now),
 		conditions: conditions(observed.problems, before?.conditions ?? [], now),
 		sourceType: observed.sourceType,
 		summary: { images: images(all) },

@@ -192,10 +192,15 @@ export function createState({
 				loaded = identity;
 				const tree = await source.current();
 				if (!tree) {
+					const wanted = application.spec.source?.targetRevision ?? 'HEAD';
+					const before = state.revision ?? application.status?.sync?.revision;
 					state.problem = {
 						type: 'ComparisonError',
-						message: `${source.url} has no revision ${application.spec.source?.targetRevision ?? 'HEAD'} yet; push one`,
+						message: before
+							? `${source.url} has no revision ${wanted} any more: what ${short(before)} described stays as it is until one is pushed`
+							: `${source.url} has no revision ${wanted} yet; push one`,
 					};
+					await recover(application, client, signal);
 					return;
 				}
 				const checked = await check(tree, application, client, signal);

@@ -42,7 +42,13 @@ export async function serveWeb(options: WebOptions): Promise<Web> {
 	signal?.throwIfAborted();
 	const app = new Koa();
 	app.silent = true;
-	app.on('error', (error: Error) => log.warn({ error: error.message }, 'a web request failed'));
+	// What a client did wrong is told to the client: anybody may send it, as often as they like.
+	app.on('error', (error: Error & { readonly expose?: boolean }) => {
+		if (error.expose) log.debug({ error: error.message }, 'a web request was refused');
+		else log.warn({ error: error.message }, 'a web request failed');
+	});
+	/** Why the last webhook was refused: a forge that is set up wrongly is named once, not with each of its tries. */
+	let refusal: string | undefined;
 
 	app.use(async (context, next) => {
 		const { path } = context;
@@ -75,12 +81,14 @@ export async function serveWeb(options: WebOptions): Promise<Web> {
 		}
 		const hook = readWebhook(context.headers, body, secret);
 		if (hook.type === 'refused') {
-			log.warn({ why: hook.why, from: context.ip }, 'a webhook was refused');
+			if (hook.why !== refusal) log.warn({ why: hook.why, from: context.ip }, 'a webhook was refused');
+			refusal = hook.why;
 			context.status = hook.status;
 			context.body = `${hook.why}\n`;
 		} else if (hook.type === 'other') {
 			context.body = `${hook.event}: nothing to do\n`;
 		} else {
+			refusal = undefined;
 			const count = refresh(hook.urls);
 			log.info({ urls: hook.urls, sources: count }, 'webhook');
 			context.body = count ? `${count} sources look now\n` : 'no application follows this repository\n';

@@ -55,6 +55,8 @@ export interface PlatformOptions {
 	readonly args?: readonly string[];
 	/** Do not wait for it: the test starts it. */
 	readonly stopped?: boolean;
+	/** More of its environment; DOCKER_HOST of an engine that is none, say. */
+	readonly env?: Readonly<Record<string, string>>;
 }
 
 export async function startPlatform(options: PlatformOptions = {}): Promise<Platform> {
@@ -125,7 +127,11 @@ export async function startPlatform(options: PlatformOptions = {}): Promise<Plat
 				...store,
 				...(options.args ?? []),
 			]);
-			const child = spawn(command, rest, { cwd: folder, env, stdio: ['ignore', 'pipe', 'pipe'] });
+			const child = spawn(command, rest, {
+				cwd: folder,
+				env: { ...env, ...options.env },
+				stdio: ['ignore', 'pipe', 'pipe'],
+			});
 			up = child;
 			for (const stream of [child.stdout, child.stderr]) {
 				stream.setEncoding('utf8').on('data', (text: string) => {
