@@ -19,19 +19,22 @@ const programs = [
 	{ program: 'nft', packages: ['nftables'], why: 'carries services' },
 	{ program: 'ip', packages: ['iproute2'], why: 'routes between nodes' },
 	{ program: 'git', packages: ['git'], why: 'receives pushes' },
+	{ program: 'kubectl', packages: ['kubernetes-client'], why: 'renders kustomizations, and is the usual client' },
 	{ program: 'busybox', packages: ['busybox-static'], why: 'makes the image of the examples' },
 	...(forTests
-		? [
-				{ program: 'etcd', packages: ['etcd-server', 'etcd-client'], why: 'the cluster store, for its tests' },
-				{ program: 'kubectl', packages: ['kubernetes-client'], why: 'the real client, for the tests' },
-			]
+		? [{ program: 'etcd', packages: ['etcd-server', 'etcd-client'], why: 'the cluster store, for its tests' }]
 		: []),
 ];
 
 /** Where system programs lie even when PATH does not say so. node_modules/.bin is left out: a package there is called nft too. */
 const directories = [
 	...(process.env.PATH ?? '').split(delimiter).filter((directory) => !directory.includes('node_modules')),
-	'/usr/local/sbin', '/usr/sbin', '/sbin', '/usr/local/bin', '/usr/bin', '/bin',
+	'/usr/local/sbin',
+	'/usr/sbin',
+	'/sbin',
+	'/usr/local/bin',
+	'/usr/bin',
+	'/bin',
 ];
 
 function find(program) {
@@ -53,7 +56,11 @@ async function run(title, command, args, env = {}) {
 	const started = Date.now();
 	const output = [];
 	const code = await new Promise((resolve) => {
-		const child = spawn(command, args, { cwd: root, env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
+		const child = spawn(command, args, {
+			cwd: root,
+			env: { ...process.env, ...env },
+			stdio: ['ignore', 'pipe', 'pipe'],
+		});
 		child.stdout.on('data', (chunk) => output.push(chunk));
 		child.stderr.on('data', (chunk) => output.push(chunk));
 		child.on('error', (error) => {
@@ -74,9 +81,13 @@ function fail(...lines) {
 }
 
 async function npmPackages() {
-	const lock = createHash('sha256').update(readFileSync(join(root, 'package-lock.json'))).update(readFileSync(join(root, 'package.json'))).digest('hex');
+	const lock = createHash('sha256')
+		.update(readFileSync(join(root, 'package-lock.json')))
+		.update(readFileSync(join(root, 'package.json')))
+		.digest('hex');
 	const stamp = join(root, 'node_modules', '.driftless-lock');
-	if (existsSync(stamp) && readFileSync(stamp, 'utf8') === lock && existsSync(join(root, 'node_modules/.bin/node'))) return;
+	if (existsSync(stamp) && readFileSync(stamp, 'utf8') === lock && existsSync(join(root, 'node_modules/.bin/node')))
+		return;
 	// Not `npm ci`: it refuses a lock file that lacks optional packages of other platforms, which a registry may not have. This
 	// installs what the lock file says as well, and does not write to it.
 	const install = ['install', '--no-save', '--no-audit', '--no-fund', '--loglevel=error'];
@@ -97,14 +108,25 @@ async function systemPrograms() {
 	const env = { DEBIAN_FRONTEND: 'noninteractive' };
 	await run('reading the list of Debian packages', 'apt-get', ['update', '-q'], env);
 	// A service that a package would start is not wanted: `driftless up` starts and supervises the engine itself.
-	if (!(await run(`installing ${packages.join(', ')}`, 'apt-get', ['install', '-y', '-q', '--no-install-recommends', ...packages], env))) fail(byHand);
+	if (
+		!(await run(
+			`installing ${packages.join(', ')}`,
+			'apt-get',
+			['install', '-y', '-q', '--no-install-recommends', ...packages],
+			env,
+		))
+	)
+		fail(byHand);
 	const still = missing.filter(({ program }) => !find(program));
 	if (still.length > 0) fail(`still missing: ${still.map(({ program }) => program).join(', ')}`, byHand);
 }
 
 function schemas() {
 	const node = join(root, 'node_modules/.bin/node');
-	const made = spawnSync(node, [join(root, 'scripts/generate-schema.ts')], { cwd: root, stdio: ['ignore', 'ignore', 'inherit'] });
+	const made = spawnSync(node, [join(root, 'scripts/generate-schema.ts')], {
+		cwd: root,
+		stdio: ['ignore', 'ignore', 'inherit'],
+	});
 	if (made.status !== 0) fail('the schemas of the built-in kinds could not be generated: see above');
 }
 

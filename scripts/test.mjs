@@ -36,7 +36,10 @@ for (const [title, command, args] of [
 process.stdout.write('\n# tests\n');
 const { code, output } = await run('ava', process.argv.slice(2));
 passed += count(output, /(\d+) tests? passed/g);
-const broken = count(output, /(\d+) tests? failed/g) + count(output, /(\d+) uncaught exceptions?/g) + count(output, /(\d+) unhandled rejections?/g);
+const broken =
+	count(output, /(\d+) tests? failed/g) +
+	count(output, /(\d+) uncaught exceptions?/g) +
+	count(output, /(\d+) unhandled rejections?/g);
 // A run that ava ends without a count (a time-out, a file that does not load) has failed all the same.
 failed += code === 0 ? broken : Math.max(1, broken);
 process.stdout.write(`\n${passed} passed, ${failed} failed\n`);

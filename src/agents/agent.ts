@@ -23,7 +23,7 @@ import { createWheel } from './wheel.ts';
 
 /** Starts that the engine works on at once. See docs/decisions/0006-agent.md for the measurement. */
 const PARALLEL_STARTS = 8;
-const NETWORK = { name: 'driftless', bridge: 'drift0', mtu: 1500 } as const;
+export const NETWORK = { name: 'driftless', bridge: 'drift0', mtu: 1500 } as const;
 
 export interface AgentOptions {
 	/** Its writes carry the client's name; `kubelet` is usual. */

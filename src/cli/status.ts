@@ -6,7 +6,7 @@ import {
 	type ReportedDrift,
 	type ResourceStatus,
 } from '../kinds/index.ts';
-import { short } from '../sync/index.ts';
+import { short } from '../sync/revision.ts';
 import { type Paint, type Style, table } from './terminal.ts';
 
 /** The exit status of `status`: everything in sync, some drift, or nothing known of an application. */

@@ -1,5 +1,6 @@
 /** When an application is synced, and how: pure, with the time as an argument. */
 import type { Application, Operation } from '../kinds/index.ts';
+import { short } from './revision.ts';
 
 /** How long a drifted object stays as it is before self-heal mends it, and how that grows while the same object drifts again. */
 export const SELF_HEAL_DELAY_MS = 5_000;
@@ -104,9 +105,4 @@ export function parseDuration(text: string | undefined): number | undefined {
 		(sum, [, count, unit]) => sum + Number(count) * (units[unit ?? ''] ?? 0),
 		0,
 	);
-}
-
-/** Seven characters of a commit, or the whole of anything else. */
-export function short(revision: string): string {
-	return /^[0-9a-f]{40}$/.test(revision) ? revision.slice(0, 7) : revision;
 }

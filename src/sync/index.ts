@@ -1,7 +1,7 @@
 /** The door of sync/. */
 export { type Applications, cascadeFinalizer, createApplications, type SyncOptions } from './application.ts';
 export { findCredentials, type RepositoryCredentials } from './credentials.ts';
-export { SELF_HEAL_DELAY_MS, short } from './decide.ts';
+export { SELF_HEAL_DELAY_MS } from './decide.ts';
 export { homeNamespace, instanceOf, managerOf, trackingAnnotation } from './desired.ts';
 export { createPushHandler, DEFAULT_PUSH_WAIT_MS, type PushedOptions } from './pushed.ts';
 export { worst } from './report.ts';

@@ -11,11 +11,12 @@ import {
 	type RevisionHistory,
 } from '../kinds/index.ts';
 import type { Context } from '../reconcile/index.ts';
-import { type Decision, short } from './decide.ts';
+import type { Decision } from './decide.ts';
 import { type Desired, managerOf } from './desired.ts';
 import { execute, nameOf, type Outcome } from './execute.ts';
 import { planSync } from './plan.ts';
 import { formatProblem } from './render/index.ts';
+import { short } from './revision.ts';
 import { SourceError } from './source/index.ts';
 import type { ApplicationState } from './state.ts';
 import { timestamp, writeStatus } from './write-status.ts';

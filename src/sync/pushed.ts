@@ -2,11 +2,11 @@
 import { Application, type Key, keyOf } from '../kinds/index.ts';
 import type { Log } from '../log.ts';
 import type { Applications } from './application.ts';
-import { short } from './decide.ts';
 import { nameOf, type Outcome } from './execute.ts';
 import type { Progress } from './progress.ts';
 import type { Push, PushHandler, Verdict } from './push/index.ts';
 import { formatProblem } from './render/index.ts';
+import { short } from './revision.ts';
 import type { Tree } from './source/index.ts';
 
 /** How long a pusher is shown progress at most, in ms, where nothing else is configured. */

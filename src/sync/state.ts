@@ -6,10 +6,11 @@ import type { Client } from '../client/index.ts';
 import type { Application, ApplicationSource, Dynamic, Key } from '../kinds/index.ts';
 import { type Checked, checkRevision, createDesirer, type Desirer } from './check.ts';
 import { type Comparison, createComparison, isSynced } from './compare.ts';
-import { healDelay, short } from './decide.ts';
+import { healDelay } from './decide.ts';
 import { type Desired, managerOf } from './desired.ts';
 import { createProgressFeed, type ProgressFeed } from './progress.ts';
 import { formatProblem, type Renderer } from './render/index.ts';
+import { short } from './revision.ts';
 import { type Source, SourceError, type Tree } from './source/index.ts';
 
 /** Lines of problems that a condition shows. */

@@ -177,7 +177,16 @@ export async function story(t: ExecutionContext, store: 'sqlite' | 'etcd'): Prom
 		'and no container was started twice',
 	);
 	if (platform.etcd) await outage(t, platform);
+	t.regex(
+		(await driftless('down')).stderr,
+		/another driftless serves/,
+		'nothing is torn down under a running platform',
+	);
 	t.is(await platform.stop(), 0);
+	t.true((await platform.engine.docker.listContainers()).length > 0, 'containers outlive the platform');
+	const down = await driftless('down', '--node-name', 'node-1');
+	t.is(down.code, 0, down.output);
+	t.deepEqual(await platform.engine.docker.listContainers({ all: true }), []);
 }
 
 /** The store goes away and comes back. */

@@ -9,6 +9,7 @@ const files: Readonly<Record<string, () => Promise<AddCommand>>> = {
 	up: async () => (await import('./up.ts')).up,
 	server: async () => (await import('./server.ts')).server,
 	agent: async () => (await import('./agent.ts')).agent,
+	down: async () => (await import('./down.ts')).down,
 	remote: async () => (await import('./remote.ts')).remote,
 	status: async () => (await import('./status.ts')).status,
 	diff: async () => (await import('./diff.ts')).diff,

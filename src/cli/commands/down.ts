@@ -1,0 +1,54 @@
+import { existsSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { type Command, Option } from 'commander';
+import { connectEngine, removeNode } from '../../agents/index.ts';
+import { removeRules } from '../../proxy/index.ts';
+import type { GlobalOptions } from '../connect.ts';
+import { dataDirectory, takeDataDirectory } from '../data-dir.ts';
+import { cidr } from '../options.ts';
+import { createLog } from '../platform/log.ts';
+import { UserError } from '../user-error.ts';
+
+interface Options extends GlobalOptions {
+	readonly nodeName?: string;
+	readonly serviceNetwork: string;
+}
+
+export function down(program: Command): void {
+	program
+		.command('down')
+		.description(
+			'remove what a stopped `up` left running: its containers, the engine it started, service rules. What is stored stays',
+		)
+		.addOption(new Option('--node-name <name>', 'as given to up (default: the host name)'))
+		.addOption(new Option('--service-network <cidr>', 'as given to up').argParser(cidr).default('10.96.0.0/12'))
+		.addHelpText('after', '\nExamples:\n  driftless down')
+		.action(async (_: object, command: Command) => {
+			const options = command.optsWithGlobals<Options>();
+			const directory = dataDirectory(options.dataDir);
+			if (!existsSync(directory))
+				throw new UserError(`there is no data directory ${directory}; name the one of \`up\` with --data-dir`);
+			// Refuses while `up` runs: it would start everything again.
+			using _lock = takeDataDirectory(directory);
+			const stop = new AbortController();
+			const log = createLog({ level: 'error', format: 'text' });
+			const own = existsSync(join(directory, 'docker'));
+			try {
+				await using engine = await connectEngine({ dataDir: directory, log, signal: stop.signal });
+				const removed = await removeNode(engine, options.nodeName ?? hostname().toLowerCase());
+				process.stdout.write(`removed ${removed} containers\n`);
+				if (own && !process.env.DOCKER_HOST) {
+					await engine.stop?.();
+					process.stdout.write('stopped the container engine\n');
+				}
+			} finally {
+				stop.abort();
+			}
+			if (process.getuid?.() === 0) {
+				await removeRules({ serviceNetwork: options.serviceNetwork });
+				process.stdout.write('removed the service rules\n');
+			}
+			process.stdout.write(`${directory} is as it was; \`driftless up\` starts everything again\n`);
+		});
+}
