@@ -29,8 +29,18 @@ const only = (name, library, folder) => ({
 	to: { path: `node_modules/${library}/` },
 });
 forbidden.push(
-	{ name: 'no-cycles', severity: 'error', from: {}, to: { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } } },
-	{ name: 'reconcilers-never-touch-the-store', severity: 'error', from: { path: '^src/(reconcile|agents|proxy|diff|sync)/' }, to: { path: '^src/store/' } },
+	{
+		name: 'no-cycles',
+		severity: 'error',
+		from: {},
+		to: { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } },
+	},
+	{
+		name: 'reconcilers-never-touch-the-store',
+		severity: 'error',
+		from: { path: '^src/(reconcile|agents|proxy|diff|sync)/' },
+		to: { path: '^src/store/' },
+	},
 	only('only-the-engine-talks-to-docker', 'dockerode', 'agents/engine'),
 	only('only-sync-git-talks-to-git', 'isomorphic-git', 'sync/git'),
 	only('only-the-store-talks-to-etcd', 'etcd3', 'store/'),
