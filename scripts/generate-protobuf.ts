@@ -1,6 +1,8 @@
 /**
- * Makes src/api/protobuf/messages.generated.json: the field numbers of the messages in which Kubernetes' clients send objects
+ * Makes src/api/protobuf/messages.json: the field numbers of the messages in which Kubernetes' clients send objects
  * as Protocol Buffers. They are read from the file descriptors that every kubectl carries.
+ * The table is kept in version control, since set-up has no kubectl of a known version to make it from. Run it again when newer
+ * kinds arrive.
  * Usage: node scripts/generate-protobuf.ts [KUBECTL]
  */
 import { readFileSync, realpathSync, writeFileSync } from 'node:fs';
@@ -29,7 +31,7 @@ for (let at = binary.indexOf(magic); at >= 0; at = binary.indexOf(magic, at + 1)
 const names = Object.keys(messages).sort();
 if (names.length === 0) throw new Error(`${kubectl} carries no file descriptors of Kubernetes' API`);
 const lines = names.map((name) => `${JSON.stringify(name)}:${JSON.stringify(messages[name])}`);
-writeFileSync(new URL('../src/api/protobuf/messages.generated.json', import.meta.url), `{\n${lines.join(',\n')}\n}\n`);
+writeFileSync(new URL('../src/api/protobuf/messages.json', import.meta.url), `{\n${lines.join(',\n')}\n}\n`);
 console.log(`${names.length} messages`);
 
 function findKubectl(): string {

@@ -19,10 +19,7 @@ let loaded: Readonly<Record<string, Message>> | undefined;
 
 /** The field numbers of all messages, made by scripts/generate-protobuf.ts. */
 function messages(): Readonly<Record<string, Message>> {
-	loaded ??= JSON.parse(readFileSync(new URL('./messages.generated.json', import.meta.url), 'utf8')) as Record<
-		string,
-		Message
-	>;
+	loaded ??= JSON.parse(readFileSync(new URL('./messages.json', import.meta.url), 'utf8')) as Record<string, Message>;
 	return loaded;
 }
 
