@@ -1,5 +1,5 @@
 /** What pages say of files, flags, limits and kinds is what there is. */
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { dirname, join, normalize } from 'node:path';
 import test from 'ava';
@@ -100,17 +100,28 @@ function amount(text: string, name: string): number {
 	return Number(number.replaceAll(',', '')) * factor;
 }
 
-function constantOf(name: string, file: string): number {
+/** The value of a constant that is declared, once or alike, somewhere in a folder. */
+function constantOf(name: string, folder: string): number {
 	if (name.startsWith('limits.'))
 		return Number((limits as Readonly<Record<string, number>>)[name.slice('limits.'.length)]);
-	const source = readFileSync(join(root, file), 'utf8');
-	const text = new RegExp(`^(?:export )?const ${name} = ([\\d_ *()+.]+);`, 'm').exec(source)?.[1];
-	if (text === undefined) throw new Error(`${file} has no constant ${name}`);
-	return text
+	const declared = new RegExp(`^(?:export )?const ${name} = ([\\d_ *.]+);`, 'm');
+	const found = new Set<number>();
+	for (const file of readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })) {
+		const text = file.endsWith('.ts') && declared.exec(readFileSync(join(root, folder, file), 'utf8'))?.[1];
+		if (text) found.add(product(text));
+	}
+	const [value] = found;
+	if (value === undefined || found.size > 1)
+		throw new Error(`${folder} has ${found.size} constants ${name}: mend the table of limits in docs/operate.md`);
+	return value;
+}
+
+/** `5 * 60_000`. */
+const product = (text: string) =>
+	text
 		.replaceAll('_', '')
 		.split('*')
-		.reduce((product, factor) => product * Number(factor.trim()), 1);
-}
+		.reduce((all, factor) => all * Number(factor.trim()), 1);
 
 test('the kinds that the README names are those that there are', (t) => {
 	const row = readPage('README.md').rows.find(({ cells }) => cells[0] === 'Kinds');
@@ -142,4 +153,37 @@ test('headings have the anchors that links use', (t) => {
 	t.deepEqual([...page.anchors], ['a', 'a-1']);
 	t.deepEqual(page.links, [{ line: 6, target: '#a-1' }]);
 	t.is(page.blocks[0]?.info, 'norun why');
+});
+
+/** Words in the table of errors that others say. */
+const foreign: Readonly<Record<string, string>> = {
+	'listen EADDRINUSE': 'Node.js',
+	'connect ECONNREFUSED': 'Node.js',
+	'Authentication failed': 'git',
+	'Metrics API not available': 'kubectl',
+	'x509: certificate is valid for': 'kubectl',
+	'certificate signed by unknown authority': 'kubectl',
+};
+
+test('every error that the page on troubles names is one that is said', async (t) => {
+	const folders = ['src', 'scripts'];
+	const files = folders.flatMap((folder) =>
+		readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
+			.filter((name) => /\.(ts|mjs)$/.test(name))
+			.map((name) => readFileSync(join(root, folder, name), 'utf8')),
+	);
+	const said = files.join('\n').replaceAll(/\$\{[^}]*\}/g, '…');
+	let checked = 0;
+	for (const { cells, line } of readPage('docs/troubleshooting.md').rows) {
+		for (const [, message = ''] of (cells[0] ?? '').matchAll(/`([^`]+)`/g)) {
+			if (Object.keys(foreign).some((words) => message.startsWith(words))) continue;
+			for (const part of message.split('…').map((each) => each.trim())) {
+				// Names of places, and fragments that say nothing.
+				if (part.length < 4 || /^[A-Z:]+$/.test(part)) continue;
+				checked++;
+				t.true(said.includes(part), `docs/troubleshooting.md:${line}: nothing says "${part}"`);
+			}
+		}
+	}
+	t.true(checked > 60);
 });
