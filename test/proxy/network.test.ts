@@ -279,6 +279,33 @@ test.serial('other names come from the resolver of the machine', async (t) => {
 	t.regex(alias, /203\.0\.113\.53/);
 });
 
+test.serial('a service object for cluster DNS changes nothing about who answers', async (t) => {
+	const ports = [{ name: 'dns', port: 53, protocol: 'UDP' }];
+	await cluster.client.create(Service, {
+		apiVersion: 'v1',
+		kind: 'Service',
+		metadata: { name: 'kube-dns', namespace: 'kube-system' },
+		spec: { clusterIP: '10.96.0.10', ports },
+	});
+	// One after it, so that the one before it has been looked at.
+	await service('after-dns', { selector: { name: 'web-1' } });
+	const asked = await first.ok('busybox', 'nslookup', '-type=a', 'web.default.svc.cluster.local', '10.96.0.10');
+	t.regex(asked, new RegExp(address('web')));
+	t.regex((await first.inPod('asks', 'nslookup', '10.96.0.10')).stdout, /kube-dns\.kube-system\.svc/);
+});
+
+test.serial('two services at one external address: the older has it, then the other', async (t) => {
+	const external = '203.0.113.8';
+	const older = { selector: { name: 'web-1' }, externalIPs: [external] };
+	await service('older', older);
+	await known(first, `${external} . tcp . 80 : goto external/default/older`);
+	await service('younger', { selector: { name: 'web-2' }, externalIPs: [external] });
+	t.regex(await cluster.stranger.get(url(external)), /^web-1 /);
+	await cluster.client.delete(Service, { namespace: 'default', name: 'older' });
+	await known(first, `${external} . tcp . 80 : goto external/default/younger`);
+	t.regex(await cluster.stranger.get(url(external)), /^web-2 /);
+});
+
 test.serial('cluster DNS answers on its own address only, and strangers are refused', async (t) => {
 	const listening = await first.ok('cat', '/proc/net/udp');
 	const on53 = listening.split('\n').filter((line) => /:0035 /.test(line.trim().split(/\s+/)[1]?.concat(' ') ?? ''));

@@ -2,7 +2,8 @@
  * One end of a conversation, to be run in the network of a machine or a pod.
  * `udp-server NAME PORT` answers each datagram with its name and who sent it; `udp-client HOST PORT` sends a datagram from one
  * socket for each line of its input, `tcp-client HOST PORT` a line over one connection, and both print what comes back;
- * `tcp-server NAME PORT` answers each line; `dns ADDRESS IP` answers every A question with the IP.
+ * `tcp-server NAME PORT` answers each line; `dns-client ADDRESS` asks for the address of each name of its input and prints the
+ * code and the addresses; `dns ADDRESS IP` answers every A question with the IP.
  */
 import { createSocket } from 'node:dgram';
 import { createConnection, createServer } from 'node:net';
@@ -44,6 +45,21 @@ switch (mode) {
 		socket.on('close', () => say('closed'));
 		createInterface({ input: socket }).on('line', say);
 		input().on('line', (line) => socket.write(`${line}\n`));
+		break;
+	}
+	case 'dns-client': {
+		const socket = createSocket('udp4');
+		socket.on('message', (message) => {
+			const { flags = 0, answers = [] } = packet.decode(message);
+			say([flags & 0xf, ...answers.flatMap((each) => (each.type === 'A' ? [each.data] : []))].join(' '));
+		});
+		socket.connect(53, first, () => {
+			say('ready');
+			const flags = packet.RECURSION_DESIRED;
+			input().on('line', (name) =>
+				socket.send(packet.encode({ type: 'query', id: 1, flags, questions: [{ type: 'A', name }] })),
+			);
+		});
 		break;
 	}
 	case 'dns': {
