@@ -2,5 +2,5 @@ export default {
 	files: ['test/**/*.test.ts'],
 	extensions: ['ts'],
 	concurrency: 2,
-	timeout: '3m',
+	timeout: '10m',
 };
