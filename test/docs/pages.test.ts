@@ -1,7 +1,9 @@
 /** What pages say of files, flags, limits and kinds is what there is. */
+import { execFile } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { dirname, join, normalize } from 'node:path';
+import { promisify } from 'node:util';
 import test from 'ava';
 import { everyHelp, reference } from '../../scripts/write-cli-reference.ts';
 import { limits } from '../../src/api/limits.ts';
@@ -43,6 +45,11 @@ test('the page of the commands is what the commands say', async (t) => {
 		reference(await helps),
 		'docs/cli.md is older than the commands: run node scripts/write-cli-reference.ts',
 	);
+});
+
+test('the picture of the controllers is what they declare', async (t) => {
+	const check = ['scripts/draw-controllers.ts', '--check', 'docs/architecture.md'];
+	await t.notThrowsAsync(promisify(execFile)(process.execPath, check, { cwd: root }));
 });
 
 test('every command and flag that a page names is one', async (t) => {
@@ -158,7 +165,6 @@ test('headings have the anchors that links use', (t) => {
 /** Words in the table of errors that others say. */
 const foreign: Readonly<Record<string, string>> = {
 	'listen EADDRINUSE': 'Node.js',
-	'connect ECONNREFUSED': 'Node.js',
 	'Authentication failed': 'git',
 	'Metrics API not available': 'kubectl',
 	'x509: certificate is valid for': 'kubectl',
