@@ -58,6 +58,10 @@ const nameColumn: ColumnDefinition = {
 	priority: 0,
 };
 
+/** A kind with a column of its own for the name has it there, and not first (Events). */
+const namesItself = ({ columns }: { readonly columns: readonly { readonly name: string }[] }) =>
+	columns.some(({ name }) => name === 'Name');
+
 const definitions = new WeakMap<Kind, readonly ColumnDefinition[]>();
 
 function definitionsOf<T extends KubeObject>(kind: Kind<T>): readonly ColumnDefinition[] {
@@ -71,7 +75,7 @@ function definitionsOf<T extends KubeObject>(kind: Kind<T>): readonly ColumnDefi
 		description: column.description,
 		priority: column.priority,
 	}));
-	const made = [nameColumn, ...columns];
+	const made = namesItself(kind) ? columns : [nameColumn, ...columns];
 	definitions.set(key, made);
 	return made;
 }
@@ -79,13 +83,14 @@ function definitionsOf<T extends KubeObject>(kind: Kind<T>): readonly ColumnDefi
 /** A table of objects of one kind. For an event of a watch: of one object, with the resourceVersion of the object. */
 export function toTable<T extends KubeObject>(kind: Kind<T>, objects: readonly T[], options: TableOptions): Table {
 	const { includeObject = 'Metadata', now, columns = true } = options;
+	const named = namesItself(kind);
 	return {
 		kind: 'Table',
 		apiVersion: 'meta.k8s.io/v1',
 		metadata: listMeta(options),
 		columnDefinitions: columns ? definitionsOf(kind) : null,
 		rows: objects.map((object) => ({
-			cells: [object.metadata.name, ...kind.columns.map((column) => column.cell(object, now))],
+			cells: [...(named ? [] : [object.metadata.name]), ...kind.columns.map((column) => column.cell(object, now))],
 			object: includeObject === 'Object' ? object : includeObject === 'Metadata' ? toPartial(object) : null,
 		})),
 	};

@@ -51,6 +51,6 @@ export function operationText(state: OperationState): string[] {
 		({ message, namespace, status }) =>
 			`${status === 'SyncFailed' ? 'failed: ' : ''}${message ?? ''}${namespace ? ` in ${namespace}` : ''}`,
 	);
-	if (lines.length === 0) lines.push('nothing to do: everything is in sync');
+	if (lines.length === 0 && state.phase === 'Succeeded') lines.push('nothing to do: everything is in sync');
 	return [...lines, `${state.phase.toLowerCase()}: ${state.message ?? ''}`];
 }

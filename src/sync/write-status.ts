@@ -69,10 +69,34 @@ export async function writeStatus(
 ): Promise<void> {
 	const { name, namespace } = application.metadata;
 	if (takeOperation) await client.patch(Application, { name, namespace }, { type: 'merge', body: { operation: null } });
-	await client.patch(Application, { name, namespace }, { type: 'merge', body: { status } }, { subresource: 'status' });
+	await client.patch(
+		Application,
+		{ name, namespace },
+		{ type: 'merge', body: { status: mergeTo(pick(application.status, status), status) } },
+		{ subresource: 'status' },
+	);
 }
 
 /** RFC 3339 in seconds, as Kubernetes writes times. */
 export function timestamp({ now }: Pick<Context, 'now'>): string {
 	return `${new Date(now()).toISOString().slice(0, 19)}Z`;
+}
+
+/** The parts of the stored status that are about to be written. */
+function pick(before: ApplicationStatus | undefined, next: Partial<ApplicationStatus>): Fields {
+	return Object.fromEntries(Object.keys(next).map((name) => [name, before?.[name as keyof ApplicationStatus]]));
+}
+
+type Fields = Readonly<Record<string, unknown>>;
+
+const isFields = (value: unknown): value is Fields =>
+	typeof value === 'object' && value !== null && !Array.isArray(value);
+
+/** The merge patch that leaves nothing of `before` that `next` does not have. Source: RFC 7396, null removes. */
+function mergeTo(before: unknown, next: unknown): unknown {
+	if (!isFields(before) || !isFields(next)) return next;
+	const patch: Record<string, unknown> = {};
+	for (const name of Object.keys(before)) if (next[name] === undefined) patch[name] = null;
+	for (const [name, value] of Object.entries(next)) if (value !== undefined) patch[name] = mergeTo(before[name], value);
+	return patch;
 }

@@ -24,7 +24,10 @@ Examples:
 			await using client = await connect(command.optsWithGlobals<GlobalOptions>());
 			const application = await findApplication(client, name);
 			const history = application.status?.history ?? [];
-			const entry = id === undefined ? history.at(-2) : history.find((each) => String(each.id) === id);
+			const entry =
+				id === undefined
+					? history.findLast(({ revision }) => revision !== history.at(-1)?.revision)
+					: history.find((each) => String(each.id) === id);
 			if (!entry?.revision) {
 				throw new UserError(
 					id === undefined

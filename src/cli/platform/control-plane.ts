@@ -8,6 +8,7 @@ import type { Log } from '../../log.ts';
 import { type Controller, clusterControllers, runControllers } from '../../reconcile/index.ts';
 import { openStore } from '../../store/index.ts';
 import { networkAddress } from './addresses.ts';
+import { starting } from './starting.ts';
 
 export interface ControlPlaneOptions {
 	readonly dataDir: string;
@@ -28,21 +29,21 @@ export interface ControlPlaneOptions {
 	readonly more: readonly Controller[];
 }
 
-export interface ControlPlane {
+export interface ControlPlane extends AsyncDisposable {
 	readonly api: Api;
 	readonly client: Client;
 	readonly cache: Cache;
 	readonly port: number;
 	readonly pki: Pki;
 	readonly kubeconfig: string;
-	/** Starts the controllers on this server whenever it leads. Settles when all has ended after the signal aborted. */
+	/** Runs the controllers on this server whenever it leads, until the signal aborts. Dispose of the rest when it has settled. */
 	run(): Promise<void>;
 }
 
 export async function startControlPlane(options: ControlPlaneOptions): Promise<ControlPlane> {
 	const { dataDir, log, signal, advertise, serviceNetwork } = options;
 	await using stack = new AsyncDisposableStack();
-	const store = stack.use(await openStore(options.store, dataDir));
+	const store = stack.use(await starting(() => openStore(options.store, dataDir)));
 	const api = stack.use(await openApi({ store, registry: loadRegistry(), log, services: { cidr: serviceNetwork } }));
 	const pki = await openPki({
 		dataDir,
@@ -50,7 +51,10 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
 		serviceAddress: networkAddress(serviceNetwork, 1),
 	});
 	const tokens = join(dataDir, 'tokens');
-	const server = await serveApi({ api, pki, address: options.apiAddress, port: options.apiPort, tokens, log, signal });
+	const server = await starting(
+		() => serveApi({ api, pki, address: options.apiAddress, port: options.apiPort, tokens, log, signal }),
+		'--api-port or --api-address',
+	);
 	stack.defer(() => server.close());
 	const kubeconfig = join(dataDir, 'kubeconfig');
 	await writeKubeconfig({
@@ -83,17 +87,13 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
 		port: server.port,
 		pki,
 		kubeconfig,
-		async run() {
-			try {
-				await runWhileLeader(
-					client,
-					// Stable, so that a process that died and is started again leads at once.
-					{ name: 'driftless', identity: `${hostname()}_${dataDir}`, now: Date.now, signal, log },
-					(leading) => runControllers({ client, cache, controllers, log, now: Date.now, signal: leading }),
-				);
-			} finally {
-				await life[Symbol.asyncDispose]();
-			}
-		},
+		run: () =>
+			runWhileLeader(
+				client,
+				// Stable, so that a process that died and is started again leads at once.
+				{ name: 'driftless', identity: `${hostname()}_${dataDir}`, now: Date.now, signal, log },
+				(leading) => runControllers({ client, cache, controllers, log, now: Date.now, signal: leading }),
+			),
+		[Symbol.asyncDispose]: () => life[Symbol.asyncDispose](),
 	};
 }

@@ -101,7 +101,11 @@ export async function ensureDefaultApplication(client: Client, repoURL: string, 
 	const name = { name: 'default', namespace: homeNamespace };
 	try {
 		const { spec } = await client.get(Application, name);
-		if (spec.source?.repoURL === repoURL && spec.source.targetRevision === targetRevision) return;
+		// Several servers of one cluster each have an embedded repository at a port of their own: its URL is theirs in any form.
+		const same =
+			spec.source &&
+			(spec.source.repoURL === repoURL || (embeddedName(spec.source.repoURL) ?? '') === embeddedName(repoURL));
+		if (same && spec.source?.targetRevision === targetRevision) return;
 		await client.patch(Application, name, {
 			type: 'merge',
 			body: { spec: { source: { ...spec.source, repoURL, targetRevision } } },

@@ -1,5 +1,5 @@
 /** Composes the processes: `up` is control plane, GitOps and node in one, `server` is it without the node. */
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { hostname } from 'node:os';
 import type { Client } from '../../client/index.ts';
 import { findCredentials } from '../../sync/index.ts';
@@ -11,6 +11,7 @@ import { startControlPlane } from './control-plane.ts';
 import { ensureDefaultApplication, openGitOps } from './gitops.ts';
 import { createLog, type LogOptions } from './log.ts';
 import { runNode } from './node.ts';
+import { starting } from './starting.ts';
 
 export interface PlatformOptions {
 	readonly dataDir?: string;
@@ -66,12 +67,17 @@ export function untilStopped(): Lifetime {
 export async function runPlatform(
 	options: PlatformOptions,
 	withNode: boolean,
-	{ signal, say }: Lifetime,
+	{ signal: stopped, say }: Lifetime,
 ): Promise<void> {
 	const dataDir = dataDirectory(options.dataDir);
 	if (options.watch && options.repo)
 		throw new UserError('--watch and --repo are two sources for the application default; give one of them');
-	using _ = takeDataDirectory(dataDir);
+	if (options.watch) checkFolder(options.watch);
+	using _lock = takeDataDirectory(dataDir);
+	// What was started ends as well when the rest cannot start.
+	const end = new AbortController();
+	using _end = { [Symbol.dispose]: () => end.abort() };
+	const signal = AbortSignal.any([stopped, end.signal]);
 	const log = createLog({ level: options.logLevel, format: options.logFormat });
 	process.on('unhandledRejection', (error) =>
 		log.error({ error: error instanceof Error ? error.stack : String(error) }, 'a defect: a rejection nobody handled'),
@@ -90,7 +96,7 @@ export async function runPlatform(
 		log,
 		signal,
 	});
-	const plane = await startControlPlane({
+	await using plane = await startControlPlane({
 		...options,
 		dataDir,
 		advertise: address,
@@ -99,8 +105,7 @@ export async function runPlatform(
 		more: [gitops.controller],
 	});
 	client = plane.client;
-	const running = plane.run();
-	const web = await gitops.serve();
+	const web = await starting(() => gitops.serve(), '--http-port or --http-address');
 	const embedded = `http://127.0.0.1:${web.port}/git/default.git`;
 	const source = options.watch ? await folder(options.watch) : (options.repo ?? embedded);
 	await ensureDefaultApplication(
@@ -114,6 +119,7 @@ export async function runPlatform(
 		http: `http://127.0.0.1:${web.port}`,
 	});
 
+	const running = plane.run();
 	const node = withNode
 		? runNode({
 				client: plane.client,
@@ -133,7 +139,18 @@ export async function runPlatform(
 			})
 		: Promise.resolve();
 	for (const line of readyText(dataDir, options, source === embedded)) say(line);
-	await Promise.all([running, node]);
+	try {
+		await Promise.all([running, node]);
+	} finally {
+		end.abort();
+		await Promise.allSettled([running, node]);
+	}
+}
+
+function checkFolder(path: string): void {
+	const found = statSync(path, { throwIfNoEntry: false });
+	if (!found) throw new UserError(`--watch ${path}: there is no such folder`);
+	if (!found.isDirectory()) throw new UserError(`--watch ${path}: that is no folder`);
 }
 
 function readSecret(path: string): string {
