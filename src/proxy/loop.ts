@@ -2,7 +2,7 @@
 import { type Faults, faults } from '../client/index.ts';
 import type { Log } from '../log.ts';
 
-/** Pokes that come within so many ms are one. */
+/** Pokes that come within so many ms are one, if nothing else is asked for. */
 const GATHER_MS = 10;
 /** Between attempts of work that fails, in ms. */
 const RETRY_MS = 2_000;
@@ -21,10 +21,12 @@ export interface LoopOptions {
 	readonly work: () => Promise<void>;
 	/** Without a poke the work is done this long after the last time, in ms. */
 	readonly everyMs: number;
+	/** Pokes that come within so many ms are one. */
+	readonly gatherMs?: number;
 	readonly log: Log;
 }
 
-export function createLoop({ name, work, everyMs, log }: LoopOptions): Loop {
+export function createLoop({ name, work, everyMs, gatherMs = GATHER_MS, log }: LoopOptions): Loop {
 	const known: Faults = faults(log);
 	let due = false;
 	let wake = () => {};
@@ -60,7 +62,7 @@ export function createLoop({ name, work, everyMs, log }: LoopOptions): Loop {
 					continue;
 				}
 				await rest(everyMs, signal, true);
-				await rest(GATHER_MS, signal, false);
+				await rest(gatherMs, signal, false);
 			}
 		},
 	};

@@ -15,6 +15,8 @@ import { synced } from './synced.ts';
 const POD_BRIDGE = 'drift0';
 /** How often things are looked at without a cause, should a change have been missed, in ms. */
 const CHECK_MS = 60_000;
+/** New ports of the bridge within so many ms are looked at together: each pod that starts tells of its own several times. */
+const PORTS_MS = 200;
 
 export interface ProxyOptions {
 	readonly cache: Cache;
@@ -53,6 +55,7 @@ export async function runProxy(options: ProxyOptions): Promise<void> {
 	const network = hostNetwork(host);
 	const ports = createLoop({
 		name: 'the bridge of pods',
+		gatherMs: PORTS_MS,
 		work: () => reflectPorts(POD_BRIDGE),
 		everyMs: CHECK_MS,
 		log,

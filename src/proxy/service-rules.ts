@@ -1,5 +1,5 @@
 /** Keeps the node's service rules as Services and EndpointSlices say: one service's change costs that service's rules. */
-import type { Cache } from '../client/index.ts';
+import { type Cache, describe } from '../client/index.ts';
 import { EndpointSlice, type Key, keyOf, Node, Service } from '../kinds/index.ts';
 import type { Log } from '../log.ts';
 import { createFlows, lostEndpoints } from './flows.ts';
@@ -80,12 +80,18 @@ export function serviceRules(options: RulesOptions): ServiceRules {
 			const check = unsure || dirty.size === 0;
 			unsure = false;
 			if (!whole && check) whole = !(await isThere());
-			const all = whole;
+			if (!whole) {
+				try {
+					return await changes();
+				} catch (error) {
+					// Somebody may have taken the table away at this very moment.
+					log.warn({ cause: describe(error) }, 'a change of the service rules was refused; all of them are set anew');
+				}
+			}
 			whole = false;
 			try {
-				await (all ? everything() : changes());
+				await everything();
 			} catch (error) {
-				// Half of the truth may be in the kernel: the next attempt starts from nothing, in one transaction.
 				whole = true;
 				throw error;
 			}

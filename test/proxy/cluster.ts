@@ -17,8 +17,8 @@ import { exampleImage, startEngine, type TestEngine } from '../testbed/engine.ts
 const run = promisify(execFile);
 const peer = fileURLToPath(new URL('./peer.ts', import.meta.url));
 const driftless = fileURLToPath(new URL('../../bin/driftless', import.meta.url));
-/** Longer than any answer that is given at once, shorter than the retries of TCP and DNS. */
-const PROMPT_S = 2;
+/** What has no answer by then has none: what is neither served nor refused hangs for longer, or ends in another error. */
+const PROMPT_S = 5;
 
 export interface Outcome {
 	readonly code: number;
