@@ -1,0 +1,143 @@
+import test from 'ava';
+import { type Application, ConfigMap, type Dynamic, type Kind, Secret } from '../../src/kinds/index.ts';
+import type { Compared } from '../../src/sync/compare.ts';
+import { MAX_DRIFT_FIELDS, MAX_DRIFT_VALUE, report, worst } from '../../src/sync/report.ts';
+
+const application: Application = {
+	apiVersion: 'argoproj.io/v1alpha1',
+	kind: 'Application',
+	metadata: { name: 'default', namespace: 'default' },
+	spec: { project: 'default', destination: {}, source: { repoURL: 'x' } },
+};
+const now = '2026-01-01T00:00:00Z';
+const position = { file: 'a.yaml', line: 3, column: 1 };
+const compared = (kind: Kind<Dynamic>, name: string, change: Partial<Compared>): Compared => {
+	const object: Dynamic = { apiVersion: 'v1', kind: kind.kind, metadata: { name, namespace: 'default' } };
+	const manifest = { object, hash: '1', file: 'a.yaml', position, locate: () => ({ ...position, line: 7 }) };
+	return {
+		id: name,
+		desired: { id: name, kind, key: `default/${name}`, object, manifest },
+		live: object,
+		drift: { state: 'synced' },
+		health: undefined,
+		...change,
+	};
+};
+const configMap = (name: string, change: Partial<Compared> = {}) =>
+	compared(ConfigMap as unknown as Kind<Dynamic>, name, change);
+const drifted = (path: string, live: unknown, desired: unknown): Partial<Compared> => ({
+	drift: {
+		state: 'changed',
+		patch: [],
+		fields: [
+			{
+				path: [{ field: 'data' }, { field: path }],
+				live,
+				desired,
+				owners: [{ manager: 'ada', operation: 'Update', time: now }],
+			},
+		],
+	},
+});
+const status = (objects: readonly Compared[], more: Partial<Parameters<typeof report>[1]> = {}) =>
+	report(
+		application,
+		{
+			objects: new Map(objects.map((each) => [each.id, each])),
+			revision: 'r1',
+			problems: [],
+			known: true,
+			sourceType: 'Directory',
+			...more,
+		},
+		now,
+	);
+
+test('an application is in sync when every object is, and as healthy as its worst object', (t) => {
+	t.like(status([configMap('a'), configMap('b', { health: { status: 'Healthy' } })]), {
+		sync: { status: 'Synced', revision: 'r1' },
+		health: { status: 'Healthy' },
+	});
+	t.is(
+		status([configMap('a'), configMap('b', { drift: { state: 'missing' }, health: { status: 'Missing' } })]).sync
+			?.status,
+		'OutOfSync',
+	);
+	t.is(
+		status([configMap('a', { health: { status: 'Progressing' } }), configMap('b', { health: { status: 'Degraded' } })])
+			.health?.status,
+		'Degraded',
+	);
+	t.is(worst([]), 'Healthy');
+	t.is(worst(['Suspended', 'Progressing', 'Healthy']), 'Progressing');
+});
+
+test('while the source cannot be read, nothing is claimed', (t) => {
+	const unread = status([], {
+		known: false,
+		revision: undefined,
+		problems: [{ type: 'ComparisonError', message: 'down' }],
+	});
+	t.like(unread, { sync: { status: 'Unknown' }, health: { status: 'Unknown' } });
+	t.deepEqual(unread.conditions, [{ type: 'ComparisonError', message: 'down', lastTransitionTime: now }]);
+});
+
+test('a drifted field tells both values, who set it and where it is written', (t) => {
+	const [resource] = status([configMap('a', drifted('x', 'is', 'should be'))]).resources ?? [];
+	t.deepEqual(resource?.drift, [
+		{
+			path: '.data.x',
+			live: '"is"',
+			desired: '"should be"',
+			manager: 'ada',
+			time: now,
+			origin: { file: 'a.yaml', line: 7, column: 1 },
+		},
+	]);
+});
+
+test('values of a Secret are never shown', (t) => {
+	const [resource] =
+		status([compared(Secret as unknown as Kind<Dynamic>, 's', drifted('password', 'aG9yc2U=', 'YmF0dGVyeQ=='))])
+			.resources ?? [];
+	t.like(resource?.drift?.[0], { path: '.data.password', live: '(hidden)', desired: '(hidden)' });
+	t.notRegex(JSON.stringify(resource), /aG9yc2U|YmF0dGVyeQ/);
+});
+
+test('long values and many fields are cut', (t) => {
+	const [field] = (configMap('a', drifted('x', 'y'.repeat(5_000), 'z')).drift as { fields: readonly object[] }).fields;
+	const many = {
+		state: 'changed',
+		patch: [],
+		fields: Array.from({ length: 100 }, () => field),
+	} as unknown as Compared['drift'];
+	const [resource] = status([configMap('a', { drift: many })]).resources ?? [];
+	t.is(resource?.drift?.length, MAX_DRIFT_FIELDS);
+	t.true((resource?.drift?.[0]?.live?.length ?? 0) <= MAX_DRIFT_VALUE + 1);
+});
+
+test('an object that left the source is to be pruned, and a condition keeps the time at which it began', (t) => {
+	const gone: Compared = {
+		id: 'g',
+		live: { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'g', namespace: 'default' } },
+		drift: { state: 'synced' },
+		health: undefined,
+	};
+	t.like(status([gone]).resources?.[0], { name: 'g', status: 'OutOfSync', requiresPruning: true });
+	const earlier = {
+		...application,
+		status: { conditions: [{ type: 'SyncError', message: 'm', lastTransitionTime: '2025-01-01T00:00:00Z' }] },
+	};
+	const after = report(
+		earlier,
+		{
+			objects: new Map(),
+			revision: 'r1',
+			problems: [{ type: 'SyncError', message: 'm' }],
+			known: true,
+			sourceType: 'Directory',
+		},
+		now,
+	);
+	t.is(after.conditions?.[0]?.lastTransitionTime, '2025-01-01T00:00:00Z');
+});
