@@ -32,6 +32,9 @@ export type Drift =
 const synced: Drift = { state: 'synced' };
 const missing: Drift = { state: 'missing' };
 
+/** How often an object that keeps changing is read again; the next change of it is compared in any case. */
+const MAX_ATTEMPTS = 3;
+
 /**
  * The drift of one object. `live` is the object as the caller's cache has it, undefined where it has none; `desired` is what
  * sync would apply, with apiVersion, kind, name and namespace; `manager` is the field manager it would apply with.
@@ -45,20 +48,26 @@ export async function drift(
 	manager: string,
 ): Promise<Drift> {
 	if (!live) return missing;
-	let applied: Dynamic;
+	const { name, namespace } = desired.metadata;
+	let current = live;
 	try {
-		const { name, namespace } = desired.metadata;
-		applied = (await client.patch(
-			kind,
-			{ name, namespace },
-			{ type: 'apply', body: desired, force: true },
-			{ dryRun: true, fieldManager: manager, fieldValidation: 'Ignore' },
-		)) as Dynamic;
+		for (let attempt = 1; ; attempt++) {
+			const applied = (await client.patch(
+				kind,
+				{ name, namespace },
+				{ type: 'apply', body: desired, force: true },
+				{ dryRun: true, fieldManager: manager, fieldValidation: 'Ignore' },
+			)) as Dynamic;
+			// The API may know a newer object than the caller's cache: what others wrote since is no drift.
+			if (applied.metadata.resourceVersion === current.metadata.resourceVersion || attempt === MAX_ATTEMPTS) {
+				return between(current, applied, kind, client);
+			}
+			current = (await client.get(kind, { name, namespace })) as Dynamic;
+		}
 	} catch (error) {
 		if (error instanceof ApiError && error.reason === 'NotFound') return missing;
 		throw error;
 	}
-	return between(live, applied, kind, client);
 }
 
 /** The drift between a live object and the outcome of an apply to it. */
