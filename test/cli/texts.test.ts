@@ -5,11 +5,11 @@ import { parseEnv } from '../../src/cli/resources/key-values.ts';
 import { byUse, chooseContainer, selectorOf } from '../../src/cli/resources/pods.ts';
 import { formatObjects } from '../../src/cli/resources/print.ts';
 import { matchKinds } from '../../src/cli/resources/resource-types.ts';
-import { nearest } from '../../src/cli/resources/suggest.ts';
 import { createAligner } from '../../src/cli/resources/tables.ts';
 import { paintFor, table } from '../../src/cli/terminal.ts';
 import { UserError } from '../../src/cli/user-error.ts';
 import { builtins, type KubeObject, type Pod } from '../../src/kinds/index.ts';
+import { nearest } from '../../src/kinds/nearest.ts';
 
 test('colours are for terminals whose user wants them', (t) => {
 	const red = (isTTY: boolean, env: NodeJS.ProcessEnv) => paintFor({ isTTY }, env)('red', 'x');

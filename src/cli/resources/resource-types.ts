@@ -1,9 +1,9 @@
 /** From the words for kinds (`pods`, `deploy`, `svc.v1.`, `all`) to kinds: the built-in ones without asking, all others as the server tells. */
 import type { HttpClient } from '../../client/index.ts';
 import { type Dynamic, type Kind, kind as makeKind, type Registry } from '../../kinds/index.ts';
+import { nearest } from '../../kinds/nearest.ts';
 import { UserError } from '../user-error.ts';
 import { request } from './request.ts';
-import { nearest } from './suggest.ts';
 
 /** What the objects of a kind are called in messages: `pod`, `deployment.apps`. */
 export function kindName({ group, singular }: Pick<Kind, 'group' | 'singular'>): string {

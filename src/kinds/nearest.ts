@@ -5,6 +5,7 @@ export function nearest(written: string, words: Iterable<string>): string | unde
 	const most = Math.max(1, Math.floor(written.length / 3));
 	let best: { readonly word: string; readonly distance: number } | undefined;
 	for (const word of words) {
+		if (Math.abs(word.length - written.length) > most) continue;
 		const distance = edits(written.toLowerCase(), word.toLowerCase());
 		if (distance <= most && distance < (best?.distance ?? Number.POSITIVE_INFINITY)) best = { word, distance };
 	}
