@@ -18,6 +18,7 @@ const packages = {
 	iptables: 'iptables',
 	conntrack: 'conntrack',
 	modprobe: 'kmod',
+	setpriv: 'util-linux',
 } as const;
 
 export type Program = keyof typeof packages;
@@ -80,7 +81,11 @@ export const modprobe = (module: string): Promise<string> => run('modprobe', [mo
 
 /** The lines that a program prints until it ends or the signal aborts; then it is gone. Throws when it ends with an error of its own. */
 export async function* linesOf(program: Program, args: readonly string[], signal: AbortSignal): AsyncIterable<string> {
-	const child = spawn(need(program), args, { stdio: ['ignore', 'pipe', 'pipe'] });
+	const command = [need(program), ...args];
+	// So that it ends with us when we are killed; otherwise it would end only at its next line.
+	const setpriv = find('setpriv');
+	const [path = '', ...rest] = setpriv ? [setpriv, '--pdeathsig', 'KILL', '--', ...command] : command;
+	const child = spawn(path, rest, { stdio: ['ignore', 'pipe', 'pipe'] });
 	const closed = once(child, 'close');
 	// Whoever does not wait for it need not know; it is waited for below.
 	closed.catch(() => {});

@@ -411,7 +411,7 @@ test.serial('the routes to a node go with it', async (t) => {
 	t.pass();
 });
 
-test.serial('driftless that ends leaves no child behind, and its rules', async (t) => {
+test.serial('driftless that ends, or is killed, leaves no child behind, and its rules', async (t) => {
 	const monitors = async () => {
 		const { stdout } = await outcome('ps', ['-eo', 'pid=,args=']);
 		const pids = stdout
@@ -426,6 +426,11 @@ test.serial('driftless that ends leaves no child behind, and its rules', async (
 	await first.stop('SIGTERM');
 	t.is(await monitors(), 0);
 	t.regex(await rules(first), /cluster\/default\/web-1/);
+
+	await first.start();
+	await eventually('the changes of the kernel are followed', async () => (await monitors()) === 2);
+	await first.stop('SIGKILL');
+	await eventually('they end with it', async () => (await monitors()) === 0);
 });
 
 test.serial('what it leaves behind can be removed, and nothing else goes', async (t) => {
