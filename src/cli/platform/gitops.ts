@@ -1,6 +1,6 @@
 /** Sources and pushes: the embedded repository, the web server on loopback, and the Application controller. */
 import type { Client } from '../../client/index.ts';
-import { ApiError, Application } from '../../kinds/index.ts';
+import { ApiError, Application, Namespace } from '../../kinds/index.ts';
 import type { Log } from '../../log.ts';
 import type { Controller } from '../../reconcile/index.ts';
 import { createApplications, createPushHandler, homeNamespace, type RepositoryCredentials } from '../../sync/index.ts';
@@ -123,5 +123,21 @@ export async function ensureDefaultApplication(client: Client, repoURL: string, 
 				syncPolicy: { automated: { prune: true, selfHeal: true } },
 			},
 		});
+	}
+}
+
+/** Manifests of Applications that were written for Argo CD name its namespace; it is there, so that they apply as they are. */
+const ARGO_NAMESPACE = 'argocd';
+
+export async function ensureArgoNamespace(client: Client): Promise<void> {
+	try {
+		await client.create(Namespace, {
+			apiVersion: 'v1',
+			kind: 'Namespace',
+			metadata: { name: ARGO_NAMESPACE },
+			spec: {},
+		});
+	} catch (error) {
+		if (!(error instanceof ApiError && error.reason === 'AlreadyExists')) throw error;
 	}
 }

@@ -8,7 +8,7 @@ import { dataDirectory, takeDataDirectory, writeRunning } from '../data-dir.ts';
 import { UserError } from '../user-error.ts';
 import { ownAddress } from './addresses.ts';
 import { startControlPlane } from './control-plane.ts';
-import { ensureDefaultApplication, openGitOps } from './gitops.ts';
+import { ensureArgoNamespace, ensureDefaultApplication, openGitOps } from './gitops.ts';
 import { createLog, type LogOptions } from './log.ts';
 import { runNode } from './node.ts';
 import { starting } from './starting.ts';
@@ -108,6 +108,7 @@ export async function runPlatform(
 	const web = await starting(() => gitops.serve(), '--http-port or --http-address');
 	const embedded = `http://127.0.0.1:${web.port}/git/default.git`;
 	const source = options.watch ? await folder(options.watch) : (options.repo ?? embedded);
+	await ensureArgoNamespace(plane.client);
 	await ensureDefaultApplication(
 		plane.client,
 		source,
