@@ -18,6 +18,7 @@ const programs = [
 	{ program: 'iptables', packages: ['iptables'], why: 'the Docker engine needs it' },
 	{ program: 'nft', packages: ['nftables'], why: 'carries services' },
 	{ program: 'ip', packages: ['iproute2'], why: 'routes between nodes' },
+	{ program: 'conntrack', packages: ['conntrack'], why: 'ends UDP flows to endpoints that are gone' },
 	{ program: 'git', packages: ['git'], why: 'receives pushes' },
 	{ program: 'kubectl', packages: ['kubernetes-client'], why: 'renders kustomizations, and is the usual client' },
 	{ program: 'busybox', packages: ['busybox-static'], why: 'makes the image of the examples' },
