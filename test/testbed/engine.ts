@@ -4,7 +4,7 @@
  */
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { mkdir, open, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, open, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
@@ -156,8 +156,14 @@ async function claim(): Promise<{ number: number; folder: string }> {
 		} catch {
 			const pid = await readFile(owner, 'utf8').catch(() => undefined);
 			if (!pid || existsSync(`/proc/${pid}`)) continue;
-			await tearDown(number);
-			await mkdir(folder).catch(() => undefined);
+			try {
+				// Of several that find the dead one, the one that gets its mark away clears up.
+				await rename(owner, `${owner}.taken`);
+				await tearDown(number);
+				await mkdir(folder);
+			} catch {
+				continue;
+			}
 		}
 		await writeFile(owner, String(process.pid));
 		return { number, folder };
