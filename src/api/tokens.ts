@@ -25,6 +25,8 @@ export function openTokens(path: string, log: Log, now: () => number = Date.now)
 	let version = '';
 	let checked = Number.NEGATIVE_INFINITY;
 	let reading: Promise<void> | undefined;
+	/** What is wrong with the file, said once and not with each request that brings a token. */
+	let fault: string | undefined;
 
 	const refresh = async () => {
 		try {
@@ -34,11 +36,18 @@ export function openTokens(path: string, log: Log, now: () => number = Date.now)
 				known = parseTokens(await readFile(path, 'utf8'));
 				version = found;
 			}
+			fault = undefined;
 		} catch (cause) {
 			if ((cause as NodeJS.ErrnoException).code === 'ENOENT') {
 				known = [];
 				version = '';
-			} else log.error({ err: cause, path }, 'the token file cannot be read; the tokens read before stay valid');
+				fault = undefined;
+			} else {
+				const why = cause instanceof Error ? cause.message : String(cause);
+				if (why !== fault)
+					log.error({ cause: why, path }, 'the token file cannot be read; the tokens read before stay valid');
+				fault = why;
+			}
 		}
 		checked = now();
 	};
