@@ -1,5 +1,5 @@
 /** The data directory: where it is, what lies where in it, and that only one process serves it. */
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { accessSync, constants, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -33,6 +33,11 @@ export function takeDataDirectory(directory: string): Disposable {
 			`the data directory ${directory} cannot be made: ${(error as Error).message}; name another with --data-dir`,
 		);
 	}
+	try {
+		accessSync(directory, constants.R_OK | constants.W_OK | constants.X_OK);
+	} catch (error) {
+		throw unwritable(directory, error);
+	}
 	const lock = lockFile(directory);
 	try {
 		checkFormat(directory);
@@ -50,9 +55,7 @@ function lockFile(directory: string): DatabaseSync {
 	try {
 		lock = new DatabaseSync(path);
 	} catch (error) {
-		throw new UserError(
-			`the data directory ${directory} cannot be written: ${(error as Error).message}; name another with --data-dir`,
-		);
+		throw unwritable(directory, error);
 	}
 	try {
 		lock.exec('PRAGMA busy_timeout = 500; BEGIN EXCLUSIVE');
@@ -67,6 +70,11 @@ function lockFile(directory: string): DatabaseSync {
 		);
 	}
 }
+
+const unwritable = (directory: string, error: unknown) =>
+	new UserError(
+		`the data directory ${directory} cannot be written: ${(error as Error).message}; name another with --data-dir`,
+	);
 
 function checkFormat(directory: string): void {
 	const path = join(directory, 'format');

@@ -46,6 +46,16 @@ function report(error: unknown): number {
 		return 2;
 	}
 	if (error instanceof Error && (error as NodeJS.ErrnoException).code === 'EPIPE') return 0;
-	say(error instanceof Error ? (error.stack ?? error.message) : String(error));
+	say(error instanceof Error ? (isDefect(error) && error.stack) || error.message : String(error));
 	return 2;
+}
+
+/** What only a mistake of ours throws. All else (a port that is taken, a full disk, a damaged file) says in its message what it is. */
+function isDefect(error: Error): boolean {
+	return (
+		error instanceof TypeError ||
+		error instanceof RangeError ||
+		error instanceof ReferenceError ||
+		error instanceof SyntaxError
+	);
 }

@@ -3,6 +3,7 @@ import {
 	type Application,
 	type Event,
 	humanDuration,
+	type Node,
 	type ReportedDrift,
 	type ResourceStatus,
 } from '../kinds/index.ts';
@@ -73,6 +74,18 @@ export function statusText(
 		paint('bold', head),
 		...applications.flatMap((application, index) => [lines[index] ?? '', ...details(application, healed, options)]),
 	];
+}
+
+/** Where pods cannot run: what an application's health does not say until they have failed. */
+export function nodeTroubles(nodes: readonly Node[], paint: Paint, now: number): string[] {
+	if (nodes.length === 0)
+		return [`${paint('red', '!')} no node has joined, so no pod can run: see what \`driftless up\` has printed`];
+	return nodes.flatMap(({ metadata, status }) => {
+		const ready = status?.conditions?.find(({ type }) => type === 'Ready');
+		if (!ready || ready.status === 'True') return [];
+		const since = ready.lastTransitionTime ? ` for ${humanDuration(now - Date.parse(ready.lastTransitionTime))}` : '';
+		return [`${paint('red', '!')} node ${metadata.name} has not been ready${since}: ${ready.message || ready.reason}`];
+	});
 }
 
 function details(application: Application, healed: readonly Event[], options: StatusOptions): string[] {

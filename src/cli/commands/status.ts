@@ -1,10 +1,10 @@
 import type { Command } from 'commander';
 import { stringify } from 'yaml';
 import type { HttpClient } from '../../client/index.ts';
-import { type Application, Application as ApplicationKind, Event } from '../../kinds/index.ts';
+import { type Application, Application as ApplicationKind, Event, Node } from '../../kinds/index.ts';
 import { connect, findApplications, type GlobalOptions } from '../connect.ts';
 import { oneOf } from '../options.ts';
-import { statusText, verdict } from '../status.ts';
+import { nodeTroubles, statusText, verdict } from '../status.ts';
 import { paintFor } from '../terminal.ts';
 
 /** With --watch the screen is redrawn at most this often, in ms. */
@@ -46,7 +46,14 @@ async function print(client: HttpClient, applications: readonly Application[], o
 	if (options.output === 'json') return `${JSON.stringify(list, null, 2)}\n`;
 	if (options.output === 'yaml') return stringify(list);
 	const { items: healed } = await client.list(Event, { fieldSelector: 'reason=SelfHealed' });
-	return `${statusText(applications, healed, { paint: paintFor(process.stdout), wide: options.output === 'wide', now: Date.now() }).join('\n')}\n`;
+	const { items: nodes } = await client.list(Node, {});
+	const paint = paintFor(process.stdout);
+	const now = Date.now();
+	const lines = [
+		...statusText(applications, healed, { paint, wide: options.output === 'wide', now }),
+		...nodeTroubles(nodes, paint, now),
+	];
+	return `${lines.join('\n')}\n`;
 }
 
 /** Draws anew after each change; on a terminal in place. */
