@@ -196,6 +196,29 @@ test('attaching joins the container’s own process', async (t) => {
 	t.pass();
 });
 
+test('attaching ends with the container, whenever that was, and gives what it wrote', async (t) => {
+	const wait = 'while ! test -e /tmp/end; do sleep 0.01; done';
+	const names = Array.from({ length: 20 }, (_, index) => `ending-${index}`);
+	const attach = (name: string) => run(`/attach/default/${name}/main?input=1&output=1&error=1`, { input: '' });
+	await Promise.all(
+		names.map(async (name) => {
+			const main = { name: 'main', command: ['sh', '-c', `${wait}; echo hello; exit 3`], stdin: true, stdinOnce: true };
+			await node.pod(name, { restartPolicy: 'Never', containers: [main] });
+			await node.until(name, running);
+		}),
+	);
+	const expected = { out: 'hello\n', err: '', status: { metadata: {}, status: 'Success' } };
+	for (const name of names) {
+		// It ends before, while or after its streams are joined.
+		const told = run(`/exec/default/${name}/main?output=1&${command('touch', '/tmp/end')}`);
+		t.deepEqual(await attach(name), expected, name);
+		await told;
+	}
+	const [first = ''] = names;
+	await node.until(first, ({ status }) => status?.phase === 'Failed');
+	t.deepEqual(await attach(first), expected);
+});
+
 test('a command that does not exist, a container that does not run and a port forward are refused with their reason', async (t) => {
 	const { status } = await run(exec(`output=1&${command('/no/such')}`));
 	t.is(status.status, 'Failure');

@@ -223,6 +223,11 @@ export function dockerEngine({ address, log, revive, stop }: DockerOptions): Eng
 						.attach({ stream: true, stdin, stdout: true, stderr: true, hijack: true, abortSignal: signal });
 					return duplex as Duplex;
 				}),
+			async ended(id, signal) {
+				await find(`wait for the end of container ${short(id)}`, () =>
+					docker.getContainer(id).wait({ condition: 'not-running', abortSignal: signal }),
+				);
+			},
 			async resize(id, w, h) {
 				await call('resize a terminal', () => docker.getContainer(id).resize({ w, h }));
 			},

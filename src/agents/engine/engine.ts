@@ -223,8 +223,10 @@ export interface Engine extends AsyncDisposable {
 		/** Multiplexed (see `frames`) where the container has no terminal. */
 		logs(id: string, options: LogOptions): Promise<Readable>;
 		exec(id: string, options: ExecOptions): Promise<Execution>;
-		/** The container's own input and output. */
+		/** The container's own input and output. On one that has ended already the stream may never end: see `ended`. */
 		attach(id: string, options: { stdin: boolean; tty: boolean; signal?: AbortSignal }): Promise<Duplex>;
+		/** Settles once the container does not run; at once where it does not, or is gone. Throws when the signal aborts. */
+		ended(id: string, signal: AbortSignal): Promise<void>;
 		resize(id: string, columns: number, rows: number): Promise<void>;
 		usage(id: string): Promise<Usage | undefined>;
 	};

@@ -2,7 +2,7 @@
  * Commands over WebSocket: Kubernetes' remote command channels. Each message's first byte is its channel.
  * Source: KEP-4006 and the protocol constants of apimachinery's remotecommand package.
  */
-import type { Duplex } from 'node:stream';
+import type { Duplex, Readable } from 'node:stream';
 import type { RawData, WebSocket } from 'ws';
 import { frames } from '../engine/frames.ts';
 
@@ -23,6 +23,8 @@ const NORMAL_CLOSURE = 1000;
 
 export interface Process {
 	readonly stream: Duplex;
+	/** What to send in place of the output when the stream has ended without any. */
+	instead?(): Promise<Readable | undefined>;
 	readonly tty: boolean;
 	readonly stdin: boolean;
 	readonly stdout: boolean;
@@ -42,11 +44,22 @@ export async function serveProcess(socket: WebSocket, process: Process): Promise
 	stream.on('error', () => undefined);
 	socket.resume();
 	let status: object;
-	try {
-		for await (const { channel, payload } of frames(stream, process.tty)) {
+	let silent = true;
+	const carry = async (output: Readable) => {
+		for await (const { channel, payload } of frames(output, process.tty)) {
+			silent = false;
 			if (channel === 'stdout' ? process.stdout : process.stderr) {
 				await send(socket, channel === 'stdout' ? STDOUT : STDERR, payload);
 			}
+		}
+	};
+	try {
+		await carry(stream);
+		const other = silent && (await process.instead?.());
+		if (other) {
+			// A caller who goes ends this one too.
+			socket.once('close', () => other.destroy());
+			await carry(other);
 		}
 		status = statusOf(await process.exitCode());
 	} catch (error) {

@@ -41,6 +41,17 @@ export function findContainer(pods: Pods, mirror: Mirror, path: Target, previous
 	return { pod, container: dead };
 }
 
+/**
+ * The instance to attach to: the newest one, running or ended. Throws ApiError where it has not been started.
+ * `exclusive`: it takes the input of one caller only, who comes for all that it writes.
+ */
+export function findAttachable(pods: Pods, mirror: Mirror, path: Target): Found & { readonly exclusive: boolean } {
+	const found = findContainer(pods, mirror, path);
+	if (found.container.state === 'created') throw notRunning(path);
+	const spec = members(found.pod).find(({ container }) => container.name === path.container)?.container;
+	return { ...found, exclusive: spec?.stdin === true && spec.stdinOnce === true };
+}
+
 /** The running instance of a container. Throws ApiError where it does not run. */
 export function findRunning(pods: Pods, mirror: Mirror, path: Target): Found {
 	const pod = podOf(pods, path);
@@ -48,8 +59,11 @@ export function findRunning(pods: Pods, mirror: Mirror, path: Target): Found {
 		if (container.state === 'running' && container.labels[labels.container] === path.container)
 			return { pod, container };
 	}
-	throw new ApiError(500, 'InternalError', `container not found ("${path.container}")`);
+	throw notRunning(path);
 }
+
+const notRunning = ({ container }: Target) =>
+	new ApiError(500, 'InternalError', `container not found ("${container}")`);
 
 export interface Target {
 	readonly namespace: string;

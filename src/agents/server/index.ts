@@ -11,9 +11,10 @@ import type { Log } from '../../log.ts';
 import type { Engine } from '../engine/engine.ts';
 import { EngineError } from '../engine/engine.ts';
 import type { Mirror } from '../pods/mirror.ts';
+import { serveAttach } from './attach.ts';
 import type { ServingCertificate } from './certificate.ts';
 import { refuse, serveProcess, V4, V5 } from './channels.ts';
-import { findRunning, type Pods, type Target } from './find.ts';
+import { findAttachable, findRunning, type Pods, type Target } from './find.ts';
 import { serveLogs } from './logs.ts';
 import { summary } from './summary.ts';
 
@@ -170,7 +171,8 @@ function prepare(
 	query: URLSearchParams,
 	{ engine, pods, mirror, signal }: ServerOptions,
 ): (socket: WebSocket) => Promise<void> {
-	const { container } = findRunning(pods, mirror(), target);
+	const attachable = verb === 'attach' ? findAttachable(pods, mirror(), target) : undefined;
+	const { container } = attachable ?? findRunning(pods, mirror(), target);
 	const flag = (...names: string[]) => names.some((name) => ['1', 'true'].includes(query.get(name) ?? ''));
 	const command = query.getAll('command');
 	const stdin = flag('input', 'stdin');
@@ -181,13 +183,7 @@ function prepare(
 	}
 	return async (socket) => {
 		try {
-			if (verb === 'attach') {
-				const tty = container.tty;
-				const stream = await engine.containers.attach(container.id, { stdin, tty, signal });
-				const resize = (columns: number, rows: number) => engine.containers.resize(container.id, columns, rows);
-				await serveProcess(socket, { stream, tty, ...wanted, resize, exitCode: async () => undefined });
-				return;
-			}
+			if (attachable) return await serveAttach(socket, { engine, signal, ...attachable }, wanted);
 			const tty = flag('tty');
 			const execution = await engine.containers.exec(container.id, { command, stdin, tty, signal });
 			if (!stdin) execution.stream.end();

@@ -133,7 +133,8 @@ const pathOf = ({ metadata }: Pod) => `${metadata.namespace}/${metadata.name}`;
 function agentPath(route: ResourceRoute, query: URLSearchParams, pod: Pod): string {
 	if (route.subresource === 'portforward') return `/portForward/${pathOf(pod)}${query.size > 0 ? `?${query}` : ''}`;
 	const { phase } = pod.status ?? {};
-	if (phase === 'Succeeded' || phase === 'Failed')
+	// Attaching to what has ended gives what it wrote.
+	if (route.subresource === 'exec' && (phase === 'Succeeded' || phase === 'Failed'))
 		throw badRequest(`cannot exec into a container in a completed pod; current phase is ${phase}`);
 	const container = containerOf(pod, query.get('container') || undefined);
 	const options = new URLSearchParams();
@@ -167,6 +168,12 @@ export async function passUpgrade(
 	if (!node) throw badRequest(`pod ${pod.metadata.name} does not have a host assigned`);
 	const path = agentPath(route, query, pod);
 	const agent = await connectAgent(node, streaming.client, signal);
+	// One that was closed meanwhile says so no more.
+	if (socket.destroyed || signal.aborted) {
+		agent.destroy();
+		socket.destroy();
+		return;
+	}
 	agent.write(upgradeRequest(request, path));
 	if (head.length > 0) agent.write(head);
 	await new Promise<void>((resolve) => {
