@@ -46,7 +46,8 @@ export function startBackend(request: IncomingMessage, response: ServerResponse,
 			REMOTE_USER: service.user,
 			REMOTE_ADDR: request.socket.remoteAddress,
 			CONTENT_TYPE: header('content-type'),
-			CONTENT_LENGTH: header('content-length'),
+			// No CONTENT_LENGTH: with one, http-backend waits for the rest of a body that has broken off, in a loop that never ends,
+			// also when this process has died. Without one it reads to the end of its input.
 			// http-backend inflates the body itself.
 			HTTP_CONTENT_ENCODING: header('content-encoding'),
 			GIT_PROTOCOL: protocol && /^[\w=:.-]+$/.test(protocol) ? protocol : undefined,
