@@ -20,7 +20,7 @@ const PATIENCE_MS = 30_000;
 const DATA = '/var/lib/driftless';
 
 test('every example of the documentation does what its page says', async (t) => {
-	t.timeout(300_000);
+	t.timeout(600_000);
 	const pages = await runPages();
 	await using platform = await startPlatform({ args: ['--label', 'disk=ssd'] });
 	const clone = join(platform.folder, 'work/driftless');

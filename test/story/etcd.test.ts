@@ -2,6 +2,6 @@ import test from 'ava';
 import { story } from './story.ts';
 
 test('a push becomes running containers, drift is shown and healed, and a crash loses nothing, on etcd', (t) => {
-	t.timeout(240_000);
+	t.timeout(600_000);
 	return story(t, 'etcd');
 });
