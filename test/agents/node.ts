@@ -35,7 +35,8 @@ export interface TestNode extends AsyncDisposable {
 	containers(): Promise<{ name: string; id: string; state: string; labels: Record<string, string> }[]>;
 }
 
-const PATIENCE_MS = Number(process.env.DRIFTLESS_TEST_PATIENCE_MS ?? 30_000);
+/** Long enough for a machine that has ten times as much to do as it can. */
+const PATIENCE_MS = Number(process.env.DRIFTLESS_TEST_PATIENCE_MS ?? 90_000);
 
 /** Waits for a condition of the outside world. */
 export async function eventually<T>(what: string, look: () => Promise<T | undefined | false>): Promise<T> {

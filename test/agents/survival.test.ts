@@ -1,41 +1,53 @@
 /** What survives what: the agent's death, the engine's death, and pods that go while nobody looks. */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { isDeepStrictEqual } from 'node:util';
 import test from 'ava';
 import { Node, Pod } from '../../src/kinds/index.ts';
 import { eventually, giveRange, NODE, ready, restarts, running, startNode, type TestNode } from './node.ts';
 
 const program = fileURLToPath(new URL('agent-process.ts', import.meta.url));
 
-/** Starts the agent as a process and waits until it runs pods. */
-async function startProcess(node: TestNode): Promise<ChildProcess> {
+interface AgentProcess extends AsyncDisposable {
+	/** Ends it with the signal; settles once it is gone. */
+	end(signal: NodeJS.Signals): Promise<void>;
+}
+
+/** Starts the agent as a process and waits until it runs pods. Its disposal kills it. */
+async function startProcess(node: TestNode): Promise<AgentProcess> {
 	const ca = join(node.server.dataDir, 'ca.pem');
 	await writeFile(ca, node.server.pki.authority.cert);
 	const { dockerHost, dataDir, podCidr } = node.engine;
 	const child = spawn(process.execPath, [program, node.server.kubeconfig, dockerHost, dataDir, ca], {
 		stdio: ['ignore', 'pipe', 'inherit'],
 	});
-	for await (const line of child.stdout.setEncoding('utf8')) {
-		if (String(line).includes('registered')) await giveRange(node.client, podCidr);
-		if (String(line).includes('ready')) break;
-	}
-	return child;
-}
-
-async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
 	const exit = once(child, 'exit');
-	child.kill(signal);
-	await exit;
+	const end = async (signal: NodeJS.Signals) => {
+		child.kill(signal);
+		await exit;
+	};
+	await using stack = new AsyncDisposableStack();
+	stack.defer(() => end('SIGKILL'));
+	let printed = '';
+	for await (const text of child.stdout.setEncoding('utf8')) {
+		const known = printed.includes('registered');
+		printed += text;
+		if (!known && printed.includes('registered')) await giveRange(node.client, podCidr);
+		if (printed.includes('ready')) break;
+	}
+	if (!printed.includes('ready')) throw new Error(`the agent has ended before it was ready: ${printed}`);
+	const life = stack.move();
+	return { end, [Symbol.asyncDispose]: () => life.disposeAsync() };
 }
 
 const idOf = (pod: Pod) => pod.status?.containerStatuses?.[0]?.containerID;
 
 test('after kill -9 of the agent its containers run on, are found again, and none is started twice or lost', async (t) => {
 	await using node = await startNode();
-	const first = await startProcess(node);
+	await using first = await startProcess(node);
 	const names = ['a', 'b', 'c', 'd'];
 	await Promise.all(names.map((name) => node.pod(name, {})));
 	const before = await Promise.all(names.map((name) => node.until(name, running)));
@@ -45,7 +57,7 @@ test('after kill -9 of the agent its containers run on, are found again, and non
 	await eventually('one of the new pods is half made', async () =>
 		(await node.containers()).some(({ name }) => torn.some((pod) => name.startsWith(`${pod}/`))),
 	);
-	await end(first, 'SIGKILL');
+	await first.end('SIGKILL');
 
 	const gone = before[3];
 	await node.client.delete(Pod, { namespace: 'default', name: 'd' }, { gracePeriodSeconds: 0 });
@@ -53,7 +65,7 @@ test('after kill -9 of the agent its containers run on, are found again, and non
 		(await node.containers()).some(({ name, state }) => name === 'd/main' && state === 'running'),
 		'nothing stops a container while the agent is away',
 	);
-	const second = await startProcess(node);
+	await using second = await startProcess(node);
 	const all = [...names.slice(0, 3), ...torn];
 	const after = await Promise.all(all.map((name) => node.until(name, running)));
 	t.deepEqual(after.slice(0, 3).map(idOf), before.slice(0, 3).map(idOf), 'the same containers');
@@ -64,9 +76,15 @@ test('after kill -9 of the agent its containers run on, are found again, and non
 	await eventually('the containers of the pod that is gone are gone', async () =>
 		(await node.containers()).every(({ labels }) => labels['io.kubernetes.pod.uid'] !== gone?.metadata.uid),
 	);
-	const containers = (await node.containers()).map(({ name, state }) => `${name} ${state}`);
-	t.deepEqual(containers.sort(), all.flatMap((name) => [`${name}/POD running`, `${name}/main running`]).sort());
-	await end(second, 'SIGTERM');
+	const wanted = all.flatMap((name) => [`${name}/POD running`, `${name}/main running`]).sort();
+	let containers: string[] = [];
+	// What was half made when the agent died is cleared away beside its replacement.
+	await eventually('nothing else is left', async () => {
+		containers = (await node.containers()).map(({ name, state }) => `${name} ${state}`).sort();
+		return isDeepStrictEqual(containers, wanted);
+	}).catch(() => undefined);
+	t.deepEqual(containers, wanted);
+	await second.end('SIGTERM');
 	t.is((await node.containers()).length, 2 * all.length, 'an agent that stops leaves its containers');
 });
 

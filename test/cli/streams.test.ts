@@ -147,14 +147,18 @@ const interactive = (words: string, pod = 'web') =>
 test('exec -it is a terminal in the container: its size, its keys, its exit status; ours is given back', async (t) => {
 	await onTerminal(interactive('sh'), async ({ ended, resize, settings, stdout, type, until }) => {
 		await until(/\/ # /);
-		type('stty size\n');
+		// A size travels beside the keys: the shell may answer with the one before.
+		const sized = (size: string) => `until stty size | grep -x "${size}"; do sleep 0.05; done\n`;
+		type(sized('24 80'));
 		await until(/\r\n24 80\r\n/);
 		await resize(111, 33);
-		type('stty size\n');
+		type(sized('33 111'));
 		await until(/\r\n33 111\r\n/);
-		type('echo a""sleep; sleep 1000\n');
+		// It speaks when it has the terminal: a key that came sooner would be the shell's.
+		type('sh -c "echo a\'\'sleep; exec sleep 1000"\n');
 		await until(/\r\nasleep/);
 		type('\u0003');
+		await until(/\^C\s*\/ # /);
 		type('echo still $((40 + 2))\n');
 		await until(/still 42/);
 		type('exit 5\n');

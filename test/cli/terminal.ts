@@ -5,6 +5,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { follow, type Running } from './driftless.ts';
 
+/** A terminal that is in use for longer hangs: no test types for so long. */
+const PATIENCE_MS = 120_000;
+
 export interface Terminal extends Running {
 	/** What a person types. */
 	type(text: string): void;
@@ -55,9 +58,12 @@ status=$?; stty -g > ${folder}/after; exit $status`;
 		settings: () => ({ before: read('before'), after: read('after') }),
 		folder,
 	};
+	// Its end ends whatever waits for it, with what it has said.
+	const patience = setTimeout(() => child.kill('SIGKILL'), PATIENCE_MS);
 	try {
 		await use(terminal);
 	} finally {
+		clearTimeout(patience);
 		child.kill('SIGKILL');
 		await ended;
 		rmSync(folder, { recursive: true, force: true });
