@@ -23,12 +23,10 @@ test('drift is what the next apply would change: as a patch, and by field with i
 	const applied = await apply(desired(2));
 	t.deepEqual(await drift(client, kind, desired(2), applied, 'driftless'), { state: 'synced' });
 
-	const scaled = await client
-		.as('ada')
-		.patch(kind, applied.metadata, {
-			type: 'merge',
-			body: { spec: { replicas: 5 }, metadata: { labels: { by: 'hand' } } },
-		});
+	const scaled = await client.as('ada').patch(kind, applied.metadata, {
+		type: 'merge',
+		body: { spec: { replicas: 5 }, metadata: { labels: { by: 'hand' } } },
+	});
 	const found = await drift(client, kind, desired(2), scaled, 'driftless');
 	t.is(found.state, 'changed');
 	if (found.state !== 'changed') return;
@@ -74,11 +72,9 @@ test('a cache that is behind makes no drift of what others wrote since', async (
 		{ type: 'apply', body: desired(2), force: true },
 		{ fieldManager: 'driftless' },
 	);
-	await client
-		.as('controller')
-		.patch(kind, desired(2).metadata, {
-			type: 'merge',
-			body: { metadata: { annotations: { 'deployment.kubernetes.io/revision': '1' } } },
-		});
+	await client.as('controller').patch(kind, desired(2).metadata, {
+		type: 'merge',
+		body: { metadata: { annotations: { 'deployment.kubernetes.io/revision': '1' } } },
+	});
 	t.deepEqual(await drift(client, kind, desired(2), stale, 'driftless'), { state: 'synced' });
 });
