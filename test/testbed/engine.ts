@@ -88,7 +88,8 @@ export async function startEngine(options: EngineOptions = {}): Promise<TestEngi
 		// Its containerd dies a moment later, and dockerd takes a dead one that nobody has waited for for a living one.
 		const pidFile = join(folder, 'exec/containerd/containerd.pid');
 		const pid = await readFile(pidFile, 'utf8').catch(() => '');
-		while (pid && commandLine(Number(pid)).includes('containerd')) await delay(10);
+		// By its command line, since numbers of processes come round again.
+		while (pid && isContainerdOf(folder, Number(pid))) await delay(10);
 		await rm(pidFile, { force: true });
 	}
 
@@ -198,6 +199,11 @@ async function tearDown(number: number): Promise<void> {
 	for (const path of ours.reverse()) await run('umount', ['--lazy', path]).catch(() => undefined);
 	await rm(folder, { recursive: true, force: true, maxRetries: 5 });
 }
+
+const isContainerdOf = (folder: string, pid: number) => {
+	const command = commandLine(pid);
+	return /^(\S*\/)?containerd\0/.test(command) && command.includes(`${folder}/`);
+};
 
 function commandLine(pid: number): string {
 	try {
