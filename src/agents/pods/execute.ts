@@ -1,4 +1,5 @@
 /** Carries out the steps that planPod returns. What goes wrong is remembered as a failure, told as an event, and planned again. */
+import { existsSync } from 'node:fs';
 import type * as core from 'kubernetes-types/core/v1.js';
 import type { Pod } from '../../kinds/index.ts';
 import { ApiError, Pod as PodKind } from '../../kinds/index.ts';
@@ -73,9 +74,12 @@ export function createExecutor(context: PodContext, memory: Memory, poke: () => 
 		} finally {
 			await mirror.refresh(id);
 		}
-		const address = pod.spec.hostNetwork ? context.address : mirror.get(id)?.address;
-		await writeNames(dataDir, pod, address, context.dns);
+		await nameSandbox(pod, id);
 		memory.sandboxFailure = undefined;
+	}
+	async function nameSandbox(pod: Pod, sandbox: string): Promise<void> {
+		const address = pod.spec.hostNetwork ? context.address : mirror.get(sandbox)?.address;
+		await writeNames(dataDir, pod, address, context.dns);
 	}
 	function failedSandbox(pod: Pod, error: unknown): void {
 		rethrowIfDown(error);
@@ -117,6 +121,8 @@ export function createExecutor(context: PodContext, memory: Memory, poke: () => 
 		image: NonNullable<ReturnType<typeof images.get>>,
 	): Promise<string> {
 		const files = podFiles(dataDir, uidOf(pod));
+		// An agent that died between the sandbox and its files has left them out; resolv.conf is the last of them.
+		if (!existsSync(files.resolv)) await nameSandbox(pod, step.sandbox);
 		const where = place(pod);
 		const variables = environment(pod, container, context.objects, where);
 		const mounts = await containerMounts(dataDir, pod, container, step.attempt, variables);
