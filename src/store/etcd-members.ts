@@ -51,6 +51,12 @@ const NEVER_DONE =
 /** Failures that a new token may cure: tokens expire, and a restarted etcd has forgotten them. */
 const TOKEN_REFUSED = /invalid auth token|permission denied/;
 
+/** What gRPC says of a failed connection, less what it puts around it. */
+const reason = (details = 'no connection') =>
+	details
+		.replace(/^No connection established\. Last error: (?:null|Error: )?/, '')
+		.replace(/\.? Resolution note:\s*$/, '') || 'no connection';
+
 export const TOO_LARGE_TO_RECEIVE = /Received message larger than max/;
 
 export interface Connection {
@@ -114,7 +120,7 @@ export class Members {
 			}
 		}
 		if (this.closing.aborted) throw this.closedError();
-		throw new Unavailable(`no member of etcd answers (${this.#names()}): ${cause?.details}`, { cause });
+		throw new Unavailable(`no member of etcd answers (${this.#names()}): ${reason(cause?.details)}`, { cause });
 	}
 
 	/** Opens a stream of etcd's Watch service on the member that answered last. */
