@@ -19,7 +19,8 @@ export interface World extends Platform {
 type Files = Readonly<Record<string, string | Uint8Array | undefined>>;
 
 export async function startWorld(options: PlatformOptions = {}): Promise<World> {
-	const platform = await startPlatform(options);
+	// A push is shown progress for a moment only: what does not converge is what these tests are about.
+	const platform = await startPlatform({ ...options, args: ['--push-wait', '2s', ...(options.args ?? [])] });
 	const clone = join(platform.folder, 'clone');
 	const git = (...args: string[]) => platform.run('git', args, { cwd: clone });
 	const write = async (files: Files) => {
