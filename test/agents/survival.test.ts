@@ -1,7 +1,7 @@
 /** What survives what: the agent's death, the engine's death, and pods that go while nobody looks. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { writeFile } from 'node:fs/promises';
+import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { isDeepStrictEqual } from 'node:util';
@@ -86,6 +86,24 @@ test('after kill -9 of the agent its containers run on, are found again, and non
 	t.deepEqual(containers, wanted);
 	await second.end('SIGTERM');
 	t.is((await node.containers()).length, 2 * all.length, 'an agent that stops leaves its containers');
+});
+
+test('an agent that died before it had written a pod’s files leaves the pod to the next one', async (t) => {
+	await using node = await startNode();
+	await using first = await startProcess(node);
+	await node.pod('a', {});
+	const { metadata } = await node.until('a', running);
+	await first.end('SIGKILL');
+	// As if it had died between the start of the sandbox and that of the container.
+	const main = (await node.containers()).find(({ name }) => name === 'a/main');
+	await node.engine.docker.getContainer(main?.id ?? '').remove({ force: true });
+	for (const name of ['etc-hosts', 'resolv.conf'])
+		await rm(join(node.engine.dataDir, 'pods', String(metadata.uid), name));
+	await using _second = await startProcess(node);
+	const after = await node.until('a', (pod) => running(pod) && idOf(pod) !== `docker://${main?.id}`);
+	t.truthy(after.status?.podIP);
+	const hosts = await readFile(join(node.engine.dataDir, 'pods', String(metadata.uid), 'etc-hosts'), 'utf8');
+	t.true(hosts.includes(`${after.status?.podIP}\ta\n`), hosts);
 });
 
 test('an engine that restarts and takes its containers with it has them restarted in place, each by its policy', async (t) => {
