@@ -1,7 +1,7 @@
 /** The node agent: puts its parts together and keeps them running until the signal aborts. Its containers run on. */
 import { mkdir } from 'node:fs/promises';
 import pLimit from 'p-limit';
-import { type Cache, type Client, describe, type EventRecorder } from '../client/index.ts';
+import { type Cache, type Client, describe, type EventRecorder, faults } from '../client/index.ts';
 import { ConfigMap, Node, Pod, Secret, Service, serviceUnavailable } from '../kinds/index.ts';
 import type { Log } from '../log.ts';
 import type { Engine } from './engine/engine.ts';
@@ -200,6 +200,7 @@ export async function runAgent(options: AgentOptions): Promise<Agent> {
 		images,
 		prober,
 		mirror,
+		reports: faults(log),
 		limit: pLimit(options.parallelStarts ?? PARALLEL_STARTS),
 		network() {
 			network ??= makeNetwork().catch((error: unknown) => {

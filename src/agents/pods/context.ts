@@ -1,6 +1,6 @@
 /** What the pods of a node share. */
 import type { LimitFunction } from 'p-limit';
-import type { Client, EventRecorder } from '../../client/index.ts';
+import type { Client, EventRecorder, Faults } from '../../client/index.ts';
 import type { Log } from '../../log.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { Prober } from '../probes/prober.ts';
@@ -30,6 +30,8 @@ export interface PodContext {
 	readonly images: Images;
 	readonly prober: Prober;
 	readonly mirror: Mirror;
+	/** What keeps statuses from being written concerns all pods alike, and is said once. */
+	readonly reports: Faults;
 	/** Bounds the starts that the engine works on at once. */
 	readonly limit: LimitFunction;
 	/** Name of the network of the node's pods, once it is there. */

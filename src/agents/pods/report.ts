@@ -1,7 +1,6 @@
 /** Brings a pod's status to the API: only what differs, one write at a time, the newest wish wins. */
 import { isDeepStrictEqual } from 'node:util';
 import type * as core from 'kubernetes-types/core/v1.js';
-import { describe } from '../../client/index.ts';
 import type { Pod } from '../../kinds/index.ts';
 import { ApiError, Pod as PodKind } from '../../kinds/index.ts';
 import type { PodContext } from './context.ts';
@@ -17,7 +16,7 @@ export interface Reporter {
 	flush(): Promise<void>;
 }
 
-export function createReporter({ client, now, wheel, log, signal }: PodContext): Reporter {
+export function createReporter({ client, now, wheel, reports, signal }: PodContext): Reporter {
 	let wish: { readonly pod: Pod; readonly status: core.PodStatus } | undefined;
 	let written: Pod | undefined;
 	let writing: Promise<void> | undefined;
@@ -38,15 +37,14 @@ export function createReporter({ client, now, wheel, log, signal }: PodContext):
 				const body = { metadata: { uid }, status: changes };
 				written = await client.patch(PodKind, { name, namespace }, { type: 'merge', body }, { subresource: 'status' });
 				failures = 0;
+				reports.healed('status', 'pod statuses are written again');
 			} catch (error) {
 				// The pod is gone, or another has its name: the informer will say so.
 				if (error instanceof ApiError && (error.code === 404 || error.code === 409)) return;
 				if (signal.aborted) return;
-				if (failures === 0)
-					log.warn(
-						{ pod: `${namespace}/${name}`, cause: describe(error) },
-						'a pod status could not be written; trying on',
-					);
+				reports.failed('status', error, 'a pod status could not be written; trying on', {
+					pod: `${namespace}/${name}`,
+				});
 				const pause = Math.min(RETRY_FIRST_MS * 2 ** failures++, RETRY_MAX_MS);
 				wish ??= { pod, status };
 				wheel.at(now() + pause, begin);
