@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import test, { type ExecutionContext } from 'ava';
 import { type Result, root } from '../testbed/platform.ts';
-import { configMap, inSync, noStack, startWorld, times, type World } from './world.ts';
+import { configMap, inSync, noStack, pod, startWorld, times, type World } from './world.ts';
 
 let world: World;
 /** The data directory as a good start left it: each fault begins from it. */
@@ -237,3 +237,51 @@ test.serial(
 		}
 	},
 );
+
+test.serial('an engine of its own outlives `up`, is found again, and is revived when somebody kills it', async (t) => {
+	await using own = await startWorld({ stopped: true, env: { DOCKER_HOST: '' } });
+	try {
+		// The machine's own engine is not there: `up` brings one.
+		await own.engine.kill();
+		await own.start();
+		// Absent for the moment between two of them.
+		const dockerd = () => readFile(join(own.dataDir, 'docker', 'dockerd.pid'), 'utf8').catch(() => '');
+		await own.push({ 'pod.yaml': pod('sleeper') });
+		const sleeper = async () =>
+			(
+				await own.kubectl(
+					'get',
+					'pod',
+					'sleeper',
+					'-o',
+					'jsonpath={.status.phase} {.status.containerStatuses[0].containerID}',
+				)
+			).stdout;
+		const before = await own.until('the pod runs', sleeper, (seen) => seen.startsWith('Running docker://'));
+		t.is(times(own.printed(), 'starting a container engine (dockerd): none runs on this machine'), 1);
+		const first = await dockerd();
+		await own.kill();
+		await own.start();
+		t.is(await dockerd(), first, 'it is found again');
+		process.kill(Number(first), 'SIGKILL');
+		await own.until('another is started', dockerd, (pid) => pid !== first && pid !== '');
+		await own.until(
+			'the node is ready',
+			() => own.kubectl('get', 'nodes'),
+			({ stdout }) => / Ready /.test(stdout),
+		);
+		await own.until(
+			'commands run in the pod',
+			() => own.kubectl('exec', 'sleeper', '--', 'true'),
+			({ code }) => code === 0,
+		);
+		t.is(await sleeper(), before, 'its container never stopped');
+	} finally {
+		await own.stop();
+		const down = ['down', '--node-name', 'node-1'];
+		const { code, output } = await own.run(join(root, 'bin/driftless'), down, { env: { DOCKER_HOST: '' } });
+		t.is(code, 0, output);
+		// dockerd leaves the mount of its folder behind, for the containers that a live restore keeps.
+		await own.run('umount', ['--lazy', join(own.dataDir, 'docker')]);
+	}
+});
