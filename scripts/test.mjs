@@ -35,7 +35,8 @@ for (const [title, command, args] of [
 }
 process.stdout.write('\n# tests\n');
 const { code, output } = await run('ava', process.argv.slice(2));
-passed += count(output, /(\d+) tests? passed/g);
+// ava counts what has passed only where nothing has failed.
+passed += output.match(/^ +✔ /gm)?.length ?? 0;
 const broken =
 	count(output, /(\d+) tests? failed/g) +
 	count(output, /(\d+) uncaught exceptions?/g) +

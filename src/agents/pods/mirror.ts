@@ -125,7 +125,8 @@ export function mirrorContainers(options: MirrorOptions): Mirror {
 			} else if (event.labels[labels.node] === node) {
 				const known = containers.get(event.id);
 				if (event.action === 'destroy') drop(event.id);
-				else if (event.action === 'die') void look(event.id);
+				// That it ran out of memory may be heard after its end.
+				else if (event.action === 'die' || event.action === 'oom') void look(event.id);
 				// Our own starts are looked at by the one who starts.
 				else if (event.action === 'start' && known && known.state !== 'running') void look(event.id);
 			}

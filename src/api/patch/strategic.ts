@@ -125,8 +125,8 @@ function mergeScalars(items: readonly unknown[], wanted: readonly unknown[], lis
 	const gone = listOf(list.gone, deleteFromList + list.key) ?? [];
 	const out = items.filter((item) => !gone.includes(item));
 	for (const item of wanted) if (!out.includes(item)) out.push(item);
-	const order = listOf(list.order, elementOrder + list.key);
-	return order ? inOrder(out, items, (item) => item, order) : out;
+	const order = listOf(list.order, elementOrder + list.key) ?? wanted;
+	return inOrder(out, items, (item) => item, order);
 }
 
 interface Keyed {
@@ -165,8 +165,8 @@ function mergeItems(items: readonly unknown[], wanted: readonly unknown[], how: 
 		if (at < 0) out.push(merged);
 		else out[at] = merged;
 	}
-	const order = listOf(list.order, elementOrder + list.key)?.map(keyOf);
-	return order ? inOrder(out, items, keyOf, order) : out;
+	const order = listOf(list.order, elementOrder + list.key) ?? additions;
+	return inOrder(out, items, keyOf, order.map(keyOf));
 }
 
 function listOf(value: unknown, name: string): readonly unknown[] | undefined {
@@ -176,7 +176,7 @@ function listOf(value: unknown, name: string): readonly unknown[] | undefined {
 }
 
 /**
- * The items that `order` names in that order; the others (which only the server has) between them, before the first that
+ * The items that `order` names (the patch's own, where it does not say) in that order; the others (which only the server has) between them, before the first that
  * stood behind them on the server.
  */
 function inOrder(

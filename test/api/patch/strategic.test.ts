@@ -22,10 +22,15 @@ const cases: Record<string, [before: object, patch: object, after: object]> = {
 		{ containers: [{ name: 'side', image: 'alpine' }] },
 		{ containers: [two[0] ?? {}, { name: 'side', image: 'alpine' }] },
 	],
-	'a new container comes last': [
+	'a new container comes first': [
 		{ containers: two },
 		{ containers: [{ name: 'new', image: 'x' }] },
-		{ containers: [...two, { name: 'new', image: 'x' }] },
+		{ containers: [{ name: 'new', image: 'x' }, ...two] },
+	],
+	'what the patch names comes in its order': [
+		{ containers: two },
+		{ containers: [{ name: 'side' }, { name: 'new', image: 'x' }, { name: 'web' }] },
+		{ containers: [two[1] ?? {}, { name: 'new', image: 'x' }, two[0] ?? {}] },
 	],
 	'$patch: delete removes the container of that name': [
 		{ containers: two },
@@ -66,8 +71,8 @@ const cases: Record<string, [before: object, patch: object, after: object]> = {
 				{
 					name: 'web',
 					env: [
-						{ name: 'A', value: '1' },
 						{ name: 'B', value: '2' },
+						{ name: 'A', value: '1' },
 					],
 					args: ['y'],
 				},
