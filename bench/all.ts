@@ -4,7 +4,7 @@ import { readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 /** The figures that the documentation gives come first. */
-const first = ['push', 'drift', 'start', 'pods', 'idle'];
+const first = ['push', 'push-to-running', 'drift', 'start', 'pods', 'idle'];
 const folder = fileURLToPath(new URL('.', import.meta.url));
 const all = readdirSync(folder)
 	.filter((file) => file.endsWith('.ts') && file !== 'all.ts')
