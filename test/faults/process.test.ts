@@ -1,4 +1,4 @@
-import { cp, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import test, { type ExecutionContext } from 'ava';
@@ -85,7 +85,7 @@ test.serial('an agent whose port is taken says so once, and starts when it is fr
 	await world.until(
 		'it is said',
 		async () => world.printed(),
-		(printed) => /the node agent cannot run: .*10250.*; it is tried again every 5 s/.test(printed),
+		(printed) => /the node agent cannot run: .*10250.*; it is tried again until it can/.test(printed),
 	);
 	const { stdout } = await world.driftless('status');
 	t.regex(stdout, /^! no node has joined, so no pod can run: see what `driftless up` has printed$/m);
@@ -238,50 +238,69 @@ test.serial(
 	},
 );
 
-test.serial('an engine of its own outlives `up`, is found again, and is revived when somebody kills it', async (t) => {
-	await using own = await startWorld({ stopped: true, env: { DOCKER_HOST: '' } });
-	try {
-		// The machine's own engine is not there: `up` brings one.
-		await own.engine.kill();
-		await own.start();
-		// Absent for the moment between two of them.
-		const dockerd = () => readFile(join(own.dataDir, 'docker', 'dockerd.pid'), 'utf8').catch(() => '');
-		await own.push({ 'pod.yaml': pod('sleeper') });
-		const sleeper = async () =>
-			(
-				await own.kubectl(
-					'get',
-					'pod',
-					'sleeper',
-					'-o',
-					'jsonpath={.status.phase} {.status.containerStatuses[0].containerID}',
-				)
-			).stdout;
-		const before = await own.until('the pod runs', sleeper, (seen) => seen.startsWith('Running docker://'));
-		t.is(times(own.printed(), 'starting a container engine (dockerd): none runs on this machine'), 1);
-		const first = await dockerd();
-		await own.kill();
-		await own.start();
-		t.is(await dockerd(), first, 'it is found again');
-		process.kill(Number(first), 'SIGKILL');
-		await own.until('another is started', dockerd, (pid) => pid !== first && pid !== '');
-		await own.until(
-			'the node is ready',
-			() => own.kubectl('get', 'nodes'),
-			({ stdout }) => / Ready /.test(stdout),
-		);
-		await own.until(
-			'commands run in the pod',
-			() => own.kubectl('exec', 'sleeper', '--', 'true'),
-			({ code }) => code === 0,
-		);
-		t.is(await sleeper(), before, 'its container never stopped');
-	} finally {
-		await own.stop();
-		const down = ['down', '--node-name', 'node-1'];
-		const { code, output } = await own.run(join(root, 'bin/driftless'), down, { env: { DOCKER_HOST: '' } });
-		t.is(code, 0, output);
-		// dockerd leaves the mount of its folder behind, for the containers that a live restore keeps.
-		await own.run('umount', ['--lazy', join(own.dataDir, 'docker')]);
-	}
-});
+test.serial(
+	'an engine of its own is tried until it starts, outlives `up`, and is revived when it is killed',
+	async (t) => {
+		await using own = await startWorld({ stopped: true, env: { DOCKER_HOST: '' } });
+		try {
+			// The machine's own engine is not there: `up` brings one.
+			await own.engine.kill();
+			const obstacle = join(own.dataDir, 'docker', 'containers');
+			await mkdir(join(own.dataDir, 'docker'), { recursive: true });
+			await writeFile(obstacle, 'a file where a folder belongs');
+			await own.start();
+			const lost = /the node agent cannot run: dockerd has ended at its start: .*; it is tried again until it can/;
+			await own.until(
+				'it says why it has no engine',
+				async () => own.printed(),
+				(printed) => lost.test(printed),
+			);
+			await own.until(
+				'it has tried again',
+				() => readFile(join(own.dataDir, 'docker', 'dockerd.log'), 'utf8'),
+				(log) => times(log, 'failed to start daemon') > 1,
+			);
+			await rm(obstacle);
+			// Absent for the moment between two of them.
+			const dockerd = () => readFile(join(own.dataDir, 'docker', 'dockerd.pid'), 'utf8').catch(() => '');
+			await own.push({ 'pod.yaml': pod('sleeper') });
+			const sleeper = async () =>
+				(
+					await own.kubectl(
+						'get',
+						'pod',
+						'sleeper',
+						'-o',
+						'jsonpath={.status.phase} {.status.containerStatuses[0].containerID}',
+					)
+				).stdout;
+			const before = await own.until('the pod runs', sleeper, (seen) => seen.startsWith('Running docker://'));
+			for (const once of ['starting a container engine (dockerd)', 'the node agent cannot run', 'dockerd has ended'])
+				t.is(times(own.printed(), once), 1, own.printed());
+			const first = await dockerd();
+			await own.kill();
+			await own.start();
+			t.is(await dockerd(), first, 'it is found again');
+			process.kill(Number(first), 'SIGKILL');
+			await own.until('another is started', dockerd, (pid) => pid !== first && pid !== '');
+			await own.until(
+				'the node is ready',
+				() => own.kubectl('get', 'nodes'),
+				({ stdout }) => / Ready /.test(stdout),
+			);
+			await own.until(
+				'commands run in the pod',
+				() => own.kubectl('exec', 'sleeper', '--', 'true'),
+				({ code }) => code === 0,
+			);
+			t.is(await sleeper(), before, 'its container never stopped');
+		} finally {
+			await own.stop();
+			const down = ['down', '--node-name', 'node-1'];
+			const { code, output } = await own.run(join(root, 'bin/driftless'), down, { env: { DOCKER_HOST: '' } });
+			t.is(code, 0, output);
+			// dockerd leaves the mount of its folder behind, for the containers that a live restore keeps.
+			await own.run('umount', ['--lazy', join(own.dataDir, 'docker')]);
+		}
+	},
+);

@@ -58,6 +58,8 @@ export function superviseDockerd(dataDir: string, log: Log, signal: AbortSignal)
 	const logFile = join(root, 'dockerd.log');
 	let pause = 0;
 	let startedAt = 0;
+	/** The dockerd that has answered. */
+	let steady: number | undefined;
 	let ensuring: Promise<void> | undefined;
 
 	const alive = (): number | undefined => {
@@ -85,7 +87,10 @@ export function superviseDockerd(dataDir: string, log: Log, signal: AbortSignal)
 			child.once('spawn', resolve);
 			child.once('error', (error) => reject(new Error(`cannot start dockerd: ${error.message}`)));
 		});
-		child.on('exit', (code, reason) => log.warn({ code, signal: reason }, 'dockerd has ended'));
+		child.on('exit', (code, reason) => {
+			// One that never answered is the error of who waits for it.
+			if (steady === child.pid) log.warn({ code, signal: reason }, 'dockerd has ended');
+		});
 		// It is handed over to the system on purpose: it outlives this process, and the pid file finds it again.
 		child.unref();
 		startedAt = Date.now();
@@ -111,6 +116,7 @@ export function superviseDockerd(dataDir: string, log: Log, signal: AbortSignal)
 			if (Date.now() > deadline) throw new Error(`dockerd (pid ${pid}) does not answer: ${await lastLines(logFile)}`);
 			await delay(100, undefined, { signal });
 		}
+		steady = pid;
 	}
 
 	return {

@@ -26,8 +26,11 @@ export interface NodeOptions {
 	readonly signal: AbortSignal;
 }
 
-/** How soon a node that could not start is tried again, in ms. */
-const START_RETRY_MS = 5_000;
+/** How soon a node that could not start is tried again, in ms: at first, and at most. */
+const RETRY_FIRST_MS = 5_000;
+const RETRY_MAX_MS = 30_000;
+/** What ran so long before it ended had started: its next trouble is a new one, in ms. */
+const STEADY_MS = 120_000;
 
 /** Runs the node until the signal aborts. What cannot start (no engine, no nftables) is said once and tried again. */
 export async function runNode(options: NodeOptions): Promise<void> {
@@ -77,17 +80,26 @@ async function keepTrying(
 	options: NodeOptions,
 	start: (options: NodeOptions) => Promise<void>,
 ): Promise<void> {
-	const { signal, say } = options;
-	let last = '';
+	const { signal } = options;
+	const said = new Set<string>();
+	const say = (line: string) => {
+		if (!said.has(line)) options.say(line);
+		said.add(line);
+	};
+	let pause = RETRY_FIRST_MS;
 	while (!signal.aborted) {
+		const began = performance.now();
 		try {
-			await start(options);
+			await start({ ...options, say });
 		} catch (error) {
 			if (signal.aborted) return;
-			const message = describe(error);
-			if (message !== last) say(`${what} cannot run: ${message}; it is tried again every ${START_RETRY_MS / 1_000} s`);
-			last = message;
+			say(`${what} cannot run: ${describe(error)}; it is tried again until it can`);
 		}
-		await sleep(START_RETRY_MS, undefined, { signal }).catch(() => {});
+		if (performance.now() - began > STEADY_MS) {
+			said.clear();
+			pause = RETRY_FIRST_MS;
+		}
+		await sleep(pause, undefined, { signal }).catch(() => {});
+		pause = Math.min(pause * 2, RETRY_MAX_MS);
 	}
 }
