@@ -1,9 +1,11 @@
 /** What a push is answered: first whether every application that follows the branch can take it, then what it changed, until all has converged. */
-import { Application, type Key, keyOf } from '../kinds/index.ts';
+import { setTimeout as delay } from 'node:timers/promises';
+import { Application, type Key, type KubeObject, keyOf, Pod, ReplicaSet } from '../kinds/index.ts';
 import type { Log } from '../log.ts';
 import type { Applications } from './application.ts';
+import { causeOf } from './cause.ts';
 import { nameOf, type Outcome } from './execute.ts';
-import type { Progress } from './progress.ts';
+import type { Progress, Unhealthy } from './progress.ts';
 import type { Push, PushHandler, Verdict } from './push/index.ts';
 import { formatProblem } from './render/index.ts';
 import { short } from './revision.ts';
@@ -15,8 +17,13 @@ export const DEFAULT_PUSH_WAIT_MS = 30_000;
 const MAX_PROBLEM_LINES = 100;
 /** Passed-over files that an accepted push shows. */
 const MAX_NOTES = 5;
-/** How often a waiting pusher is told again what is waited for, in ms. */
+/** When a pusher is first told what is waited for, and how often at most what has changed of it, in ms. */
+const FIRST_WORD_MS = 2_000;
 const REMIND_MS = 5_000;
+/** How often what is waited for is looked at while nothing is heard, in ms. */
+const LOOK_MS = 1_000;
+/** What is waited for that is named when the time is over. */
+const MAX_WAITING_LINES = 10;
 
 export interface PushedOptions {
 	readonly applications: Applications;
@@ -112,26 +119,27 @@ export function createPushHandler({ applications, follows, waitMs, log, now }: P
 		}
 		const started = clock();
 		const seconds = () => `${((clock() - started) / 1_000).toFixed(1)} s`;
-		let waiting: readonly string[] = [];
-		let reminded = 0;
+		let waiting: readonly Unhealthy[] = [];
+		let said = '';
+		let sayAt = started + FIRST_WORD_MS;
 		let applied = 0;
-		for await (const progress of feed) {
-			if (progress.revision !== push.after) {
+		for await (const progress of withPauses(feed, LOOK_MS)) {
+			if (progress && progress.revision !== push.after) {
 				if (progress.type !== 'compared' || progress.revision === push.before || progress.revision === '') continue;
 				yield `a newer revision, ${short(progress.revision)}, has taken over`;
 				return;
 			}
-			if (progress.type === 'outcome') {
+			if (progress?.type === 'outcome') {
 				applied++;
 				yield outcomeLine(progress.outcome);
-			} else if (progress.type === 'finished') {
+			} else if (progress?.type === 'finished') {
 				if (progress.phase === 'Failed') {
 					yield `sync failed after ${seconds()}: ${progress.message}`;
 					yield 'it is tried again by itself; see: driftless status';
 					return;
 				}
 				yield `synced ${short(progress.revision)} in ${seconds()}`;
-			} else if (progress.type === 'compared') {
+			} else if (progress?.type === 'compared') {
 				if (progress.sync === 'Synced' && progress.health === 'Healthy') {
 					if (applied === 0) yield 'nothing changed in the cluster';
 					yield `converged in ${seconds()}: ${application.metadata.name} is in sync and healthy`;
@@ -141,22 +149,55 @@ export function createPushHandler({ applications, follows, waitMs, log, now }: P
 					yield `not in sync: ${progress.stays}`;
 					return;
 				}
-				const changed = progress.waiting.join() !== waiting.join();
 				waiting = progress.waiting;
-				if (waiting.length > 0 && (reminded === 0 || (changed && clock() - reminded > REMIND_MS))) {
-					reminded = clock();
-					yield `waiting for ${waiting[0]}${waiting.length > 1 ? ` (and ${waiting.length - 1} more)` : ''}`;
-				}
-			} else if (progress.type === 'refused') {
+			} else if (progress?.type === 'refused') {
 				for (const line of progress.lines.slice(0, MAX_PROBLEM_LINES)) yield line;
 				return;
+			}
+			if (waiting.length > 0 && clock() >= sayAt) {
+				const [first = '', ...why] = describe(waiting.slice(0, 1));
+				if (first + why !== said) {
+					yield `waiting for ${first}${waiting.length > 1 ? ` (and ${waiting.length - 1} more)` : ''}`;
+					yield* why;
+				}
+				said = first + why;
+				sayAt = clock() + REMIND_MS;
 			}
 		}
 		if (push.signal.aborted) return;
 		yield `not converged after ${seconds()}; it goes on without you. Still waiting for:`;
-		const left = waiting.length > 0 ? waiting : [`the sync of ${key}`];
-		for (const line of left.slice(0, 10)) yield `  ${line}`;
+		const left = waiting.length > 0 ? describe(waiting.slice(0, MAX_WAITING_LINES)) : [`the sync of ${key}`];
+		for (const line of left) yield `  ${line}`;
+		if (waiting.length > MAX_WAITING_LINES) yield `  ... and ${waiting.length - MAX_WAITING_LINES} more`;
 		yield 'see: driftless status';
+	}
+
+	/** A line for each, and one below it for what its pods say. */
+	function describe(waiting: readonly Unhealthy[]): string[] {
+		const cache = applications.context?.cache;
+		const owned = (uid: string): KubeObject[] =>
+			cache ? [...cache.informer(ReplicaSet).by('owner', uid), ...cache.informer(Pod).by('owner', uid)] : [];
+		return waiting.flatMap(({ object, health }) => {
+			const cause = causeOf(object, owned);
+			return [
+				`${nameOf(object)}: ${health.status}${health.message ? `: ${health.message}` : ''}`,
+				...(cause ? [`  ${cause}`] : []),
+			];
+		});
+	}
+}
+
+/** What is told, and undefined whenever nothing was for so many milliseconds. */
+async function* withPauses<T>(feed: AsyncIterable<T>, ms: number): AsyncGenerator<T | undefined> {
+	const events = feed[Symbol.asyncIterator]();
+	let next = events.next();
+	for (;;) {
+		const timer = new AbortController();
+		const first = await Promise.race([next, delay(ms, undefined, { signal: timer.signal })]);
+		timer.abort();
+		if (first?.done) return;
+		yield first?.value;
+		if (first) next = events.next();
 	}
 }
 
