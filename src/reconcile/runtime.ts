@@ -6,7 +6,7 @@ import { type Clock, systemClock } from '../client/clock.ts';
 import { recordEvents } from '../client/events.ts';
 import { type Faults, faults } from '../client/fault.ts';
 import type { Cache, Client } from '../client/index.ts';
-import { createQueue, type Queue } from '../client/queue.ts';
+import { createQueue, FIRST_RETRY_MS, type Queue } from '../client/queue.ts';
 import { rememberWrites, type Writing } from '../client/written.ts';
 import { ApiError, type Key } from '../kinds/index.ts';
 import type { Log } from '../log.ts';
@@ -133,8 +133,9 @@ async function reconcile({ controller, context, queue, writing, metrics, clock, 
 		const delay = queue.retry(key);
 		if (signal.aborted) return;
 		metrics.errors++;
-		// Two writers met: the next look, at the newer object, settles it.
-		if (isConflict(error)) log.debug({ key, error: error.message, delay }, 'conflict, reconciles again');
+		// Two writers met, or what was to be written has just gone: the next look, at what is now, settles it.
+		if (is(error, 'Conflict') || (is(error, 'NotFound') && delay <= FIRST_RETRY_MS))
+			log.debug({ key, error: error.message, delay }, 'it has changed meanwhile, reconciles again');
 		else faults.failed(key, error, 'reconcile failed; it is retried with backoff', { key });
 	} finally {
 		const took = clock.now() - start;
@@ -144,7 +145,7 @@ async function reconcile({ controller, context, queue, writing, metrics, clock, 
 	}
 }
 
-const isConflict = (error: unknown): error is ApiError => error instanceof ApiError && error.reason === 'Conflict';
+const is = (error: unknown, reason: string): error is ApiError => error instanceof ApiError && error.reason === reason;
 
 /** A log whose lines name the controller. */
 function named(log: Log, controller: string): Log {

@@ -154,7 +154,7 @@ test('an image that does not exist is ErrImagePull, then ImagePullBackOff, and N
 	const pod = await node.until('absent', (one) => main(one)?.state?.waiting?.reason === 'ImagePullBackOff');
 	t.regex(main(pod)?.state?.waiting?.message ?? '', /Back-off pulling image "127.0.0.1:1\/nowhere\/absent:1"/);
 	t.is(pod.status?.phase, 'Pending');
-	await node.untilEvent('absent', /^Failed: Failed to pull image "127.0.0.1:1\/nowhere\/absent:1": .*refused/);
+	await node.untilEvent('absent', /^Failed: Failed to pull image "127.0.0.1:1\/nowhere\/absent:1": Get .*refused/);
 	const never = await node.until('never-pull', (one) => main(one)?.state?.waiting?.reason === 'ErrImageNeverPull');
 	t.is(
 		main(never)?.state?.waiting?.message,

@@ -1,6 +1,6 @@
 import test from 'ava';
 import { type Client, createCache, inProcess } from '../../src/client/index.ts';
-import { ConfigMap, Lease, Namespace, Node } from '../../src/kinds/index.ts';
+import { ConfigMap, Lease, Namespace, Node, notFound } from '../../src/kinds/index.ts';
 import { type Controller, controller, index, runControllers, watch } from '../../src/reconcile/index.ts';
 import { caller, eventually, run, world } from '../client/world.ts';
 import { silentLog } from '../testbed/silent-log.ts';
@@ -133,6 +133,7 @@ test('a failing key is retried until it works, is logged once, and does not hold
 			const count = (tries.get(key) ?? 0) + 1;
 			tries.set(key, count);
 			if (key.endsWith('bad') && count < 5) throw new Error('not yet');
+			if (key.endsWith('raced') && count === 1) throw notFound(ConfigMap, 'raced');
 			return undefined;
 		},
 	});
@@ -149,12 +150,13 @@ test('a failing key is retried until it works, is logged once, and does not hold
 	});
 	await w.client.create(ConfigMap, configMap('bad'));
 	await w.client.create(ConfigMap, configMap('good'));
-	await until(() => tries.get('default/bad') === 5 && tries.has('default/good'));
+	await w.client.create(ConfigMap, configMap('raced'));
+	await until(() => tries.get('default/bad') === 5 && tries.has('default/good') && tries.get('default/raced') === 2);
 	stop.abort();
 	await running;
-	t.is(lines.length, 1);
-	t.is(metrics.get('failing')?.errors, 4);
-	t.is(metrics.get('failing')?.reconciles, 6);
+	t.is(lines.length, 1, 'what was deleted meanwhile is no failure');
+	t.is(metrics.get('failing')?.errors, 5);
+	t.is(metrics.get('failing')?.reconciles, 8);
 	t.is(metrics.get('failing')?.depth, 0);
 	t.is(metrics.get('failing')?.active, 0);
 });

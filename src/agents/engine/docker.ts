@@ -345,7 +345,9 @@ function fault(doing: string, address: string, error: unknown): EngineError {
 		name?: string;
 	};
 	if (statusCode !== undefined) {
-		return new EngineError(faults[statusCode] ?? 'failed', doing, (json?.message ?? message ?? 'failed').trim());
+		// Of an answer that is a stream dockerode has only its own message.
+		const said = json?.message ?? message?.replace(/^\(HTTP code \d+\) .*? - /s, '') ?? 'failed';
+		return new EngineError(faults[statusCode] ?? 'failed', doing, said.trim());
 	}
 	if (name === 'AbortError') return new EngineError('failed', doing, 'given up');
 	if (code || message === 'socket hang up' || message === 'aborted') {
