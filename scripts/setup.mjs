@@ -11,19 +11,20 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 const forTests = process.argv.includes('--for-tests');
 const say = (line) => process.stderr.write(`set-up: ${line}\n`);
 
-/** What is needed beside Node.js: the program, the Debian package that has it, and what for. */
+/** What is needed beside Node.js: the program or library, the Debian package that has it, and what for. */
 const programs = [
 	// With DOCKER_HOST the engine runs elsewhere, and none is needed here.
 	...(process.env.DOCKER_HOST ? [] : [{ program: 'dockerd', packages: ['docker.io'], why: 'runs the containers' }]),
-	{ program: 'iptables', packages: ['iptables'], why: 'the Docker engine needs it' },
+	{ program: 'iptables', packages: ['iptables'], why: 'carries the networks of the Docker engine' },
 	{ program: 'nft', packages: ['nftables'], why: 'carries services' },
 	{ program: 'ip', packages: ['iproute2'], why: 'routes between nodes' },
 	{ program: 'conntrack', packages: ['conntrack'], why: 'ends UDP flows to endpoints that are gone' },
 	{ program: 'git', packages: ['git'], why: 'receives pushes' },
 	{ program: 'kubectl', packages: ['kubernetes-client'], why: 'renders kustomizations, and is the usual client' },
 	{ program: 'busybox', packages: ['busybox-static'], why: 'makes the image of the examples' },
+	{ program: 'libatomic.so.1', packages: ['libatomic1'], why: 'is a library that Node.js 26 is linked with' },
 	...(forTests
-		? [{ program: 'etcd', packages: ['etcd-server', 'etcd-client'], why: 'the cluster store, for its tests' }]
+		? [{ program: 'etcd', packages: ['etcd-server', 'etcd-client'], why: 'is the cluster store, for its tests' }]
 		: []),
 ];
 
@@ -39,6 +40,7 @@ const directories = [
 ];
 
 function find(program) {
+	if (program.includes('.so')) return findLibrary(program);
 	for (const directory of directories) {
 		try {
 			accessSync(join(directory, program), constants.X_OK);
@@ -48,6 +50,13 @@ function find(program) {
 		}
 	}
 	return undefined;
+}
+
+/** By the list of the dynamic linker; one that cannot be asked has it, as far as we know. */
+function findLibrary(name) {
+	const ldconfig = find('ldconfig');
+	const { status, stdout } = ldconfig ? spawnSync(ldconfig, ['-p'], { encoding: 'utf8' }) : {};
+	return status !== 0 || stdout.includes(name) ? name : undefined;
 }
 
 /** Runs a command, showing a dot every two seconds; what it printed is shown only when it fails. */
