@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto';
 import { accessSync, constants, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { installNewer, isPackaged, whatIsWrongWith } from './kubectl.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const forTests = process.argv.includes('--for-tests');
@@ -20,11 +21,13 @@ const programs = [
 	{ program: 'ip', packages: ['iproute2'], why: 'routes between nodes' },
 	{ program: 'conntrack', packages: ['conntrack'], why: 'ends UDP flows to endpoints that are gone' },
 	{ program: 'git', packages: ['git'], why: 'receives pushes' },
-	{ program: 'kubectl', packages: ['kubernetes-client'], why: 'renders kustomizations, and is the usual client' },
 	{ program: 'busybox', packages: ['busybox-static'], why: 'makes the image of the examples' },
 	{ program: 'libatomic.so.1', packages: ['libatomic1'], why: 'is a library that Node.js 26 is linked with' },
 	...(forTests
-		? [{ program: 'etcd', packages: ['etcd-server', 'etcd-client'], why: 'is the cluster store, for its tests' }]
+		? [
+				{ program: 'etcd', packages: ['etcd-server', 'etcd-client'], why: 'is the cluster store, for its tests' },
+				{ program: 'curl', packages: ['curl'], why: 'asks the sites of the examples, for their tests' },
+			]
 		: []),
 ];
 
@@ -60,14 +63,14 @@ function findLibrary(name) {
 }
 
 /** Runs a command, showing a dot every two seconds; what it printed is shown only when it fails. */
-async function run(title, command, args, env = {}) {
+async function run(title, command, args, env = {}, cwd = root) {
 	process.stderr.write(`set-up: ${title} `);
 	const dots = setInterval(() => process.stderr.write('.'), 2000);
 	const started = Date.now();
 	const output = [];
 	const code = await new Promise((resolve) => {
 		const child = spawn(command, args, {
-			cwd: root,
+			cwd,
 			env: { ...process.env, ...env },
 			stdio: ['ignore', 'pipe', 'pipe'],
 		});
@@ -107,6 +110,23 @@ async function npmPackages() {
 	writeFileSync(stamp, lock);
 }
 
+const byApt = { DEBIAN_FRONTEND: 'noninteractive' };
+let listsRead = false;
+
+async function readLists() {
+	if (!listsRead) await run('reading the list of Debian packages', 'apt-get', ['update', '-q'], byApt);
+	listsRead = true;
+}
+
+// A service that a package would start is not wanted: `driftless up` starts and supervises the engine itself.
+const install = (packages) =>
+	run(
+		`installing ${packages.join(', ')}`,
+		'apt-get',
+		['install', '-y', '-q', '--no-install-recommends', ...packages],
+		byApt,
+	);
+
 async function systemPrograms() {
 	const missing = programs.filter(({ program }) => !find(program));
 	if (missing.length === 0) return;
@@ -115,20 +135,28 @@ async function systemPrograms() {
 	const byHand = `install them by hand, then run the same command again: apt-get install --no-install-recommends ${packages.join(' ')}`;
 	if (process.getuid?.() !== 0) fail('they can be installed only by root', byHand);
 	if (!find('apt-get')) fail('this system has no apt-get', byHand);
-	const env = { DEBIAN_FRONTEND: 'noninteractive' };
-	await run('reading the list of Debian packages', 'apt-get', ['update', '-q'], env);
-	// A service that a package would start is not wanted: `driftless up` starts and supervises the engine itself.
-	if (
-		!(await run(
-			`installing ${packages.join(', ')}`,
-			'apt-get',
-			['install', '-y', '-q', '--no-install-recommends', ...packages],
-			env,
-		))
-	)
-		fail(byHand);
+	await readLists();
+	if (!(await install(packages))) fail(byHand);
 	const still = missing.filter(({ program }) => !find(program));
 	if (still.length > 0) fail(`still missing: ${still.map(({ program }) => program).join(', ')}`, byHand);
+}
+
+/** Only kustomizations and the tests need it: without one the platform starts all the same. */
+async function kubectl() {
+	const found = find('kubectl');
+	if (!forTests && find('kustomize')) return;
+	const wrong = found
+		? whatIsWrongWith(found)
+		: 'kubectl is missing: it renders kustomizations, and is the usual client';
+	if (!wrong) return;
+	say(wrong);
+	if (!found && process.getuid?.() === 0 && find('apt-get')) {
+		await readLists();
+		if (isPackaged() ? await install(['kubernetes-client']) : await installNewer(run)) return;
+	}
+	const how = 'install it by hand: https://kubernetes.io/docs/tasks/tools/';
+	if (forTests) fail(how);
+	say(`${how}; until then pushes with a kustomization are refused`);
 }
 
 function schemas() {
@@ -143,5 +171,6 @@ function schemas() {
 if (process.platform !== 'linux') fail(`driftless runs on Linux; this is ${process.platform}`);
 mkdirSync(join(root, 'node_modules'), { recursive: true });
 await systemPrograms();
+await kubectl();
 await npmPackages();
 schemas();
