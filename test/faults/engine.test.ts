@@ -56,15 +56,12 @@ test.serial('without an engine all but containers works, and pods run when there
 test.serial(
 	'an image or a command that does not exist is named in the status, and is no more when it is mended',
 	async (t) => {
-		const { output } = await world.push({
+		await world.push({
 			'image.yaml': pod('image', { image: '127.0.0.1:9/no-such-image:1' }),
 			'command.yaml': pod('command', { command: 'no-such-command' }),
 			'deployment.yaml': deployment('below', { image: '127.0.0.1:9/no-such-image:1' }),
 			'nowhere.yaml': deployment('nowhere', { nodeSelector: '{ no: such }' }),
 		});
-		const below = /deployment\.apps\/below: .*\n(remote:)? +pod\/below-\S+: main: .*no-such-image:1/;
-		t.regex(output, below, 'the pusher is told what the pods say');
-		t.regex(output, /deployment\.apps\/nowhere: .*\n.* pod\/nowhere-\S+: 0\/1 nodes are available: /);
 		const { stdout } = await world.status(
 			'both are named',
 			({ stdout }) =>
