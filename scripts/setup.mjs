@@ -26,6 +26,7 @@ const programs = [
 	...(forTests
 		? [
 				{ program: 'etcd', packages: ['etcd-server', 'etcd-client'], why: 'is the cluster store, for its tests' },
+				{ program: 'ps', packages: ['procps'], why: 'shows what runs, for the tests' },
 				{ program: 'curl', packages: ['curl'], why: 'asks the sites of the examples, for their tests' },
 			]
 		: []),

@@ -151,7 +151,9 @@ function machine(name: string, engine: TestEngine, address: string, args: () => 
 			return stdout;
 		},
 		async inPod(pod, ...command) {
-			return outcome('docker', ['-H', engine.dockerHost, 'exec', await containerOf(pod), ...command]);
+			const { State } = await engine.docker.getContainer(await containerOf(pod)).inspect();
+			const namespaces = ['--mount', '--net', '--ipc', '--uts', '--pid'];
+			return outcome('nsenter', ['--target', String(State.Pid), ...namespaces, ...command]);
 		},
 		async place(pod) {
 			if (!pod) return placeAt(...within);

@@ -1,5 +1,6 @@
 import test, { type ExecutionContext } from 'ava';
 import { Etcd3, type IWatchResponse } from 'etcd3';
+import pLimit from 'p-limit';
 import { openEtcd } from '../../src/store/etcd.ts';
 import { Members } from '../../src/store/etcd-members.ts';
 import { assemble } from '../../src/store/etcd-watch.ts';
@@ -159,7 +160,10 @@ test.serial('a watch that catches up on thousands of commits sees each once, in 
 	await using store = await open();
 	const before = await store.revision();
 	const keys = Array.from({ length: 3000 }, (_, index) => `/many/${index % 50}`);
-	const revisions = await Promise.all(keys.map((key) => store.commit({ puts: [{ key, value: bytes(key) }] })));
+	// As many at once as a slow machine commits before a call gives up.
+	const limit = pLimit(100);
+	const commit = (key: string) => limit(() => store.commit({ puts: [{ key, value: bytes(key) }] }));
+	const revisions = await Promise.all(keys.map(commit));
 	const seen = (await readUntil(store, '/many/', before, Math.max(...revisions))).flat();
 	t.deepEqual(
 		seen.map(({ revision }) => revision),
