@@ -1,4 +1,4 @@
-/** What `driftless status` and `driftless diff` say of applications, as pure text. */
+/** What `driftless status` and `driftless diff` say of applications: from their status alone, as pure text. */
 import {
 	type Application,
 	type Event,
@@ -41,8 +41,6 @@ export interface StatusOptions {
 	readonly wide: boolean;
 	/** Milliseconds since the epoch. */
 	readonly now: number;
-	/** Why what an unhealthy resource runs is not healthy, where its own health does not say. */
-	readonly cause?: (resource: ResourceStatus) => string | undefined;
 }
 
 /** `healed` are the SelfHealed events of the applications. */
@@ -102,8 +100,6 @@ function details(application: Application, healed: readonly Event[], options: St
 		const unhealthy = resource.health !== undefined && resource.health.status !== 'Healthy';
 		if (resource.status === 'Synced' && !unhealthy && !wide) continue;
 		lines.push(`  ${resourceLine(resource, paint)}`);
-		const cause = unhealthy ? options.cause?.(resource) : undefined;
-		if (cause) lines.push(`      ${cause}`);
 		lines.push(...driftLines(resource, options).map((line) => `      ${line}`));
 	}
 	const mine = healed

@@ -1,6 +1,5 @@
 /** The door of sync/. */
 export { type Applications, cascadeFinalizer, createApplications, type SyncOptions } from './application.ts';
-export { causeOf } from './cause.ts';
 export { findCredentials, type RepositoryCredentials } from './credentials.ts';
 export { SELF_HEAL_DELAY_MS } from './decide.ts';
 export { homeNamespace, instanceOf, managerOf, trackingAnnotation } from './desired.ts';

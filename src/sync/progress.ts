@@ -1,12 +1,6 @@
 /** What happens to an application as it happens, for those that wait for it: a pusher's terminal, a `sync` command. */
-import type { Dynamic, Health, HealthStatus, SyncStatusCode } from '../kinds/index.ts';
+import type { HealthStatus, SyncStatusCode } from '../kinds/index.ts';
 import type { Outcome } from './execute.ts';
-
-/** An object that is not healthy, or not yet. */
-export interface Unhealthy {
-	readonly object: Dynamic;
-	readonly health: Health;
-}
 
 export type Progress =
 	| { readonly type: 'refused'; readonly revision: string; readonly lines: readonly string[] }
@@ -18,15 +12,15 @@ export type Progress =
 			readonly message: string;
 	  }
 	/**
-	 * After each comparison. `waiting` is what is not healthy yet; `stays` says why an application that is out of sync will not
-	 * be synced by itself.
+	 * After each comparison. `waiting` names what is not healthy yet, and why; `stays` says why an application that is out of sync
+	 * will not be synced by itself.
 	 */
 	| {
 			readonly type: 'compared';
 			readonly revision: string;
 			readonly sync: SyncStatusCode;
 			readonly health: HealthStatus;
-			readonly waiting: readonly Unhealthy[];
+			readonly waiting: readonly string[];
 			readonly stays?: string;
 	  };
 

@@ -1,11 +1,10 @@
 /** What a push is answered: first whether every application that follows the branch can take it, then what it changed, until all has converged. */
 import { setTimeout as delay } from 'node:timers/promises';
-import { Application, type Key, type KubeObject, keyOf, Pod, ReplicaSet } from '../kinds/index.ts';
+import { Application, type Key, keyOf } from '../kinds/index.ts';
 import type { Log } from '../log.ts';
 import type { Applications } from './application.ts';
-import { causeOf } from './cause.ts';
 import { nameOf, type Outcome } from './execute.ts';
-import type { Progress, Unhealthy } from './progress.ts';
+import type { Progress } from './progress.ts';
 import type { Push, PushHandler, Verdict } from './push/index.ts';
 import { formatProblem } from './render/index.ts';
 import { short } from './revision.ts';
@@ -119,7 +118,7 @@ export function createPushHandler({ applications, follows, waitMs, log, now }: P
 		}
 		const started = clock();
 		const seconds = () => `${((clock() - started) / 1_000).toFixed(1)} s`;
-		let waiting: readonly Unhealthy[] = [];
+		let waiting: readonly string[] = [];
 		let said = '';
 		let sayAt = started + FIRST_WORD_MS;
 		let applied = 0;
@@ -155,35 +154,19 @@ export function createPushHandler({ applications, follows, waitMs, log, now }: P
 				return;
 			}
 			if (waiting.length > 0 && clock() >= sayAt) {
-				const [first = '', ...why] = describe(waiting.slice(0, 1));
-				if (first + why !== said) {
+				const [first = ''] = waiting;
+				if (first !== said)
 					yield `waiting for ${first}${waiting.length > 1 ? ` (and ${waiting.length - 1} more)` : ''}`;
-					yield* why;
-				}
-				said = first + why;
+				said = first;
 				sayAt = clock() + REMIND_MS;
 			}
 		}
 		if (push.signal.aborted) return;
 		yield `not converged after ${seconds()}; it goes on without you. Still waiting for:`;
-		const left = waiting.length > 0 ? describe(waiting.slice(0, MAX_WAITING_LINES)) : [`the sync of ${key}`];
+		const left = waiting.length > 0 ? waiting.slice(0, MAX_WAITING_LINES) : [`the sync of ${key}`];
 		for (const line of left) yield `  ${line}`;
 		if (waiting.length > MAX_WAITING_LINES) yield `  ... and ${waiting.length - MAX_WAITING_LINES} more`;
 		yield 'see: driftless status';
-	}
-
-	/** A line for each, and one below it for what its pods say. */
-	function describe(waiting: readonly Unhealthy[]): string[] {
-		const cache = applications.context?.cache;
-		const owned = (uid: string): KubeObject[] =>
-			cache ? [...cache.informer(ReplicaSet).by('owner', uid), ...cache.informer(Pod).by('owner', uid)] : [];
-		return waiting.flatMap(({ object, health }) => {
-			const cause = causeOf(object, owned);
-			return [
-				`${nameOf(object)}: ${health.status}${health.message ? `: ${health.message}` : ''}`,
-				...(cause ? [`  ${cause}`] : []),
-			];
-		});
 	}
 }
 

@@ -45,9 +45,12 @@ function sameReport(before: ApplicationStatus | undefined, next: ApplicationStat
 
 function tellCompared(state: ApplicationState, status: ApplicationStatus, stays: string | undefined): void {
 	if (!state.progress.listening || !status.sync || !status.health?.status) return;
-	const waiting = [...state.comparison.objects.values()].flatMap(({ desired, live, health }) =>
-		desired && health && health.status !== 'Healthy' ? [{ object: live ?? desired.object, health }] : [],
-	);
+	const waiting = (status.resources ?? [])
+		.filter((each) => each.health && each.health.status !== 'Healthy')
+		.map(
+			(each) =>
+				`${(each.kind ?? '').toLowerCase()}${each.group ? `.${each.group}` : ''}/${each.name}: ${each.health?.status}${each.health?.message ? `: ${each.health.message}` : ''}`,
+		);
 	state.progress.tell({
 		type: 'compared',
 		revision: state.revision ?? '',

@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test from 'ava';
-import { configMap, deployment, noStack, pod, startWorld, times, type World } from './world.ts';
+import { configMap, noStack, pod, startWorld, times, type World } from './world.ts';
 
 let world: World;
 
@@ -59,31 +59,15 @@ test.serial(
 		await world.push({
 			'image.yaml': pod('image', { image: '127.0.0.1:9/no-such-image:1' }),
 			'command.yaml': pod('command', { command: 'no-such-command' }),
-			'deployment.yaml': deployment('below', { image: '127.0.0.1:9/no-such-image:1' }),
-			'nowhere.yaml': deployment('nowhere', { nodeSelector: '{ no: such }' }),
 		});
 		const { stdout } = await world.status(
 			'both are named',
 			({ stdout }) =>
 				/default\/image: in sync, Degraded \(main: .*no-such-image:1/.test(stdout) &&
-				/default\/command: in sync, Degraded \(main: .*exec: "no-such-command": executable file not found/.test(
-					stdout,
-				) &&
-				/default\/below: in sync, Progressing .*\n +pod\/below-\S+: main: .*no-such-image:1/.test(stdout) &&
-				/default\/nowhere: in sync, Progressing .*\n +pod\/nowhere-\S+: 0\/1 nodes are available: /.test(stdout),
+				/default\/command: in sync, Degraded \(main: .*exec: "no-such-command": executable file not found/.test(stdout),
 		);
 		t.notRegex(stdout, /default\/good/, 'a neighbour is not affected');
-		t.is(
-			(
-				await world.push({
-					'image.yaml': pod('image'),
-					'command.yaml': pod('mended'),
-					'deployment.yaml': undefined,
-					'nowhere.yaml': undefined,
-				})
-			).code,
-			0,
-		);
+		t.is((await world.push({ 'image.yaml': pod('image'), 'command.yaml': pod('mended') })).code, 0);
 		for (const name of ['image', 'mended']) await world.until('it runs', () => phase(name), isRunning);
 		await world.status('all is well', ({ stdout, code }) => code === 0 && /Healthy/.test(stdout));
 	},

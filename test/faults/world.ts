@@ -55,10 +55,6 @@ export const configMap = (name: string, value = '1'): string =>
 export const pod = (name: string, { image = 'driftless/example:1', command = 'sleep' } = {}): string =>
 	`apiVersion: v1\nkind: Pod\nmetadata:\n  name: ${name}\nspec:\n  terminationGracePeriodSeconds: 1\n  containers:\n  - name: main\n    image: ${image}\n    command: [${command}, "1000000"]\n`;
 
-/** A Deployment of one such pod. */
-export const deployment = (name: string, { image = 'driftless/example:1', nodeSelector = '{}' }): string =>
-	`apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: ${name}\nspec:\n  selector: { matchLabels: { app: ${name} } }\n  template:\n    metadata: { labels: { app: ${name} } }\n    spec:\n      terminationGracePeriodSeconds: 1\n      nodeSelector: ${nodeSelector}\n      containers: [{ name: main, image: "${image}", command: [sleep, "1000000"] }]\n`;
-
 /** How often a text occurs. */
 export const times = (text: string, part: string): number => text.split(part).length - 1;
 

@@ -55,14 +55,6 @@ test('a push creates, changes and prunes, and says so to the pusher', async (t) 
 	t.is(status.operationState?.phase, 'Succeeded');
 });
 
-test('a push that does not converge says what it waits for, down to the pods', async (t) => {
-	const world = await startGitOps(t, { pushWaitMs: 4_000 });
-	const { output } = await world.push({ 'web.yaml': deployment(1) });
-	const waits = 'deployment\\.apps/web: Progressing: .*\\n.*  pod/web-\\S+: no nodes available to schedule pods';
-	t.regex(output, new RegExp(`waiting for ${waits}`));
-	t.regex(output, new RegExp(`not converged after .*Still waiting for:.*\\n.*${waits}`));
-});
-
 test('a broken push is refused with file, line and field, and nothing of it is applied', async (t) => {
 	const world = await startGitOps(t);
 	await world.push({ 'a.yaml': configMap('a', '1') });

@@ -2,7 +2,6 @@ import type { Command } from 'commander';
 import { stringify } from 'yaml';
 import type { HttpClient } from '../../client/index.ts';
 import { type Application, Application as ApplicationKind, Event, Node } from '../../kinds/index.ts';
-import { findCauses } from '../causes.ts';
 import { connect, findApplications, type GlobalOptions } from '../connect.ts';
 import { oneOf } from '../options.ts';
 import { nodeTroubles, statusText, verdict } from '../status.ts';
@@ -50,9 +49,8 @@ async function print(client: HttpClient, applications: readonly Application[], o
 	const { items: nodes } = await client.list(Node, {});
 	const paint = paintFor(process.stdout);
 	const now = Date.now();
-	const cause = await findCauses(client, applications);
 	const lines = [
-		...statusText(applications, healed, { paint, wide: options.output === 'wide', now, cause }),
+		...statusText(applications, healed, { paint, wide: options.output === 'wide', now }),
 		...nodeTroubles(nodes, paint, now),
 	];
 	return `${lines.join('\n')}\n`;
