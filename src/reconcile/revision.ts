@@ -23,15 +23,17 @@ const OWN_ANNOTATIONS = new Set([
 	'deprecated.deployment.rollback.to',
 ]);
 
+/** Revisions have 64 bits in Kubernetes: sets that come from elsewhere may have numbers that a `number` does not hold. */
 export const revisionOf = (object: {
 	readonly metadata: { readonly annotations?: Readonly<Record<string, string>> };
 }) => {
 	const text = object.metadata.annotations?.[REVISION];
-	return text && /^\d+$/.test(text) ? Number(text) : 0;
+	return text && /^\d+$/.test(text) ? BigInt(text) : 0n;
 };
 
 /** The number of the revision that the present template is: one more than those of all other sets. */
-export const nextRevision = (old: readonly ReplicaSet[]) => Math.max(0, ...old.map(revisionOf)) + 1;
+export const nextRevision = (old: readonly ReplicaSet[]) =>
+	old.map(revisionOf).reduce((most, revision) => (revision > most ? revision : most), 0n) + 1n;
 
 /**
  * The annotations of the set of the present template: those of the Deployment (change cause and the like), and its revision;
@@ -40,7 +42,7 @@ export const nextRevision = (old: readonly ReplicaSet[]) => Math.max(0, ...old.m
 export function revisionAnnotations(
 	deployment: Deployment,
 	set: Pick<ReplicaSet, 'metadata'>,
-	revision: number,
+	revision: bigint,
 ): Record<string, string> {
 	const annotations = { ...set.metadata.annotations };
 	for (const [key, value] of Object.entries(deployment.metadata.annotations ?? {}))
@@ -48,7 +50,7 @@ export function revisionAnnotations(
 	const before = revisionOf(set);
 	if (before < revision) {
 		annotations[REVISION] = `${revision}`;
-		if (before > 0) annotations[REVISION_HISTORY] = withRevision(annotations[REVISION_HISTORY], before);
+		if (before > 0n) annotations[REVISION_HISTORY] = withRevision(annotations[REVISION_HISTORY], before);
 	}
 	return annotations;
 }
@@ -57,7 +59,7 @@ export function revisionAnnotations(
 export function superfluous(deployment: Deployment, old: readonly ReplicaSet[]): readonly ReplicaSet[] {
 	const limit = deployment.spec.revisionHistoryLimit;
 	if (limit === undefined) return [];
-	const alive = old.filter((set) => !set.metadata.deletionTimestamp).sort((a, b) => revisionOf(a) - revisionOf(b));
+	const alive = old.filter((set) => !set.metadata.deletionTimestamp).sort((a, b) => compare(revisionOf(a), revisionOf(b)));
 	return alive.slice(0, Math.max(0, alive.length - limit)).filter(isEmpty);
 }
 
@@ -66,7 +68,9 @@ const isEmpty = (set: ReplicaSet) =>
 	(set.status?.replicas ?? 0) === 0 &&
 	(set.status?.observedGeneration ?? 0) >= (set.metadata.generation ?? 0);
 
-function withRevision(history: string | undefined, revision: number): string {
+const compare = (a: bigint, b: bigint) => (a < b ? -1 : a > b ? 1 : 0);
+
+function withRevision(history: string | undefined, revision: bigint): string {
 	const revisions = history ? history.split(',') : [];
 	revisions.push(`${revision}`);
 	while (revisions.length > 1 && revisions.join(',').length > HISTORY_LENGTH) revisions.shift();

@@ -170,7 +170,7 @@ test('templates are equal whatever the hash label and the order of fields', (t) 
 	t.false(sameTemplate(template('1'), template('1', { app: 'web', tier: 'front' })));
 });
 
-const revised = (name: string, revision: number, shape: { replicas?: number; history?: string } = {}) =>
+const revised = (name: string, revision: number | string, shape: { replicas?: number; history?: string } = {}) =>
 	replicaSet(name, shape.replicas ?? 0, {
 		annotations: {
 			'deployment.kubernetes.io/revision': `${revision}`,
@@ -181,15 +181,17 @@ const revised = (name: string, revision: number, shape: { replicas?: number; his
 test('a new template gets the next revision and the annotations of its deployment', (t) => {
 	const target = deployment(1);
 	target.metadata.annotations = { 'kubernetes.io/change-cause': 'image 2', 'deployment.kubernetes.io/revision': '7' };
-	t.is(nextRevision([revised('a', 1), revised('b', 4)]), 5);
-	t.deepEqual(revisionAnnotations(target, replicaSet('new', 0), 5), {
+	t.is(nextRevision([revised('a', 1), revised('b', 4)]), 5n);
+	// Beyond what a JavaScript number holds exactly.
+	t.is(nextRevision([revised('a', '3546343826724305832'), revised('b', 4)]), 3546343826724305833n);
+	t.deepEqual(revisionAnnotations(target, replicaSet('new', 0), 5n), {
 		'kubernetes.io/change-cause': 'image 2',
 		'deployment.kubernetes.io/revision': '5',
 	});
 });
 
 test('a set that is rolled back to keeps its earlier revisions as history', (t) => {
-	t.deepEqual(revisionAnnotations(deployment(1), revised('a', 3, { history: '1' }), 6), {
+	t.deepEqual(revisionAnnotations(deployment(1), revised('a', 3, { history: '1' }), 6n), {
 		'deployment.kubernetes.io/revision': '6',
 		'deployment.kubernetes.io/revision-history': '1,3',
 	});
