@@ -16,6 +16,7 @@ export { Pod } from './core/pod.ts';
 export { Secret } from './core/secret.ts';
 export { Service } from './core/service.ts';
 export { ServiceAccount } from './core/service-account.ts';
+export { hasOwnEndpoints } from './core/service-spec.ts';
 export { type Declaration, kind } from './declare.ts';
 export { EndpointSlice } from './discovery/endpoint-slice.ts';
 export * from './kind.ts';

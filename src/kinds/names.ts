@@ -2,7 +2,7 @@
  * The name syntaxes of Kubernetes. Each check returns what is wrong, in Kubernetes' words; an empty list is a valid name.
  * Source: Kubernetes documentation, "Object Names and IDs" and "Labels and Selectors", and apimachinery's messages.
  */
-import { isIP } from 'node:net';
+import { BlockList, isIP } from 'node:net';
 
 export type NameCheck = (name: string) => string[];
 
@@ -152,6 +152,33 @@ export function portNumber(port: number): string[] {
 
 export const ipAddress: NameCheck = (address) =>
 	isIP(address) ? [] : ['must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)'];
+
+const special = (...ranges: readonly (readonly [network: string, bits: number, family: 'ipv4' | 'ipv6'])[]) => {
+	const list = new BlockList();
+	for (const [network, bits, family] of ranges) list.addSubnet(network, bits, family);
+	return list;
+};
+
+/** Addresses that mean another machine to each machine, and what is said of them. */
+const NOWHERE: readonly (readonly [BlockList, string])[] = [
+	[special(['0.0.0.0', 32, 'ipv4'], ['::', 128, 'ipv6']), 'may not be unspecified (0.0.0.0 or ::)'],
+	[special(['127.0.0.0', 8, 'ipv4'], ['::1', 128, 'ipv6']), 'may not be in the loopback range (127.0.0.0/8, ::1/128)'],
+	[
+		special(['169.254.0.0', 16, 'ipv4'], ['fe80::', 10, 'ipv6']),
+		'may not be in the link-local range (169.254.0.0/16, fe80::/10)',
+	],
+	[
+		special(['224.0.0.0', 24, 'ipv4'], ['ff02::', 16, 'ipv6']),
+		'may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)',
+	],
+];
+
+/** An address that can be that of an endpoint, or lead to a service, in the whole cluster. */
+export const reachableAddress: NameCheck = (address) => {
+	const family = isIP(address);
+	if (!family) return ipAddress(address);
+	return NOWHERE.flatMap(([list, wrong]) => (list.check(address, family === 6 ? 'ipv6' : 'ipv4') ? [wrong] : []));
+};
 
 /** `10.0.0.0/8`, `2001:db8::/64`. */
 export const cidr: NameCheck = (text) => {

@@ -32,8 +32,7 @@ export const revisionOf = (object: {
 };
 
 /** The number of the revision that the present template is: one more than those of all other sets. */
-export const nextRevision = (old: readonly ReplicaSet[]) =>
-	old.map(revisionOf).reduce((most, revision) => (revision > most ? revision : most), 0n) + 1n;
+export const nextRevision = (old: readonly ReplicaSet[]) => (old.map(revisionOf).sort(compare).at(-1) ?? 0n) + 1n;
 
 /**
  * The annotations of the set of the present template: those of the Deployment (change cause and the like), and its revision;
@@ -59,7 +58,9 @@ export function revisionAnnotations(
 export function superfluous(deployment: Deployment, old: readonly ReplicaSet[]): readonly ReplicaSet[] {
 	const limit = deployment.spec.revisionHistoryLimit;
 	if (limit === undefined) return [];
-	const alive = old.filter((set) => !set.metadata.deletionTimestamp).sort((a, b) => compare(revisionOf(a), revisionOf(b)));
+	const alive = old
+		.filter((set) => !set.metadata.deletionTimestamp)
+		.sort((a, b) => compare(revisionOf(a), revisionOf(b)));
 	return alive.slice(0, Math.max(0, alive.length - limit)).filter(isEmpty);
 }
 

@@ -42,6 +42,55 @@ test('the reserved addresses go to the services that they are for', async (t) =>
 	);
 });
 
+test('the addresses of the API and of cluster DNS are kept in every network', async (t) => {
+	await using opened = await openTestApi({ services: { cidr: '10.3.0.0/28' } });
+	const { api } = opened;
+	const given: (string | undefined)[] = [];
+	for (let index = 0; index < 12; index++)
+		given.push((await api.create(services, service(`s${index}`), {}, admin)).object.spec.clusterIP);
+	t.false(given.includes('10.3.0.1'));
+	t.false(given.includes('10.3.0.10'));
+	await t.throwsAsync(api.create(services, service('x', { clusterIP: '10.3.0.1' }), {}, admin), {
+		message: /already allocated/,
+	});
+});
+
+test('one port number of two protocols has one node port', async (t) => {
+	await using opened = await openTestApi();
+	const { api } = opened;
+	const ports = [
+		{ name: 'tcp', port: 53, protocol: 'TCP' },
+		{ name: 'udp', port: 53, protocol: 'UDP' },
+		{ name: 'other', port: 54, protocol: 'TCP' },
+	];
+	const spec = async (name: string, ports: readonly object[]) => {
+		const { object } = await api.create(services, service(name, { type: 'NodePort', ports }), {}, admin);
+		return object.spec.ports?.map(({ nodePort }) => nodePort) ?? [];
+	};
+	const [tcp, udp, other] = await spec('dns', ports);
+	t.truthy(tcp);
+	t.is(udp, tcp);
+	t.not(other, tcp);
+	const chosen = ports.map((each) => (each.name === 'udp' ? { ...each, nodePort: 30_053 } : each));
+	t.deepEqual((await spec('chosen', chosen)).slice(0, 2), [30_053, 30_053]);
+});
+
+test('families that the cluster does not have are refused, but for endpoints that are made by hand', async (t) => {
+	await using opened = await openTestApi();
+	const { api } = opened;
+	const make = (name: string, spec: Record<string, unknown>) => api.create(services, service(name, spec), {}, admin);
+	await t.throwsAsync(make('both', { ipFamilyPolicy: 'RequireDualStack' }), {
+		message:
+			/spec.ipFamilyPolicy: Invalid value: "RequireDualStack": this cluster is not configured for dual-stack services/,
+	});
+	await t.throwsAsync(make('six', { ipFamilies: ['IPv6'] }), {
+		message: /spec.ipFamilies\[0\]: Invalid value: "IPv6": not configured on this cluster/,
+	});
+	t.deepEqual((await make('prefers', { ipFamilyPolicy: 'PreferDualStack' })).object.spec.ipFamilies, ['IPv4']);
+	const byHand = await make('by-hand', { clusterIP: 'None', selector: undefined });
+	t.deepEqual(byHand.object.spec.ipFamilies, ['IPv4', 'IPv6']);
+});
+
 test('a dry run and a refused service keep no address', async (t) => {
 	await using opened = await openTestApi({ services: { cidr: '10.96.0.0/30' } });
 	const { api } = opened;

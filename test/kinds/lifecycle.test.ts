@@ -113,6 +113,20 @@ test('a service that becomes an outside name gives its address back', (t) => {
 	t.is(at(object, 'spec.clusterIP'), undefined);
 });
 
+test('a NodePort service that becomes an outside name gives its ports and its policy back', (t) => {
+	const old = stored(
+		changed(of('Service', 'frontend'), { spec: { clusterIP: '10.96.0.5', clusterIPs: ['10.96.0.5'] } }),
+	);
+	const { object, errors } = admit(
+		changed(old, { spec: { type: 'ExternalName', externalName: 'db.example.com' } }),
+		old,
+	);
+	t.deepEqual(errors, []);
+	t.is(at(object, 'spec.ports.0.nodePort'), undefined);
+	t.is(at(object, 'spec.externalTrafficPolicy'), undefined);
+	t.is(at(object, 'spec.clusterIP'), undefined);
+});
+
 test('a pod that runs on a node gets its own grace period, others none', (t) => {
 	const pod = (spec: object, status: object = {}) => ({ metadata: { name: 'a' }, spec, status }) as unknown as Pod;
 	t.is(Pod.gracePeriod(pod({ nodeName: 'n', terminationGracePeriodSeconds: 7 })), 7);

@@ -323,6 +323,16 @@ const refused: [string, Dynamic, string[]][] = [
 	],
 
 	// services
+	[
+		'external addresses that are another machine on each machine',
+		service({ externalIPs: ['127.0.0.1', '0.0.0.0', '169.254.1.1', '::1', '203.0.113.1'] }),
+		[
+			'spec.externalIPs[0]: Invalid value: "127.0.0.1": may not be in the loopback range (127.0.0.0/8, ::1/128)',
+			'spec.externalIPs[1]: Invalid value: "0.0.0.0": may not be unspecified (0.0.0.0 or ::)',
+			'spec.externalIPs[2]: Invalid value: "169.254.1.1": may not be in the link-local range (169.254.0.0/16, fe80::/10)',
+			'spec.externalIPs[3]: Invalid value: "::1": may not be in the loopback range (127.0.0.0/8, ::1/128)',
+		],
+	],
 	['a service without ports', service({ ports: [] }), ['spec.ports: Required value']],
 	[
 		'a second port without name',
@@ -445,6 +455,16 @@ const refused: [string, Dynamic, string[]][] = [
 		'a slice with an address of another family',
 		changed(of('EndpointSlice'), { addressType: 'IPv6' }),
 		['endpoints[0].addresses[0]: Invalid value: "192.0.2.10": must be an IPv6 address'],
+	],
+	[
+		'a slice with an address of the machine itself',
+		changed(of('EndpointSlice'), { endpoints: [{ addresses: ['127.0.0.1'] }] }),
+		['endpoints[0].addresses[0]: Invalid value: "127.0.0.1": may not be in the loopback range (127.0.0.0/8, ::1/128)'],
+	],
+	[
+		'endpoints with an address of the machine itself',
+		changed(of('Endpoints'), { subsets: [{ addresses: [{ ip: '127.0.0.1' }], ports: [{ port: 1 }] }] }),
+		['subsets[0].addresses[0].ip: Invalid value: "127.0.0.1": may not be in the loopback range (127.0.0.0/8, ::1/128)'],
 	],
 	[
 		'endpoints without addresses',

@@ -3,6 +3,7 @@
  * same value is seen to by claims.ts. The bands kept for values that people choose are those of KEP-3070 and KEP-3668.
  */
 import { randomInt } from 'node:crypto';
+import { hasOwnEndpoints } from '../../kinds/index.ts';
 import type { KubeObject } from '../../kinds/object.ts';
 import { ApiError, type FieldError, fieldError } from '../../kinds/status.ts';
 import type { Service } from '../../kinds/types.ts';
@@ -13,15 +14,15 @@ export interface ServiceRange {
 	readonly cidr: string;
 	/** First and last node port. */
 	readonly nodePorts: readonly [first: number, last: number];
-	/** Addresses that only one service may have: address -> `namespace/name`. */
-	readonly reserved: Readonly<Record<string, string>>;
 }
 
-export const defaultServiceRange: ServiceRange = {
-	cidr: '10.96.0.0/12',
-	nodePorts: [30_000, 32_767],
-	reserved: { '10.96.0.1': 'default/kubernetes', '10.96.0.10': 'kube-system/kube-dns' },
-};
+export const defaultServiceRange: ServiceRange = { cidr: '10.96.0.0/12', nodePorts: [30_000, 32_767] };
+
+/** Addresses of the range that only one service may have: the first is that of the API, the tenth that of cluster DNS. */
+const RESERVED = [
+	[1, 'default/kubernetes'],
+	[10, 'kube-system/kube-dns'],
+] as const;
 
 export interface ServiceAddresses {
 	/** The values that a service holds: `ip/10.96.0.7`, `port/30080`. */
@@ -47,6 +48,8 @@ interface Assigned {
 export function createServiceAddresses(cache: WatchCache, range: ServiceRange): ServiceAddresses {
 	const addresses = addressRange(range.cidr);
 	const services = cache.of({ group: '', plural: 'services' });
+	const owners = new Map<string, string>(RESERVED.map(([number, owner]) => [addresses.at(number - 1), owner]));
+	/** Given out, and not yet written. */
 	const reserved = new Set<string>();
 	let used = new Map<string, number>();
 	/** How far the ring of the services has been counted in; -1: nothing yet. */
@@ -99,8 +102,7 @@ export function createServiceAddresses(cache: WatchCache, range: ServiceRange): 
 			delete spec.clusterIPs;
 			return;
 		}
-		spec.ipFamilies ??= ['IPv4'];
-		spec.ipFamilyPolicy ??= 'SingleStack';
+		checkFamilies(spec, errors);
 		const given = spec.clusterIP || spec.clusterIPs?.[0] || before.find((value) => value.startsWith('ip/'))?.slice(3);
 		if (given === 'None') {
 			spec.clusterIP = 'None';
@@ -114,7 +116,7 @@ export function createServiceAddresses(cache: WatchCache, range: ServiceRange): 
 			if (!addresses.contains(given))
 				refuse(`the provided IP (${given}) is not in the valid range. The range of valid IPs is ${range.cidr}`);
 			else if (!before.includes(value)) {
-				if (taken(value) || (range.reserved[given] ?? name) !== name) refuse('provided IP is already allocated');
+				if (taken(value) || (owners.get(given) ?? name) !== name) refuse('provided IP is already allocated');
 				else take(value, took);
 			}
 			spec.clusterIP = given;
@@ -123,7 +125,7 @@ export function createServiceAddresses(cache: WatchCache, range: ServiceRange): 
 		}
 		const offset = free(addresses.size, Math.min(Math.max(16, Math.floor(addresses.size / 16)), 256), (each) => {
 			const address = addresses.at(each);
-			return address in range.reserved || taken(`ip/${address}`);
+			return owners.has(address) || taken(`ip/${address}`);
 		});
 		if (offset === undefined) throw full('failed to allocate a serviceIP: range is full');
 		const address = addresses.at(offset);
@@ -165,6 +167,9 @@ export function createServiceAddresses(cache: WatchCache, range: ServiceRange): 
 		const band = Math.min(Math.max(16, Math.floor(size / 32)), 128);
 		for (const port of spec.ports ?? []) {
 			if (port.nodePort) continue;
+			// One port number of two protocols, as of DNS, is one number on the nodes as well.
+			port.nodePort = spec.ports?.find((each) => each.port === port.port && each.nodePort)?.nodePort;
+			if (port.nodePort) continue;
 			const offset = free(size, band, (each) => mine.has(`port/${first + each}`) || taken(`port/${first + each}`));
 			if (offset === undefined) throw full('failed to allocate a nodePort: range is full');
 			port.nodePort = first + offset;
@@ -193,6 +198,22 @@ export function createServiceAddresses(cache: WatchCache, range: ServiceRange): 
 			for (const value of values) reserved.delete(value);
 		},
 	};
+}
+
+/** The cluster has IPv4 alone; only who makes the endpoints of a service may name another family. */
+function checkFamilies(spec: Spec, errors: FieldError[]): void {
+	if (hasOwnEndpoints(spec)) return;
+	if (spec.ipFamilyPolicy === 'RequireDualStack')
+		errors.push(
+			fieldError.invalid(
+				'spec.ipFamilyPolicy',
+				spec.ipFamilyPolicy,
+				'this cluster is not configured for dual-stack services',
+			),
+		);
+	for (const [index, family] of (spec.ipFamilies ?? []).entries())
+		if (family === 'IPv6')
+			errors.push(fieldError.invalid(`spec.ipFamilies[${index}]`, family, 'not configured on this cluster'));
 }
 
 function held(object: KubeObject): string[] {

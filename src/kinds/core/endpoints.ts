@@ -1,7 +1,7 @@
 import { checkName, checkOneOf, checkPort } from '../checks.ts';
 import { age, column, kind } from '../declare.ts';
 import type { Kind } from '../kind.ts';
-import { dnsLabel, ipAddress } from '../names.ts';
+import { dnsLabel, reachableAddress } from '../names.ts';
 import { type FieldError, fieldError } from '../status.ts';
 import type * as types from '../types.ts';
 import { protocols } from './container-validation.ts';
@@ -32,7 +32,7 @@ export const Endpoints: Kind<Endpoints> = kind<Endpoints>({
 				errors.push(fieldError.required(at, 'must specify `addresses` or `notReadyAddresses`'));
 			for (const field of ['addresses', 'notReadyAddresses'] as const)
 				for (const [each, { ip, hostname }] of (subset[field] ?? []).entries()) {
-					checkName(ip, `${at}.${field}[${each}].ip`, ipAddress, errors, 'required');
+					checkName(ip, `${at}.${field}[${each}].ip`, reachableAddress, errors, 'required');
 					checkName(hostname, `${at}.${field}[${each}].hostname`, dnsLabel, errors);
 				}
 			const ports = subset.ports ?? [];

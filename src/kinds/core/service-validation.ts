@@ -2,10 +2,11 @@
 import { checkName, checkOneOf, checkPort, checkPortReference, checkRange, checkUnique } from '../checks.ts';
 import { deepEqual } from '../equal.ts';
 import { validateLabels } from '../metadata.ts';
-import { cidr, dnsLabel, dnsSubdomain, ipAddress, qualifiedName } from '../names.ts';
+import { cidr, dnsLabel, dnsSubdomain, ipAddress, qualifiedName, reachableAddress } from '../names.ts';
 import { type FieldError, fieldError } from '../status.ts';
 import type { Service } from '../types.ts';
 import { protocols } from './container-validation.ts';
+import { isReachedFromOutside } from './service-spec.ts';
 
 const ONE_DAY_SECONDS = 86_400;
 
@@ -44,7 +45,7 @@ function validateAddresses(spec: Service['spec'], errors: FieldError[]): void {
 			errors.push(fieldError.invalid('spec.clusterIPs', clusterIPs, 'first value must match `clusterIP`'));
 	}
 	for (const [index, address] of (spec.externalIPs ?? []).entries())
-		checkName(address, `spec.externalIPs[${index}]`, ipAddress, errors, 'required');
+		checkName(address, `spec.externalIPs[${index}]`, reachableAddress, errors, 'required');
 	if (spec.loadBalancerSourceRanges?.length) {
 		if (type !== 'LoadBalancer')
 			errors.push(
@@ -90,7 +91,7 @@ function validatePolicies(spec: Service['spec'], errors: FieldError[]): void {
 	const policies = ['Cluster', 'Local'];
 	checkOneOf(spec.internalTrafficPolicy, 'spec.internalTrafficPolicy', policies, errors);
 	checkOneOf(spec.externalTrafficPolicy, 'spec.externalTrafficPolicy', policies, errors);
-	if (spec.externalTrafficPolicy && type !== 'NodePort' && type !== 'LoadBalancer' && !spec.externalIPs?.length)
+	if (spec.externalTrafficPolicy && !isReachedFromOutside(spec))
 		errors.push(
 			fieldError.invalid(
 				'spec.externalTrafficPolicy',

@@ -4,6 +4,7 @@ import { deepEqual } from '../equal.ts';
 import type { Health, Kind } from '../kind.ts';
 import { dns1035Label } from '../names.ts';
 import type * as types from '../types.ts';
+import { hasOwnEndpoints, isReachedFromOutside } from './service-spec.ts';
 import { validateService } from './service-validation.ts';
 
 export type Service = types.Service;
@@ -57,12 +58,16 @@ export const Service: Kind<Service> = kind<Service>({
 			// 0 and the empty text stand for an absent target, as in Go.
 			port.targetPort ||= port.port;
 		}
-		if (spec.type === 'NodePort' || spec.type === 'LoadBalancer') spec.externalTrafficPolicy ||= 'Cluster';
+		if (isReachedFromOutside(spec)) spec.externalTrafficPolicy ||= 'Cluster';
 		if (spec.type === 'LoadBalancer') spec.allocateLoadBalancerNodePorts ??= true;
 		if (spec.type === 'ExternalName') return;
 		spec.internalTrafficPolicy ||= 'Cluster';
-		spec.ipFamilyPolicy ||= 'SingleStack';
+		// The endpoints are the user's own, so they may be of either family. Source: "IPv4/IPv6 dual-stack", "Headless Services".
+		const open = hasOwnEndpoints(spec);
+		spec.ipFamilyPolicy ||= open ? 'RequireDualStack' : 'SingleStack';
 		if (!spec.ipFamilies?.length) spec.ipFamilies = [isIPv6(spec.clusterIP ?? '') ? 'IPv6' : 'IPv4'];
+		if (open && spec.ipFamilies.length === 1 && spec.ipFamilyPolicy !== 'SingleStack')
+			spec.ipFamilies = [...spec.ipFamilies, spec.ipFamilies[0] === 'IPv6' ? 'IPv4' : 'IPv6'];
 	},
 	prepare(service, old) {
 		if (!old) {
@@ -75,23 +80,12 @@ export const Service: Kind<Service> = kind<Service>({
 	health,
 });
 
-/** What the server gave out stays when an update leaves it out, and goes when the new type has no use for it. */
+/** What the server gave out stays when an update leaves it out, and what the new type has no use for goes unless it was changed. */
 function carryOver(spec: Service['spec'], old: Service['spec']): void {
 	if (spec.type === 'ExternalName') {
-		if (old.type === 'ExternalName') return;
-		for (const field of ['clusterIP', 'clusterIPs', 'ipFamilies', 'ipFamilyPolicy', 'internalTrafficPolicy'] as const)
-			if (deepEqual(spec[field], old[field])) delete spec[field];
-		return;
-	}
-	if (old.type !== 'ExternalName') {
-		// Of the two fields for one address, a client may have changed or left out either.
-		if (!spec.clusterIP && !spec.clusterIPs?.length) {
-			spec.clusterIP = old.clusterIP;
-			if (old.clusterIPs) spec.clusterIPs = [...old.clusterIPs];
-		} else if (spec.clusterIP && deepEqual(spec.clusterIPs ?? old.clusterIPs, old.clusterIPs)) {
-			spec.clusterIPs = [spec.clusterIP, ...(old.clusterIPs?.slice(1) ?? [])];
-		} else spec.clusterIP ||= spec.clusterIPs?.[0];
-	}
+		if (old.type !== 'ExternalName') forget(spec, old, ADDRESS_FIELDS);
+	} else if (old.type !== 'ExternalName') keepAddress(spec, old);
+
 	const outside = spec.type === 'NodePort' || spec.type === 'LoadBalancer';
 	for (const port of spec.ports ?? []) {
 		const before = old.ports?.find((each) => each.port === port.port && each.protocol === port.protocol);
@@ -99,10 +93,26 @@ function carryOver(spec: Service['spec'], old: Service['spec']): void {
 		else if (old.type !== spec.type && port.nodePort === before?.nodePort) delete port.nodePort;
 		if (port.nodePort === undefined) delete port.nodePort;
 	}
-	if (!outside && old.type !== spec.type && spec.externalTrafficPolicy === old.externalTrafficPolicy)
-		delete spec.externalTrafficPolicy;
-	if (spec.type !== 'LoadBalancer' && spec.allocateLoadBalancerNodePorts === old.allocateLoadBalancerNodePorts)
-		delete spec.allocateLoadBalancerNodePorts;
+	if (!isReachedFromOutside(spec) && isReachedFromOutside(old)) forget(spec, old, ['externalTrafficPolicy']);
+	if (spec.type !== 'LoadBalancer') forget(spec, old, ['allocateLoadBalancerNodePorts', 'loadBalancerClass']);
+}
+
+/** What only a service with an address of its own has. */
+const ADDRESS_FIELDS = ['clusterIP', 'clusterIPs', 'ipFamilies', 'ipFamilyPolicy', 'internalTrafficPolicy'] as const;
+
+/** Takes fields away that are as they were. */
+function forget(spec: Service['spec'], old: Service['spec'], fields: readonly (keyof Service['spec'])[]): void {
+	for (const field of fields) if (deepEqual(spec[field], old[field])) delete spec[field];
+}
+
+/** Of the two fields for one address, a client may have changed or left out either. */
+function keepAddress(spec: Service['spec'], old: Service['spec']): void {
+	if (!spec.clusterIP && !spec.clusterIPs?.length) {
+		spec.clusterIP = old.clusterIP;
+		if (old.clusterIPs) spec.clusterIPs = [...old.clusterIPs];
+	} else if (spec.clusterIP && deepEqual(spec.clusterIPs ?? old.clusterIPs, old.clusterIPs)) {
+		spec.clusterIPs = [spec.clusterIP, ...(old.clusterIPs?.slice(1) ?? [])];
+	} else spec.clusterIP ||= spec.clusterIPs?.[0];
 }
 
 function externalAddress({ spec, status }: Service): string {

@@ -3,7 +3,7 @@ import { checkName, checkOneOf, checkPort, checkUnique } from '../checks.ts';
 import { protocols } from '../core/container-validation.ts';
 import { age, column, kind } from '../declare.ts';
 import type { Kind } from '../kind.ts';
-import { dnsLabel, dnsSubdomain, qualifiedName } from '../names.ts';
+import { dnsLabel, dnsSubdomain, qualifiedName, reachableAddress } from '../names.ts';
 import { type FieldError, fieldError } from '../status.ts';
 import type * as types from '../types.ts';
 
@@ -83,9 +83,11 @@ function checkAddress(address: string, type: string, field: string, errors: Fiel
 	switch (type) {
 		case 'IPv4':
 			if (!isIPv4(address)) errors.push(fieldError.invalid(field, address, 'must be an IPv4 address'));
+			else checkName(address, field, reachableAddress, errors);
 			break;
 		case 'IPv6':
 			if (!isIPv6(address)) errors.push(fieldError.invalid(field, address, 'must be an IPv6 address'));
+			else checkName(address, field, reachableAddress, errors);
 			break;
 		case 'FQDN':
 			checkName(address, field, dnsSubdomain, errors, 'required');
