@@ -15,7 +15,7 @@ const END = '<!-- end of controllers -->';
 /** Every controller there is, with stand-ins for what only a running cluster has. */
 function everyController(): Controller[] {
 	const kubernetesService = { clusterIP: '10.96.0.1', addresses: () => [], targetPort: 6443 };
-	return clusterControllers({ ca: 'CA', kubernetesService });
+	return clusterControllers({ ca: 'CA', kubernetesService, clusterDns: '10.96.0.10' });
 }
 
 /** A Mermaid flowchart: a thick arrow from the kind that a controller is for, a thin one from what it owns, a dotted one from what it reads. */

@@ -1,8 +1,10 @@
 /** Every controller of a cluster. */
+import { clusterDns } from './cluster-dns.ts';
 import type { Controller } from './controller.ts';
 import { deployment } from './deployment.ts';
 import { endpoints } from './endpoints.ts';
 import { endpointSlice } from './endpointslice.ts';
+import { endpointSliceMirroring } from './endpointslice-mirroring.ts';
 import { eventTtl } from './event-ttl.ts';
 import { garbageCollector } from './garbage-collector.ts';
 import { type KubernetesService, kubernetesService } from './kubernetes-service.ts';
@@ -22,6 +24,8 @@ export interface ClusterOptions {
 	readonly scheduler?: SchedulerOptions;
 	/** Where the service `kubernetes` leads to. */
 	readonly kubernetesService?: KubernetesService;
+	/** The address of cluster DNS. */
+	readonly clusterDns?: string;
 }
 
 /** The controllers of the control plane, to be given to runControllers. Make them anew for each process, not for each term of leadership. */
@@ -36,10 +40,12 @@ export function clusterControllers(options: ClusterOptions = {}): Controller[] {
 		replicaSet,
 		endpoints,
 		endpointSlice,
+		endpointSliceMirroring,
 		garbageCollector(),
 		podGc(),
 		eventTtl,
 		...(options.ca ? [rootCa(options.ca)] : []),
 		...(options.kubernetesService ? [kubernetesService(options.kubernetesService)] : []),
+		...(options.clusterDns ? [clusterDns(options.clusterDns)] : []),
 	];
 }

@@ -1,10 +1,12 @@
 /** The EndpointSlice controller: the addresses behind each service, a hundred a slice, each with what traffic it may get. Source: Kubernetes documentation, "EndpointSlices". */
+import type { Client } from '../client/index.ts';
 import { EndpointSlice, type Key, keyOf, Service } from '../kinds/index.ts';
 import { controllerOf } from './claim.ts';
 import { controller, index, watch } from './controller.ts';
 import { planSlices, SERVICE_NAME } from './endpoint-slices.ts';
 import { isNotFound, isTerminating } from './refusal.ts';
 import { podsOf, podWatch, selectsPods, serviceIndexes } from './service-pods.ts';
+import type { SlicePlan } from './slice-distribution.ts';
 
 /** Slices by the key of their service. */
 const SERVICE = 'service';
@@ -21,26 +23,31 @@ export const endpointSlice = controller<Service>({
 		const existing = Array.from(cache.informer(EndpointSlice).by(SERVICE, key)).filter(
 			(slice) => controllerOf(slice)?.uid === service.metadata.uid,
 		);
-		const plan = planSlices(service, podsOf(service, cache), existing);
-		try {
-			await Promise.all([
-				...plan.create.map((slice) => client.create(EndpointSlice, slice)),
-				...plan.update.map((slice) => client.update(EndpointSlice, slice)),
-			]);
-			// What is gone is taken away only when what replaces it is there.
-			await Promise.all(
-				plan.delete.map(({ metadata }) =>
-					client.delete(EndpointSlice, metadata, { preconditions: { uid: metadata.uid } }),
-				),
-			);
-		} catch (error) {
-			if (!isTerminating(error) && !isNotFound(error)) throw error;
-		}
+		await writeSlices(planSlices(service, podsOf(service, cache), existing), client);
 		return undefined;
 	},
 });
 
-function serviceOf({ metadata }: EndpointSlice): Key[] {
+/** Writes what a plan says. What has gone in the meantime, or whose namespace is going, needs nothing. */
+export async function writeSlices(plan: SlicePlan, client: Client): Promise<void> {
+	try {
+		await Promise.all([
+			...plan.create.map((slice) => client.create(EndpointSlice, slice)),
+			...plan.update.map((slice) => client.update(EndpointSlice, slice)),
+		]);
+		// What is gone is taken away only when what replaces it is there.
+		await Promise.all(
+			plan.delete.map(({ metadata }) =>
+				client.delete(EndpointSlice, metadata, { preconditions: { uid: metadata.uid } }),
+			),
+		);
+	} catch (error) {
+		if (!isTerminating(error) && !isNotFound(error)) throw error;
+	}
+}
+
+/** The key of the service that a slice belongs to. */
+export function serviceOf({ metadata }: EndpointSlice): Key[] {
 	const name = metadata.labels?.[SERVICE_NAME];
 	return name ? [keyOf({ metadata: { namespace: metadata.namespace, name } })] : [];
 }

@@ -2,10 +2,19 @@
  * The service `kubernetes` in the namespace default, by which pods reach the API, and its endpoints: the API servers.
  * Source: Kubernetes documentation, "Accessing the Kubernetes API from a Pod".
  */
-import { EndpointSlice, Endpoints, type Kind, type KubeObject, keyOf, Namespace, Service } from '../kinds/index.ts';
-import { type Context, type Controller, controller, watch } from './controller.ts';
+import {
+	EndpointSlice,
+	Endpoints,
+	type KubeObject,
+	keyOf,
+	Namespace,
+	reachableAddress,
+	Service,
+} from '../kinds/index.ts';
+import { type Controller, controller, watch } from './controller.ts';
 import { SERVICE_NAME } from './endpoint-slices.ts';
-import { sameJson } from './equality.ts';
+import { keep } from './kept-object.ts';
+import { SKIP_MIRROR } from './mirrored-slices.ts';
 
 export interface KubernetesService {
 	/** The service's address, the first of the service network. */
@@ -35,20 +44,12 @@ export function kubernetesService(options: KubernetesService): Controller {
 			const namespace = context.cache.informer(Namespace).get(name.namespace);
 			// The namespace's coming brings us here again.
 			if (!namespace || namespace.metadata.deletionTimestamp) return undefined;
-			await keep(Service, context, (old) => service(options, old));
-			await keep(EndpointSlice, context, (old) => slice(options, old));
-			await keep(Endpoints, context, (old) => endpoints(options, old));
+			await keep(Service, name, context, (old) => service(options, old));
+			await keep(EndpointSlice, name, context, (old) => slice(options, old));
+			await keep(Endpoints, name, context, (old) => endpoints(options, old));
 			return undefined;
 		},
 	});
-}
-
-/** Creates the object, or mends it where it is not as `make` says. */
-async function keep<T extends KubeObject>(kind: Kind<T>, { cache, client }: Context, make: (old: T | undefined) => T) {
-	const old = cache.informer(kind).get(key);
-	const wanted = make(old);
-	if (!old) await client.create(kind, wanted);
-	else if (!sameJson(wanted, old)) await client.update(kind, wanted);
 }
 
 function service({ clusterIP, targetPort }: KubernetesService, old: Service | undefined): Service {
@@ -81,9 +82,12 @@ function endpoints({ addresses, targetPort }: KubernetesService, old: Endpoints 
 	const ports = [{ name: 'https', port: targetPort, protocol: 'TCP' }];
 	return {
 		...(old ?? { apiVersion: 'v1', kind: 'Endpoints' }),
-		metadata: old?.metadata ?? name,
+		// Its slice is made here.
+		metadata: { ...(old?.metadata ?? name), labels: { ...old?.metadata.labels, [SKIP_MIRROR]: 'true' } },
 		subsets: ips.length > 0 ? [{ addresses: ips, ports }] : undefined,
 	};
 }
 
-const sorted = (addresses: readonly string[]) => [...new Set(addresses)].sort();
+/** An address of this machine alone leads nobody to it. */
+const sorted = (addresses: readonly string[]) =>
+	[...new Set(addresses)].filter((address) => reachableAddress(address).length === 0).sort();

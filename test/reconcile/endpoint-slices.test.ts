@@ -1,8 +1,10 @@
 import test from 'ava';
 import fc from 'fast-check';
-import type { EndpointSlice, Pod, Service } from '../../src/kinds/index.ts';
-import { planSlices, type SlicePlan } from '../../src/reconcile/endpoint-slices.ts';
+import type { EndpointSlice, Endpoints, Pod, Service } from '../../src/kinds/index.ts';
+import { planSlices } from '../../src/reconcile/endpoint-slices.ts';
 import { planEndpoints } from '../../src/reconcile/endpoint-subsets.ts';
+import { isToBeMirrored, planMirror } from '../../src/reconcile/mirrored-slices.ts';
+import type { SlicePlan } from '../../src/reconcile/slice-distribution.ts';
 import { pod, service } from './workloads.ts';
 
 const ip = (number: number) => `10.244.${number >> 8}.${number & 255}`;
@@ -200,3 +202,68 @@ test('endpoints: beyond 1000 addresses the ready ones stay, and the object says 
 	t.is(subsets?.[0]?.notReadyAddresses?.length, 100);
 	t.is(annotations?.['endpoints.kubernetes.io/over-capacity'], 'truncated');
 });
+
+const byHand = (subsets: Endpoints['subsets'], metadata: Partial<Endpoints['metadata']> = {}): Endpoints => ({
+	apiVersion: 'v1',
+	kind: 'Endpoints',
+	metadata: { name: 'web', namespace: 'default', uid: 'uid-endpoints', ...metadata },
+	subsets,
+});
+
+test('subsets of the same ports share a mirrored slice; other ports and other families have their own', (t) => {
+	const http = [{ name: 'http', port: 80 }];
+	const source = byHand([
+		{ addresses: [{ ip: '192.0.2.1' }, { ip: '2001:db8::1' }], ports: http },
+		{ notReadyAddresses: [{ ip: '192.0.2.2', hostname: 'b', nodeName: 'n1' }], ports: http },
+		{ addresses: [{ ip: '192.0.2.1' }], ports: [{ name: 'admin', port: 81 }] },
+		{ addresses: [{ ip: '192.0.2.3' }] },
+	]);
+	const slices = carryOut([], planMirror(source, []));
+	const told = slices.map(
+		({ addressType, ports, endpoints }) =>
+			`${addressType} ${ports?.map(({ name, port }) => `${name}:${port}`).join()} ${endpoints
+				.map(({ addresses, conditions }) => `${addresses[0]}=${conditions?.ready}`)
+				.join()}`,
+	);
+	t.deepEqual(told.sort(), [
+		'IPv4  192.0.2.3=true',
+		'IPv4 admin:81 192.0.2.1=true',
+		'IPv4 http:80 192.0.2.1=true,192.0.2.2=false',
+		'IPv6 http:80 2001:db8::1=true',
+	]);
+	t.is(new Set(slices.map(({ metadata }) => metadata.name)).size, 4);
+	t.deepEqual(writes(planMirror(source, slices)), [0, 0, 0]);
+	t.deepEqual(writes(planMirror(byHand(source.subsets, { labels: { new: 'label' } }), slices)), [0, 4, 0]);
+	t.deepEqual(writes(planMirror(byHand(undefined), slices)), [0, 0, 4]);
+});
+
+test('no more than a thousand addresses of a subset are mirrored', (t) => {
+	const addresses = Array.from({ length: 1200 }, (_, index) => ({ ip: ip(index) }));
+	const slices = carryOut([], planMirror(byHand([{ addresses, ports: [{ port: 80 }] }]), []));
+	t.is(
+		sizes(slices).reduce((sum, size) => sum + size, 0),
+		1000,
+	);
+});
+
+const mirroring: [string, Endpoints, Service | undefined, boolean][] = [
+	['of a service without a selector', byHand([]), service({ selector: undefined }), true],
+	['of a service with a selector', byHand([]), service(), false],
+	['of no service', byHand([]), undefined, false],
+	[
+		'that say so',
+		byHand([], { labels: { 'endpointslice.kubernetes.io/skip-mirror': 'true' } }),
+		service({ selector: undefined }),
+		false,
+	],
+	[
+		'that are a lock',
+		byHand([], { annotations: { 'control-plane.alpha.kubernetes.io/leader': '{}' } }),
+		service({ selector: undefined }),
+		false,
+	],
+];
+for (const [title, endpoints, target, expected] of mirroring)
+	test(`endpoints ${title} are ${expected ? '' : 'not '}mirrored`, (t) => {
+		t.is(isToBeMirrored(endpoints, target), expected);
+	});

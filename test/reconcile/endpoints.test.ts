@@ -1,10 +1,12 @@
 /** Endpoints and EndpointSlices on a real API and store; only the nodes are played. */
 import test from 'ava';
 import { EndpointSlice, Endpoints, Pod, Service } from '../../src/kinds/index.ts';
+import { clusterDns } from '../../src/reconcile/cluster-dns.ts';
 import { endpoints } from '../../src/reconcile/endpoints.ts';
 import { endpointSlice } from '../../src/reconcile/endpointslice.ts';
+import { endpointSliceMirroring } from '../../src/reconcile/endpointslice-mirroring.ts';
 import { kubernetesService } from '../../src/reconcile/kubernetes-service.ts';
-import { eventually, found, run, type World, world } from '../client/world.ts';
+import { eventually, found, run, settled, type World, world } from '../client/world.ts';
 import { kubelet } from './kubelet.ts';
 
 const web = { name: 'web', namespace: 'default' };
@@ -184,4 +186,101 @@ test('the service kubernetes leads to the API servers, and is mended', async (t)
 	});
 	t.not(again.metadata.uid, service.metadata.uid);
 	t.is(again.spec.clusterIP, '10.96.0.1');
+});
+
+test('an API that only its own machine reaches is no endpoint', async (t) => {
+	const place = await world(t);
+	run(t, place, [kubernetesService({ clusterIP: '10.96.0.1', addresses: () => ['127.0.0.1'], targetPort: 6443 })]);
+	const name = { name: 'kubernetes', namespace: 'default' };
+	const object = await eventually(place, [Endpoints], () => found(place.client.get(Endpoints, name)));
+	t.is(object.subsets, undefined);
+	t.deepEqual((await place.client.get(EndpointSlice, name)).endpoints, []);
+});
+
+test('endpoints that are made by hand are mirrored into slices, as long as they are there', async (t) => {
+	const place = await world(t);
+	const { client } = place;
+	const running = run(t, place, [
+		endpoints,
+		endpointSlice,
+		endpointSliceMirroring,
+		kubernetesService({ clusterIP: '10.96.0.1', addresses: () => ['192.0.2.7'], targetPort: 6443 }),
+	]);
+	const byHand = (ip: string, port: number): Endpoints => ({
+		apiVersion: 'v1',
+		kind: 'Endpoints',
+		metadata: { ...web, labels: { tier: 'outside' }, annotations: { 'example.com/note': 'by hand' } },
+		subsets: [{ addresses: [{ ip }], ports: [{ name: 'http', port, protocol: 'TCP' }] }],
+	});
+	const slices = async () =>
+		(await client.list(EndpointSlice, { labelSelector: 'kubernetes.io/service-name=web' })).items;
+	const mirrored = (ip: string) =>
+		eventually(place, [EndpointSlice], async () => {
+			const [slice, ...others] = await slices();
+			return others.length === 0 && slice?.endpoints[0]?.addresses[0] === ip ? slice : undefined;
+		});
+	const none = () => eventually(place, [EndpointSlice], async () => ((await slices()).length === 0 ? true : undefined));
+
+	await client.create(Service, makeService('web', { selector: undefined, ports: [{ name: 'http', port: 80 }] }));
+	const made = await client.create(Endpoints, byHand('192.0.2.1', 80));
+	const first = await mirrored('192.0.2.1');
+	t.like(first, { addressType: 'IPv4', ports: [{ name: 'http', port: 80, protocol: 'TCP' }] });
+	t.deepEqual(first.endpoints, [{ addresses: ['192.0.2.1'], conditions: { ready: true } }]);
+	t.like(first.metadata.ownerReferences?.[0], { kind: 'Endpoints', uid: made.metadata.uid, controller: true });
+	t.like(first.metadata.labels, {
+		tier: 'outside',
+		'endpointslice.kubernetes.io/managed-by': 'endpointslicemirroring-controller.k8s.io',
+	});
+	t.deepEqual(first.metadata.annotations, { 'example.com/note': 'by hand' });
+
+	await client.update(Endpoints, byHand('192.0.2.2', 8080));
+	t.is((await mirrored('192.0.2.2')).ports?.[0]?.port, 8080);
+
+	const skip = (value: string | null) =>
+		client.patch(Endpoints, web, {
+			type: 'merge',
+			body: { metadata: { labels: { 'endpointslice.kubernetes.io/skip-mirror': value } } },
+		});
+	await skip('true');
+	await none();
+	await skip(null);
+	await mirrored('192.0.2.2');
+	await client.delete(Endpoints, web);
+	await none();
+
+	// Those of the API are not mirrored: it has a slice of its own.
+	await settled(place, running, Service, await client.get(Service, { name: 'kubernetes', namespace: 'default' }));
+	const own = await client.list(EndpointSlice, { labelSelector: 'kubernetes.io/service-name=kubernetes' });
+	t.is(own.items.length, 1);
+});
+
+test('cluster DNS has a service of its name at its address, which is mended', async (t) => {
+	const place = await world(t);
+	const { client } = place;
+	run(t, place, [clusterDns('10.96.0.10')]);
+	const name = { name: 'kube-dns', namespace: 'kube-system' };
+	const there = () => eventually(place, [Service], () => found(client.get(Service, name)));
+	const made = await there();
+	t.is(made.spec.clusterIP, '10.96.0.10');
+	t.is(made.spec.selector, undefined);
+	t.deepEqual(
+		made.spec.ports?.map(({ name, port, protocol }) => `${name} ${port}/${protocol}`),
+		['dns 53/UDP', 'dns-tcp 53/TCP'],
+	);
+	t.deepEqual(made.metadata.labels, {
+		'k8s-app': 'kube-dns',
+		'kubernetes.io/cluster-service': 'true',
+		'kubernetes.io/name': 'CoreDNS',
+	});
+	await client.delete(Service, name);
+	await eventually(place, [Service], async () => {
+		const again = await found(client.get(Service, name));
+		return again && again.metadata.uid !== made.metadata.uid ? again : undefined;
+	});
+	await client.patch(Service, name, { type: 'merge', body: { spec: { ports: [{ port: 54 }] } } });
+	await eventually(place, [Service], async () => {
+		const { spec } = await client.get(Service, name);
+		return spec.ports?.length === 2 ? true : undefined;
+	});
+	t.pass();
 });

@@ -76,6 +76,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
 				addresses: () => [advertise],
 				targetPort: server.port,
 			},
+			clusterDns: networkAddress(serviceNetwork, 10),
 		}),
 		...options.more,
 	];
