@@ -4,9 +4,6 @@ import type { Pod } from '../kinds/index.ts';
 import { NOT_READY, UNREACHABLE } from './node-health.ts';
 import { timeOf } from './pod-state.ts';
 
-/** How long a pod that says nothing of it stays on a node that is not ready. Source: the admission DefaultTolerationSeconds. */
-export const DEFAULT_TOLERATION_SECONDS = 300;
-
 /** Why a pod is evicted: by a taint that the node's own state made, or by one that somebody set. */
 export interface Eviction {
 	/** Milliseconds since the epoch. */
@@ -32,7 +29,7 @@ export const isOfNodeState = ({ key }: Taint) => key === NOT_READY || key === UN
 /** For how long the tolerations bear the taint: the shortest of them; undefined for ever. */
 function tolerationSeconds(tolerations: readonly Toleration[], taint: Taint): number | undefined {
 	const fitting = tolerations.filter((toleration) => tolerates(toleration, taint));
-	if (fitting.length === 0) return isOfNodeState(taint) ? DEFAULT_TOLERATION_SECONDS : 0;
+	if (fitting.length === 0) return 0;
 	const limits = fitting.flatMap((toleration) => toleration.tolerationSeconds ?? []);
 	return limits.length > 0 ? Math.max(0, Math.min(...limits)) : undefined;
 }

@@ -189,7 +189,7 @@ async function reportUnschedulable(pod: Pod, message: string, { client, events, 
 		status: 'False',
 		reason: 'Unschedulable',
 		message,
-		lastTransitionTime: said?.status === 'False' ? said.lastTransitionTime : timestamp(now()),
+		lastTransitionTime: (said?.status === 'False' && said.lastTransitionTime) || timestamp(now()),
 	};
 	const conditions = [...withoutCondition(pod.status?.conditions, 'PodScheduled'), condition];
 	await client.update(Pod, { ...pod, status: { ...pod.status, conditions } }, { subresource: 'status' });

@@ -66,6 +66,27 @@ export function semantics(test: TestFn, openStore: () => Promise<Store | undefin
 		t.true(Object.isFrozen(read.object.spec.containers[0]));
 	});
 
+	it('a pod tolerates a node that is not ready for five minutes, unless it says otherwise', async (t, api) => {
+		const tolerations = async (name: string, given: readonly object[]) => {
+			const { object } = await api.create(pods, pod(name, { tolerations: given }), {}, admin);
+			return object.spec.tolerations?.map(({ key, tolerationSeconds }) => `${key ?? '*'} ${tolerationSeconds ?? ''}`);
+		};
+		const [notReady, unreachable] = ['node.kubernetes.io/not-ready', 'node.kubernetes.io/unreachable'];
+		t.deepEqual(await tolerations('a', []), [`${notReady} 300`, `${unreachable} 300`]);
+		t.deepEqual(
+			await tolerations('b', [{ key: notReady, operator: 'Exists', tolerationSeconds: 5, effect: 'NoExecute' }]),
+			[`${notReady} 5`, `${unreachable} 300`],
+		);
+		t.deepEqual(await tolerations('c', [{ operator: 'Exists' }]), ['* ']);
+		// Applied again, a list that names others only takes nothing away.
+		const target = { ...pods, name: 'd' };
+		const body = { ...pod('d', { tolerations: [{ key: 'mine', operator: 'Exists' }] }), apiVersion: 'v1', kind: 'Pod' };
+		const apply = () => api.patch(target, { type: 'apply', body }, { fieldManager: 'sync' }, admin);
+		const first = await apply();
+		t.is(first.object.spec.tolerations?.length, 3);
+		t.is((await apply()).revision, first.revision);
+	});
+
 	it('a generated name is the base and five characters, another one each time', async (t, api) => {
 		const generated = { ...configMap(''), metadata: { generateName: 'a-' } };
 		const made = await Promise.all(Array.from({ length: 20 }, () => api.create(maps, generated, {}, admin)));

@@ -107,7 +107,7 @@ const mine: Taint = { key: 'mine', value: 'x', effect: 'NoExecute', timeAdded: T
 const evictionCases: [title: string, tolerations: Toleration[], taints: Taint[], seconds: number | undefined][] = [
 	['without taints never', [], [], undefined],
 	['a taint that does not evict counts for nothing', [], [known('unreachable', 'NoSchedule')], undefined],
-	['a silent node, five minutes by default', [], [unreachable], 300],
+	['a silent node, at once where nothing is tolerated', [], [unreachable], 0],
 	[
 		'a silent node, as long as the pod says',
 		[{ key: unreachable.key, operator: 'Exists', tolerationSeconds: 7 }],
@@ -125,7 +125,15 @@ const evictionCases: [title: string, tolerations: Toleration[], taints: Taint[],
 	["somebody's taint of another value, at once", [{ key: 'mine', value: 'y' }], [mine], 0],
 	["somebody's taint, tolerated by value", [{ key: 'mine', value: 'x' }], [mine], undefined],
 	['a toleration of another effect does not help', [{ key: 'mine', value: 'x', effect: 'NoSchedule' }], [mine], 0],
-	['the first of several', [{ key: 'mine', operator: 'Exists', tolerationSeconds: 20 }], [unreachable, mine], 20],
+	[
+		'the first of several',
+		[
+			{ key: 'mine', operator: 'Exists', tolerationSeconds: 20 },
+			{ key: unreachable.key, operator: 'Exists', tolerationSeconds: 300 },
+		],
+		[unreachable, mine],
+		20,
+	],
 ];
 for (const [title, tolerations, taints, seconds] of evictionCases) {
 	test(`eviction of a pod: ${title}`, (t) => {

@@ -153,6 +153,13 @@ test('pods of other schedulers, and gated ones, are left alone', async (t) => {
 		pods.map(({ metadata }) => metadata.name),
 		['own'],
 	);
+	const gated = { name: 'gated', namespace: 'default' };
+	t.like((await place.client.get(Pod, gated)).status?.conditions?.[0], {
+		type: 'PodScheduled',
+		status: 'False',
+		reason: 'SchedulingGated',
+	});
+	await t.throwsAsync(place.client.bind(gated, 'n1'), { message: /non-empty .spec.schedulingGates/ });
 	await place.client.patch(
 		Pod,
 		{ name: 'gated', namespace: 'default' },

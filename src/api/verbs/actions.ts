@@ -46,6 +46,8 @@ export async function bind(
 				target.name,
 				`pod ${pod.metadata.name} is already assigned to node ${JSON.stringify(pod.spec.nodeName)}`,
 			);
+		if (pod.spec.schedulingGates?.length)
+			throw conflict(target.kind, target.name, `pod ${pod.metadata.name} has non-empty .spec.schedulingGates`);
 		pod.spec.nodeName = name;
 		const before: readonly unknown[] = Array.isArray(pod.status?.conditions) ? pod.status.conditions : [];
 		const conditions = before.filter((condition) => !isObject(condition) || condition.type !== 'PodScheduled');

@@ -30,6 +30,27 @@ export const defaultServiceAccount: Admission = ({ operation, kind, subresource,
 	spec.serviceAccount = name;
 };
 
+/** How long a pod that says nothing of it stays on a node that is not ready. */
+export const DEFAULT_TOLERATION_SECONDS = 300;
+const NODE_TAINTS = ['node.kubernetes.io/not-ready', 'node.kubernetes.io/unreachable'];
+
+/** Pods stay on a node that is not ready for a while, unless they say otherwise, as Kubernetes' DefaultTolerationSeconds admission says. */
+export const defaultTolerations: Admission = ({ kind, subresource, object }) => {
+	if (subresource || kind.group !== '' || kind.plural !== 'pods') return;
+	const { spec } = object;
+	if (!isObject(spec)) return;
+	const tolerations: readonly unknown[] = Array.isArray(spec.tolerations) ? spec.tolerations : [];
+	const missing = NODE_TAINTS.filter(
+		(taint) =>
+			!tolerations.some(
+				(each) => isObject(each) && (!each.key || each.key === taint) && (!each.effect || each.effect === 'NoExecute'),
+			),
+	);
+	if (missing.length === 0) return;
+	const bearable = { operator: 'Exists', effect: 'NoExecute', tolerationSeconds: DEFAULT_TOLERATION_SECONDS };
+	spec.tolerations = [...tolerations, ...missing.map((key) => ({ key, ...bearable }))];
+};
+
 /** A namespace is found by its name through a label, and waits with its removal until its content is gone. */
 export const namespaceIdentity: Admission = ({ operation, kind, object }) => {
 	if (kind.group !== '' || kind.plural !== 'namespaces') return;
@@ -41,4 +62,4 @@ export const namespaceIdentity: Admission = ({ operation, kind, object }) => {
 	object.status = { phase: 'Active' };
 };
 
-export const builtinAdmission: readonly Admission[] = [namespaceIdentity, defaultServiceAccount];
+export const builtinAdmission: readonly Admission[] = [namespaceIdentity, defaultServiceAccount, defaultTolerations];

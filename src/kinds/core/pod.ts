@@ -12,6 +12,14 @@ export type Pod = types.Pod;
 /** Grace of a delete where neither the pod nor the client says one, in seconds. */
 const GRACE_SECONDS = 30;
 
+/** What a pod says that nobody may schedule yet. Source: Kubernetes documentation, "Pod Scheduling Readiness". */
+const GATED = {
+	type: 'PodScheduled',
+	status: 'False',
+	reason: 'SchedulingGated',
+	message: 'Scheduling is blocked due to non-empty scheduling gates',
+};
+
 export const Pod: Kind<Pod> = kind<Pod>({
 	group: '',
 	version: 'v1',
@@ -39,7 +47,10 @@ export const Pod: Kind<Pod> = kind<Pod>({
 	},
 	prepare(pod, old) {
 		if (old || !pod.spec) return;
-		Object.assign(pod, { status: { phase: 'Pending', qosClass: qosClass(pod.spec) } });
+		const conditions = pod.spec.schedulingGates?.length ? [GATED] : undefined;
+		Object.assign(pod, {
+			status: { phase: 'Pending', qosClass: qosClass(pod.spec), ...(conditions && { conditions }) },
+		});
 	},
 	validate: validatePod,
 	health: podHealth,
