@@ -30,7 +30,7 @@ export interface Remains {
 
 const resource = ({ group, plural }: Kind) => (group ? `${plural}.${group}` : plural);
 
-/** The conditions that say what is left, in the words of Kubernetes. */
+/** The namespace's conditions with those that say what is left, in the words of Kubernetes. */
 export function remainsConditions(
 	namespace: Namespace,
 	remains: readonly Remains[],
@@ -97,11 +97,13 @@ export function remainsConditions(
 					'All content-preserving finalizers finished',
 				),
 	];
-	return next.map((each) => {
-		const old = namespace.status?.conditions?.find(({ type }) => type === each.type);
+	const before = namespace.status?.conditions ?? [];
+	const ours = next.map((each) => {
+		const old = before.find(({ type }) => type === each.type);
 		const lastTransitionTime = old?.status === each.status ? old.lastTransitionTime : timestamp(now);
 		return { ...each, lastTransitionTime };
 	});
+	return [...before.filter(({ type }) => !next.some((each) => each.type === type)), ...ours];
 }
 
 const condition = (type: string, status: boolean, reason: string, message: string) => ({

@@ -116,7 +116,7 @@ async function evict(node: Node, { client, cache, events, log, now }: Context): 
 			message,
 			lastTransitionTime: timestamp(now()),
 		});
-		events.event(pod, 'Normal', 'TaintManagerEviction', `Deleting pod ${namespace}/${name}`);
+		events.event(pod, 'Normal', 'TaintManagerEviction', `Marking for deletion Pod ${namespace}/${name}`);
 		await unlessGone(client.delete(Pod, { name, namespace }, { preconditions: { uid } }));
 	}
 	return next;

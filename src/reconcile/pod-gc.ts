@@ -1,9 +1,11 @@
 /**
- * Removes pods that nobody else will: those of nodes that are gone, those that are deleted and were never on a node, and
- * the oldest finished ones when there are too many. Source: kube-controller-manager's pod garbage collector.
+ * Removes pods that nobody else will: those of nodes that are gone, those that are deleted and were never on a node or are on
+ * one that a person has put out of service, and the oldest finished ones when there are too many.
+ * Source: kube-controller-manager's pod garbage collector, and Kubernetes documentation, "Non-graceful node shutdown handling".
  */
 import { Node, Pod } from '../kinds/index.ts';
 import { type Context, type Controller, controller, index, watch } from './controller.ts';
+import { readyOf } from './node-health.ts';
 import { patchCondition, unlessGone } from './node-lifecycle.ts';
 import { isFinished, timeOf, timestamp } from './pod-state.ts';
 import { isNotFound } from './refusal.ts';
@@ -16,6 +18,7 @@ const QUARANTINE_MS = 40_000;
 const BY_NODE = 'node';
 const BY_END = 'finished';
 const FINISHED = 'true';
+const OUT_OF_SERVICE = 'node.kubernetes.io/out-of-service';
 /** The key that stands for all finished pods together. No object's key has a space. */
 const ALL_FINISHED = 'finished pods';
 
@@ -37,15 +40,16 @@ export function podGc({ mostFinished = MOST_FINISHED }: PodGcOptions = {}): Cont
 				const { spec, metadata } = pod;
 				const keys: string[] = [];
 				if (isFinished(pod) && cache.informer(Pod).count(BY_END, FINISHED) > mostFinished) keys.push(ALL_FINISHED);
-				const lost = spec.nodeName ? !cache.informer(Node).get(spec.nodeName) : metadata.deletionTimestamp;
-				if (lost) keys.push(`${metadata.namespace}/${metadata.name}`);
+				const node = spec.nodeName ? cache.informer(Node).get(spec.nodeName) : undefined;
+				const lost = spec.nodeName && !node;
+				const left = metadata.deletionTimestamp && (!node || isOutOfService(node));
+				if (lost || left) keys.push(`${metadata.namespace}/${metadata.name}`);
 				return keys;
 			}),
 			watch(Node, ({ metadata: { name } }, cache) => {
-				if (cache.informer(Node).get(name)) {
-					missed.delete(name);
-					return [];
-				}
+				const node = cache.informer(Node).get(name);
+				if (node) missed.delete(name);
+				if (node && !isOutOfService(node)) return [];
 				return [...cache.informer(Pod).by(BY_NODE, name)].map(
 					({ metadata }) => `${metadata.namespace}/${metadata.name}`,
 				);
@@ -62,18 +66,28 @@ export function podGc({ mostFinished = MOST_FINISHED }: PodGcOptions = {}): Cont
 				if (pod.metadata.deletionTimestamp) await remove(pod, context);
 				return;
 			}
-			if (cache.informer(Node).get(node)) return;
+			const there = cache.informer(Node).get(node);
+			if (there) {
+				if (!pod.metadata.deletionTimestamp || !isOutOfService(there)) return;
+				if (!isFinished(pod)) await fail(pod, 'PodGC: node is out of service', context);
+				await remove(pod, context);
+				return;
+			}
 			const since = missed.get(node) ?? now();
 			missed.set(node, since);
 			const left = since + QUARANTINE_MS - now();
 			if (left > 0) return { after: left };
 			if (await exists(node, context)) return { after: QUARANTINE_MS };
-			if (!isFinished(pod)) await fail(pod, context);
+			if (!isFinished(pod)) await fail(pod, 'PodGC: node no longer exists', context);
 			await remove(pod, context);
 			return;
 		},
 	});
 }
+
+/** A person says by the taint that the node is shut down, so that its agent will not end anything any more. */
+const isOutOfService = (node: Node) =>
+	readyOf(node)?.status !== 'True' && node.spec.taints?.some(({ key }) => key === OUT_OF_SERVICE) === true;
 
 /** Deletes the oldest finished pods beyond the limit. */
 async function trim(most: number, context: Context): Promise<undefined> {
@@ -95,12 +109,12 @@ async function exists(node: string, { client }: Context): Promise<boolean> {
 }
 
 /** Its end is told before it goes, so that whoever made the pod counts it as failed. */
-async function fail(pod: Pod, { client, now }: Context): Promise<void> {
+async function fail(pod: Pod, message: string, { client, now }: Context): Promise<void> {
 	const condition = {
 		type: 'DisruptionTarget',
 		status: 'True',
 		reason: 'DeletionByPodGC',
-		message: 'PodGC: node no longer exists',
+		message,
 		lastTransitionTime: timestamp(now()),
 	};
 	await patchCondition(client, pod, condition, 'Failed');

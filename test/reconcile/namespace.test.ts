@@ -63,6 +63,46 @@ test('a namespace waits for what has finalizers and says so, then goes', async (
 	t.pass();
 });
 
+test('a namespace that somebody else still holds says that it is empty, and keeps what others say in its status', async (t) => {
+	const w = await world(t);
+	const name = { name: 'kept' };
+	const made = await makeNamespace(w, 'kept');
+	const finalizers = ['kubernetes', 'example.com/hold'];
+	await w.client.update(Namespace, { ...made, spec: { finalizers } }, { subresource: 'finalize' });
+	const other = { type: 'Audited', status: 'True', reason: 'Test', message: '' };
+	await w.client.patch(
+		Namespace,
+		name,
+		{ type: 'merge', body: { status: { conditions: [other] } } },
+		{ subresource: 'status' },
+	);
+	await makeConfigMap(w, 'kept', 'a', ['example.com/hold']);
+	run(t, w, [namespace]);
+	await w.client.delete(Namespace, name);
+	const remaining = (status: string) =>
+		eventually(w, [Namespace], async () => {
+			const object = await w.client.get(Namespace, name);
+			const condition = object.status?.conditions?.find(({ type }) => type === 'NamespaceContentRemaining');
+			return condition?.status === status ? object : undefined;
+		});
+	await remaining('True');
+	await w.client.patch(
+		ConfigMap,
+		{ name: 'a', namespace: 'kept' },
+		{ type: 'merge', body: { metadata: { finalizers: null } } },
+	);
+	const empty = await remaining('False');
+	t.is(empty.status?.conditions?.length, 6);
+	t.like(empty.status?.conditions?.[0], other);
+	const left = await eventually(w, [Namespace], async () => {
+		const object = await w.client.get(Namespace, name);
+		return object.spec?.finalizers?.length === 1 ? object : undefined;
+	});
+	t.deepEqual(left.spec?.finalizers, ['example.com/hold']);
+	await w.client.update(Namespace, { ...left, spec: { finalizers: [] } }, { subresource: 'finalize' });
+	await gone(w, 'kept');
+});
+
 test('what running pods need outlives them', async (t) => {
 	const w = await world(t);
 	run(t, w, [namespace]);

@@ -238,6 +238,29 @@ test('pods of a node that is gone fail and go, after a while in which it could h
 	t.truthy(await getPod(w, 'on-here'));
 });
 
+test('deleted pods of a silent node that a person puts out of service go without its agent, the others stay', async (t) => {
+	const w = await world(t);
+	for (const name of ['dead', 'alive']) {
+		await makeNode(w, name, [{ type: 'Ready', status: name === 'dead' ? 'Unknown' : 'True' }]);
+		await makePod(w, `leaving-${name}`, name);
+		await makePod(w, `staying-${name}`, name);
+		await w.client.delete(Pod, { name: `leaving-${name}`, namespace: 'default' });
+	}
+	const running = run(t, w, [podGc()]);
+	await w.cache.synced();
+	t.truthy(await getPod(w, 'leaving-dead'));
+	const taints = [{ key: 'node.kubernetes.io/out-of-service', value: 'nodeshutdown', effect: 'NoExecute' }];
+	for (const name of ['alive', 'dead'])
+		await settled(
+			w,
+			running,
+			Node,
+			await w.client.patch(Node, { name }, { type: 'merge', body: { spec: { taints } } }),
+		);
+	await eventually(w, [Pod], async () => ((await getPod(w, 'leaving-dead')) ? undefined : true));
+	for (const name of ['staying-dead', 'leaving-alive', 'staying-alive']) t.truthy(await getPod(w, name));
+});
+
 test('of too many finished pods the oldest go', async (t) => {
 	const w = await world(t);
 	await makeNode(w, 'n');
