@@ -29,6 +29,9 @@ export interface ServicePort {
 
 /** The label by which a slice says whose it is. */
 const SERVICE_NAME = 'kubernetes.io/service-name';
+/** Labels by which a service says that no proxy of its nodes shall carry it out. */
+const PROXY_NAME = 'service.kubernetes.io/service-proxy-name';
+const HEADLESS = 'service.kubernetes.io/headless';
 /** The default of Kubernetes for sessionAffinityConfig, three hours. */
 const AFFINITY_SECONDS = 10_800;
 /** What names of objects consist of: nothing else goes into a script. */
@@ -42,6 +45,10 @@ export function serviceOf({ metadata }: EndpointSlice): Key | undefined {
 
 /** Whether its clients ask for its endpoints' addresses, since it has none of its own. */
 export const isHeadless = ({ spec }: Service): boolean => spec.clusterIP === 'None';
+
+/** Whether the service is another proxy's, or nobody's. Source: Kubernetes documentation, "Well-Known Labels". */
+const isOfAnother = ({ metadata: { labels = {} } }: Service): boolean =>
+	[PROXY_NAME, HEADLESS].some((label) => labels[label] !== undefined);
 
 /** Addresses outside the cluster's networks that a service wants to be reached at. */
 export function externalAddresses({ spec, status }: Service): string[] {
@@ -61,7 +68,7 @@ export function servicePorts(
 ): ServicePort[] {
 	const { spec, metadata } = service;
 	const { clusterIP } = spec;
-	if (spec.type === 'ExternalName' || !clusterIP || !isIPv4(clusterIP)) return [];
+	if (spec.type === 'ExternalName' || !clusterIP || !isIPv4(clusterIP) || isOfAnother(service)) return [];
 	const endpoints = endpointsOf(slices);
 	return (spec.ports ?? []).flatMap((port) => {
 		const protocol = protocolOf(port.protocol);

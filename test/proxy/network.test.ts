@@ -1,7 +1,7 @@
 /** Services, names and routes between pods, hosts and others, on two real nodes. The tests share them and run one after the other. */
 import { readFile } from 'node:fs/promises';
 import test, { type ExecutionContext } from 'ava';
-import { EndpointSlice, Node, Pod, Service } from '../../src/kinds/index.ts';
+import { EndpointSlice, Endpoints, Node, Pod, Service } from '../../src/kinds/index.ts';
 import { type Cluster, eventually, type Machine, outcome, type Place, STRANGER, startCluster } from './cluster.ts';
 
 let cluster: Cluster;
@@ -287,19 +287,29 @@ test.serial('other names come from the resolver of the machine', async (t) => {
 	t.regex(alias, /203\.0\.113\.53/);
 });
 
-test.serial('a service object for cluster DNS changes nothing about who answers', async (t) => {
-	const ports = [{ name: 'dns', port: 53, protocol: 'UDP' }];
-	await cluster.client.create(Service, {
-		apiVersion: 'v1',
-		kind: 'Service',
-		metadata: { name: 'kube-dns', namespace: 'kube-system' },
-		spec: { clusterIP: '10.96.0.10', ports },
-	});
-	// One after it, so that the one before it has been looked at.
-	await service('after-dns', { selector: { name: 'web-1' } });
-	const asked = await first.ok('busybox', 'nslookup', '-type=a', 'web.default.svc.cluster.local', '10.96.0.10');
-	t.regex(asked, new RegExp(address('web')));
+test.serial('cluster DNS is a service of its own, which changes nothing about who answers', async (t) => {
+	const dns = { namespace: 'kube-system', name: 'kube-dns' };
+	t.is((await cluster.client.get(Service, dns)).spec.clusterIP, '10.96.0.10');
+	const name = 'kube-dns.kube-system.svc.cluster.local';
+	t.regex(
+		await first.ok('busybox', 'nslookup', '-type=a', name, '10.96.0.10'),
+		/Name:\s+kube-dns\S+\s+Address\S*\s+10\.96\.0\.10/,
+	);
 	t.regex((await first.inPod('asks', 'nslookup', '10.96.0.10')).stdout, /kube-dns\.kube-system\.svc/);
+	for (const machine of [first, second]) t.notRegex(await rules(machine), /10\.96\.0\.10 \./);
+});
+
+test.serial('a service without a selector leads to endpoints that are made by hand', async (t) => {
+	const byHand = await service('by-hand', { ports: [{ name: 'http', port: 80 }] });
+	const { status } = await cluster.client.get(Pod, { namespace: 'default', name: 'web-2' });
+	await cluster.client.create(Endpoints, {
+		apiVersion: 'v1',
+		kind: 'Endpoints',
+		metadata: { namespace: 'default', name: 'by-hand' },
+		subsets: [{ addresses: [{ ip: status?.podIP ?? '' }], ports: [{ name: 'http', port: HTTP, protocol: 'TCP' }] }],
+	});
+	await known(first, 'cluster/default/by-hand/http/tcp');
+	t.regex(await (await first.place('asks')).get(url(byHand)), /^web-2 /);
 });
 
 test.serial('two services at one external address: the older has it, then the other', async (t) => {

@@ -78,6 +78,13 @@ test('headless services, ExternalName and IPv6 have no rules', (t) => {
 	t.deepEqual(targets(service({}), [slice(['fd00::2'], { addressType: 'IPv6' })]), ['']);
 });
 
+test('a service that is for another proxy, or for none, has no rules', (t) => {
+	for (const label of ['service-proxy-name', 'headless']) {
+		const labels = { [`service.kubernetes.io/${label}`]: '' };
+		t.deepEqual(targets(service({}, { labels }), [slice(['10.0.0.1'])]), []);
+	}
+});
+
 test('the endpoints on this node are known apart, and terminate apart', (t) => {
 	const found = one({ type: 'NodePort', externalTrafficPolicy: 'Local', internalTrafficPolicy: 'Local' }, [
 		slice([at('10.0.0.1', { nodeName: 'there' }), at('10.0.0.2', { nodeName: 'here', conditions: leaving })]),
