@@ -333,6 +333,13 @@ const refused: [string, Dynamic, string[]][] = [
 			'spec.externalIPs[3]: Invalid value: "::1": may not be in the loopback range (127.0.0.0/8, ::1/128)',
 		],
 	],
+	[
+		'a distribution of traffic that nobody knows',
+		service({ trafficDistribution: 'Nearest' }),
+		[
+			'spec.trafficDistribution: Unsupported value: "Nearest": supported values: "PreferClose", "PreferSameNode", "PreferSameZone"',
+		],
+	],
 	['a service without ports', service({ ports: [] }), ['spec.ports: Required value']],
 	[
 		'a second port without name',

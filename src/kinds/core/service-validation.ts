@@ -9,6 +9,7 @@ import { protocols } from './container-validation.ts';
 import { isReachedFromOutside } from './service-spec.ts';
 
 const ONE_DAY_SECONDS = 86_400;
+const DISTRIBUTIONS = ['PreferClose', 'PreferSameNode', 'PreferSameZone'];
 
 export function validateService(service: Service, old: Service | undefined): FieldError[] {
 	const errors: FieldError[] = [];
@@ -91,6 +92,7 @@ function validatePolicies(spec: Service['spec'], errors: FieldError[]): void {
 	const policies = ['Cluster', 'Local'];
 	checkOneOf(spec.internalTrafficPolicy, 'spec.internalTrafficPolicy', policies, errors);
 	checkOneOf(spec.externalTrafficPolicy, 'spec.externalTrafficPolicy', policies, errors);
+	checkOneOf(spec.trafficDistribution, 'spec.trafficDistribution', DISTRIBUTIONS, errors);
 	if (spec.externalTrafficPolicy && !isReachedFromOutside(spec))
 		errors.push(
 			fieldError.invalid(
