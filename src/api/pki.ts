@@ -28,6 +28,8 @@ export interface PkiOptions {
 	readonly dataDir: string;
 	/** DNS names and addresses of the server beside those of this machine. */
 	readonly names?: readonly string[];
+	/** Addresses of this machine. Default: those of its interfaces now. */
+	readonly addresses?: readonly string[];
 	/** First address of the service range: `kubernetes.default`. */
 	readonly serviceAddress?: string;
 	readonly clusterDomain?: string;
@@ -170,17 +172,17 @@ export async function writeFileSafely(path: string, content: string, mode: numbe
 /** Every name under which clients of the cluster and of this machine reach the server. */
 function serverNames({
 	names = [],
+	addresses = interfaceAddresses(),
 	serviceAddress = '10.96.0.1',
 	clusterDomain = 'cluster.local',
 }: PkiOptions): string[] {
-	const addresses = Object.values(networkInterfaces()).flatMap((each) => each ?? []);
 	const host = hostname().toLowerCase();
 	const all = [
 		'localhost',
 		'127.0.0.1',
 		'::1',
 		...(/^[a-z0-9.-]+$/.test(host) ? [host] : []),
-		...addresses.map(({ address }) => address).filter((address) => !address.startsWith('fe80:')),
+		...addresses,
 		'kubernetes',
 		'kubernetes.default',
 		'kubernetes.default.svc',
@@ -190,3 +192,8 @@ function serverNames({
 	];
 	return [...new Set(all)];
 }
+
+const interfaceAddresses = () =>
+	Object.values(networkInterfaces())
+		.flatMap((each) => each?.map(({ address }) => address) ?? [])
+		.filter((address) => !address.startsWith('fe80:'));
