@@ -21,6 +21,9 @@ export interface Stored<T extends KubeObject = KubeObject> {
 	readonly revision: number;
 }
 
+/** What came of a write that may create the object: `created` tells 201 from 200. */
+export type Written<T extends KubeObject = KubeObject> = Stored<T> & { readonly created: boolean };
+
 /** What a request is about. `namespace` is absent for cluster-scoped kinds, and for lists over all namespaces. */
 export interface Collection<T extends KubeObject = KubeObject> {
 	readonly kind: Kind<T>;
@@ -109,14 +112,14 @@ export interface Api {
 		body: unknown,
 		options: WriteOptions,
 		caller: Caller,
-	): Promise<Stored<T>>;
-	/** `created` tells 201 from 200 (apply only). */
+	): Promise<Written<T>>;
+	/** Creates with an apply only. */
 	patch<T extends KubeObject>(
 		target: Target<T>,
 		patch: Patch,
 		options: WriteOptions,
 		caller: Caller,
-	): Promise<Stored<T> & { readonly created: boolean }>;
+	): Promise<Written<T>>;
 	/** The object as last stored: gone, or still there with a deletionTimestamp when it has finalizers or a grace period. */
 	delete<T extends KubeObject>(
 		target: Target<T>,

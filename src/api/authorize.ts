@@ -57,7 +57,8 @@ export function authorize(user: User, attributes: Attributes): Decision {
 	if (attributes.type === 'path') {
 		const { path, verb } = attributes;
 		const look = verb === 'get' || verb === 'head';
-		if (look && (openPaths.has(path) || /^\/(livez|readyz)\//.test(path))) return { allowed: true, reason: 'public' };
+		if (look && (openPaths.has(path) || /^\/(healthz|livez|readyz)\//.test(path)))
+			return { allowed: true, reason: 'public' };
 		if (known && look && /^\/(api|apis|openapi)(\/|$)/.test(path)) return { allowed: true, reason: 'discovery' };
 		return { allowed: false, reason: '' };
 	}

@@ -5,6 +5,8 @@
 import { createHash } from 'node:crypto';
 import { apiVersionOf, type Kind } from '../kinds/kind.ts';
 import type { Registry } from '../kinds/registry.ts';
+import { reviews } from './reviews.ts';
+import { compareVersions } from './version-order.ts';
 
 /** The Kubernetes version whose API this is. */
 export const serverVersion = {
@@ -23,8 +25,37 @@ export const serverVersion = {
 export const aggregatedDiscovery = 'application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList';
 export const aggregatedDiscoveryBeta = 'application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList';
 
+/** What is served under a group version: a kind whose objects are stored, or a review, which is answered only. */
+interface Served extends GroupVersionKind {
+	readonly plural: string;
+	readonly singular: string;
+	readonly namespaced: boolean;
+	readonly shortNames: readonly string[];
+	readonly categories: readonly string[];
+	readonly verbs: readonly string[];
+	readonly subresources: readonly Subresource[];
+	readonly stored: boolean;
+}
+
 /** Verbs of a stored kind, in the order in which Kubernetes lists them. */
 const verbs = ['create', 'delete', 'deletecollection', 'get', 'list', 'patch', 'update', 'watch'] as const;
+
+const servedKind = (kind: Kind): Served => ({
+	...kind,
+	verbs: kind.deleteCollection ? verbs : verbs.filter((verb) => verb !== 'deletecollection'),
+	subresources: subresourcesOf(kind),
+	stored: true,
+});
+
+const servedReviews: readonly Served[] = reviews.map((review) => ({
+	...review,
+	singular: review.kind.toLowerCase(),
+	shortNames: [],
+	categories: [],
+	verbs: ['create'],
+	subresources: [],
+	stored: false,
+}));
 
 interface GroupVersionKind {
 	readonly group: string;
@@ -41,7 +72,7 @@ interface Subresource {
 interface Group {
 	readonly name: string;
 	/** By preference: newest stable first. */
-	readonly versions: readonly { readonly version: string; readonly kinds: readonly Kind[] }[];
+	readonly versions: readonly { readonly version: string; readonly served: readonly Served[] }[];
 }
 
 /** GET /api: the versions of the core group. `address` is the server's host and port. */
@@ -71,35 +102,35 @@ function groupOf({ name, versions }: Group) {
 
 /** GET /api/VERSION (group '') and /apis/GROUP/VERSION; undefined where nothing is served there. */
 export function resourceList(registry: Registry, group: string, version: string) {
-	const kinds = groupsOf(registry)
+	const served = groupsOf(registry)
 		.find(({ name }) => name === group)
-		?.versions.find((candidate) => candidate.version === version)?.kinds;
-	if (!kinds) return undefined;
+		?.versions.find((candidate) => candidate.version === version)?.served;
+	if (!served) return undefined;
 	return {
 		kind: 'APIResourceList',
 		apiVersion: 'v1',
 		groupVersion: apiVersionOf({ group, version }),
-		resources: kinds.flatMap((kind) => [
-			resourceOf(kind),
-			...subresourcesOf(kind).map((sub) => subresourceOf(kind, sub)),
+		resources: served.flatMap((each) => [
+			resourceOf(each),
+			...each.subresources.map((sub) => subresourceOf(each, sub)),
 		]),
 	};
 }
 
-function resourceOf(kind: Kind) {
+function resourceOf(kind: Served) {
 	return {
 		name: kind.plural,
 		singularName: kind.singular,
 		namespaced: kind.namespaced,
 		kind: kind.kind,
-		verbs,
+		verbs: kind.verbs,
 		...(kind.shortNames.length > 0 && { shortNames: kind.shortNames }),
 		...(kind.categories.length > 0 && { categories: kind.categories }),
-		storageVersionHash: storageVersionHash(kind),
+		...(kind.stored && { storageVersionHash: storageVersionHash(kind) }),
 	};
 }
 
-function subresourceOf(kind: Kind, sub: Subresource) {
+function subresourceOf(kind: Served, sub: Subresource) {
 	const own = sub.kind.group === kind.group && sub.kind.version === kind.version;
 	return {
 		name: `${kind.plural}/${sub.name}`,
@@ -129,23 +160,23 @@ export function aggregated(registry: Registry, which: 'core' | 'named', version:
 		metadata: {},
 		items: groups.map(({ name, versions }) => ({
 			metadata: { ...(name && { name }), creationTimestamp: null },
-			versions: versions.map(({ version, kinds }) => ({
+			versions: versions.map(({ version, served }) => ({
 				version,
-				resources: kinds.map(discoveryOf),
+				resources: served.map(discoveryOf),
 				freshness: 'Current',
 			})),
 		})),
 	};
 }
 
-function discoveryOf(kind: Kind) {
-	const subresources = subresourcesOf(kind);
+function discoveryOf(kind: Served) {
+	const { subresources } = kind;
 	return {
 		resource: kind.plural,
 		responseKind: { group: kind.group, version: kind.version, kind: kind.kind },
 		scope: kind.namespaced ? 'Namespaced' : 'Cluster',
 		singularResource: kind.singular,
-		verbs,
+		verbs: kind.verbs,
 		...(kind.shortNames.length > 0 && { shortNames: kind.shortNames }),
 		...(kind.categories.length > 0 && { categories: kind.categories }),
 		...(subresources.length > 0 && {
@@ -190,43 +221,23 @@ export function subresourcesOf(kind: Kind): Subresource[] {
 	return found.sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
-/** The groups of the registry in the order of registration, core first. */
+/** Every group that is served: those of the registry in the order of registration, core first, then those of reviews. */
 export function groupsOf(registry: Registry): Group[] {
-	const groups = new Map<string, Map<string, Kind[]>>([['', new Map()]]);
-	for (const kind of registry.all()) {
-		const versions = groups.get(kind.group) ?? new Map<string, Kind[]>();
-		groups.set(kind.group, versions);
-		versions.set(kind.version, [...(versions.get(kind.version) ?? []), kind]);
+	const groups = new Map<string, Map<string, Served[]>>([['', new Map()]]);
+	for (const each of [...Array.from(registry.all(), servedKind), ...servedReviews]) {
+		const versions = groups.get(each.group) ?? new Map<string, Served[]>();
+		groups.set(each.group, versions);
+		versions.set(each.version, [...(versions.get(each.version) ?? []), each]);
 	}
 	return [...groups]
 		.filter(([, versions]) => versions.size > 0)
 		.map(([name, versions]) => ({
 			name,
 			versions: [...versions]
-				.map(([version, kinds]) => ({ version, kinds: kinds.sort((a, b) => (a.plural < b.plural ? -1 : 1)) }))
+				.map(([version, served]) => ({ version, served: served.sort((a, b) => (a.plural < b.plural ? -1 : 1)) }))
 				.sort((a, b) => compareVersions(a.version, b.version)),
 		}));
 }
 
 const coreGroup = (registry: Registry) => groupsOf(registry).find(({ name }) => name === '');
 const namedGroups = (registry: Registry) => groupsOf(registry).filter(({ name }) => name !== '');
-
-/**
- * Orders versions by preference: v2 before v1 before v1beta2 before v1beta1 before v1alpha1 before all other names.
- * Source: Kubernetes documentation, "Versions in CustomResourceDefinitions", version priority.
- */
-export function compareVersions(a: string, b: string): number {
-	const [x, y] = [rankOf(a), rankOf(b)];
-	for (const [i, rank] of x.entries()) {
-		const other = y[i] ?? 0;
-		if (rank !== other) return other - rank;
-	}
-	return a < b ? -1 : a > b ? 1 : 0;
-}
-
-function rankOf(version: string): number[] {
-	const match = /^v(\d+)(?:(alpha|beta)(\d+))?$/.exec(version);
-	if (!match) return [0, 0, 0];
-	const stability = match[2] === 'alpha' ? 1 : match[2] === 'beta' ? 2 : 3;
-	return [stability, Number(match[1]), Number(match[3] ?? 0)];
-}

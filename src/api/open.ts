@@ -18,7 +18,7 @@ import { createKeyedQueue } from './verbs/keyed-queue.ts';
 import { list } from './verbs/list.ts';
 import { initialNamespaces } from './verbs/namespaces.ts';
 import { patch } from './verbs/patch.ts';
-import { get, typed, untyped } from './verbs/read.ts';
+import { get, typed, untyped, written } from './verbs/read.ts';
 import { getScale, scaleAnswer, updateScale } from './verbs/scale.ts';
 import { createServiceAddresses, defaultServiceRange, type ServiceRange } from './verbs/services.ts';
 import { update } from './verbs/update.ts';
@@ -95,7 +95,10 @@ function bindVerbs(context: Context): Api {
 			answering(async () => {
 				checkSubresource(target, ['status', 'scale', 'finalize']);
 				return target.subresource === 'scale'
-					? typed(await updateScale(context, { ...target, kind: untyped(target.kind) }, body, options, caller))
+					? written(
+							typed(await updateScale(context, { ...target, kind: untyped(target.kind) }, body, options, caller)),
+							false,
+						)
 					: update(context, target, body, options, caller);
 			}),
 		patch: (target, body, options, caller) =>
@@ -103,8 +106,7 @@ function bindVerbs(context: Context): Api {
 				checkSubresource(target, ['status', 'scale', 'finalize']);
 				const patched = await patch(context, target, body, options, caller);
 				if (target.subresource !== 'scale') return patched;
-				const { object, bytes, revision } = scaleAnswer(untyped(target.kind), patched);
-				return { ...typed<typeof patched.object>({ object, bytes, revision }), created: false };
+				return written(typed<typeof patched.object>(scaleAnswer(untyped(target.kind), patched)), false);
 			}),
 		delete: (target, options, caller) => answering(() => remove(context, target, options, caller)),
 		deleteCollection: (collection, selection, options, caller) =>

@@ -2,8 +2,10 @@
  * Objects as kubectl prints them: meta.k8s.io/v1 Table, and PartialObjectMetadata for clients that want only the metadata.
  * Source: Kubernetes documentation, "Kubernetes API Concepts", "Receiving resources as Tables".
  */
+import { age, column } from '../kinds/declare.ts';
 import type { Column, Kind } from '../kinds/kind.ts';
 import type { KubeObject, Meta } from '../kinds/object.ts';
+import type { Scale } from './patch/index.ts';
 
 /** What each row carries beside its cells. */
 export type IncludeObject = 'None' | 'Metadata' | 'Object';
@@ -62,11 +64,22 @@ const nameColumn: ColumnDefinition = {
 const namesItself = ({ columns }: { readonly columns: readonly { readonly name: string }[] }) =>
 	columns.some(({ name }) => name === 'Name');
 
-const definitions = new WeakMap<Kind, readonly ColumnDefinition[]>();
+/** What has a table: a kind, or what a subresource answers. */
+export type Tabular<T extends KubeObject = KubeObject> = Pick<Kind<T>, 'columns'>;
 
-function definitionsOf<T extends KubeObject>(kind: Kind<T>): readonly ColumnDefinition[] {
-	const key = kind as unknown as Kind;
-	const known = definitions.get(key);
+/** A Scale, which the scale subresource of every kind answers. */
+export const scaleTable: Tabular<KubeObject & Pick<Scale, 'spec' | 'status'>> = {
+	columns: [
+		column('Desired', 'integer', 'How many replicas there shall be.', ({ spec }) => spec.replicas),
+		column('Available', 'integer', 'How many replicas there are.', ({ status }) => status.replicas),
+		age,
+	],
+};
+
+const definitions = new WeakMap<object, readonly ColumnDefinition[]>();
+
+function definitionsOf<T extends KubeObject>(kind: Tabular<T>): readonly ColumnDefinition[] {
+	const known = definitions.get(kind);
 	if (known) return known;
 	const columns = kind.columns.map((column: Column<T>) => ({
 		name: column.name,
@@ -76,12 +89,12 @@ function definitionsOf<T extends KubeObject>(kind: Kind<T>): readonly ColumnDefi
 		priority: column.priority,
 	}));
 	const made = namesItself(kind) ? columns : [nameColumn, ...columns];
-	definitions.set(key, made);
+	definitions.set(kind, made);
 	return made;
 }
 
 /** A table of objects of one kind. For an event of a watch: of one object, with the resourceVersion of the object. */
-export function toTable<T extends KubeObject>(kind: Kind<T>, objects: readonly T[], options: TableOptions): Table {
+export function toTable<T extends KubeObject>(kind: Tabular<T>, objects: readonly T[], options: TableOptions): Table {
 	const { includeObject = 'Metadata', now, columns = true } = options;
 	const named = namesItself(kind);
 	return {

@@ -1,7 +1,7 @@
 /** The builder of kinds: a declaration says only what is particular to the kind, and the rest is filled in here. */
 import { ageOf } from './age.ts';
 import { deepEqual } from './equal.ts';
-import type { Column, Kind } from './kind.ts';
+import { type Column, isBuiltin, type Kind } from './kind.ts';
 import { keepMetadata, validateMetadata } from './metadata.ts';
 import { dnsSubdomain, type NameCheck } from './names.ts';
 import type { KubeObject } from './object.ts';
@@ -37,6 +37,11 @@ export function kind<T extends KubeObject>(declaration: Declaration<T>): Kind<T>
 		health: () => undefined,
 		gracePeriod: () => 0,
 		generation: false,
+		createOnUpdate: false,
+		// Custom resources must say which state they replace.
+		unconditionalUpdate: isBuiltin(rest.group),
+		deleteCollection: true,
+		returnsDeleted: false,
 		...rest,
 		prepare(object, old) {
 			if (old) keepMetadata(object.metadata, old.metadata);

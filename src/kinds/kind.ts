@@ -41,6 +41,14 @@ export interface Kind<T extends KubeObject = KubeObject> {
 	gracePeriod(object: T): number;
 	/** Whether .metadata.generation counts changes of the object outside metadata and status. */
 	readonly generation: boolean;
+	/** Whether a PUT of an object that does not exist creates it, as AllowCreateOnUpdate of Kubernetes' strategies. */
+	readonly createOnUpdate: boolean;
+	/** Whether a PUT may leave out the resourceVersion and so overwrite whatever there is (AllowUnconditionalUpdate). */
+	readonly unconditionalUpdate: boolean;
+	/** Whether all objects of a collection can be deleted by one request. */
+	readonly deleteCollection: boolean;
+	/** Whether a delete that removes the object answers with it, and not with a Status (ReturnDeletedObject). */
+	readonly returnsDeleted: boolean;
 	/** Never set: carries the object's type for inference. */
 	readonly object?: T;
 }
@@ -78,6 +86,9 @@ export interface Health {
 export function apiVersionOf(kind: Pick<Kind, 'group' | 'version'>): string {
 	return kind.group ? `${kind.group}/${kind.version}` : kind.version;
 }
+
+/** Whether a group is one of Kubernetes' own; in others Kubernetes treats kinds as custom resources. */
+export const isBuiltin = (group: string) => !group.includes('.') || group.endsWith('.k8s.io');
 
 /** The group and version of an apiVersion. */
 export function parseApiVersion(apiVersion: string): { group: string; version: string } {

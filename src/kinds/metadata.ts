@@ -1,6 +1,6 @@
 /** The rules of metadata, which hold for all kinds. Source: Kubernetes API conventions, "Metadata", and apimachinery's messages. */
 import { deepEqual } from './equal.ts';
-import type { Kind } from './kind.ts';
+import { isBuiltin, type Kind } from './kind.ts';
 import { ANNOTATIONS_MAX, asPrefix, dnsLabel, labelValue, type NameCheck, qualifiedName } from './names.ts';
 import type { KubeObject, Meta, OwnerReference } from './object.ts';
 import { type FieldError, fieldError } from './status.ts';
@@ -40,8 +40,7 @@ export function validateMetadata(
 	validateAnnotations(meta.annotations, 'metadata.annotations', errors);
 	validateOwners(meta.ownerReferences, errors);
 	// Only the built-in groups ask for more than a qualified name: finalizers of custom resources may have any.
-	const builtin = !kind.group.includes('.') || kind.group.endsWith('.k8s.io');
-	validateFinalizers(meta, old?.metadata, builtin, errors);
+	validateFinalizers(meta, old?.metadata, isBuiltin(kind.group), errors);
 	if (old) validateUpdate(meta, old.metadata, errors);
 	return errors;
 }

@@ -130,14 +130,15 @@ const refusals: Readonly<Record<string, Case>> = {
 	'a dry run of something else': {
 		path: `${maps}?dryRun=Some`,
 		ask: { body: configMap('x') },
-		code: 400,
-		message: /dryRun: Unsupported value/,
+		code: 422,
+		reason: 'Invalid',
+		message: /^CreateOptions\.meta\.k8s\.io "" is invalid: dryRun: Unsupported value/,
 	},
 	'a field validation that is none': {
 		path: `${maps}?fieldValidation=Soft`,
 		ask: { body: configMap('x') },
-		code: 400,
-		message: /fieldValidation/,
+		code: 422,
+		message: /^CreateOptions\.meta\.k8s\.io "" is invalid: fieldValidation: Unsupported value/,
 	},
 	'a selector that cannot be parsed': {
 		path: `${maps}?labelSelector=a+in`,
@@ -377,7 +378,10 @@ test('a watch streams lines, ends at its time, and has tables, one object and ol
 		type: 'BOOKMARK',
 		object: { metadata: { annotations: { 'k8s.io/initial-events-end': 'true' } } },
 	});
-	t.is((await ask(`${namespace}?watch=1&sendInitialEvents=true`)).code, 400);
+	// Clients that stream lists fall back to plain ones when they are told Invalid.
+	const refused = await ask(`${namespace}?watch=1&sendInitialEvents=true`);
+	t.deepEqual([refused.code, refused.body.reason], [422, 'Invalid']);
+	t.is((await ask(`${namespace}?sendInitialEvents=true&resourceVersionMatch=NotOlderThan`)).code, 422);
 });
 
 test('a watch from before the history gets an ERROR event with 410', async (t) => {

@@ -499,6 +499,8 @@ export function semantics(test: TestFn, openStore: () => Promise<Store | undefin
 		const exact = await api.list(maps, { resourceVersion: String(revision), resourceVersionMatch: 'Exact' }, admin);
 		t.deepEqual(names(exact.items), ['a']);
 		t.is(exact.resourceVersion, String(revision));
+		const first = await api.list(maps, { resourceVersion: String(revision), limit: 5 }, admin);
+		t.deepEqual(names(first.items), ['a'], 'a first page from a revision is of that revision');
 		t.is(names((await api.list(maps, { resourceVersion: String(revision) }, admin)).items)[0], 'a');
 		t.truthy(await api.list(maps, { resourceVersion: '0' }, admin));
 		await refused(
@@ -511,7 +513,7 @@ export function semantics(test: TestFn, openStore: () => Promise<Store | undefin
 		await refused(
 			t,
 			api.list(maps, { resourceVersionMatch: 'Exact' }, admin),
-			400,
+			422,
 			/unless resourceVersion is provided/,
 		);
 	});

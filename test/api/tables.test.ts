@@ -50,8 +50,9 @@ test('the first form that can be served is the one', (t) => {
 		['application/json;q=0.1,application/yaml', { media: 'yaml' }],
 		['text/html, */*;q=0.1', { media: 'json' }],
 	] as const)
-		t.deepEqual(negotiate(accept), wanted, accept);
-	t.throws(() => negotiate('application/cbor'), { message: /only the following media types are accepted/ });
+		t.deepEqual(negotiate(accept, 'object'), wanted, accept);
+	t.throws(() => negotiate(table, 'other'), { message: /only the following media types are accepted/ });
+	t.throws(() => negotiate('application/cbor', 'object'), { message: /only the following media types are accepted/ });
 });
 
 test('fields that occur twice are found, wherever they are', (t) => {
@@ -143,6 +144,10 @@ test('the options of a delete come from its body, or its query', (t) => {
 	t.like(of('', { preconditions: { uid: 'u' } }), { preconditions: { uid: 'u' } });
 	t.throws(() => of('', { propagationPolicy: 'Perhaps' }), { message: /propagationPolicy: Unsupported value/ });
 	t.throws(() => of('', { gracePeriodSeconds: 'x' }), { message: /whole number/ });
+	t.like(of('', { dryRun: [] }), { dryRun: false });
+	t.throws(() => of('', { propagationPolicy: 'Orphan', orphanDependents: true }), {
+		message: /^DeleteOptions.meta.k8s.io "" is invalid: propagationPolicy: .*cannot be both set$/,
+	});
 });
 
 test('bytes that are no protobuf object are refused', (t) => {

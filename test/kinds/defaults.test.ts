@@ -126,8 +126,6 @@ test('the defaults of services by their type', (t) => {
 		sessionAffinity: 'None',
 		internalTrafficPolicy: 'Cluster',
 		externalTrafficPolicy: 'Cluster',
-		ipFamilies: ['IPv4'],
-		ipFamilyPolicy: 'SingleStack',
 	});
 	t.deepEqual(at(defaulted(of('Service', 'frontend')), 'spec.ports.1'), {
 		name: 'dns',
@@ -160,16 +158,6 @@ test('the defaults of services by their type', (t) => {
 		spec: { clusterIP: '10.96.0.5', externalIPs: ['203.0.113.1'] },
 	});
 	t.is(at(defaulted(reached), 'spec.externalTrafficPolicy'), 'Cluster');
-});
-
-test('a headless service whose endpoints are made by hand may have them of both families', (t) => {
-	const byHand = { spec: { selector: undefined } };
-	t.like(at(defaulted(changed(of('Service', 'headless'), byHand)), 'spec'), {
-		ipFamilies: ['IPv4', 'IPv6'],
-		ipFamilyPolicy: 'RequireDualStack',
-	});
-	const single = changed(of('Service', 'headless'), { spec: { selector: undefined, ipFamilyPolicy: 'SingleStack' } });
-	t.deepEqual(at(defaulted(single), 'spec.ipFamilies'), ['IPv4']);
 });
 
 test('the text of a secret becomes data, over what stands there', (t) => {

@@ -88,6 +88,24 @@ test('an applied manifest need not repeat what a service was given', (t) => {
 	t.is(at(object, 'spec.ports.0.nodePort'), 30_080);
 });
 
+test('a service has the families of its address, and keeps them', (t) => {
+	const made = stored(of('Service', 'frontend'));
+	t.like(at(made, 'spec'), { ipFamilies: ['IPv4'], ipFamilyPolicy: 'SingleStack' });
+	const six = changed(of('Service', 'frontend'), { spec: { clusterIP: 'fd00::5', clusterIPs: ['fd00::5'] } });
+	t.deepEqual(at(stored(six), 'spec.ipFamilies'), ['IPv6']);
+	t.deepEqual(at(admit(of('Service', 'frontend'), stored(six)).object, 'spec.ipFamilies'), ['IPv6']);
+});
+
+test('a headless service whose endpoints are made by hand may have them of both families', (t) => {
+	const byHand = { spec: { selector: undefined } };
+	t.like(at(stored(changed(of('Service', 'headless'), byHand)), 'spec'), {
+		ipFamilies: ['IPv4', 'IPv6'],
+		ipFamilyPolicy: 'RequireDualStack',
+	});
+	const single = changed(of('Service', 'headless'), { spec: { selector: undefined, ipFamilyPolicy: 'SingleStack' } });
+	t.deepEqual(at(stored(single), 'spec.ipFamilies'), ['IPv4']);
+});
+
 test('a service that is no NodePort any more gives its node ports back', (t) => {
 	const old = stored(
 		changed(of('Service', 'frontend'), { spec: { clusterIP: '10.96.0.5', clusterIPs: ['10.96.0.5'] } }),

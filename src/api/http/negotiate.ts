@@ -9,26 +9,37 @@ export interface Form {
 	readonly version?: string;
 }
 
-const plain: Form = { media: 'json' };
-/** Accept headers seen, parsed; clients send a handful of them. */
-const known = new Map<string, Form | 'none'>();
-const mostKnown = 256;
+/** What is asked for, and so which representations there are of it. */
+export type Subject = 'object' | 'discovery' | 'other';
 
-const representations: Readonly<Record<string, readonly string[]>> = {
-	Table: ['v1', 'v1beta1'],
-	PartialObjectMetadata: ['v1', 'v1beta1'],
-	PartialObjectMetadataList: ['v1', 'v1beta1'],
-	APIGroupDiscoveryList: ['v2', 'v2beta1'],
+const plain: Form = { media: 'json' };
+const representations: Readonly<Record<Subject, Readonly<Record<string, readonly string[]>>>> = {
+	object: {
+		Table: ['v1', 'v1beta1'],
+		PartialObjectMetadata: ['v1', 'v1beta1'],
+		PartialObjectMetadataList: ['v1', 'v1beta1'],
+	},
+	discovery: { APIGroupDiscoveryList: ['v2', 'v2beta1'] },
+	other: {},
 };
 
+/** Accept headers seen, parsed; clients send a handful of them. */
+const known: Readonly<Record<Subject, Map<string, Form | 'none'>>> = {
+	object: new Map(),
+	discovery: new Map(),
+	other: new Map(),
+};
+const mostKnown = 256;
+
 /** The first form that can be served. Throws 406 where there is none. */
-export function negotiate(accept: string | undefined): Form {
+export function negotiate(accept: string | undefined, subject: Subject): Form {
 	if (accept === undefined || accept === '' || accept === '*/*' || accept === 'application/json') return plain;
-	let form = known.get(accept);
+	const parsed = known[subject];
+	let form = parsed.get(accept);
 	if (form === undefined) {
-		form = parse(accept) ?? 'none';
-		if (known.size >= mostKnown) known.clear();
-		known.set(accept, form);
+		form = parse(accept, representations[subject]) ?? 'none';
+		if (parsed.size >= mostKnown) parsed.clear();
+		parsed.set(accept, form);
 	}
 	if (form === 'none')
 		throw new ApiError(
@@ -39,7 +50,7 @@ export function negotiate(accept: string | undefined): Form {
 	return form;
 }
 
-function parse(accept: string): Form | undefined {
+function parse(accept: string, known: (typeof representations)[Subject]): Form | undefined {
 	const ranges = accept
 		.split(',')
 		.map((range) => {
@@ -56,8 +67,7 @@ function parse(accept: string): Form | undefined {
 		if (type === 'application/yaml' && !as) return { media: 'yaml' };
 		if (type !== 'application/json' && type !== '*/*' && type !== 'application/*') continue;
 		if (!as) return plain;
-		if (representations[as]?.includes(version ?? ''))
-			return { media: 'json', as: as as NonNullable<Form['as']>, version };
+		if (known[as]?.includes(version ?? '')) return { media: 'json', as: as as NonNullable<Form['as']>, version };
 	}
 	return undefined;
 }

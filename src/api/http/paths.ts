@@ -4,6 +4,7 @@ import type { Registry } from '../../kinds/registry.ts';
 import { aggregated, coreVersions, group, groupList, resourceList, serverVersion } from '../discovery.ts';
 import { type Document, openApiV2, openApiV3 } from '../openapi/index.ts';
 import { openApiV2Accepted, openApiV2Protobuf, openApiV2Type } from '../protobuf/openapi-v2.ts';
+import { type Checks, healthOf, serveHealth } from './health.ts';
 import type { Metrics } from './metrics.ts';
 import { negotiate } from './negotiate.ts';
 import { methodNotAllowed, notServed } from './resource.ts';
@@ -15,7 +16,7 @@ export interface Paths {
 	/** Host and port under which clients reach the server. */
 	readonly address: () => string;
 	/** The named checks of readiness, each with what is wrong; undefined where nothing is. */
-	readonly checks: Readonly<Record<string, () => Promise<string | undefined>>>;
+	readonly checks: Checks;
 }
 
 /** Answers a path that is no resource. Throws 404 and 405. */
@@ -28,14 +29,11 @@ export async function servePath(
 ): Promise<void> {
 	if (request.method !== 'GET' && request.method !== 'HEAD') throw methodNotAllowed();
 	const trimmed = path.length > 1 && path.endsWith('/') ? path.slice(0, -1) : path;
+	const health = healthOf(trimmed);
+	if (health) return serveHealth(health, paths.checks, request, response, query);
 	switch (trimmed) {
 		case '/version':
 			return sendJson(request, response, 200, serverVersion);
-		case '/livez':
-			return serveHealth({}, request, response, query);
-		case '/healthz':
-		case '/readyz':
-			return serveHealth(paths.checks, request, response, query);
 		case '/metrics':
 			return send(
 				request,
@@ -48,7 +46,7 @@ export async function servePath(
 			const { accept } = request.headers;
 			if (accept?.includes(openApiV2Accepted))
 				return serveDocument(request, response, openApiV2Protobuf(paths.registry), query, openApiV2Type);
-			negotiate(accept);
+			negotiate(accept, 'other');
 			return serveDocument(request, response, openApiV2(paths.registry), query);
 		}
 		case '/openapi/v3':
@@ -91,7 +89,7 @@ async function serveDiscovery(
 	path: string,
 ): Promise<void> {
 	const { registry } = paths;
-	const form = negotiate(request.headers.accept);
+	const form = negotiate(request.headers.accept, 'discovery');
 	response.setHeader('Vary', 'Accept');
 	if (path === '/api' || path === '/apis') {
 		if (form.as === 'APIGroupDiscoveryList') {
@@ -139,24 +137,4 @@ async function serveDocument(
 		return;
 	}
 	return send(request, response, 200, type, bytes);
-}
-
-async function serveHealth(
-	checks: Paths['checks'],
-	request: IncomingMessage,
-	response: ServerResponse,
-	query: URLSearchParams,
-): Promise<void> {
-	const excluded = new Set(query.getAll('exclude'));
-	const lines: string[] = ['[+]ping ok'];
-	let healthy = true;
-	for (const [name, check] of Object.entries(checks)) {
-		if (excluded.has(name)) continue;
-		const wrong = await check();
-		lines.push(wrong === undefined ? `[+]${name} ok` : `[-]${name} failed: ${wrong}`);
-		if (wrong !== undefined) healthy = false;
-	}
-	const verdict = `${new URL(request.url ?? '/', 'https://server').pathname.split('/')[1]} check ${healthy ? 'passed' : 'failed'}`;
-	const text = healthy && !query.has('verbose') ? 'ok' : `${lines.join('\n')}\n${verdict}\n`;
-	return send(request, response, healthy ? 200 : 500, 'text/plain; charset=utf-8', Buffer.from(text));
 }

@@ -1,11 +1,17 @@
-/** The query parameters of a request as options. Throws 400 for values that are none. */
-import { badRequest } from '../../kinds/status.ts';
+/** The query parameters of a request as options. Throws 400 for values that are none, 422 for those that break a rule. */
+import { badRequest, fieldError } from '../../kinds/status.ts';
 import type { DeleteOptions, ListOptions, WriteOptions } from '../api.ts';
 import { isObject } from '../json.ts';
+import { invalidOptions, readDeleteOptions, readDryRun } from '../verbs/options.ts';
 
 /** The options of a list, as far as the URL has them. */
 export function listOptions(query: URLSearchParams): ListOptions {
 	const match = query.get('resourceVersionMatch') || undefined;
+	if (query.has('sendInitialEvents'))
+		throw invalidOptions(
+			'ListOptions',
+			fieldError.forbidden('sendInitialEvents', 'sendInitialEvents is forbidden for list'),
+		);
 	return {
 		labelSelector: query.get('labelSelector') || undefined,
 		fieldSelector: query.get('fieldSelector') || undefined,
@@ -30,14 +36,11 @@ export function watchQuery(query: URLSearchParams): WatchQuery {
 	const sendInitialEvents = query.has('sendInitialEvents') ? flag(query, 'sendInitialEvents') : undefined;
 	const match = query.get('resourceVersionMatch');
 	const allowWatchBookmarks = flag(query, 'allowWatchBookmarks');
+	const refuse = (why: string) => invalidOptions('ListOptions', fieldError.forbidden('resourceVersionMatch', why));
 	if (sendInitialEvents !== undefined && match !== 'NotOlderThan')
-		throw badRequest(
-			'resourceVersionMatch: Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan',
-		);
+		throw refuse('sendInitialEvents requires setting resourceVersionMatch to NotOlderThan');
 	if (sendInitialEvents === undefined && match)
-		throw badRequest(
-			'resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided',
-		);
+		throw refuse('resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided');
 	return {
 		labelSelector: query.get('labelSelector') || undefined,
 		fieldSelector: query.get('fieldSelector') || undefined,
@@ -48,55 +51,33 @@ export function watchQuery(query: URLSearchParams): WatchQuery {
 	};
 }
 
-export function writeOptions(query: URLSearchParams, warn: (message: string) => void): WriteOptions {
+/** The options of a write. `kind` is CreateOptions, UpdateOptions or PatchOptions. */
+export function writeOptions(query: URLSearchParams, kind: string, warn: (message: string) => void): WriteOptions {
 	const validation = query.get('fieldValidation') || undefined;
-	if (validation !== undefined && validation !== 'Ignore' && validation !== 'Warn' && validation !== 'Strict')
-		throw badRequest(
-			`fieldValidation: Unsupported value: ${JSON.stringify(validation)}: supported values: "Ignore", "Warn", "Strict"`,
-		);
+	if (validation !== undefined && !isDirective(validation))
+		throw invalidOptions(kind, fieldError.notSupported('fieldValidation', validation, directives));
 	return {
-		dryRun: dryRun(query.getAll('dryRun')),
+		dryRun: readDryRun(kind, query.getAll('dryRun')),
 		fieldManager: query.get('fieldManager') || undefined,
 		fieldValidation: validation,
 		warn,
 	};
 }
 
+const directives = ['Ignore', 'Warn', 'Strict'] as const;
+const isDirective = (value: string): value is (typeof directives)[number] =>
+	directives.some((directive) => directive === value);
+
 /** The options of a delete: of the body (DeleteOptions) where it has them, else of the URL. */
 export function deleteOptions(query: URLSearchParams, body: unknown): DeleteOptions {
-	if (body !== undefined && !isObject(body)) throw badRequest('the body is no DeleteOptions: it must be a JSON object');
-	const options = body ?? {};
-	if (options.kind !== undefined && options.kind !== 'DeleteOptions')
-		throw badRequest(`the body is a ${String(options.kind)}, where DeleteOptions belong`);
-	const grace = options.gracePeriodSeconds ?? integer(query, 'gracePeriodSeconds', true);
-	if (grace !== undefined && grace !== null && (typeof grace !== 'number' || !Number.isInteger(grace)))
-		throw badRequest('gracePeriodSeconds must be a whole number');
-	const orphan =
-		options.orphanDependents ?? (query.has('orphanDependents') ? flag(query, 'orphanDependents') : undefined);
-	const policy = options.propagationPolicy ?? query.get('propagationPolicy') ?? undefined;
-	if (policy !== undefined && policy !== 'Background' && policy !== 'Foreground' && policy !== 'Orphan')
-		throw badRequest(
-			`propagationPolicy: Unsupported value: ${JSON.stringify(policy)}: supported values: "Foreground", "Background", "Orphan"`,
-		);
-	const { preconditions } = options;
-	return {
-		dryRun: dryRun(Array.isArray(options.dryRun) ? options.dryRun.map(String) : query.getAll('dryRun')),
-		gracePeriodSeconds: grace ?? undefined,
-		propagationPolicy: policy ?? (orphan === true ? 'Orphan' : orphan === false ? 'Background' : undefined),
-		preconditions: isObject(preconditions)
-			? { uid: text(preconditions.uid), resourceVersion: text(preconditions.resourceVersion) }
-			: undefined,
-	};
-}
-
-const text = (value: unknown) => (typeof value === 'string' && value !== '' ? value : undefined);
-
-function dryRun(values: readonly string[]): boolean {
-	const given = values.filter((value) => value !== '');
-	const wrong = given.find((value) => value !== 'All');
-	if (wrong !== undefined)
-		throw badRequest(`dryRun: Unsupported value: ${JSON.stringify(wrong)}: supported values: "All"`);
-	return given.length > 0;
+	if (body !== undefined && !isObject(body)) return readDeleteOptions(body);
+	return readDeleteOptions({
+		gracePeriodSeconds: integer(query, 'gracePeriodSeconds', true),
+		propagationPolicy: query.get('propagationPolicy') || undefined,
+		orphanDependents: query.has('orphanDependents') ? flag(query, 'orphanDependents') : undefined,
+		dryRun: query.getAll('dryRun'),
+		...body,
+	});
 }
 
 /** A whole number; undefined where the parameter is absent or empty. */

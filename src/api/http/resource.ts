@@ -5,7 +5,7 @@ import { ApiError, badRequest } from '../../kinds/status.ts';
 import type { Log } from '../../log.ts';
 import type { Api, Caller, Listed, Patch, Stored, Target, WriteOptions } from '../api.ts';
 import { limits } from '../limits.ts';
-import { type IncludeObject, toPartial, toPartialList, toTable } from '../table.ts';
+import { type IncludeObject, scaleTable, type Tabular, toPartial, toPartialList, toTable } from '../table.ts';
 import { mediaType, parseBody, readBody, readObject, unsupported } from './body.ts';
 import { type Form, negotiate } from './negotiate.ts';
 import { deleteOptions, flag, listOptions, watchQuery, writeOptions } from './query.ts';
@@ -31,7 +31,8 @@ export interface Serving {
 
 const subresources = new Set(['status', 'scale', 'binding', 'eviction', 'finalize']);
 
-export const notServed = () => new ApiError(404, 'NotFound', 'the server could not find the requested resource');
+/** With details, if empty ones: kubectl debug looks into them, whether they are there or not. */
+export const notServed = () => new ApiError(404, 'NotFound', 'the server could not find the requested resource', {});
 export const methodNotAllowed = () =>
 	new ApiError(405, 'MethodNotAllowed', 'the server does not allow this method on the requested resource');
 
@@ -69,7 +70,7 @@ export async function serveResource(
 	if (namespace !== undefined && !kind.namespaced) throw notServed();
 	if (subresource !== undefined && !subresources.has(subresource)) throw notServed();
 	if (name !== undefined && kind.namespaced && namespace === undefined) throw notServed();
-	const form = negotiate(exchange.request.headers.accept);
+	const form = negotiate(exchange.request.headers.accept, 'object');
 	const { schemas } = serving.api.registry;
 	const collection = { kind, namespace };
 
@@ -85,6 +86,7 @@ export async function serveResource(
 		case 'watch':
 			return serveWatch(serving, exchange, kind, form, route);
 		case 'deletecollection': {
+			if (!kind.deleteCollection) throw methodNotAllowed();
 			const removed = await serving.api.deleteCollection(
 				collection,
 				listOptions(query),
@@ -94,7 +96,7 @@ export async function serveResource(
 			return serveList(serving, exchange, kind, form, { items: removed, resourceVersion: '' });
 		}
 		case 'create': {
-			const { body, options } = await writeBody(serving, exchange, kind);
+			const { body, options } = await writeBody(serving, exchange, kind, 'CreateOptions');
 			if (name !== undefined && !subresource) throw methodNotAllowed();
 			const target = { ...collection, name, subresource: subresource as Target['subresource'] };
 			return serveObject(
@@ -122,15 +124,9 @@ export async function serveResource(
 			);
 		}
 		case 'update': {
-			const { body, options } = await writeBody(serving, exchange, kind);
-			return serveObject(
-				serving,
-				exchange,
-				kind,
-				form,
-				200,
-				await serving.api.update(target, body, options, exchange.caller),
-			);
+			const { body, options } = await writeBody(serving, exchange, kind, 'UpdateOptions');
+			const updated = await serving.api.update(target, body, options, exchange.caller);
+			return serveObject(serving, exchange, kind, form, updated.created ? 201 : 200, updated);
 		}
 		case 'patch': {
 			const { patch, options } = await patchBody(exchange, kind);
@@ -141,8 +137,7 @@ export async function serveResource(
 			if (subresource) throw methodNotAllowed();
 			const options = deleteOptions(query, (await readObject(exchange.request, schemas)).value);
 			const { stored, gone } = await serving.api.delete(target, options, exchange.caller);
-			// As the reference API server: what is gone is answered with a Status, but pods with themselves.
-			if (!gone || kind.plural === 'pods') return serveObject(serving, exchange, kind, form, 200, stored);
+			if (!gone || kind.returnsDeleted) return serveObject(serving, exchange, kind, form, 200, stored);
 			const details = { name, group: kind.group || undefined, kind: kind.plural, uid: stored.object.metadata.uid };
 			const status = { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', details };
 			return sendJson(exchange.request, exchange.response, 200, status, form);
@@ -169,11 +164,12 @@ function serveObject(
 	stored: Stored,
 ): Promise<void> {
 	const { object } = stored;
-	// A Scale or a Status is what it is.
-	if (form.as && object.kind === kind.kind) {
+	// A Status is what it is.
+	const shape = object.kind === kind.kind ? kind : object.kind === 'Scale' ? (scaleTable as Tabular) : undefined;
+	if (form.as && shape) {
 		if (form.as === 'Table') {
 			const { resourceVersion } = object.metadata;
-			const table = toTable(kind, [object], { now: now(), includeObject: includeObject(query), resourceVersion });
+			const table = toTable(shape, [object], { now: now(), includeObject: includeObject(query), resourceVersion });
 			return sendJson(request, response, code, table, form);
 		}
 		return sendJson(request, response, code, toPartial(object), form);
@@ -250,8 +246,9 @@ async function writeBody(
 	{ api }: Serving,
 	{ request, response, query }: Exchange,
 	kind: Kind,
+	optionsKind: string,
 ): Promise<{ readonly body: unknown; readonly options: WriteOptions }> {
-	const options = writeOptions(query, (message) => addWarning(response, message));
+	const options = writeOptions(query, optionsKind, (message) => addWarning(response, message));
 	const { value: body, duplicates } = await readObject(request, api.registry.schemas);
 	refuseDuplicates(kind, duplicates, options);
 	return { body, options };
@@ -268,12 +265,12 @@ async function patchBody(
 	{ request, response, query }: Exchange,
 	kind: Kind,
 ): Promise<{ readonly patch: Patch; readonly options: WriteOptions }> {
-	const options = writeOptions(query, (message) => addWarning(response, message));
+	const options = writeOptions(query, 'PatchOptions', (message) => addWarning(response, message));
 	const media = mediaType(request);
 	const type = patchTypes[media];
 	if (!type) throw unsupported(media, Object.keys(patchTypes));
 	const { value: body, duplicates } = parseBody(await readBody(request), type === 'apply');
-	if (type === 'apply') refuseDuplicates(kind, duplicates, options);
+	refuseDuplicates(kind, duplicates, options);
 	return { patch: type === 'apply' ? { type, body, force: flag(query, 'force') } : { type, body }, options };
 }
 

@@ -28,7 +28,9 @@ export async function sendBytes(
 	form: Form,
 ): Promise<void> {
 	if (form.media === 'yaml') {
-		const body = stringify(JSON.parse(Buffer.from(bytes).toString()), { lineWidth: 0, aliasDuplicateObjects: false });
+		// The rules of YAML 1.1 put in quotes what any reader might take for something else than text.
+		const style = { version: '1.1', lineWidth: 0, aliasDuplicateObjects: false } as const;
+		const body = stringify(JSON.parse(Buffer.from(bytes).toString()), style);
 		return send(request, response, code, 'application/yaml', Buffer.from(body));
 	}
 	return send(request, response, code, 'application/json', bytes);

@@ -12,6 +12,7 @@ import { type Attributes, anonymous, authorize, forbiddenBy, type User } from '.
 import { isObject } from '../json.ts';
 import { limits } from '../limits.ts';
 import type { Pki } from '../pki.ts';
+import { reviewOf } from '../reviews.ts';
 import { openTokens, type Tokens } from '../tokens.ts';
 import { readObject } from './body.ts';
 import { passUpgrade, refuseUpgrade, serveLog, streamSubresources } from './kubelet.ts';
@@ -20,7 +21,6 @@ import { negotiate } from './negotiate.ts';
 import { type Paths, servePath } from './paths.ts';
 import { methodNotAllowed, notServed, serveResource, verbOf } from './resource.ts';
 import { sendError, sendJson } from './respond.ts';
-import { reviewOf } from './reviews.ts';
 import { type Route, routeOf } from './route.ts';
 
 export interface ServeOptions {
@@ -65,6 +65,8 @@ export async function serveApi(options: ServeOptions): Promise<Served> {
 		requestTimeout: limits.request,
 		keepAliveTimeout: limits.keepAlive,
 		maxHeaderSize: limits.headerBytes,
+		// All else that asks to be upgraded is answered as if it had not, as RFC 9110, 7.8 allows.
+		shouldUpgradeCallback: upgrades,
 	});
 	let port = options.port;
 	const serve = createHandler(
@@ -167,11 +169,14 @@ function createHandler(options: ServeOptions, closing: AbortSignal, address: () 
 		const { route, kind, query, verb, caller, user } = asked;
 		if (route.type === 'path') return servePath(paths, request, response, route.path, query);
 		const review = reviewOf(route.group, route.version, route.plural);
-		if (review && !route.name) {
+		if (review && !route.name && (route.namespace !== undefined) === review.namespaced) {
 			if (request.method !== 'POST') throw methodNotAllowed();
-			const { value } = await readObject(request, api.registry.schemas);
-			if (!isObject(value)) throw badRequest(`the body is no ${review.kind}: it must be a JSON object`);
-			return sendJson(request, response, 201, review.answer(value, user, now()), negotiate(request.headers.accept));
+			const form = negotiate(request.headers.accept, 'other');
+			const { value: body } = await readObject(request, api.registry.schemas);
+			if (!isObject(body)) throw badRequest(`the body is no ${review.kind}: it must be a JSON object`);
+			const { namespace } = route;
+			const answered = await review.answer({ body, user, tokens, namespace, now: now() });
+			return sendJson(request, response, 201, answered, form);
 		}
 		if (!kind) throw notServed();
 		const stream = route.subresource !== undefined && streamSubresources.has(route.subresource);
@@ -238,10 +243,8 @@ function createHandler(options: ServeOptions, closing: AbortSignal, address: () 
 		try {
 			const asked = await ask(request);
 			const { route, kind } = asked;
-			if (!kind || route.type !== 'resource' || !route.name || !route.subresource) throw notServed();
-			if (route.subresource === 'log' || !streamSubresources.has(route.subresource))
-				throw badRequest('this path does not upgrade');
-			if (!kind.subresources.actions?.includes(route.subresource)) throw notServed();
+			if (!kind || route.type !== 'resource' || !route.name) throw notServed();
+			if (!kind.subresources.actions?.includes(route.subresource ?? '')) throw notServed();
 			await passUpgrade(
 				streaming,
 				{ request, socket, head, query: asked.query, signal: closing },
@@ -264,6 +267,16 @@ function createHandler(options: ServeOptions, closing: AbortSignal, address: () 
 			void upgrade(request, socket, head);
 		},
 	};
+}
+
+/** Whether a request is for a stream of a pod that becomes a connection of its own. */
+function upgrades(request: IncomingMessage): boolean {
+	try {
+		const { route } = locate(request);
+		return route.type === 'resource' && route.subresource !== 'log' && streamSubresources.has(route.subresource ?? '');
+	} catch {
+		return false;
+	}
 }
 
 const systemUser: Caller = { name: 'system:apiserver', groups: [], userAgent: 'driftless-server' };

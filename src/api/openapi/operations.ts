@@ -105,7 +105,10 @@ export function pathsOf(kind: Kind): Path[] {
 	const one = `${collection}/{name}`;
 	const list = listOf(kind, kind.namespaced ? 'Namespaced' : '');
 	const paths: Path[] = [
-		{ path: collection, operations: [list, createOf(kind), deleteCollectionOf(kind)] },
+		{
+			path: collection,
+			operations: [list, createOf(kind), ...(kind.deleteCollection ? [deleteCollectionOf(kind)] : [])],
+		},
 		{ path: one, operations: [readOf(kind), ...changesOf(kind), deleteOf(kind)] },
 		...subresourcesOf(kind).map((sub) => ({ path: `${one}/${sub.name}`, operations: subresourceOf(kind, sub) })),
 	];

@@ -26,6 +26,7 @@ import { prune } from './prune.ts';
 import { merge } from './structured.ts';
 import { trackUpdate } from './track.ts';
 import { isUnchanged } from './unchanged.ts';
+import { untypedPatch } from './untyped.ts';
 
 export interface ApplyInput {
 	/** The stored object; undefined where there is none: the apply then creates it. */
@@ -170,11 +171,7 @@ function appliedFields(type: MapType, config: object, applied: Dynamic): FieldsV
 		if (!(error instanceof DuplicateItem)) throw error;
 		const path = error.path.map((text) => parseElement(text) ?? { field: text });
 		const item = formatPath(path.slice(-1));
-		const name = [applied.metadata.namespace, applied.metadata.name].filter(Boolean).join('/');
-		throw badRequest(
-			`failed to create typed patch object (${name}; ${applied.apiVersion}, Kind=${applied.kind}): ` +
-				`${formatPath(path.slice(0, -1))}: duplicate entries for key ${item}`,
-		);
+		throw untypedPatch(applied, [`${formatPath(path.slice(0, -1))}: duplicate entries for key ${item}`]);
 	}
 }
 

@@ -6,3 +6,4 @@ export { applyMergePatch } from './merge.ts';
 export { readScale, type Scale, writeScale } from './scale.ts';
 export { applyStrategicMergePatch } from './strategic.ts';
 export { trackUpdate, type UpdateInput } from './track.ts';
+export { undeclared } from './untyped.ts';

@@ -2,11 +2,12 @@
 import type { Dynamic } from '../../kinds/object.ts';
 import { ApiError, badRequest, conflict, fieldError, invalid, notFound } from '../../kinds/status.ts';
 import type { Pod } from '../../kinds/types.ts';
-import type { Caller, DeleteOptions, Stored, Target, WriteOptions } from '../api.ts';
+import type { Caller, Stored, Target, WriteOptions } from '../api.ts';
 import { copy, isObject } from '../json.ts';
 import { StoredObject } from '../storage.ts';
 import { type Context, timestamp } from './context.ts';
 import { remove } from './delete.ts';
+import { readDeleteOptions } from './options.ts';
 import { untyped } from './read.ts';
 import { change } from './update.ts';
 
@@ -75,7 +76,7 @@ export async function evict(
 	const metadata = isObject(body.metadata) ? body.metadata : {};
 	if (metadata.name && metadata.name !== target.name)
 		throw badRequest(`name in URL does not match name in Eviction object`);
-	const how = (isObject(body.deleteOptions) ? body.deleteOptions : {}) as DeleteOptions;
+	const how = readDeleteOptions(body.deleteOptions ?? {});
 	if (untyped(target.kind).plural !== 'pods') throw notFound(target.kind, target.name);
 	await remove(
 		context,
@@ -94,4 +95,4 @@ export function success(code: number): StoredObject {
 
 /** 404 for a subresource that a kind does not have. */
 export const noSuchSubresource = () =>
-	new ApiError(404, 'NotFound', 'the server could not find the requested resource');
+	new ApiError(404, 'NotFound', 'the server could not find the requested resource', {});

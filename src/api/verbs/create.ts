@@ -85,6 +85,17 @@ export async function createNamed(
 	const expect: Expectation[] = [];
 	if (namespace !== undefined) expect.push(await openNamespace(context, kind, namespace, name));
 	kind.defaults(object);
+	const owned =
+		applied ??
+		// Before admission and the kind's own preparation: what these fill in (addresses, finalizers) belongs to nobody.
+		trackUpdate({
+			before: undefined,
+			after: object,
+			schema: registry.schemas[kind.schema],
+			schemas: registry.schemas,
+			manager: managerOf(options, caller, 'CreateOptions'),
+			now: timestamp(now),
+		});
 	for (const admit of context.admission)
 		await admit({ operation: 'CREATE', kind, object, caller, dryRun: options.dryRun === true });
 	kind.prepare(object, undefined);
@@ -102,17 +113,7 @@ export async function createNamed(
 		try {
 			const errors = [...validateObject(kind, object, undefined, registry.schemas), ...(assigned?.errors ?? [])];
 			if (errors.length > 0) throw invalid(kind.group, kind.kind, name, errors);
-			metadata.managedFields = [
-				...(applied ??
-					trackUpdate({
-						before: undefined,
-						after: object,
-						schema: registry.schemas[kind.schema],
-						schemas: registry.schemas,
-						manager: managerOf(options, caller, 'CreateOptions'),
-						now: timestamp(now),
-					})),
-			];
+			metadata.managedFields = [...owned];
 			if (options.dryRun) {
 				if (latest(context, place) ?? (await readStored(context, place))) throw alreadyExists(kind, name);
 				return unstored(object, undefined);

@@ -5,6 +5,7 @@ import { badRequest } from '../../kinds/status.ts';
 import { decodeError, prune, validateSchema } from '../../kinds/validate.ts';
 import type { WriteOptions } from '../api.ts';
 import { copy, isObject } from '../json.ts';
+import { undeclared } from '../patch/index.ts';
 import type { Context } from './context.ts';
 
 /** Throws 400 for what is no object of the kind, and for unknown fields under strict field validation. */
@@ -27,14 +28,30 @@ export function decode(context: Context, kind: Kind, body: unknown, options: Wri
 	return checked(context, kind, object, options);
 }
 
-/** Checks and prunes an object that is the request's own, in place. */
-export function checked(context: Context, kind: Kind, object: Record<string, unknown>, options: WriteOptions): Dynamic {
+/**
+ * Checks and prunes an object that is the request's own, in place. An applied configuration may not have unknown fields at
+ * all, since nobody could own them; only `Ignore` drops them there.
+ */
+export function checked(
+	context: Context,
+	kind: Kind,
+	object: Record<string, unknown>,
+	options: WriteOptions,
+	applied = false,
+): Dynamic {
 	const { schemas } = context.registry;
 	const schema = schemas[kind.schema];
 	if (!schema) throw new Error(`the kind ${kind.kind} names the schema ${kind.schema}, which does not exist`);
 	const { unknown, mistyped } = validateSchema(object, schema, schemas);
 	if (mistyped.length > 0) throw decodeError(kind, object, mistyped);
 	if (unknown.length > 0 && options.fieldValidation !== 'Ignore') {
+		if (applied)
+			throw undeclared(
+				asObject(object),
+				unknown.map(({ path }) => path),
+				schema,
+				schemas,
+			);
 		const messages = unknown.map(({ message }) => message);
 		if (options.fieldValidation === 'Strict')
 			throw badRequest(
@@ -43,8 +60,12 @@ export function checked(context: Context, kind: Kind, object: Record<string, unk
 		for (const message of messages) options.warn?.(message);
 	}
 	prune(object, schema, schemas);
+	return asObject(object);
+}
+
+/** The edge where data becomes an object, after the schema check has said that it is one. */
+function asObject(object: Record<string, unknown>): Dynamic {
 	if (!isObject(object.metadata)) object.metadata = {};
-	// The edge where data becomes an object: the schema check above says that it is one.
 	return object as Dynamic;
 }
 

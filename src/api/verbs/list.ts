@@ -1,6 +1,6 @@
 /** list: a range of the cache, filtered, in pages where the caller asks for them. */
 import type { KubeObject } from '../../kinds/object.ts';
-import { badRequest, expired } from '../../kinds/status.ts';
+import { badRequest, expired, fieldError } from '../../kinds/status.ts';
 import { Compacted, type Revision } from '../../store/store.ts';
 import type { Collection, Listed, ListOptions } from '../api.ts';
 import { tooLarge } from '../cache/cache.ts';
@@ -8,6 +8,7 @@ import { rangeOf, type Snapshot } from '../cache/resource.ts';
 import { limits } from '../limits.ts';
 import { decode, parseStorageKey, type StoredObject, storageKey } from '../storage.ts';
 import type { Context } from './context.ts';
+import { invalidOptions } from './options.ts';
 import { anyRevision, decodeContinue, encodeContinue, tooOldToContinue } from './paging.ts';
 import { freshEnough, parseRevision, typed } from './read.ts';
 import { type Matches, matcher } from './selection.ts';
@@ -36,7 +37,7 @@ export async function list<T extends KubeObject>(
 		return page(snapshot, collection, matches, limit, after);
 	}
 
-	if (options.resourceVersionMatch === 'Exact') {
+	if (exactly(options, limit)) {
 		const revision = parseRevision(options.resourceVersion ?? '');
 		if (revision > context.cache.position) await context.cache.fresh();
 		if (revision > context.cache.position) throw tooLarge(revision, context.cache.position);
@@ -60,13 +61,21 @@ export async function list<T extends KubeObject>(
 	};
 }
 
+/** Whether the state of one revision is asked for: said so, or by a first page from a revision. Source: "Resource versions". */
+function exactly({ resourceVersion, resourceVersionMatch: match }: ListOptions, limit: number | undefined): boolean {
+	if (match) return match === 'Exact';
+	return limit !== undefined && resourceVersion !== undefined && resourceVersion !== '0';
+}
+
 /** Which combinations Kubernetes refuses. Source: "Resource versions", Kubernetes API concepts. */
 function checkVersionMatch({ resourceVersion, resourceVersionMatch, continue: token }: ListOptions): void {
 	if (!resourceVersionMatch) return;
-	const refuse = (why: string) => badRequest(`resourceVersionMatch: Forbidden: ${why}`);
+	const field = 'resourceVersionMatch';
+	const refuse = (why: string) => invalidOptions('ListOptions', fieldError.forbidden(field, why));
 	if (resourceVersionMatch !== 'Exact' && resourceVersionMatch !== 'NotOlderThan')
-		throw badRequest(
-			`resourceVersionMatch: Unsupported value: ${JSON.stringify(resourceVersionMatch)}: supported values: "Exact", "NotOlderThan"`,
+		throw invalidOptions(
+			'ListOptions',
+			fieldError.notSupported(field, resourceVersionMatch, ['Exact', 'NotOlderThan']),
 		);
 	if (token) throw refuse('resourceVersionMatch is forbidden when continue is provided');
 	if (!resourceVersion) throw refuse('resourceVersionMatch is forbidden unless resourceVersion is provided');

@@ -2,7 +2,7 @@
 import { apiVersionOf, type Kind } from '../../kinds/kind.ts';
 import type { Dynamic, KubeObject } from '../../kinds/object.ts';
 import { ApiError, badRequest, fieldError, invalid, notFound } from '../../kinds/status.ts';
-import type { Caller, Patch, Stored, Target, WriteOptions } from '../api.ts';
+import type { Caller, Patch, Stored, Target, WriteOptions, Written } from '../api.ts';
 import { copy, isObject } from '../json.ts';
 import { limits } from '../limits.ts';
 import { applyJsonPatch, applyMergePatch, applyStrategicMergePatch, serverSideApply } from '../patch/index.ts';
@@ -12,11 +12,9 @@ import { type Context, timestamp } from './context.ts';
 import { createNamed } from './create.ts';
 import { checked, checkName, placeInNamespace } from './decode.ts';
 import { managerOf } from './ownership.ts';
-import { typed, untyped } from './read.ts';
-import { readScaleOf, scaleProposal } from './scale.ts';
+import { typed, untyped, written } from './read.ts';
+import { appliedScale, readScaleOf, scaleProposal } from './scale.ts';
 import { change, checkIdentity, type Proposal } from './update.ts';
-
-export type Patched<T extends KubeObject> = Stored<T> & { readonly created: boolean };
 
 export async function patch<T extends KubeObject>(
 	context: Context,
@@ -24,11 +22,11 @@ export async function patch<T extends KubeObject>(
 	patch: Patch,
 	options: WriteOptions,
 	caller: Caller,
-): Promise<Patched<T>> {
+): Promise<Written<T>> {
 	const kind = untyped(target.kind);
 	if (patch.type === 'apply') {
 		const { stored, created } = await apply(context, kind, target, patch, options, caller);
-		return answer(typed<T>(stored), created);
+		return written(typed<T>(stored), created);
 	}
 	const { stored } = await change(context, target, options, caller, 'PatchOptions', async (current) => {
 		// What lies under the key of a kind has its shape, and so has a Scale.
@@ -43,15 +41,8 @@ export async function patch<T extends KubeObject>(
 		place(kind, object, target);
 		return { next: object };
 	});
-	return answer(typed<T>(stored), false);
+	return written(typed<T>(stored), false);
 }
-
-const answer = <T extends KubeObject>(stored: Stored<T>, created: boolean): Patched<T> => ({
-	object: stored.object,
-	bytes: stored.bytes,
-	revision: stored.revision,
-	created,
-});
 
 /** The object with the patch applied; it shares parts of both. Without a kind no list merges. */
 function patched(
@@ -96,9 +87,9 @@ async function apply(
 	const manager = managerOf(options, caller, 'PatchOptions');
 	const { body } = patch;
 	if (!isObject(body)) throw badRequest('error decoding YAML: the applied configuration must be an object');
-	const applied = checked(context, kind, copy(body), options);
-	if (!applied.apiVersion || !applied.kind)
-		throw badRequest('apiVersion and kind must be set in an applied configuration');
+	if (!body.apiVersion || !body.kind) throw badRequest('apiVersion and kind must be set in an applied configuration');
+	const config = target.subresource === 'scale' ? appliedScale(kind, body, target) : copy(body);
+	const applied = checked(context, kind, config, options, true);
 	place(kind, applied, target);
 	if (applied.metadata.managedFields?.length) throw badRequest('metadata.managedFields must be nil');
 	if (applied.metadata.uid === '') delete applied.metadata.uid;

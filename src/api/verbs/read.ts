@@ -2,7 +2,7 @@
 import type { Kind } from '../../kinds/kind.ts';
 import { type Key, type KubeObject, keyOf } from '../../kinds/object.ts';
 import { badRequest, notFound } from '../../kinds/status.ts';
-import type { ReadOptions, Stored, Target } from '../api.ts';
+import type { ReadOptions, Stored, Target, Written } from '../api.ts';
 import type { Context } from './context.ts';
 
 export async function get<T extends KubeObject>(
@@ -36,6 +36,17 @@ export const keyOfTarget = (target: { readonly namespace?: string; readonly name
 
 /** The cache holds objects of every kind; what lies under a kind's own key is of its type. */
 export const typed = <T extends KubeObject>(stored: Stored): Stored<T> => stored as Stored<T>;
+
+/** What a write answers that may have created the object. */
+export const written = <T extends KubeObject>(
+	{ object, bytes, revision }: Stored<T>,
+	created: boolean,
+): Written<T> => ({
+	object,
+	bytes,
+	revision,
+	created,
+});
 
 /** A kind without its type, for the code that treats all kinds alike. */
 export const untyped = <T extends KubeObject>(kind: Kind<T>): Kind => kind as unknown as Kind;

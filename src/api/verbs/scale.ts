@@ -1,5 +1,5 @@
 /** The scale subresource: replicas of any kind that declares where it keeps them, as autoscaling/v1 Scale. */
-import type { Kind } from '../../kinds/kind.ts';
+import { apiVersionOf, type Kind } from '../../kinds/kind.ts';
 import type { Dynamic, KubeObject } from '../../kinds/object.ts';
 import { badRequest, conflict, fieldError, invalid, notFound } from '../../kinds/status.ts';
 import type { Caller, ReadOptions, Stored, Target, WriteOptions } from '../api.ts';
@@ -44,24 +44,44 @@ export function scaleProposal(
 	scale: Record<string, unknown>,
 	target: Pick<Target, 'name'>,
 ): Proposal {
+	const replicas = replicasOf(kind, scale, target);
+	const { resourceVersion } = isObject(scale.metadata) ? scale.metadata : {};
+	if (resourceVersion && resourceVersion !== String(current.revision)) throw conflict(kind, target.name, modified);
+	const next = copy(writeScale(kind, current.object as Dynamic, replicas ?? 0)) as Dynamic;
+	return { next };
+}
+
+/** What an applied Scale says of its object: the replicas, and nothing else. Throws as `scaleProposal`. */
+export function appliedScale(
+	kind: Kind,
+	scale: Record<string, unknown>,
+	target: Pick<Target, 'name' | 'namespace'>,
+): Record<string, unknown> {
+	const replicas = replicasOf(kind, scale, target);
+	if (scale.kind !== 'Scale' || scale.apiVersion !== 'autoscaling/v1')
+		throw badRequest('apiVersion and kind of an applied Scale must be autoscaling/v1 and Scale');
+	const { uid, resourceVersion } = isObject(scale.metadata) ? scale.metadata : {};
+	const { name, namespace } = target;
+	const bare = { apiVersion: apiVersionOf(kind), kind: kind.kind, metadata: { name, namespace, uid, resourceVersion } };
+	// The edge where data becomes an object: the metadata are checked with those of every applied configuration.
+	return copy(replicas === undefined ? bare : { ...writeScale(kind, bare as Dynamic, replicas) });
+}
+
+/** The replicas that a Scale asks for, if it does. */
+function replicasOf(kind: Kind, scale: Record<string, unknown>, target: Pick<Target, 'name'>): number | undefined {
 	if (!kind.subresources.scale) throw notFound(kind, target.name);
 	if (scale.kind !== undefined && scale.kind !== 'Scale')
 		throw badRequest(`the body is a ${String(scale.kind)}, where a Scale of autoscaling/v1 belongs`);
-	const metadata = isObject(scale.metadata) ? scale.metadata : {};
-	if (metadata.name && metadata.name !== target.name)
-		throw badRequest(
-			`the name of the object (${String(metadata.name)}) does not match the name on the URL (${target.name})`,
-		);
-	if (metadata.resourceVersion && metadata.resourceVersion !== String(current.revision))
-		throw conflict(kind, target.name, modified);
-	const spec = isObject(scale.spec) ? scale.spec : {};
-	const replicas = spec.replicas ?? 0;
+	const { name } = isObject(scale.metadata) ? scale.metadata : {};
+	if (name && name !== target.name)
+		throw badRequest(`the name of the object (${String(name)}) does not match the name on the URL (${target.name})`);
+	const { replicas } = isObject(scale.spec) ? scale.spec : {};
+	if (replicas == null) return undefined;
 	if (typeof replicas !== 'number' || !Number.isInteger(replicas))
 		throw badRequest(`Scale in version "v1" cannot be handled as a Scale: spec.replicas must be an integer`);
 	if (replicas < 0)
 		throw invalid('autoscaling', 'Scale', target.name, [
 			fieldError.invalid('spec.replicas', replicas, 'must be greater than or equal to 0'),
 		]);
-	const next = copy(writeScale(kind, current.object as Dynamic, replicas)) as Dynamic;
-	return { next };
+	return replicas;
 }

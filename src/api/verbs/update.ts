@@ -1,19 +1,21 @@
 /** update, and the rules that every change of an object follows, however it came about (PUT, patch, apply, scale). */
-import type { Kind } from '../../kinds/kind.ts';
+import { isBuiltin, type Kind } from '../../kinds/kind.ts';
 import type { Dynamic, KubeObject, ManagedFieldsEntry, Meta } from '../../kinds/object.ts';
-import { conflict, invalid, notFound } from '../../kinds/status.ts';
+import { ApiError, conflict, type FieldError, invalid, notFound } from '../../kinds/status.ts';
 import type { Service } from '../../kinds/types.ts';
 import { validateObject } from '../../kinds/validate.ts';
-import type { Caller, Stored, Target, WriteOptions } from '../api.ts';
+import type { Caller, Target, WriteOptions, Written } from '../api.ts';
 import { copy, equal, isObject } from '../json.ts';
+import { limits } from '../limits.ts';
 import { trackUpdate } from '../patch/index.ts';
 import type { StoredObject } from '../storage.ts';
 import { placeOf, unstored } from './commit.ts';
 import { type Context, timestamp } from './context.ts';
+import { createNamed } from './create.ts';
 import { checkName, decode, placeInNamespace } from './decode.ts';
 import { type Modified, modify, type Outcome } from './modify.ts';
 import { managerOf } from './ownership.ts';
-import { typed, untyped } from './read.ts';
+import { typed, untyped, written } from './read.ts';
 
 export const modified = 'the object has been modified; please apply your changes to the latest version and try again';
 
@@ -23,14 +25,42 @@ export async function update<T extends KubeObject>(
 	body: unknown,
 	options: WriteOptions,
 	caller: Caller,
-): Promise<Stored<T>> {
+): Promise<Written<T>> {
 	const kind = untyped(target.kind);
 	const decoded = decode(context, kind, body, options);
 	placeInNamespace(kind, decoded, target.namespace);
 	checkName(decoded, target.name);
-	const result = await change(context, target, options, caller, 'UpdateOptions', async () => ({ next: copy(decoded) }));
-	return typed<T>(result.stored);
+	const { resourceVersion, uid } = decoded.metadata;
+	const overwrites = !resourceVersion || resourceVersion === '0';
+	const creates = kind.createOnUpdate && !target.subresource && overwrites && !uid;
+	for (let attempt = 0; ; attempt++) {
+		try {
+			const { stored } = await change(context, target, options, caller, 'UpdateOptions', async () => {
+				if (overwrites && !kind.unconditionalUpdate)
+					throw invalid(kind.group, kind.kind, target.name, [mustSayWhichState]);
+				return { next: copy(decoded) };
+			});
+			return written(typed<T>(stored), false);
+		} catch (cause) {
+			if (!creates || attempt >= limits.conflicts || !isReason(cause, 'NotFound')) throw cause;
+		}
+		try {
+			return written(typed<T>(await createNamed(context, kind, copy(decoded), options, caller, undefined)), true);
+		} catch (cause) {
+			// Another one created it in between: then it is an update.
+			if (!isReason(cause, 'AlreadyExists')) throw cause;
+		}
+	}
 }
+
+const isReason = (cause: unknown, reason: string) => cause instanceof ApiError && cause.reason === reason;
+
+/** In the words of Kubernetes, which prints the version that was not sent as the zero that it reads. */
+const mustSayWhichState: FieldError = {
+	type: 'FieldValueInvalid',
+	field: 'metadata.resourceVersion',
+	detail: 'Invalid value: 0x0: must be specified for an update',
+};
 
 /** A proposed new state of an object, the request's own copy. */
 export interface Proposal {
@@ -90,7 +120,6 @@ export async function settle(
 	for (const admit of context.admission)
 		await admit({ operation: 'UPDATE', kind, subresource, object: next, old, caller, dryRun: options.dryRun === true });
 	if (isMain) kind.prepare(next, old);
-	if (kind.generation && contentChanged(old, next)) metadata.generation = (old.metadata.generation ?? 0) + 1;
 
 	const service = kind.group === '' && kind.plural === 'services' && isMain;
 	// The kind says that they are Services.
@@ -148,8 +177,8 @@ function within(kind: Kind, old: Dynamic, proposed: Dynamic, subresource: NonNul
 	if (subresource === 'status') {
 		if (proposed.status === undefined) delete next.status;
 		else next.status = proposed.status;
-		// As the strategies of the core kinds do; others keep their metadata as custom resources do.
-		if (kind.group === '') {
+		// As the strategies of Kubernetes' own kinds do; custom resources keep their metadata.
+		if (isBuiltin(kind.group)) {
 			next.metadata.labels = proposed.metadata.labels;
 			next.metadata.annotations = proposed.metadata.annotations;
 			next.metadata.finalizers = proposed.metadata.finalizers;
@@ -172,13 +201,6 @@ function keepSystemFields(metadata: KubeObject['metadata'], old: KubeObject['met
 	metadata.generation = old.generation;
 	metadata.generateName ??= old.generateName;
 	delete metadata.resourceVersion;
-}
-
-/** Whether anything but metadata and status differs. */
-function contentChanged(old: Dynamic, next: Dynamic): boolean {
-	const { metadata: _m, status: _s, ...before } = old;
-	const { metadata: _n, status: _t, ...after } = next;
-	return !equal(before, after);
 }
 
 /** Whether nothing differs but the times of managed fields. */

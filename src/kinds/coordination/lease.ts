@@ -12,6 +12,8 @@ export const Lease: Kind<Lease> = kind<Lease>({
 	kind: 'Lease',
 	plural: 'leases',
 	schema: 'io.k8s.api.coordination.v1.Lease',
+	createOnUpdate: true,
+	unconditionalUpdate: false,
 	columns: [column('Holder', 'string', 'Who holds the lease.', ({ spec }) => spec?.holderIdentity ?? ''), age],
 	validate({ spec }) {
 		const errors: FieldError[] = [];

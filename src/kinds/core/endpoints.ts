@@ -20,6 +20,7 @@ export const Endpoints: Kind<Endpoints> = kind<Endpoints>({
 	singular: 'endpoints',
 	schema: 'io.k8s.api.core.v1.Endpoints',
 	shortNames: ['ep'],
+	createOnUpdate: true,
 	columns: [column('Endpoints', 'string', 'The addresses that are ready, each with its port.', addresses), age],
 	defaults(endpoints) {
 		for (const subset of endpoints.subsets ?? []) for (const port of subset.ports ?? []) port.protocol ||= 'TCP';

@@ -27,6 +27,7 @@ export const Event: Kind<Event> = kind<Event>({
 	plural: 'events',
 	schema: 'io.k8s.api.core.v1.Event',
 	shortNames: ['ev'],
+	createOnUpdate: true,
 	selectableFields: {
 		'involvedObject.kind': (event) => event.involvedObject?.kind ?? '',
 		'involvedObject.namespace': (event) => event.involvedObject?.namespace ?? '',

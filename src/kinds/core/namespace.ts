@@ -22,6 +22,8 @@ export const Namespace: Kind<Namespace> = kind<Namespace>({
 	namespaced: false,
 	names: dnsLabel,
 	subresources: { status: true, actions: ['finalize'] },
+	// A request that takes every namespace at once would be too easy to send by mistake: Kubernetes has none either.
+	deleteCollection: false,
 	selectableFields: { 'status.phase': (namespace) => namespace.status?.phase ?? '' },
 	columns: [column('Status', 'string', 'The phase of the namespace.', ({ status }) => status?.phase ?? ''), age],
 	defaults(namespace) {

@@ -21,7 +21,7 @@ export const Node: Kind<Node> = kind<Node>({
 	schema: 'io.k8s.api.core.v1.Node',
 	shortNames: ['no'],
 	namespaced: false,
-	subresources: { status: true, actions: ['proxy'] },
+	subresources: { status: true },
 	// A node registers itself together with its capacity and addresses.
 	statusOnCreate: true,
 	selectableFields: { 'spec.unschedulable': (node) => String(node.spec?.unschedulable ?? false) },

@@ -30,6 +30,7 @@ export const Pod: Kind<Pod> = kind<Pod>({
 	categories: ['all'],
 	subresources: { status: true, actions: ['log', 'exec', 'attach', 'portforward', 'binding', 'eviction'] },
 	generation: true,
+	returnsDeleted: true,
 	selectableFields: {
 		'spec.nodeName': (pod) => pod.spec.nodeName ?? '',
 		'spec.restartPolicy': (pod) => pod.spec.restartPolicy ?? '',

@@ -12,7 +12,7 @@ export const ServiceAccount: Kind<ServiceAccount> = kind<ServiceAccount>({
 	plural: 'serviceaccounts',
 	schema: 'io.k8s.api.core.v1.ServiceAccount',
 	shortNames: ['sa'],
-	subresources: { actions: ['token'] },
+	returnsDeleted: true,
 	columns: [
 		column('Secrets', 'integer', 'How many secrets the account may use.', ({ secrets }) => secrets?.length ?? 0),
 		age,

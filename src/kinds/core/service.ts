@@ -22,7 +22,9 @@ export const Service: Kind<Service> = kind<Service>({
 	shortNames: ['svc'],
 	categories: ['all'],
 	names: dns1035Label,
-	subresources: { status: true, actions: ['proxy'] },
+	createOnUpdate: true,
+	returnsDeleted: true,
+	subresources: { status: true },
 	selectableFields: {
 		'spec.clusterIP': (service) => service.spec.clusterIP ?? '',
 		'spec.type': (service) => service.spec.type ?? '',
@@ -62,23 +64,30 @@ export const Service: Kind<Service> = kind<Service>({
 		if (spec.type === 'LoadBalancer') spec.allocateLoadBalancerNodePorts ??= true;
 		if (spec.type === 'ExternalName') return;
 		spec.internalTrafficPolicy ||= 'Cluster';
-		// The endpoints are the user's own, so they may be of either family. Source: "IPv4/IPv6 dual-stack", "Headless Services".
-		const open = hasOwnEndpoints(spec);
-		spec.ipFamilyPolicy ||= open ? 'RequireDualStack' : 'SingleStack';
-		if (!spec.ipFamilies?.length) spec.ipFamilies = [isIPv6(spec.clusterIP ?? '') ? 'IPv6' : 'IPv4'];
-		if (open && spec.ipFamilies.length === 1 && spec.ipFamilyPolicy !== 'SingleStack')
-			spec.ipFamilies = [...spec.ipFamilies, spec.ipFamilies[0] === 'IPv6' ? 'IPv4' : 'IPv6'];
 	},
 	prepare(service, old) {
-		if (!old) {
-			Object.assign(service, { status: { loadBalancer: {} } });
-			return;
-		}
-		if (service.spec && old.spec) carryOver(service.spec, old.spec);
+		if (!old) Object.assign(service, { status: { loadBalancer: {} } });
+		else if (service.spec && old.spec) carryOver(service.spec, old.spec);
+		if (service.spec) giveFamilies(service.spec, old?.spec);
 	},
 	validate: validateService,
 	health,
 });
+
+/** The families of the addresses that the server gives out; they are no defaults, and so nobody owns them. */
+function giveFamilies(spec: Service['spec'], old: Service['spec'] | undefined): void {
+	if (spec.type === 'ExternalName') return;
+	// The endpoints are the user's own, so they may be of either family. Source: "IPv4/IPv6 dual-stack", "Headless Services".
+	const open = hasOwnEndpoints(spec);
+	const before = old && hasOwnEndpoints(old) === open ? old : undefined;
+	spec.ipFamilyPolicy ||= before?.ipFamilyPolicy || (open ? 'RequireDualStack' : 'SingleStack');
+	if (!spec.ipFamilies?.length)
+		spec.ipFamilies = before?.ipFamilies?.length
+			? [...before.ipFamilies]
+			: [isIPv6(spec.clusterIP ?? '') ? 'IPv6' : 'IPv4'];
+	if (open && spec.ipFamilies.length === 1 && spec.ipFamilyPolicy !== 'SingleStack')
+		spec.ipFamilies = [...spec.ipFamilies, spec.ipFamilies[0] === 'IPv6' ? 'IPv4' : 'IPv6'];
+}
 
 /** What the server gave out stays when an update leaves it out, and what the new type has no use for goes unless it was changed. */
 function carryOver(spec: Service['spec'], old: Service['spec']): void {

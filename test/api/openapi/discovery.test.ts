@@ -1,7 +1,6 @@
 import test from 'ava';
 import {
 	aggregated,
-	compareVersions,
 	coreVersions,
 	group,
 	groupList,
@@ -9,6 +8,7 @@ import {
 	serverVersion,
 	storageVersionHash,
 } from '../../../src/api/discovery.ts';
+import { compareVersions } from '../../../src/api/version-order.ts';
 import { registry } from './registry.ts';
 
 test('the version is that of the API spoken', (t) => {
@@ -21,15 +21,16 @@ test('/api and /apis list the groups, preferring the most stable version', (t) =
 		versions: ['v1'],
 		serverAddressByClientCIDRs: [{ clientCIDR: '0.0.0.0/0', serverAddress: '10.0.0.1:6443' }],
 	});
+	const group1 = (name: string) => ({
+		name,
+		versions: [{ groupVersion: `${name}/v1`, version: 'v1' }],
+		preferredVersion: { groupVersion: `${name}/v1`, version: 'v1' },
+	});
 	t.deepEqual(groupList(registry), {
 		kind: 'APIGroupList',
 		apiVersion: 'v1',
 		groups: [
-			{
-				name: 'apps',
-				versions: [{ groupVersion: 'apps/v1', version: 'v1' }],
-				preferredVersion: { groupVersion: 'apps/v1', version: 'v1' },
-			},
+			group1('apps'),
 			{
 				name: 'example.com',
 				versions: [
@@ -39,6 +40,8 @@ test('/api and /apis list the groups, preferring the most stable version', (t) =
 				],
 				preferredVersion: { groupVersion: 'example.com/v1', version: 'v1' },
 			},
+			group1('authorization.k8s.io'),
+			group1('authentication.k8s.io'),
 		],
 	});
 	t.like(group(registry, 'apps'), { kind: 'APIGroup', apiVersion: 'v1', name: 'apps' });
@@ -92,6 +95,14 @@ test('a resource list names verbs, short names, categories and subresources', (t
 		core?.resources.map(({ name }) => name),
 		['namespaces', 'pods', 'pods/binding', 'pods/eviction', 'pods/exec', 'pods/log', 'pods/status'],
 	);
+	t.deepEqual(core?.resources[0]?.verbs, ['create', 'delete', 'get', 'list', 'patch', 'update', 'watch']);
+	t.deepEqual(resourceList(registry, 'authorization.k8s.io', 'v1')?.resources[0], {
+		name: 'localsubjectaccessreviews',
+		singularName: 'localsubjectaccessreview',
+		namespaced: true,
+		kind: 'LocalSubjectAccessReview',
+		verbs: ['create'],
+	});
 	t.is(resourceList(registry, 'apps', 'v2'), undefined);
 	t.is(resourceList(registry, 'nobody', 'v1'), undefined);
 });
@@ -104,6 +115,8 @@ test('aggregated discovery says the same in one document', (t) => {
 		[
 			['apps', ['v1']],
 			['example.com', ['v1', 'v1beta1', 'v1alpha1']],
+			['authorization.k8s.io', ['v1']],
+			['authentication.k8s.io', ['v1']],
 		],
 	);
 	const [deployments] = items[0]?.versions[0]?.resources ?? [];

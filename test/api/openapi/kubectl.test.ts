@@ -101,7 +101,9 @@ for (const aggregated of [true, false])
 		const lines = (await server.kubectl('api-resources', '--no-headers', '-o', 'wide')).trim().split('\n');
 		const columns = lines.map((line) => line.trim().split(/\s{2,}/));
 		t.deepEqual(
-			columns.map((line) => line.filter((cell) => !cell.startsWith('create,'))),
+			columns
+				.filter(([name]) => !name?.endsWith('reviews'))
+				.map((line) => line.filter((cell) => !cell.startsWith('create,'))),
 			[
 				['namespaces', 'v1', 'false', 'Namespace'],
 				['pods', 'po', 'v1', 'true', 'Pod', 'all'],
@@ -115,7 +117,7 @@ for (const aggregated of [true, false])
 test('kubectl prints tables with the columns of the kind', async (t) => {
 	await using server = await served(true);
 	t.regex(await server.kubectl('get', 'deploy'), /^NAME +DESIRED\nweb +3\n$/);
-	t.regex(await server.kubectl('get', 'deploy', '-o', 'wide'), /^NAME +DESIRED +SECONDS\nweb +3 +\d+\n$/);
+	t.regex(await server.kubectl('get', 'deploy', '-o', 'wide'), /^NAME +DESIRED +SECONDS\nweb +3 +[\d.]+\n$/);
 });
 
 test('kubectl explains fields of built-in and of custom kinds', async (t) => {

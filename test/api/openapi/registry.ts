@@ -21,6 +21,7 @@ export const Namespace = kind({
 	kind: 'Namespace',
 	plural: 'namespaces',
 	namespaced: false,
+	deleteCollection: false,
 	schema: 'io.k8s.api.core.v1.Namespace',
 });
 

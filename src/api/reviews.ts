@@ -1,45 +1,64 @@
-/** Questions about oneself: SelfSubjectAccessReview, SelfSubjectRulesReview, SelfSubjectReview, and SubjectAccessReview. */
-import { badRequest } from '../../kinds/status.ts';
-import { type Attributes, authenticatedGroup, authorize, mastersGroup, type User } from '../authorize.ts';
-import { isObject } from '../json.ts';
-import { timestamp } from '../verbs/context.ts';
+/** Questions that are answered and not stored: what somebody may do, who he is, and whose a token is. */
+import { badRequest } from '../kinds/status.ts';
+import { type Attributes, authenticatedGroup, authorize, mastersGroup, type User } from './authorize.ts';
+import { isObject } from './json.ts';
+import type { Tokens } from './tokens.ts';
+import { timestamp } from './verbs/context.ts';
+
+/** Who asks, and what the answer is found with. */
+export interface Question {
+	readonly body: Record<string, unknown>;
+	readonly user: User;
+	readonly tokens: Tokens;
+	/** Of the path, for reviews that lie in one. */
+	readonly namespace?: string;
+	/** Milliseconds since the epoch. */
+	readonly now: number;
+}
 
 export interface Review {
 	readonly group: string;
 	readonly version: string;
 	readonly plural: string;
 	readonly kind: string;
+	readonly namespaced: boolean;
 	/** The answered review. Throws 400 for a body that asks nothing. */
-	answer(body: Record<string, unknown>, user: User, now: number): object;
+	answer(question: Question): object | Promise<object>;
 }
+
+const authorization = { group: 'authorization.k8s.io', version: 'v1', namespaced: false } as const;
+const authentication = { group: 'authentication.k8s.io', version: 'v1', namespaced: false } as const;
 
 export const reviews: readonly Review[] = [
 	{
-		group: 'authorization.k8s.io',
-		version: 'v1',
+		...authorization,
 		plural: 'selfsubjectaccessreviews',
 		kind: 'SelfSubjectAccessReview',
-		answer: (body, user) => accessReview('SelfSubjectAccessReview', body, user),
+		answer: ({ body, user }) => accessReview('SelfSubjectAccessReview', body, user),
 	},
 	{
-		group: 'authorization.k8s.io',
-		version: 'v1',
+		...authorization,
 		plural: 'subjectaccessreviews',
 		kind: 'SubjectAccessReview',
-		answer(body) {
-			const spec = isObject(body.spec) ? body.spec : {};
-			if (typeof spec.user !== 'string' && !Array.isArray(spec.groups))
-				throw badRequest('spec.user: Required value: at least one of user or group must be specified');
-			const groups = Array.isArray(spec.groups) ? spec.groups.map(String) : [];
-			return accessReview('SubjectAccessReview', body, { name: String(spec.user ?? ''), groups });
+		answer: ({ body }) => accessReview('SubjectAccessReview', body, subjectOf(body)),
+	},
+	{
+		...authorization,
+		plural: 'localsubjectaccessreviews',
+		kind: 'LocalSubjectAccessReview',
+		namespaced: true,
+		answer({ body, namespace = '' }) {
+			const { resourceAttributes } = isObject(body.spec) ? body.spec : {};
+			if (!isObject(resourceAttributes) || resourceAttributes.namespace !== namespace)
+				throw badRequest(`spec.resourceAttributes.namespace must match namespace: ${namespace}`);
+			return accessReview('LocalSubjectAccessReview', body, subjectOf(body));
 		},
 	},
 	{
-		group: 'authorization.k8s.io',
-		version: 'v1',
+		...authorization,
 		plural: 'selfsubjectrulesreviews',
 		kind: 'SelfSubjectRulesReview',
-		answer(body, user) {
+		answer({ body, user }) {
 			const all = user.groups.includes(mastersGroup);
 			return {
 				apiVersion: 'authorization.k8s.io/v1',
@@ -80,18 +99,45 @@ export const reviews: readonly Review[] = [
 		},
 	},
 	{
-		group: 'authentication.k8s.io',
-		version: 'v1',
+		...authentication,
 		plural: 'selfsubjectreviews',
 		kind: 'SelfSubjectReview',
-		answer: (_body, { name, uid, groups, extra }, now) => ({
+		answer: ({ user, now }) => ({
 			apiVersion: 'authentication.k8s.io/v1',
 			kind: 'SelfSubjectReview',
 			metadata: { creationTimestamp: timestamp(now) },
-			status: { userInfo: { username: name, uid, groups, extra } },
+			status: { userInfo: userInfo(user) },
 		}),
 	},
+	{
+		...authentication,
+		plural: 'tokenreviews',
+		kind: 'TokenReview',
+		async answer({ body, tokens }) {
+			const spec = isObject(body.spec) ? body.spec : {};
+			if (typeof spec.token !== 'string' || !spec.token)
+				throw badRequest('token is required for TokenReview in authentication');
+			const user = await tokens.user(spec.token);
+			const known = user && { ...user, groups: [...user.groups, authenticatedGroup] };
+			return {
+				apiVersion: 'authentication.k8s.io/v1',
+				kind: 'TokenReview',
+				metadata: { creationTimestamp: null },
+				spec,
+				status: known ? { authenticated: true, user: userInfo(known) } : { user: {} },
+			};
+		},
+	},
 ];
+
+const userInfo = ({ name, uid, groups, extra }: User) => ({ username: name, uid, groups, extra });
+
+function subjectOf(body: Record<string, unknown>): User {
+	const spec = isObject(body.spec) ? body.spec : {};
+	if (typeof spec.user !== 'string' && !Array.isArray(spec.groups))
+		throw badRequest('spec.user: Required value: at least one of user or group must be specified');
+	return { name: String(spec.user ?? ''), groups: Array.isArray(spec.groups) ? spec.groups.map(String) : [] };
+}
 
 export const reviewOf = (group: string, version: string, plural: string): Review | undefined =>
 	reviews.find((review) => review.group === group && review.version === version && review.plural === plural);
