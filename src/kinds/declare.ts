@@ -2,7 +2,7 @@
 import { ageOf } from './age.ts';
 import { deepEqual } from './equal.ts';
 import { type Column, isBuiltin, type Kind } from './kind.ts';
-import { keepMetadata, validateMetadata } from './metadata.ts';
+import { finalizerWarnings, keepMetadata, validateMetadata } from './metadata.ts';
 import { dnsSubdomain, type NameCheck } from './names.ts';
 import type { KubeObject } from './object.ts';
 
@@ -24,7 +24,7 @@ export interface Declaration<T extends KubeObject>
  * counts the generation; `validate` checks the metadata as well.
  */
 export function kind<T extends KubeObject>(declaration: Declaration<T>): Kind<T> {
-	const { names = dnsSubdomain, statusOnCreate = false, prepare, validate, ...rest } = declaration;
+	const { names = dnsSubdomain, statusOnCreate = false, prepare, validate, warnings, ...rest } = declaration;
 	const made: Kind<T> = {
 		singular: rest.kind.toLowerCase(),
 		shortNames: [],
@@ -54,6 +54,10 @@ export function kind<T extends KubeObject>(declaration: Declaration<T>): Kind<T>
 			if (validate) errors.push(...validate(object, old));
 			return errors;
 		},
+		warnings: (object, old) => [
+			...finalizerWarnings(object.metadata, old?.metadata),
+			...(warnings?.(object, old) ?? []),
+		],
 	};
 	return made;
 }

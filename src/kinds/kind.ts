@@ -35,6 +35,8 @@ export interface Kind<T extends KubeObject = KubeObject> {
 	prepare(object: T, old: T | undefined): void;
 	/** The rules beyond the schema, those of metadata included. On an update `old` is the stored object, for immutable fields. */
 	validate(object: T, old: T | undefined): FieldError[];
+	/** What is accepted of an object but hardly meant so, for the user to read. Asked of valid objects only. */
+	warnings(object: T, old: T | undefined): readonly string[];
 	/** Health as Argo CD assesses it; undefined where a kind has none (it then counts for nothing). */
 	health(object: T): Health | undefined;
 	/** Grace period in seconds that a delete of the object gets when the client names none; 0 deletes at once. Only Pods have one. */

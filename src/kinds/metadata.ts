@@ -132,6 +132,16 @@ function validateFinalizers(meta: Partial<Meta>, old: Meta | undefined, builtin:
 		);
 }
 
+/** Finalizers of custom resources may have any name, but two controllers may then choose the same. New ones are told. */
+export function finalizerWarnings(meta: Meta, old: Meta | undefined): string[] {
+	return (meta.finalizers ?? [])
+		.filter((name) => !name.includes('/') && !standardFinalizers.has(name) && !old?.finalizers?.includes(name))
+		.map(
+			(name) =>
+				`metadata.finalizers: ${JSON.stringify(name)}: prefer a domain-qualified finalizer name including a path (/) to avoid accidental conflicts with other finalizer writers`,
+		);
+}
+
 const immutable = [
 	'name',
 	'namespace',

@@ -199,3 +199,50 @@ test('a pod that gets its node keeps its generation', async (t) => {
 	const { metadata, spec } = (await ask(`${core}/pods/bound`)).body;
 	t.deepEqual([spec.nodeName, metadata.generation], ['n1', 1]);
 });
+
+test('what is hardly meant so is accepted with a warning, each said once', async (t) => {
+	const warnings = ({ headers }: { headers: NodeJS.Dict<string | string[]> }) =>
+		String(headers.warning ?? '')
+			.split(/, (?=299 )/)
+			.filter(Boolean);
+	const env = [
+		{ name: 'A', value: '1' },
+		{ name: 'A', value: '2' },
+	];
+	const ports = [{ containerPort: 80 }, { containerPort: 80 }];
+	const resources = { limits: { memory: '0.5' } };
+	const body = pod('odd.one', {
+		nodeSelector: { 'beta.kubernetes.io/os': 'linux' },
+		containers: [{ name: 'main', image: 'example/app:1', env, ports, resources }],
+	});
+	const found = warnings(await ask(`${core}/pods?dryRun=All`, { body }));
+	const expected = [
+		/metadata\.name: this is used in the Pod's hostname/,
+		/spec\.nodeSelector\[beta\.kubernetes\.io\/os\]: deprecated since v1\.14; use \\"kubernetes\.io\/os\\" instead/,
+		/spec\.containers\[0\]\.env\[1\]: hides previous definition of \\"A\\", which may be dropped when using apply/,
+		/spec\.containers\[0\]\.ports\[1\]: duplicate port definition with spec\.containers\[0\]\.ports\[0\]/,
+		/limits\[memory\]: fractional byte value \\"500m\\" is invalid/,
+		/requests\[memory\]: fractional/,
+	];
+	for (const [index, one] of expected.entries()) t.regex(found[index] ?? '', one);
+	t.is(found.length, expected.length);
+
+	const { spec, ...rest } = deployment('odd');
+	const template = { ...spec.template, spec: { containers: [{ name: 'main', image: 'example/app:1', env }] } };
+	const made = await ask(apps, { body: { ...rest, spec: { ...spec, template } } });
+	t.regex(warnings(made)[0] ?? '', /spec\.template\.spec\.containers\[0\]\.env\[1\]: hides previous definition/);
+	const headers = { 'content-type': 'application/merge-patch+json' };
+	const labelled = { method: 'PATCH', body: { metadata: { labels: { a: 'b' } } }, headers };
+	t.deepEqual(warnings(await ask(`${apps}/odd`, labelled)), [], 'the template has not changed');
+});
+
+test('a finalizer of a custom resource without a path is warned of while it is new', async (t) => {
+	const applications = '/apis/argoproj.io/v1alpha1/namespaces/default/applications';
+	const spec = { project: 'default', source: { repoURL: 'https://example.com/a.git' }, destination: {} };
+	const metadata = { name: 'final', finalizers: ['resources-finalizer.argocd.argoproj.io'] };
+	const made = await ask(applications, { body: { metadata, spec } });
+	t.regex(String(made.headers.warning), /prefer a domain-qualified finalizer name including a path/);
+	const headers = { 'content-type': 'application/merge-patch+json' };
+	const body = { metadata: { labels: { a: 'b' } } };
+	t.is((await ask(`${applications}/final`, { method: 'PATCH', body, headers })).headers.warning, undefined);
+});

@@ -9,14 +9,18 @@ import type { Form } from './negotiate.ts';
 
 const gzip = promisify(gzipCallback);
 
-/** Kubernetes adds a short text to these warnings: code 299, no agent. Source: RFC 7234, 5.5; KEP-1693. */
+/**
+ * Kubernetes adds a short text to these warnings: code 299, no agent. One that is there already is not said again: a write
+ * that is tried again finds the same. Source: RFC 7234, 5.5; KEP-1693.
+ */
 export function addWarning(response: ServerResponse, message: string): void {
 	// Header values are latin-1 without control characters.
 	const text = message
 		.replaceAll(/[\\"]/g, '\\$&')
 		.replaceAll(/[^\x20-\x7e]/g, '?')
 		.slice(0, 1024);
-	response.appendHeader('Warning', `299 - "${text}"`);
+	const warning = `299 - "${text}"`;
+	if (![response.getHeader('Warning')].flat().includes(warning)) response.appendHeader('Warning', warning);
 }
 
 /** Sends JSON bytes, as YAML where the client wants that. */

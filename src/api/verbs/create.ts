@@ -113,6 +113,7 @@ export async function createNamed(
 		try {
 			const errors = [...validateObject(kind, object, undefined, registry.schemas), ...(assigned?.errors ?? [])];
 			if (errors.length > 0) throw invalid(kind.group, kind.kind, name, errors);
+			if (options.warn) for (const warning of kind.warnings(object, undefined)) options.warn(warning);
 			metadata.managedFields = [...owned];
 			if (options.dryRun) {
 				if (latest(context, place) ?? (await readStored(context, place))) throw alreadyExists(kind, name);

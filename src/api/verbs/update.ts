@@ -136,6 +136,7 @@ export async function settle(
 		if (assigned) context.addresses.release(assigned.took);
 	}
 
+	if (options.warn && isMain) for (const warning of kind.warnings(next, old)) options.warn(warning);
 	if (applied) metadata.managedFields = [...applied];
 	else {
 		// Without any of its own, a request keeps those that are stored.

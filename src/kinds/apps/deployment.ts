@@ -5,7 +5,7 @@ import { age, column, kind } from '../declare.ts';
 import type { Health, Kind } from '../kind.ts';
 import { type FieldError, fieldError } from '../status.ts';
 import type * as types from '../types.ts';
-import { validateSelector, workloadColumns } from './workload.ts';
+import { templateWarnings, validateSelector, workloadColumns } from './workload.ts';
 
 export type Deployment = types.Deployment;
 
@@ -69,6 +69,7 @@ export const Deployment: Kind<Deployment> = kind<Deployment>({
 			errors.push(fieldError.invalid('spec.progressDeadlineSeconds', deadline, 'must be greater than minReadySeconds'));
 		return errors;
 	},
+	warnings: templateWarnings,
 	health,
 });
 

@@ -5,7 +5,7 @@ import { age, column, kind } from '../declare.ts';
 import type { Health, Kind } from '../kind.ts';
 import { type FieldError, fieldError } from '../status.ts';
 import type * as types from '../types.ts';
-import { validateSelector, workloadColumns } from './workload.ts';
+import { templateWarnings, validateSelector, workloadColumns } from './workload.ts';
 
 export type ReplicaSet = types.ReplicaSet;
 
@@ -50,6 +50,7 @@ export const ReplicaSet: Kind<ReplicaSet> = kind<ReplicaSet>({
 		else validatePodTemplate(spec.template, 'spec.template', 'ReplicaSet', errors);
 		return errors;
 	},
+	warnings: templateWarnings,
 	health,
 });
 

@@ -1,6 +1,7 @@
 /** What the kinds that make pods from a template have in common. */
 import type * as core from 'kubernetes-types/core/v1.js';
 import { checkLabelSelector } from '../checks.ts';
+import { podWarnings } from '../core/pod-warnings.ts';
 import { wide } from '../declare.ts';
 import { deepEqual } from '../equal.ts';
 import type { Column } from '../kind.ts';
@@ -59,4 +60,10 @@ export function validateSelector(
 	}
 	if (old && !deepEqual(selector, old.spec.selector))
 		errors.push(fieldError.invalid('spec.selector', selector ?? null, 'field is immutable'));
+}
+
+/** Of the template, where it is new or the object's intent has changed: a new status is nobody's mistake. */
+export function templateWarnings(object: Workload, old: Workload | undefined): readonly string[] {
+	if (old && object.metadata.generation === old.metadata.generation) return [];
+	return podWarnings(object.spec.template ?? {}, 'spec.template.');
 }

@@ -6,6 +6,7 @@ import { defaultPod } from './pod-defaults.ts';
 import { podHealth } from './pod-health.ts';
 import { qosClass } from './pod-qos.ts';
 import { validatePod } from './pod-validation.ts';
+import { podWarnings } from './pod-warnings.ts';
 
 export type Pod = types.Pod;
 
@@ -54,6 +55,7 @@ export const Pod: Kind<Pod> = kind<Pod>({
 		});
 	},
 	validate: validatePod,
+	warnings: (pod) => podWarnings(pod),
 	health: podHealth,
 	gracePeriod(pod) {
 		// A pod that no node has taken, and one that has ended, has nothing to shut down.
