@@ -49,6 +49,11 @@ test('health is told check by check, and checks can be left out', async (t) => {
 	);
 });
 
+test('the address of the server is the one that the client has reached', async (t) => {
+	const [{ serverAddress }] = (await ask('/api')).body.serverAddressByClientCIDRs;
+	t.is(serverAddress, `127.0.0.1:${server.served.port}`);
+});
+
 test('what does not upgrade is answered as if it had not been asked to', async (t) => {
 	const headers = { connection: 'Upgrade', upgrade: 'websocket' };
 	t.is((await ask('/healthz', { headers })).text, 'ok');

@@ -1,7 +1,9 @@
 import {
 	AppsV1Api,
+	AuthorizationV1Api,
 	CoreV1Api,
 	KubeConfig,
+	KubernetesObjectApi,
 	makeInformer,
 	PatchStrategy,
 	setHeaderOptions,
@@ -9,7 +11,7 @@ import {
 } from '@kubernetes/client-node';
 import test from 'ava';
 import { serveTestApi } from '../testbed/api.ts';
-import { configMap, deployment } from './objects.ts';
+import { configMap, deployment, pod, service } from './objects.ts';
 
 const server = await serveTestApi();
 test.after.always(() => server[Symbol.asyncDispose]());
@@ -37,6 +39,24 @@ test('the official client creates, reads, replaces, patches and deletes', async 
 	await t.throwsAsync(apps.readNamespacedDeployment({ namespace, name: 'web' }), {
 		message: /deployments.apps .* not found/,
 	});
+});
+
+test('the official client applies, evicts, and gets back what it has deleted', async (t) => {
+	const objects = KubernetesObjectApi.makeApiClient(config);
+	const map = { ...configMap('applied', { a: '1' }), metadata: { name: 'applied', namespace } };
+	const apply = (data: Record<string, string>, manager: string, force?: boolean) =>
+		objects.patch({ ...map, data }, undefined, undefined, manager, force, PatchStrategy.ServerSideApply);
+	t.like(await apply({ a: '1' }, 'one'), { data: { a: '1' } });
+	await t.throwsAsync(apply({ a: '2' }, 'two'), { message: /conflict with .+one.+: \.data\.a/ });
+	t.like(await apply({ a: '2' }, 'two', true), { data: { a: '2' } });
+	await core.createNamespacedService({ namespace, body: service('gone') });
+	t.is((await core.deleteNamespacedService({ namespace, name: 'gone' })).spec?.ports?.[0]?.port, 80);
+	await core.createNamespacedPod({ namespace, body: pod('evicted') });
+	await core.createNamespacedPodEviction({ namespace, name: 'evicted', body: { metadata: { name: 'evicted' } } });
+	await t.throwsAsync(core.readNamespacedPod({ namespace, name: 'evicted' }), { message: /not found/ });
+	const review = { spec: { user: 'ann', resourceAttributes: { namespace, verb: 'get', resource: 'pods' } } };
+	const access = config.makeApiClient(AuthorizationV1Api);
+	t.is((await access.createNamespacedLocalSubjectAccessReview({ namespace, body: review })).status?.allowed, false);
 });
 
 test('the official client lists in pages and watches', async (t) => {

@@ -44,6 +44,49 @@ test('kubectl auth whoami and can-i', async (t) => {
 	t.deepEqual([ann.code, ann.stdout.trim()], [1, 'no']);
 });
 
+test('kubectl asks a review from a file, and says clearly what is not there', async (t) => {
+	const review = { apiVersion: 'authorization.k8s.io/v1', kind: 'SelfSubjectAccessReview' };
+	const spec = { resourceAttributes: { verb: 'get', resource: 'pods' } };
+	const input = JSON.stringify({ ...review, spec });
+	t.is(await k.ok('create', '-f', '-', '-o', 'jsonpath={.status.allowed}', { input }), 'true');
+	const { ok, run } = await inNamespace(t);
+	await ok('create', '-f', '-', { input: manifest(pod('p')) });
+	t.regex(
+		(await run('debug', 'p', '--image=example/app:1')).stderr,
+		/ephemeral containers are disabled for this cluster/,
+	);
+	t.regex((await run('get', 'hpa')).stderr, /the server doesn't have a resource type "hpa"/);
+	const job = { apiVersion: 'batch/v1', kind: 'Job', metadata: { name: 'j' } };
+	t.regex(
+		(await run('apply', '-f', '-', { input: manifest(job) })).stderr,
+		/no matches for kind "Job" in version "batch\/v1"/,
+	);
+});
+
+test('kubectl drain evicts what runs on a node, and cordon and taint keep pods away', async (t) => {
+	const { ok } = await inNamespace(t);
+	await k.ok('create', '-f', '-', {
+		input: JSON.stringify({ apiVersion: 'v1', kind: 'Node', metadata: { name: 'n9' } }),
+	});
+	await ok('create', '-f', '-', { input: manifest(pod('p', { nodeName: 'n9', terminationGracePeriodSeconds: 0 })) });
+	t.is(await k.ok('taint', 'node', 'n9', 'a=b:NoSchedule'), 'node/n9 tainted\n');
+	t.regex(await k.ok('drain', 'n9', '--force', '--dry-run=server'), /evicting pod .*\/p \(server dry run\)/);
+	t.is(await ok('get', 'pods', '-o', 'name'), 'pod/p\n', 'a dry run evicts nothing');
+	t.regex(await k.ok('drain', 'n9', '--force', '--grace-period=0'), /pod\/p evicted\nnode\/n9 drained/);
+	t.is(await ok('get', 'pods', '-o', 'name'), '');
+	t.regex(await k.ok('get', 'node', 'n9'), /SchedulingDisabled/);
+	t.is(await k.ok('uncordon', 'n9'), 'node/n9 uncordoned\n');
+});
+
+test('kubectl makes errors of warnings where it is told to', async (t) => {
+	const { run } = await inNamespace(t);
+	const env = [{ name: 'A' }, { name: 'A' }];
+	const input = manifest(pod('p', { containers: [{ name: 'main', image: 'example/app:1', env }] }));
+	const { code, stderr } = await run('create', '-f', '-', '--warnings-as-errors', { input });
+	t.is(code, 1);
+	t.regex(stderr, /Warning: spec\.containers\[0\]\.env\[1\]: hides previous definition of "A"/);
+});
+
 test('kubectl create of every generator, and get in every output', async (t) => {
 	const { ok } = await inNamespace(t);
 	t.is(
@@ -136,6 +179,7 @@ test('kubectl patch of every type, label, annotate, set, scale, replace and edit
 	await ok('scale', 'deploy', 'web', '--replicas=2', '--current-replicas=5');
 	t.is(await of('.spec.replicas'), '2');
 	t.is((await run('scale', 'deploy', 'web', '--replicas=2', '--current-replicas=5')).code, 1);
+	t.regex(await ok('get', 'deploy', 'web', '--subresource=scale'), /^NAME +DESIRED +AVAILABLE +AGE\nweb +2 +5 /);
 	await ok('label', 'deploy', 'web', 'tier=front');
 	await ok('annotate', 'deploy', 'web', 'note=a');
 	t.is((await run('label', 'deploy', 'web', 'tier=back')).code, 1);

@@ -13,8 +13,6 @@ import { send, sendJson } from './respond.ts';
 export interface Paths {
 	readonly registry: Registry;
 	readonly metrics: Metrics;
-	/** Host and port under which clients reach the server. */
-	readonly address: () => string;
 	/** The named checks of readiness, each with what is wrong; undefined where nothing is. */
 	readonly checks: Checks;
 }
@@ -102,7 +100,7 @@ async function serveDiscovery(
 			request,
 			response,
 			200,
-			path === '/api' ? coreVersions(registry, paths.address()) : groupList(registry),
+			path === '/api' ? coreVersions(registry, addressOf(request)) : groupList(registry),
 			form,
 		);
 	}
@@ -117,6 +115,12 @@ async function serveDiscovery(
 					: undefined;
 	if (!found) throw notServed();
 	return sendJson(request, response, 200, found, form);
+}
+
+/** Host and port under which the client has reached the server: it may listen on every address. */
+function addressOf({ socket }: IncomingMessage): string {
+	const address = (socket.localAddress ?? '').replace(/^::ffff:/, '');
+	return `${address.includes(':') ? `[${address}]` : address}:${socket.localPort}`;
 }
 
 /** A document that never changes under its hash: a client that has it gets 304. */

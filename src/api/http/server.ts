@@ -68,12 +68,7 @@ export async function serveApi(options: ServeOptions): Promise<Served> {
 		// All else that asks to be upgraded is answered as if it had not, as RFC 9110, 7.8 allows.
 		shouldUpgradeCallback: upgrades,
 	});
-	let port = options.port;
-	const serve = createHandler(
-		options,
-		closing.signal,
-		() => `${address.includes(':') ? `[${address}]` : address}:${port}`,
-	);
+	const serve = createHandler(options, closing.signal);
 	const streams = new Set<Duplex>();
 	server.on('request', serve.request);
 	server.on('upgrade', (request, socket, head) => {
@@ -90,7 +85,7 @@ export async function serveApi(options: ServeOptions): Promise<Served> {
 		});
 	});
 	server.on('error', (cause) => log.error({ err: cause }, 'the API server has a fault'));
-	port = (server.address() as AddressInfo).port;
+	const { port } = server.address() as AddressInfo;
 
 	let closed: Promise<void> | undefined;
 	const close = () => {
@@ -124,7 +119,7 @@ interface Asked {
 	readonly caller: Caller;
 }
 
-function createHandler(options: ServeOptions, closing: AbortSignal, address: () => string) {
+function createHandler(options: ServeOptions, closing: AbortSignal) {
 	const { api, log, pki, now = Date.now } = options;
 	const tokens: Tokens = options.tokens ? openTokens(options.tokens, log) : { user: async () => undefined };
 	const metrics = createMetrics();
@@ -133,7 +128,6 @@ function createHandler(options: ServeOptions, closing: AbortSignal, address: () 
 	const paths: Paths = {
 		registry: api.registry,
 		metrics,
-		address,
 		checks: {
 			store: async () => {
 				const namespaces = api.registry.resource('', 'v1', 'namespaces');
