@@ -126,6 +126,7 @@ const refusals: Readonly<Record<string, Case>> = {
 		code: 406,
 		reason: 'NotAcceptable',
 	},
+	'a timeout that is none': { path: `${maps}?timeout=soon`, code: 400, message: /invalid timeout specified in the/ },
 	'a limit that is no number': { path: `${maps}?limit=ten`, code: 400, message: /limit: Invalid value/ },
 	'a dry run of something else': {
 		path: `${maps}?dryRun=Some`,

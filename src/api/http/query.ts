@@ -94,3 +94,15 @@ export function flag(query: URLSearchParams, name: string): boolean {
 	// As Go's ParseBool; a parameter without a value is set.
 	return value !== null && !['0', 'f', 'F', 'false', 'FALSE', 'False'].includes(value);
 }
+
+/** Durations of Go: `30s`, `1m30s`, `0`. */
+const duration = /^[+-]?(0|((\d+\.?\d*|\.\d+)(ns|us|µs|ms|s|m|h))+)$/;
+
+/** Clients say how long they wait, and end the request themselves then. Throws 400 for what is no duration. */
+export function checkTimeout(query: URLSearchParams): void {
+	const timeout = query.get('timeout');
+	if (timeout && !duration.test(timeout))
+		throw badRequest(
+			`invalid timeout specified in the request URL - time: invalid duration ${JSON.stringify(timeout)}`,
+		);
+}

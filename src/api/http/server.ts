@@ -19,6 +19,7 @@ import { passUpgrade, refuseUpgrade, serveLog, streamSubresources } from './kube
 import { createMetrics } from './metrics.ts';
 import { negotiate } from './negotiate.ts';
 import { type Paths, servePath } from './paths.ts';
+import { checkTimeout } from './query.ts';
 import { methodNotAllowed, notServed, serveResource, verbOf } from './resource.ts';
 import { sendError, sendJson } from './respond.ts';
 import { type Route, routeOf } from './route.ts';
@@ -145,6 +146,7 @@ function createHandler(options: ServeOptions, closing: AbortSignal) {
 
 	const ask = async (request: IncomingMessage): Promise<Asked> => {
 		const { route, query } = locate(request);
+		checkTimeout(query);
 		const user = await authenticate(request, tokens);
 		const verb =
 			route.type === 'resource' ? verbOf(request.method, route, query) : (request.method ?? '').toLowerCase();
