@@ -167,6 +167,7 @@ const foreign: Readonly<Record<string, string>> = {
 	'listen EADDRINUSE': 'Node.js',
 	'Authentication failed': 'git',
 	'Metrics API not available': 'kubectl',
+	'error retrieving RESTMappings to prune': 'kubectl',
 	'x509: certificate is valid for': 'kubectl',
 	'certificate signed by unknown authority': 'kubectl',
 };
