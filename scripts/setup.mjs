@@ -12,7 +12,10 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 const forTests = process.argv.includes('--for-tests');
 const say = (line) => process.stderr.write(`set-up: ${line}\n`);
 
-/** What is needed beside Node.js: the program or library, the Debian package that has it, and what for. */
+/**
+ * What is needed beside Node.js: the program or library, the Debian package that has it, and what for. `service`: what the
+ * package would run from now on though nothing here asks for it; the tests start their own.
+ */
 const programs = [
 	// With DOCKER_HOST the engine runs elsewhere, and none is needed here.
 	...(process.env.DOCKER_HOST ? [] : [{ program: 'dockerd', packages: ['docker.io'], why: 'runs the containers' }]),
@@ -25,7 +28,18 @@ const programs = [
 	{ program: 'libatomic.so.1', packages: ['libatomic1'], why: 'is a library that Node.js 26 is linked with' },
 	...(forTests
 		? [
-				{ program: 'etcd', packages: ['etcd-server', 'etcd-client'], why: 'is the cluster store, for its tests' },
+				{
+					program: 'etcd',
+					packages: ['etcd-server', 'etcd-client'],
+					why: 'is the cluster store, for its tests',
+					service: 'etcd',
+				},
+				{
+					program: 'docker-registry',
+					packages: ['docker-registry'],
+					why: 'serves images to the tests of pulls',
+					service: 'docker-registry',
+				},
 				{ program: 'ps', packages: ['procps'], why: 'shows what runs, for the tests' },
 				{ program: 'curl', packages: ['curl'], why: 'asks the sites of the examples, for their tests' },
 			]
@@ -138,6 +152,7 @@ async function systemPrograms() {
 	if (!find('apt-get')) fail('this system has no apt-get', byHand);
 	await readLists();
 	if (!(await install(packages))) fail(byHand);
+	for (const { service } of missing) if (service) await switchOff(service);
 	const still = missing.filter(({ program }) => !find(program));
 	if (still.length > 0) fail(`still missing: ${still.map(({ program }) => program).join(', ')}`, byHand);
 }
@@ -158,6 +173,14 @@ async function kubectl() {
 	const how = 'install it by hand: https://kubernetes.io/docs/tasks/tools/';
 	if (forTests) fail(how);
 	say(`${how}; until then pushes with a kustomization are refused`);
+}
+
+/** Stops a service that came with a package, and keeps it from starting with the machine. */
+async function switchOff(service) {
+	const [command, args] = find('systemctl')
+		? ['systemctl', ['disable', existsSync('/run/systemd/system') ? '--now' : '--quiet', service]]
+		: ['update-rc.d', [service, 'disable']];
+	if (find(command)) await run(`switching the service ${service} off`, command, args);
 }
 
 function schemas() {

@@ -22,6 +22,8 @@ export interface Occurrence {
 	readonly type: 'Normal' | 'Warning';
 	readonly reason: string;
 	readonly message: string;
+	/** The part of the object that it is about. */
+	readonly fieldPath?: string;
 }
 
 /** Names the object that an Event is about; the object itself is not kept alive. */
@@ -32,6 +34,7 @@ export interface Reference {
 	readonly name: string;
 	readonly uid?: string;
 	readonly resourceVersion?: string;
+	readonly fieldPath?: string;
 }
 
 /** One Event of the API: what was counted into it so far. */
@@ -85,16 +88,17 @@ export function createCorrelator(): Correlator {
 	};
 
 	return {
-		count({ about, type, reason, message: whole }, now) {
+		count({ about, type, reason, message: whole, fieldPath }, now) {
 			const { namespace, name, uid } = about.metadata;
 			const object = JSON.stringify([about.kind, namespace, name, uid]);
 			const sort = JSON.stringify([object, type, reason]);
 			const combined = combines(sort, whole, now);
 			const message = (combined ? COMBINED + whole : whole).slice(0, LONGEST_MESSAGE);
-			const key = combined ? sort : JSON.stringify([sort, message]);
+			const key = combined ? sort : JSON.stringify([sort, message, fieldPath]);
 			if (!allowed(object, now)) return undefined;
 			const known = series.get(key);
-			const counted = known ?? { about: referenceTo(about), type, reason, message, count: 0, first: now, last: now };
+			const reference = { ...referenceTo(about), ...(fieldPath ? { fieldPath } : {}) };
+			const counted = known ?? { about: reference, type, reason, message, count: 0, first: now, last: now };
 			counted.count++;
 			counted.last = now;
 			counted.message = message;

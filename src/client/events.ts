@@ -11,7 +11,8 @@ import { faults } from './fault.ts';
 
 /** Writes Events as Kubernetes components do: the same event again counts up instead of making a new one. Never throws. */
 export interface EventRecorder {
-	event(about: KubeObject, type: 'Normal' | 'Warning', reason: string, message: string): void;
+	/** @param fieldPath - the part of the object that it is about: `spec.containers{web}`. */
+	event(about: KubeObject, type: 'Normal' | 'Warning', reason: string, message: string, fieldPath?: string): void;
 }
 
 /** How many Events may wait to be written; what comes when so many wait is dropped. */
@@ -92,9 +93,9 @@ export function recordEvents(client: Client, options: EventOptions): EventRecord
 	signal.addEventListener('abort', () => wake(), { once: true });
 
 	return {
-		event(about, type, reason, message) {
+		event(about, type, reason, message, fieldPath) {
 			if (signal.aborted) return;
-			const series = correlator.count({ about, type, reason, message }, now());
+			const series = correlator.count({ about, type, reason, message, fieldPath }, now());
 			if (!series) return;
 			if (waiting.size >= MOST_WAITING && !waiting.has(series)) {
 				known.failed('room', 'too many wait', 'events are dropped', { most: MOST_WAITING });

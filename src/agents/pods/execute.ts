@@ -15,6 +15,7 @@ import { podFiles, writeNames } from './files.ts';
 import { asFailure, failure, type Memory } from './memory.ts';
 import { podTitle, uidOf } from './names.ts';
 import { arrange } from './observed.ts';
+import { fieldPath } from './outlook.ts';
 import type { Step } from './plan.ts';
 
 /** A container's creation is tried again after this, doubled each time. */
@@ -37,6 +38,8 @@ export function createExecutor(context: PodContext, memory: Memory, poke: () => 
 		const address = pod.spec.hostNetwork ? context.address : sandboxes[0]?.address;
 		return { podIp: address ?? '', hostIp: context.address, allocatable: context.allocatable };
 	};
+	const tell = (pod: Pod, container: string, type: 'Normal' | 'Warning', reason: string, message: string) =>
+		events.event(pod, type, reason, message, fieldPath(pod, container));
 	const find = (pod: Pod, name: string): core.Container | undefined =>
 		[...(pod.spec.initContainers ?? []), ...pod.spec.containers].find((container) => container.name === name);
 
@@ -95,7 +98,7 @@ export function createExecutor(context: PodContext, memory: Memory, poke: () => 
 		if (!container || !image) return false;
 		const pulled = images.state(pod, container);
 		if (container.imagePullPolicy !== 'Always' && pulled.state === 'present') {
-			events.event(pod, 'Normal', 'Pulled', `Container image "${container.image}" already present on machine`);
+			tell(pod, container.name, 'Normal', 'Pulled', `Container image "${container.image}" already present on machine`);
 		}
 		let id: string;
 		try {
@@ -104,7 +107,7 @@ export function createExecutor(context: PodContext, memory: Memory, poke: () => 
 			rethrowIfDown(error);
 			const message = error instanceof EngineError ? error.detail : (error as Error).message;
 			const reason = error instanceof ConfigError ? 'CreateContainerConfigError' : 'CreateContainerError';
-			events.event(pod, 'Warning', 'Failed', `Error: ${message}`);
+			tell(pod, container.name, 'Warning', 'Failed', `Error: ${message}`);
 			const before = memory.failures.get(container.name);
 			memory.failures.set(container.name, failure(reason, message, before, now(), CREATE_BACKOFF_MS));
 			return true;
@@ -142,7 +145,7 @@ export function createExecutor(context: PodContext, memory: Memory, poke: () => 
 		const created = await engine.containers.create(spec);
 		// Two of one name cannot be: this one was made before an interruption.
 		if (created.existed) await mirror.refresh(created.id);
-		else events.event(pod, 'Normal', 'Created', `Created container: ${container.name}`);
+		else tell(pod, container.name, 'Normal', 'Created', `Created container: ${container.name}`);
 		return created.id;
 	}
 	async function start(pod: Pod, container: core.Container, id: string): Promise<void> {
@@ -150,10 +153,10 @@ export function createExecutor(context: PodContext, memory: Memory, poke: () => 
 		if (hook) memory.hooking.add(id);
 		try {
 			await context.limit(() => engine.containers.start(id));
-			events.event(pod, 'Normal', 'Started', `Started container ${container.name}`);
+			tell(pod, container.name, 'Normal', 'Started', `Started container ${container.name}`);
 		} catch (error) {
 			rethrowIfDown(error);
-			events.event(pod, 'Warning', 'Failed', `Error: ${(error as EngineError).detail}`);
+			tell(pod, container.name, 'Warning', 'Failed', `Error: ${(error as EngineError).detail}`);
 			memory.hooking.delete(id);
 		} finally {
 			await mirror.refresh(id);
@@ -170,7 +173,7 @@ export function createExecutor(context: PodContext, memory: Memory, poke: () => 
 		const result = await runHandler(hook, where);
 		memory.hooking.delete(id);
 		if (!result.ok && !signal.aborted) {
-			events.event(pod, 'Warning', 'FailedPostStartHook', `PostStartHook failed: ${result.output}`);
+			tell(pod, container.name, 'Warning', 'FailedPostStartHook', `PostStartHook failed: ${result.output}`);
 			memory.hookFailed.add(id);
 		}
 		poke();
@@ -178,7 +181,7 @@ export function createExecutor(context: PodContext, memory: Memory, poke: () => 
 
 	function stopContainer(pod: Pod, step: Extract<Step, { do: 'stopContainer' }>): void {
 		memory.stopping.set(step.id, step.deadline);
-		events.event(pod, 'Normal', 'Killing', step.message);
+		tell(pod, step.container, 'Normal', 'Killing', step.message);
 		context.background(
 			askToStop(pod, step).catch((error: Error) => {
 				// An engine that is down is asked again: what is not remembered as stopping is planned anew.
@@ -196,7 +199,7 @@ export function createExecutor(context: PodContext, memory: Memory, poke: () => 
 			const where = { engine, id, container, address: place(pod).podIp, timeoutMs, signal };
 			const result = await runHandler(hook, where);
 			if (signal.aborted) return;
-			if (!result.ok) events.event(pod, 'Warning', 'FailedPreStopHook', `PreStopHook failed: ${result.output}`);
+			if (!result.ok) tell(pod, name, 'Warning', 'FailedPreStopHook', `PreStopHook failed: ${result.output}`);
 			if (deadline - now() < HOOK_EXTENSION_MS) {
 				memory.stopping.set(id, now() + HOOK_EXTENSION_MS);
 				poke();

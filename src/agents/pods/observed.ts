@@ -89,8 +89,8 @@ export interface Observed {
 	readonly health: ReadonlyMap<string, Health>;
 	/** By container id: it was asked to stop, and is killed at this time. */
 	readonly stopping: ReadonlyMap<string, number>;
-	/** `repository@sha256:…` of an image id, where it came from a registry. */
-	digest(imageId: string): string | undefined;
+	/** `repository@sha256:…` of an image id, where it came from a registry; `reference` is the container's name of it. */
+	digest(imageId: string, reference: string): string | undefined;
 	readonly hostAddresses: readonly string[];
 }
 

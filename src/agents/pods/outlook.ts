@@ -41,6 +41,12 @@ export function members(pod: Pod): readonly Member[] {
 	];
 }
 
+/** Where a container stands in the pod, as the events about it say it. */
+export function fieldPath(pod: Pod, name: string): string {
+	const list = pod.spec.initContainers?.some((container) => container.name === name) ? 'initContainers' : 'containers';
+	return `spec.${list}{${name}}`;
+}
+
 export const newest = (observed: Observed, name: string): Instance | undefined =>
 	observed.instances.find((instance) => instance.name === name);
 

@@ -94,7 +94,7 @@ function containerStatus(
 	return {
 		name: container.name,
 		image: container.image ?? '',
-		imageID: instance ? imageId(instance, observed) : (before?.imageID ?? ''),
+		imageID: imageId(container, instance, observed, before),
 		restartCount: attempt,
 		ready,
 		started,
@@ -198,8 +198,17 @@ function vanished(before: core.ContainerStatus | undefined): core.ContainerState
 	};
 }
 
-function imageId(instance: Instance, observed: Observed): string {
-	const digest = observed.digest(instance.imageId);
+function imageId(
+	{ image = '' }: core.Container,
+	instance: Instance | undefined,
+	observed: Observed,
+	before: core.ContainerStatus | undefined,
+): string {
+	if (!instance) return before?.imageID ?? '';
+	// What was found once stays true, though the image's name may have moved on since.
+	if (before?.imageID?.startsWith('docker-pullable:') && before.containerID === `docker://${instance.id}`)
+		return before.imageID;
+	const digest = observed.digest(instance.imageId, image);
 	return digest ? `docker-pullable://${digest}` : `docker://${instance.imageId}`;
 }
 

@@ -8,6 +8,7 @@ import { createExecutor } from './execute.ts';
 import { newMemory } from './memory.ts';
 import { podTitle, uidOf } from './names.ts';
 import { arrange, type Failure, type Health, type ImageState, type Observed } from './observed.ts';
+import { fieldPath } from './outlook.ts';
 import { planPod } from './plan.ts';
 import { createReporter } from './report.ts';
 import { podStatus } from './status.ts';
@@ -108,15 +109,16 @@ export function createPodWorker(first: Pod, context: PodContext, finished: () =>
 		if (memory.told.get(container) === after) return;
 		memory.told.set(container, after);
 		const message = `Back-off restarting failed container ${container} in pod ${podTitle(pod)}`;
-		context.events.event(pod, 'Warning', 'BackOff', message);
+		context.events.event(pod, 'Warning', 'BackOff', message, fieldPath(pod, container));
 	};
 
-	/** An image that may not be fetched fails without an attempt that could tell of it. */
+	/** An image that cannot or may not be fetched fails without an attempt that could tell of it. */
 	const tellMissing = (container: string, { reason, message }: Failure) => {
-		if (reason !== 'ErrImageNeverPull' || memory.told.get(container) === reason) return;
+		const told = unfetched[reason];
+		if (!told || memory.told.get(container) === reason) return;
 		memory.told.set(container, reason);
-		context.events.event(pod, 'Warning', 'ErrImageNeverPull', message);
-		context.events.event(pod, 'Warning', 'Failed', `Error: ${reason}`);
+		context.events.event(pod, 'Warning', told, message, fieldPath(pod, container));
+		context.events.event(pod, 'Warning', 'Failed', `Error: ${reason}`, fieldPath(pod, container));
 	};
 
 	const observe = (seen: Pod): Observed => {
@@ -187,6 +189,12 @@ export function createPodWorker(first: Pod, context: PodContext, finished: () =>
 		},
 	};
 }
+
+/** Why no image is fetched, and the reason of the event that says so. */
+const unfetched: Readonly<Record<string, string>> = {
+	ErrImageNeverPull: 'ErrImageNeverPull',
+	InvalidImageName: 'InspectFailed',
+};
 
 const usesDownward = (pod: Pod) =>
 	(pod.spec.volumes ?? []).some(

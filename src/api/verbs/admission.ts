@@ -4,6 +4,7 @@
  */
 import type { Kind } from '../../kinds/kind.ts';
 import type { Dynamic, KubeObject } from '../../kinds/object.ts';
+import type { ServiceAccount } from '../../kinds/types.ts';
 import type { Caller } from '../api.ts';
 import { isObject } from '../json.ts';
 
@@ -16,6 +17,11 @@ export interface AdmissionRequest {
 	readonly old?: KubeObject;
 	readonly caller: Caller;
 	readonly dryRun: boolean;
+	/** The stored object of another kind, as this server knows it. */
+	lookUp(
+		resource: { readonly group: string; readonly version: string; readonly plural: string },
+		name: { readonly namespace?: string; readonly name: string },
+	): Promise<KubeObject | undefined>;
 }
 
 export type Admission = (request: AdmissionRequest) => void | Promise<void>;
@@ -51,6 +57,18 @@ export const defaultTolerations: Admission = ({ kind, subresource, object }) => 
 	spec.tolerations = [...tolerations, ...missing.map((key) => ({ key, ...bearable }))];
 };
 
+/** A pod that names no pull secrets gets those of its service account. Source: Kubernetes documentation, "Service Accounts". */
+export const accountPullSecrets: Admission = async ({ operation, kind, subresource, object, lookUp }) => {
+	if (operation !== 'CREATE' || subresource || kind.group !== '' || kind.plural !== 'pods') return;
+	const { spec, metadata } = object;
+	if (!isObject(spec) || (Array.isArray(spec.imagePullSecrets) && spec.imagePullSecrets.length > 0)) return;
+	const name = typeof spec.serviceAccountName === 'string' ? spec.serviceAccountName : '';
+	const accounts = { group: '', version: 'v1', plural: 'serviceaccounts' };
+	// One that is not there yet adds nothing: an apply may create it after its pods.
+	const account = (await lookUp(accounts, { namespace: metadata.namespace, name })) as ServiceAccount | undefined;
+	if (account?.imagePullSecrets?.length) spec.imagePullSecrets = structuredClone(account.imagePullSecrets);
+};
+
 /** A namespace is found by its name through a label, and waits with its removal until its content is gone. */
 export const namespaceIdentity: Admission = ({ operation, kind, object }) => {
 	if (kind.group !== '' || kind.plural !== 'namespaces') return;
@@ -62,4 +80,9 @@ export const namespaceIdentity: Admission = ({ operation, kind, object }) => {
 	object.status = { phase: 'Active' };
 };
 
-export const builtinAdmission: readonly Admission[] = [namespaceIdentity, defaultServiceAccount, defaultTolerations];
+export const builtinAdmission: readonly Admission[] = [
+	namespaceIdentity,
+	defaultServiceAccount,
+	defaultTolerations,
+	accountPullSecrets,
+];

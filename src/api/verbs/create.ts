@@ -9,7 +9,7 @@ import type { Caller, Collection, Stored, WriteOptions } from '../api.ts';
 import { copy } from '../json.ts';
 import { limits } from '../limits.ts';
 import { trackUpdate } from '../patch/index.ts';
-import { latest, placeOf, put, readStored, unstored } from './commit.ts';
+import { latest, lookUp, placeOf, put, readStored, unstored } from './commit.ts';
 import { type Context, timestamp } from './context.ts';
 import { decode, placeInNamespace } from './decode.ts';
 import { generateName, newUid } from './names.ts';
@@ -97,7 +97,14 @@ export async function createNamed(
 			now: timestamp(now),
 		});
 	for (const admit of context.admission)
-		await admit({ operation: 'CREATE', kind, object, caller, dryRun: options.dryRun === true });
+		await admit({
+			operation: 'CREATE',
+			kind,
+			object,
+			caller,
+			dryRun: options.dryRun === true,
+			lookUp: (resource, wanted) => lookUp(context, resource, wanted),
+		});
 	kind.prepare(object, undefined);
 
 	const place = placeOf(kind, { namespace, name });
