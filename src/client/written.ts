@@ -78,10 +78,14 @@ export function rememberWrites(client: Client, informers: Iterable<Informer>): W
 		},
 		deleteCollection: (kind, options, how) => inner.deleteCollection(kind, options, how),
 		async bind(pod, node) {
+			const kind = { group: '', version: 'v1', kind: 'Pod' };
+			const key = keyOf({ metadata: pod });
+			const bound = byKind.get(nameOf(kind))?.get(key);
 			await inner.bind(pod, node);
-			remember({ group: '', version: 'v1', kind: 'Pod' }, (informer) => {
-				const held = informer.get(keyOf({ metadata: pod }));
-				return !held || isBound(held);
+			remember(kind, (informer) => {
+				const held = informer.get(key);
+				// The name may have passed to another pod since, which waits for a node in its turn.
+				return !held || held.metadata.uid !== bound?.metadata.uid || isBound(held);
 			});
 		},
 	});

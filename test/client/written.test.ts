@@ -104,6 +104,35 @@ test('writes that the informers have, dry runs and writes of other kinds are not
 	t.not(informer.get('default/a'), undefined);
 });
 
+test('a pod that was bound and is gone is not waited for when another pod has its name', async (t) => {
+	const w = await world(t);
+	const held = heldBack(w.client);
+	await using cache = createCache(held.client, { signal: w.signal, log: silentLog });
+	const pods = cache.informer(Pod);
+	await pods.synced;
+	held.deliver();
+	const writing = rememberWrites(w.client, [pods] as never);
+	const pod: Pod = {
+		apiVersion: 'v1',
+		kind: 'Pod',
+		metadata: { name: 'p', namespace: 'default' },
+		spec: { containers: [{ name: 'main', image: 'example' }] },
+	};
+	const at = { name: 'p', namespace: 'default' };
+	await w.client.create(Node, { apiVersion: 'v1', kind: 'Node', metadata: { name: 'n' }, spec: {} });
+	await w.client.create(Pod, pod);
+	await pods.until(() => pods.size === 1, w.signal);
+	held.hold();
+	await writing.client.bind(at, 'n');
+	held.deliver();
+	await pods.until(() => pods.get('default/p')?.spec.nodeName === 'n', w.signal);
+	// Nobody asks meanwhile.
+	await w.client.delete(Pod, at, { gracePeriodSeconds: 0 });
+	const { uid } = (await w.client.create(Pod, pod)).metadata;
+	await pods.until(() => pods.get('default/p')?.metadata.uid === uid, w.signal);
+	t.false(writing.pending);
+});
+
 test('who waits is let go when the signal aborts', async (t) => {
 	const w = await world(t);
 	const held = heldBack(w.client);
