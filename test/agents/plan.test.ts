@@ -394,6 +394,12 @@ const statuses: readonly (readonly [string, Pod, Partial<Observed>, Said])[] = [
 		{ phase: 'Running', state: 'running', last: 'Error', restarts: 1 },
 	],
 	[
+		'a pod stays initialized when its sidecar ends, after it or before',
+		pod({ restartPolicy: 'Never', initContainers: [container('side', { restartPolicy: 'Always' })] }),
+		{ instances: [ended('main', 3), ended('side', 0)] },
+		{ phase: 'Failed', initialized: 'True' },
+	],
+	[
 		'a readiness gate without its condition holds the pod back',
 		pod({ readinessGates: [{ conditionType: 'lb' }] }),
 		{ instances: [instance('main')] },

@@ -287,6 +287,87 @@ test('readiness follows its probe; a failing liveness probe restarts the contain
 	await node.untilEvent('probed', /^Killing: Container main failed liveness probe, will be restarted/);
 });
 
+test('an HTTP probe sends the headers that it is told, follows redirects on its host, and warns of one that leaves it', async (t) => {
+	const redirect = (to: string) => `#!/bin/sh\nprintf 'Status: 302 Found\\r\\nLocation: ${to}\\r\\n\\r\\n'\n`;
+	await node.client.create(ConfigMap, {
+		apiVersion: 'v1',
+		kind: 'ConfigMap',
+		metadata: { name: 'pages', namespace: 'default' },
+		data: {
+			near: redirect('/cgi-bin/asked?by=redirect'),
+			away: redirect('http://127.0.0.9/'),
+			asked: '#!/bin/sh\nenv > /tmp/asked\nprintf "\\r\\n\\r\\n"\n',
+		},
+	});
+	const every = { periodSeconds: 1, failureThreshold: 1 };
+	const port = 8080 as never;
+	const httpHeaders = [
+		{ name: 'Host', value: 'shop.example' },
+		{ name: 'X-Token', value: 'a' },
+	];
+	await node.pod('redirected', {
+		volumes: [{ name: 'pages', configMap: { name: 'pages', defaultMode: 0o755 } }],
+		containers: [
+			{
+				name: 'main',
+				command: serve('/tmp'),
+				volumeMounts: [{ name: 'pages', mountPath: '/tmp/cgi-bin' }],
+				startupProbe: { ...every, failureThreshold: 20, tcpSocket: { port } },
+				readinessProbe: { ...every, httpGet: { path: '/cgi-bin/near', port, httpHeaders } },
+				livenessProbe: { ...every, httpGet: { path: '/cgi-bin/away', port } },
+			},
+		],
+	});
+	const pod = await node.until('redirected', running);
+	const asked = (await text(pod, 'asked')).split('\n');
+	for (const line of ['HTTP_HOST=shop.example', 'HTTP_X_TOKEN=a', 'QUERY_STRING=by=redirect']) {
+		t.true(asked.includes(line), `${line} in ${asked.join(' ')}`);
+	}
+	await node.untilEvent(
+		'redirected',
+		/^ProbeWarning: Liveness probe warning: Probe terminated redirects, Response body:/,
+	);
+	t.is(restarts(await node.get('redirected')), 0);
+});
+
+test('a hook has told its server whatever that answers; a pod that goes is not probed for its life any more', async (t) => {
+	const port = 8080 as never;
+	await node.pod('leaving', {
+		terminationGracePeriodSeconds: 5,
+		containers: [
+			{
+				name: 'main',
+				command: shell(
+					'trap "sleep 3; exit 0" TERM; touch /tmp/alive; httpd -f -p 8080 -h /tmp & while true; do sleep 0.1; done',
+				),
+				livenessProbe: { periodSeconds: 1, failureThreshold: 1, exec: { command: ['test', '-e', '/tmp/alive'] } },
+				startupProbe: { periodSeconds: 1, failureThreshold: 30, tcpSocket: { port } },
+				lifecycle: { preStop: { httpGet: { path: '/no-such-page', port } } },
+			},
+		],
+	});
+	await node.until('leaving', running);
+	const [container] = (await node.containers()).filter(({ name }) => name === 'leaving/main');
+	await node.client.delete(Pod, { namespace: 'default', name: 'leaving' });
+	const exec = await node.engine.docker.getContainer(container?.id ?? '').exec({ Cmd: ['rm', '/tmp/alive'] });
+	await exec.start({});
+	await node.untilGone('leaving');
+	const events = await node.events('leaving');
+	t.true(events.includes('Killing: Stopping container main'));
+	t.false(
+		events.some((event) => event.startsWith('FailedPreStopHook') || event.startsWith('Unhealthy')),
+		events.join('\n'),
+	);
+});
+
+test('a pod whose time is up is Failed, and an event says so', async (t) => {
+	await node.pod('late', { activeDeadlineSeconds: 1 });
+	const pod = await node.until('late', ({ status }) => status?.phase === 'Failed');
+	const message = 'Pod was active on the node longer than the specified deadline';
+	t.like(pod.status, { reason: 'DeadlineExceeded', message });
+	await node.untilEvent('late', new RegExp(`^DeadlineExceeded: ${message}$`));
+});
+
 test('a deleted pod stops by its preStop hook and its signal, in its grace, and leaves nothing behind', async (t) => {
 	await node.client.create(ConfigMap, {
 		apiVersion: 'v1',

@@ -197,6 +197,53 @@ test('a subPath makes its folder, and never leads out of its volume', async (t) 
 	t.deepEqual(await readdir(join(folder, 'inner')), ['file'], 'what lies on the host stays');
 });
 
+test('the folder of a subPath is as open as its volume, with its group', async (t) => {
+	await node.pod('open', {
+		securityContext: { runAsUser: 1000, fsGroup: 2000 },
+		volumes: [{ name: 'work', emptyDir: {} }],
+		containers: [{ name: 'main', command: WAIT, volumeMounts: [{ name: 'work', mountPath: '/deep', subPath: 'a/b' }] }],
+	});
+	await node.until('open', running);
+	t.is(await inside('open', 'touch /deep/mine; stat -c "%a %g" /deep /deep/mine'), '2777 2000\n644 2000');
+});
+
+test('a subPathExpr that cannot be told keeps its container waiting with the reason, until it can', async (t) => {
+	const pod = (name: string, expression: string, annotations: Record<string, string>) =>
+		node.pod(
+			name,
+			{
+				volumes: [{ name: 'work', emptyDir: {} }],
+				containers: [
+					{
+						name: 'main',
+						command: WAIT,
+						env: [{ name: 'WHERE', valueFrom: { fieldRef: { fieldPath: "metadata.annotations['where']" } } }],
+						volumeMounts: [{ name: 'work', mountPath: '/work', subPathExpr: expression }],
+					},
+				],
+			},
+			{ annotations },
+		);
+	await pod('nowhere', '$(WHERE)/x', {});
+	await pod('absolute', '$(WHERE)/x', { where: '/tmp' });
+	await pod('climbing', 'a/$(WHERE)', { where: '../../..' });
+	const why: Record<string, string> = {
+		nowhere: 'missing value for "WHERE"',
+		absolute: 'error SubPath `/tmp/x` must not be an absolute path',
+		climbing: "unable to provision SubPath `a/../../..`: must not contain '..'",
+	};
+	for (const [name, message] of Object.entries(why)) {
+		const seen = await node.until(
+			name,
+			({ status }) => status?.containerStatuses?.[0]?.state?.waiting?.message !== undefined,
+		);
+		t.deepEqual(seen.status?.containerStatuses?.[0]?.state?.waiting, { reason: 'CreateContainerConfigError', message });
+		const body = { metadata: { annotations: { where: 'here' } } };
+		await node.client.patch(Pod, { namespace: 'default', name }, { type: 'merge', body });
+		await node.until(name, running);
+	}
+});
+
 test('a volume that cannot be mounted is named with its reason, and the pod starts once it can', async (t) => {
 	await node.pod('blocked', {
 		volumes: [{ name: 'late', configMap: { name: 'late' } }],
@@ -218,6 +265,11 @@ test('a volume that cannot be mounted is named with its reason, and the pod star
 		volumes: [{ name: 'file', hostPath: { path: '/tmp', type: 'File' } }],
 		containers: [{ name: 'main', command: WAIT, volumeMounts: [{ name: 'file', mountPath: '/file' }] }],
 	});
-	await node.untilEvent('typed', /^FailedMount: .*hostPath type check failed: \/tmp is not a file/);
+	await node.untilEvent('typed', /^FailedMount: .*hostPath type check failed: \/tmp is not a file$/);
+	await node.pod('device', {
+		volumes: [{ name: 'file', hostPath: { path: '/nowhere', type: 'CharDevice' } }],
+		containers: [{ name: 'main', command: WAIT, volumeMounts: [{ name: 'file', mountPath: '/file' }] }],
+	});
+	await node.untilEvent('device', /^FailedMount: .*hostPath type check failed: \/nowhere is not a character device$/);
 	t.pass();
 });

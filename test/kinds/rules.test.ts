@@ -221,6 +221,69 @@ const refused: [string, Dynamic, string[]][] = [
 		],
 	],
 	[
+		'a sidecar policy where there is none',
+		pod({
+			containers: [{ name: 'c', image: 'c', restartPolicy: 'Always' }],
+			initContainers: [{ name: 'i', image: 'i', restartPolicy: 'OnFailure' }],
+		}),
+		[
+			'spec.containers[0].restartPolicy: Forbidden: may not be set for non-init containers',
+			'spec.initContainers[0].restartPolicy: Unsupported value: "OnFailure": supported values: "Always"',
+		],
+	],
+	[
+		'sysctls with names that are none, and those that the machine shares',
+		pod({
+			hostNetwork: true,
+			securityContext: {
+				sysctls: [
+					{ name: 'foo-', value: 'bar' },
+					{ name: 'kernel.shmmax', value: '100000000' },
+					{ name: 'bar..', value: '42' },
+					{ name: 'net.ipv4.tcp_syncookies', value: '1' },
+				],
+			},
+		}),
+		[
+			'spec.securityContext.sysctls[0].name: Invalid value: "foo-": must have at most 253 characters and match regex ^([a-z0-9]([-_a-z0-9]*[a-z0-9])?[\\./])*[a-z0-9]([-_a-z0-9]*[a-z0-9])?$',
+			'spec.securityContext.sysctls[2].name: Invalid value: "bar..": must have at most 253 characters and match regex ^([a-z0-9]([-_a-z0-9]*[a-z0-9])?[\\./])*[a-z0-9]([-_a-z0-9]*[a-z0-9])?$',
+			'spec.securityContext.sysctls[3].name: Invalid value: "net.ipv4.tcp_syncookies": may not be specified when \'hostNetwork\' is true',
+		],
+	],
+	[
+		'profiles of the machine without a name, and names without such a profile',
+		pod({
+			securityContext: { seccompProfile: { type: 'Localhost' } },
+			containers: [
+				{
+					name: 'c',
+					image: 'c',
+					securityContext: { seccompProfile: { type: 'RuntimeDefault', localhostProfile: 'a.json' } },
+				},
+			],
+		}),
+		[
+			'spec.containers[0].securityContext.seccompProfile.localhostProfile: Invalid value: "a.json": can only be set when seccomp type is Localhost',
+			'spec.securityContext.seccompProfile.localhostProfile: Required value: must be set when seccomp type is Localhost',
+		],
+	],
+	[
+		'mounts that reach the machine from a container that may not',
+		pod({
+			volumes: [{ name: 'a' }],
+			containers: [
+				{
+					name: 'c',
+					image: 'c',
+					volumeMounts: [{ name: 'a', mountPath: '/a', mountPropagation: 'Bidirectional' }],
+				},
+			],
+		}),
+		[
+			'spec.containers[0].volumeMounts[0].mountPropagation: Forbidden: Bidirectional mount propagation is available only to privileged containers',
+		],
+	],
+	[
 		'a request over the limit',
 		container({ resources: { requests: { cpu: '2' }, limits: { cpu: '1500m' } } }),
 		['spec.containers[0].resources.requests: Invalid value: "2": must be less than or equal to cpu limit of 1500m'],

@@ -121,8 +121,9 @@ export function dockerEngine({ address, log, revive, stop }: DockerOptions): Eng
 				);
 			},
 			async create({ name, bridge, subnet, gateway, mtu, labels }) {
-				await call(`create network ${name} ${subnet}`, () =>
-					docker.createNetwork({
+				await call(`create network ${name} ${subnet}`, async () => {
+					const { Version } = await docker.version();
+					await docker.createNetwork({
 						Name: name,
 						Driver: 'bridge',
 						CheckDuplicate: true,
@@ -133,9 +134,10 @@ export function dockerEngine({ address, log, revive, stop }: DockerOptions): Eng
 							'com.docker.network.bridge.enable_ip_masquerade': 'false',
 							'com.docker.network.bridge.enable_icc': 'true',
 							'com.docker.network.driver.mtu': String(mtu),
+							...gatewayMode(Version),
 						},
-					}),
-				);
+					});
+				});
 			},
 			async remove(name) {
 				await find(`remove network ${name}`, () => docker.getNetwork(name).remove());
@@ -254,6 +256,16 @@ const architectures: Readonly<Record<string, string>> = {
 	armv7l: 'arm',
 	i686: '386',
 };
+
+/**
+ * From 28 on Docker drops what comes from other machines to a container's own address, before any rule of ours sees it: pods
+ * of other nodes, say. This mode lets it through, as all engines did before. Older ones keep the option without a look at it,
+ * so that it holds when they are upgraded; only 27 knows gateway modes but not this one, and refuses it. Source: Docker
+ * documentation, "Port publishing and mapping", Gateway modes; moby pull request 48597.
+ */
+function gatewayMode(version: string): Record<string, string> {
+	return version.startsWith('27.') ? {} : { 'com.docker.network.bridge.gateway_mode_ipv4': 'nat-unprotected' };
+}
 
 /** Consumes a progress stream. Throws what it reports as an error. */
 async function finished(progress: NodeJS.ReadableStream): Promise<void> {

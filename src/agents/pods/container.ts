@@ -3,11 +3,12 @@ import type * as core from 'kubernetes-types/core/v1.js';
 import type { Pod } from '../../kinds/index.ts';
 import type { ContainerSpec, Image, Mount, PortBinding } from '../engine/engine.ts';
 import { PAUSE_IMAGE } from '../images/pause.ts';
-import { ConfigError, environment, expand, type Objects } from './environment.ts';
+import { environment, expand, type Objects } from './environment.ts';
 import type { Place } from './fields.ts';
-import { hostname, type PodFiles } from './files.ts';
+import { kernelHostname, type PodFiles } from './files.ts';
 import { containerName, labels, podLabels, SANDBOX, specHash } from './names.ts';
 import { limitsOf, type Machine } from './resources.ts';
+import { checkUser, securityOf, userOf } from './security.ts';
 
 /** Bound of a container's log on disk, as the kubelet's defaults. */
 const LOG = { maxBytes: 10 * 1024 * 1024, maxFiles: 5 };
@@ -17,10 +18,13 @@ const OOM_SCORE_SANDBOX = -998;
 export function sandboxSpec(
 	pod: Pod,
 	attempt: number,
-	{ node, network, machine }: { readonly node: string; readonly network: string; readonly machine: Machine },
+	where: { readonly node: string; readonly network: string; readonly domain: string; readonly machine: Machine },
 ): ContainerSpec {
 	const { hostNetwork, hostIPC, hostPID, securityContext } = pod.spec;
-	const sysctls = Object.fromEntries((securityContext?.sysctls ?? []).map(({ name, value }) => [name, value]));
+	const { node, network, domain, machine } = where;
+	// Slashes separate as well as dots do; the engine knows dots.
+	const settings = (securityContext?.sysctls ?? []).map(({ name, value }) => [name.replaceAll('/', '.'), value]);
+	const sysctls: Record<string, string> = Object.fromEntries(settings);
 	return {
 		name: containerName(pod, SANDBOX, attempt),
 		image: PAUSE_IMAGE,
@@ -30,7 +34,7 @@ export function sandboxSpec(
 			[labels.type]: 'podsandbox',
 			[labels.restartCount]: String(attempt),
 		},
-		hostname: hostNetwork ? undefined : hostname(pod),
+		hostname: hostNetwork ? undefined : kernelHostname(pod, domain),
 		network: hostNetwork ? 'host' : { name: network },
 		ipc: hostIPC ? 'host' : 'shareable',
 		pid: hostPID ? 'host' : undefined,
@@ -51,6 +55,7 @@ export interface ContainerContext {
 	readonly files: PodFiles;
 	/** The volume mounts of the container, resolved to paths. */
 	readonly mounts: readonly Mount[];
+	readonly securityOptions: readonly string[];
 	readonly objects: Objects;
 	readonly place: Place;
 	readonly machine: Machine;
@@ -60,8 +65,8 @@ export interface ContainerContext {
 export function containerSpec(pod: Pod, container: core.Container, context: ContainerContext): ContainerSpec {
 	const variables = environment(pod, container, context.objects, context.place);
 	const substitute = (text: string) => expand(text, (name) => variables.get(name));
-	const security = { ...pod.spec.securityContext, ...definedOnly(container.securityContext) } as core.SecurityContext;
-	checkUser(container, security, context.image);
+	const security = securityOf(pod, container);
+	checkUser(pod, container, security, context.image);
 	const terminationPath = container.terminationMessagePath || '/dev/termination-log';
 	const own: Mount[] = [
 		mount(context.files.hosts, '/etc/hosts'),
@@ -92,7 +97,7 @@ export function containerSpec(pod: Pod, container: core.Container, context: Cont
 		args: container.args?.length ? container.args.map(substitute) : undefined,
 		env: [...variables].map(([name, value]) => `${name}=${value}`),
 		workingDir: container.workingDir,
-		user: user(security),
+		user: userOf(security),
 		groups: groups.length > 0 ? groups.map(String) : undefined,
 		tty: container.tty,
 		stdin: container.stdin,
@@ -106,44 +111,9 @@ export function containerSpec(pod: Pod, container: core.Container, context: Cont
 		addCapabilities: security.capabilities?.add,
 		dropCapabilities: security.capabilities?.drop,
 		readOnlyRoot: security.readOnlyRootFilesystem,
-		securityOptions: securityOptions(security),
+		securityOptions: context.securityOptions.length > 0 ? context.securityOptions : undefined,
 		log: LOG,
 	};
-}
-
-/** Container's settings override the pod's only where they are set. */
-function definedOnly(context: core.SecurityContext | undefined): Partial<core.SecurityContext> {
-	return Object.fromEntries(Object.entries(context ?? {}).filter(([, value]) => value !== undefined && value !== null));
-}
-
-function user({ runAsUser, runAsGroup }: core.SecurityContext): string | undefined {
-	if (runAsUser === undefined) return runAsGroup === undefined ? undefined : `0:${runAsGroup}`;
-	return runAsGroup === undefined ? String(runAsUser) : `${runAsUser}:${runAsGroup}`;
-}
-
-/** runAsNonRoot is a promise that the agent keeps before it starts anything. */
-function checkUser(container: core.Container, security: core.SecurityContext, image: Image): void {
-	if (!security.runAsNonRoot) return;
-	if (security.runAsUser !== undefined) {
-		if (security.runAsUser === 0) throw new ConfigError("container's runAsUser breaks non-root policy");
-		return;
-	}
-	const name = image.user.split(':')[0] ?? '';
-	if (name === '' || name === '0' || name === 'root') {
-		throw new ConfigError(`container has runAsNonRoot and image will run as root (container: ${container.name})`);
-	}
-	if (!/^\d+$/.test(name)) {
-		throw new ConfigError(
-			`container has runAsNonRoot and image has non-numeric user (${name}), cannot verify user is non-root (container: ${container.name})`,
-		);
-	}
-}
-
-function securityOptions(security: core.SecurityContext): string[] | undefined {
-	const options: string[] = [];
-	if (security.allowPrivilegeEscalation === false) options.push('no-new-privileges');
-	if (security.seccompProfile?.type === 'Unconfined') options.push('seccomp=unconfined');
-	return options.length > 0 ? options : undefined;
 }
 
 function hostPorts(pod: Pod): PortBinding[] {

@@ -6,7 +6,13 @@ import { ApiError, Pod as PodKind } from '../../kinds/index.ts';
 import { EngineError } from '../engine/engine.ts';
 import { ensurePauseImage, PAUSE_IMAGE } from '../images/pause.ts';
 import { runHandler } from '../probes/handler.ts';
-import { containerMounts, prepareTerminationMessage, removePodFiles, setUpVolumes } from '../volumes/index.ts';
+import {
+	containerMounts,
+	prepareTerminationMessage,
+	removePodFiles,
+	setUpVolumes,
+	VolumeError,
+} from '../volumes/index.ts';
 import { containerSpec, sandboxSpec } from './container.ts';
 import type { PodContext } from './context.ts';
 import { ConfigError, environment } from './environment.ts';
@@ -17,9 +23,12 @@ import { podTitle, uidOf } from './names.ts';
 import { arrange } from './observed.ts';
 import { fieldPath } from './outlook.ts';
 import type { Step } from './plan.ts';
+import { securityOf, securityOptions } from './security.ts';
 
-/** A container's creation is tried again after this, doubled each time. */
-const CREATE_BACKOFF_MS = 5_000;
+/** Pauses before a container or a sandbox is created again. As the kubelet: what was wrong may have been mended elsewhere. */
+const CREATE_BACKOFF = { firstMs: 1_000, mostMs: 10_000 };
+/** Pauses before volumes are set up again; those of API objects are as soon as these change. */
+const MOUNT_BACKOFF = { firstMs: 500, mostMs: 122_000 };
 /** What a preStop hook gets that has used up its pod's grace. */
 const HOOK_EXTENSION_MS = 2_000;
 /** A postStart hook has no limit of its own; one that hangs must not live for ever. */
@@ -51,7 +60,7 @@ export function createExecutor(context: PodContext, memory: Memory, poke: () => 
 		} catch (error) {
 			const message = (error as Error).message;
 			events.event(pod, 'Warning', 'FailedMount', message);
-			memory.volumes = failure('FailedMount', message, asFailure(memory.volumes), now());
+			memory.volumes = failure('FailedMount', message, asFailure(memory.volumes), now(), MOUNT_BACKOFF);
 		}
 		return true;
 	}
@@ -62,7 +71,12 @@ export function createExecutor(context: PodContext, memory: Memory, poke: () => 
 			if (!images.get(PAUSE_IMAGE)) await ensurePauseImage(engine, signal);
 			await context.limit(async () => {
 				const { id } = await engine.containers.create(
-					sandboxSpec(pod, attempt, { node: context.node, network, machine: context.machine }),
+					sandboxSpec(pod, attempt, {
+						node: context.node,
+						network,
+						domain: context.dns.domain,
+						machine: context.machine,
+					}),
 				);
 				await startSandbox(pod, id);
 			});
@@ -89,7 +103,7 @@ export function createExecutor(context: PodContext, memory: Memory, poke: () => 
 		const { message } = error as Error;
 		if (/network .*not found/.test(message)) context.networkLost();
 		events.event(pod, 'Warning', 'FailedCreatePodSandBox', `Failed to create pod sandbox: ${message}`);
-		memory.sandboxFailure = failure('FailedCreatePodSandBox', message, memory.sandboxFailure, now());
+		memory.sandboxFailure = failure('FailedCreatePodSandBox', message, memory.sandboxFailure, now(), CREATE_BACKOFF);
 	}
 
 	async function startContainer(pod: Pod, step: Extract<Step, { do: 'startContainer' }>): Promise<boolean> {
@@ -106,10 +120,11 @@ export function createExecutor(context: PodContext, memory: Memory, poke: () => 
 		} catch (error) {
 			rethrowIfDown(error);
 			const message = error instanceof EngineError ? error.detail : (error as Error).message;
-			const reason = error instanceof ConfigError ? 'CreateContainerConfigError' : 'CreateContainerError';
+			const config = error instanceof ConfigError || error instanceof VolumeError;
+			const reason = config ? 'CreateContainerConfigError' : 'CreateContainerError';
 			tell(pod, container.name, 'Warning', 'Failed', `Error: ${message}`);
 			const before = memory.failures.get(container.name);
-			memory.failures.set(container.name, failure(reason, message, before, now(), CREATE_BACKOFF_MS));
+			memory.failures.set(container.name, failure(reason, message, before, now(), CREATE_BACKOFF));
 			return true;
 		}
 		memory.failures.delete(container.name);
@@ -138,6 +153,7 @@ export function createExecutor(context: PodContext, memory: Memory, poke: () => 
 			image,
 			files,
 			mounts,
+			securityOptions: await securityOptions(dataDir, securityOf(pod, container)),
 			objects: context.objects,
 			place: where,
 			machine: context.machine,
@@ -169,7 +185,7 @@ export function createExecutor(context: PodContext, memory: Memory, poke: () => 
 		id: string,
 		hook: core.LifecycleHandler,
 	): Promise<void> {
-		const where = { engine, id, container, address: place(pod).podIp, timeoutMs: POST_START_MS, signal };
+		const where = { engine, id, container, address: place(pod).podIp, timeoutMs: POST_START_MS, hook: true, signal };
 		const result = await runHandler(hook, where);
 		memory.hooking.delete(id);
 		if (!result.ok && !signal.aborted) {
@@ -196,7 +212,7 @@ export function createExecutor(context: PodContext, memory: Memory, poke: () => 
 		const hook = container?.lifecycle?.preStop;
 		if (hook && container && deadline > now()) {
 			const timeoutMs = deadline - now();
-			const where = { engine, id, container, address: place(pod).podIp, timeoutMs, signal };
+			const where = { engine, id, container, address: place(pod).podIp, timeoutMs, hook: true, signal };
 			const result = await runHandler(hook, where);
 			if (signal.aborted) return;
 			if (!result.ok) tell(pod, name, 'Warning', 'FailedPreStopHook', `PreStopHook failed: ${result.output}`);

@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import type { Pod } from '../../kinds/index.ts';
 import { uidOf } from './names.ts';
 
-/** Longest host name that the kernel takes is 64; of a label of DNS, 63. */
+/** Longest host name that the kernel takes, and longest label of DNS. */
+const MAX_KERNEL_HOSTNAME = 64;
 const MAX_HOSTNAME = 63;
 
 export interface PodFiles {
@@ -31,6 +32,23 @@ export function hostname(pod: Pod): string {
 	return (pod.spec.hostname ?? pod.metadata.name).slice(0, MAX_HOSTNAME).replace(/[-.]+$/, '');
 }
 
+/** The name with its domain, where the pod has a subdomain. */
+function domainName(pod: Pod, domain: string): string | undefined {
+	const { subdomain } = pod.spec;
+	return subdomain ? `${hostname(pod)}.${subdomain}.${pod.metadata.namespace}.svc.${domain}` : undefined;
+}
+
+/** What the pod's kernel is told as its name. Throws where the name that the pod asks for is too long. */
+export function kernelHostname(pod: Pod, domain: string): string {
+	const full = pod.spec.setHostnameAsFQDN ? domainName(pod, domain) : undefined;
+	if (full && full.length > MAX_KERNEL_HOSTNAME) {
+		throw new Error(
+			`failed to construct FQDN from pod hostname and cluster domain, FQDN ${full} is too long (${MAX_KERNEL_HOSTNAME} characters is the max, ${full.length} characters requested)`,
+		);
+	}
+	return full ?? hostname(pod);
+}
+
 export interface Dns {
 	readonly server: string;
 	readonly domain: string;
@@ -48,10 +66,8 @@ export async function writeNames(dataDir: string, pod: Pod, address: string | un
 
 /** The content of /etc/hosts. `machine` is the machine's own, for pods on its network. */
 export function hostsFile(pod: Pod, address: string | undefined, dns: Dns, machine?: string): string {
-	const { namespace } = pod.metadata;
-	const name = hostname(pod);
-	const { subdomain } = pod.spec;
-	const names = subdomain ? [`${name}.${subdomain}.${namespace}.svc.${dns.domain}`, name] : [name];
+	const full = domainName(pod, dns.domain);
+	const names = full ? [full, hostname(pod)] : [hostname(pod)];
 	const own = [
 		'127.0.0.1\tlocalhost',
 		'::1\tlocalhost ip6-localhost ip6-loopback',

@@ -1,9 +1,6 @@
 /** What the agent remembers of one pod beyond its containers. Losing it costs a retry or a probe, never a container. */
 import type { Failure, Volumes } from './observed.ts';
 
-const BACKOFF_FIRST_MS = 1_000;
-const BACKOFF_MAX_MS = 300_000;
-
 export interface Memory {
 	volumes: Volumes;
 	/** Counts the changes of what the volumes are made of, so that one during their setting up is not missed. */
@@ -40,10 +37,10 @@ export function failure(
 	message: string,
 	before: Failure | undefined,
 	now: number,
-	first = BACKOFF_FIRST_MS,
+	{ firstMs, mostMs }: { readonly firstMs: number; readonly mostMs: number },
 ): Failure {
 	const count = (before?.count ?? 0) + 1;
-	return { reason, message, at: now, until: now + Math.min(first * 2 ** (count - 1), BACKOFF_MAX_MS), count };
+	return { reason, message, at: now, until: now + Math.min(firstMs * 2 ** (count - 1), mostMs), count };
 }
 
 export const asFailure = (volumes: Memory['volumes']): Failure | undefined =>

@@ -3,18 +3,30 @@ import type * as core from 'kubernetes-types/core/v1.js';
 import type { Pod } from '../../kinds/index.ts';
 import { podTitle } from './names.ts';
 import { ended, type Instance, type Observed } from './observed.ts';
-import { type Member, members, newest, type Outlook, outcome, outlook, VANISHED_EXIT_CODE } from './outlook.ts';
+import {
+	type Member,
+	mainStarted,
+	members,
+	newest,
+	type Outlook,
+	outcome,
+	outlook,
+	VANISHED_EXIT_CODE,
+} from './outlook.ts';
 import { qosClass } from './resources.ts';
 
 /** The whole status; `pod.status` is the last known one, of which times of transition and others' conditions are kept. */
 export function podStatus(pod: Pod, observed: Observed, now: number): core.PodStatus {
 	const before = pod.status ?? {};
 	const all = members(pod).map((member) => ({ member, view: outlook(pod, member, observed) }));
-	const initialized = all.every(
-		({ member, view }) =>
-			member.role === 'main' ||
-			(member.role === 'init' ? view.is === 'done' && view.exitCode === 0 : isStarted(view, observed)),
-	);
+	// What has been once is not undone by a sidecar that ends or starts again.
+	const initialized =
+		mainStarted(pod, observed) ||
+		all.every(
+			({ member, view }) =>
+				member.role === 'main' ||
+				(member.role === 'init' ? view.is === 'done' && view.exitCode === 0 : isStarted(view, observed)),
+		);
 	const statuses = all.map(({ member, view }) => ({
 		role: member.role,
 		status: containerStatus(pod, member, view, observed, initialized, now),

@@ -1,5 +1,6 @@
 /** One pod's loop: look, plan, report, act, and look again, until there is nothing to do before something changes. */
 import { isDeepStrictEqual } from 'node:util';
+import type * as core from 'kubernetes-types/core/v1.js';
 import { describe } from '../../client/index.ts';
 import type { Pod } from '../../kinds/index.ts';
 import { EngineError } from '../engine/engine.ts';
@@ -85,7 +86,11 @@ export function createPodWorker(first: Pod, context: PodContext, finished: () =>
 		const seen = reporter.current(pod);
 		const observed = observe(seen);
 		const time = now();
-		if (!gone) reporter.report(seen, podStatus(seen, observed, time));
+		if (!gone) {
+			const status = podStatus(seen, observed, time);
+			reporter.report(seen, status);
+			tellDeadline(status);
+		}
 		let changed = false;
 		for (const step of planPod(seen, observed, time)) {
 			if (signal.aborted) return false;
@@ -103,6 +108,12 @@ export function createPodWorker(first: Pod, context: PodContext, finished: () =>
 			return false;
 		}
 		return changed;
+	};
+
+	const tellDeadline = ({ reason = '', message = '' }: core.PodStatus) => {
+		if (reason !== 'DeadlineExceeded' || pod.status?.reason === reason || memory.told.has(reason)) return;
+		memory.told.set(reason, reason);
+		context.events.event(pod, 'Normal', reason, message);
 	};
 
 	const tellBackoff = (container: string, after: string) => {
@@ -164,9 +175,13 @@ export function createPodWorker(first: Pod, context: PodContext, finished: () =>
 				[newer.metadata.labels, newer.metadata.annotations],
 			);
 			pod = newer;
-			if (metadataChanged && usesDownward(newer)) {
-				memory.contents++;
-				if (memory.volumes === 'mounted') memory.volumes = 'stale';
+			if (metadataChanged) {
+				// Variables may be made of them.
+				memory.failures.clear();
+				if (usesDownward(newer)) {
+					memory.contents++;
+					if (memory.volumes === 'mounted') memory.volumes = 'stale';
+				}
 			}
 			poke();
 		},

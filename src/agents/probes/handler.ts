@@ -15,6 +15,8 @@ export interface Result {
 	readonly ok: boolean;
 	/** The output, or why it failed, in the kubelet's words. */
 	readonly output: string;
+	/** It succeeded, but not as it should have. */
+	readonly warning?: boolean;
 }
 
 export interface Handler {
@@ -32,6 +34,8 @@ export interface Where {
 	/** The pod's address. */
 	readonly address: string;
 	readonly timeoutMs: number;
+	/** A life cycle hook: whatever a server answers, it has been told. */
+	readonly hook?: boolean;
 	readonly signal: AbortSignal;
 }
 
@@ -75,7 +79,12 @@ async function get(action: core.HTTPGetAction, where: Where, signal: AbortSignal
 		`${scheme}://${host}:${portOf(action.port, where.container)}${path.startsWith('/') ? path : `/${path}`}`,
 	);
 	const shown = url.href;
-	const headers = Object.fromEntries((action.httpHeaders ?? []).map(({ name, value }) => [name, value]));
+	const headers: Record<string, string | string[]> = {};
+	for (const { name, value } of action.httpHeaders ?? []) {
+		const key = name.toLowerCase();
+		const before = key === 'host' ? undefined : headers[key];
+		headers[key] = before === undefined ? value : [before, value].flat();
+	}
 	for (let redirects = 0; ; redirects++) {
 		let response: IncomingMessage;
 		try {
@@ -89,17 +98,23 @@ async function get(action: core.HTTPGetAction, where: Where, signal: AbortSignal
 		const body = await firstBytes(response);
 		if (status >= 300 && status < 400 && location) {
 			const next = new URL(location, url);
-			if (next.hostname !== url.hostname) return { ok: true, output: 'Probe terminated redirects' };
+			if (next.hostname !== url.hostname) {
+				return { ok: true, warning: true, output: `Probe terminated redirects, Response body: ${body}` };
+			}
 			if (redirects >= MAX_REDIRECTS) return { ok: false, output: `stopped after ${MAX_REDIRECTS} redirects` };
 			url = next;
 			continue;
 		}
-		if (status >= 200 && status < 400) return { ok: true, output: body };
+		if (where.hook || (status >= 200 && status < 400)) return { ok: true, output: body };
 		return { ok: false, output: `HTTP probe failed with statuscode: ${status}` };
 	}
 }
 
-function fetchHead(url: URL, headers: Record<string, string>, signal: AbortSignal): Promise<IncomingMessage> {
+function fetchHead(
+	url: URL,
+	headers: Record<string, string | string[]>,
+	signal: AbortSignal,
+): Promise<IncomingMessage> {
 	return new Promise((resolve, reject) => {
 		const send = url.protocol === 'https:' ? httpsRequest : httpRequest;
 		// A probe asks whether the server answers, not who it is.

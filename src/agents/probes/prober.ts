@@ -5,7 +5,7 @@ import type { Pod } from '../../kinds/index.ts';
 import type { Engine } from '../engine/engine.ts';
 import { uidOf } from '../pods/names.ts';
 import type { Health, Instance } from '../pods/observed.ts';
-import { members } from '../pods/outlook.ts';
+import { fieldPath, members } from '../pods/outlook.ts';
 import type { Wheel } from '../wheel.ts';
 import { runHandler } from './handler.ts';
 import { count, type Tally, untold } from './verdict.ts';
@@ -41,6 +41,10 @@ interface Entry {
 	stopped: boolean;
 }
 
+/** A pod that goes is not restarted: only its readiness matters still. */
+const kills = (kind: Kind) => kind !== 'Readiness';
+const isGoing = ({ pod }: Entry) => pod.metadata.deletionTimestamp !== undefined;
+
 export function createProber(options: ProberOptions): Prober {
 	const { engine, wheel, events, now, signal, changed } = options;
 	const entries = new Map<string, Entry>();
@@ -75,15 +79,18 @@ export function createProber(options: ProberOptions): Prober {
 	};
 	const run = async (entry: Entry, kind: Kind) => {
 		const probe = probeOf(entry, kind);
-		if (!probe) return;
+		if (!probe || (kills(kind) && isGoing(entry))) return;
 		const began = now();
 		const { container, address, instance } = entry;
 		const timeoutMs = (probe.timeoutSeconds ?? 1) * 1000;
 		const result = await runHandler(probe, { engine, id: instance.id, container, address, timeoutMs, signal });
-		if (entry.stopped || signal.aborted) return;
+		if (entry.stopped || signal.aborted || (kills(kind) && isGoing(entry))) return;
 		const tally = count(entry.tallies.get(kind) ?? untold, result.ok, probe);
 		entry.tallies.set(kind, tally);
-		if (!result.ok) events.event(entry.pod, 'Warning', 'Unhealthy', `${kind} probe failed: ${result.output}`.trim());
+		const tell = (reason: string, message: string) =>
+			events.event(entry.pod, 'Warning', reason, message.trim(), fieldPath(entry.pod, container.name));
+		if (!result.ok) tell('Unhealthy', `${kind} probe failed: ${result.output}`);
+		else if (result.warning) tell('ProbeWarning', `${kind} probe warning: ${result.output}`);
 		if (judge(entry, kind, probe, tally)) schedule(entry, kind, began + (probe.periodSeconds ?? 10) * 1000);
 	};
 	/** Acts on a verdict; says whether to go on probing. */

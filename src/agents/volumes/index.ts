@@ -88,14 +88,21 @@ async function prepareEmptyDir(
 	await chmod(path, group === undefined ? 0o777 : 0o2777);
 }
 
-const hostPathTypes: Readonly<Record<string, (found: Stats) => boolean>> = {
-	Directory: (found) => found.isDirectory(),
-	DirectoryOrCreate: (found) => found.isDirectory(),
-	File: (found) => found.isFile(),
-	FileOrCreate: (found) => found.isFile(),
-	Socket: (found) => found.isSocket(),
-	CharDevice: (found) => found.isCharacterDevice(),
-	BlockDevice: (found) => found.isBlockDevice(),
+interface HostPathType {
+	readonly name: string;
+	fits(found: Stats): boolean;
+}
+
+const directory: HostPathType = { name: 'directory', fits: (found) => found.isDirectory() };
+const file: HostPathType = { name: 'file', fits: (found) => found.isFile() };
+const hostPathTypes: Readonly<Record<string, HostPathType>> = {
+	Directory: directory,
+	DirectoryOrCreate: directory,
+	File: file,
+	FileOrCreate: file,
+	Socket: { name: 'socket file', fits: (found) => found.isSocket() },
+	CharDevice: { name: 'character device', fits: (found) => found.isCharacterDevice() },
+	BlockDevice: { name: 'block device', fits: (found) => found.isBlockDevice() },
 };
 
 async function prepareHostPath(path: string, type: string): Promise<void> {
@@ -108,8 +115,10 @@ async function prepareHostPath(path: string, type: string): Promise<void> {
 		found = await stat(path);
 	}
 	if (type === '') return;
-	if (!found || !hostPathTypes[type]?.(found))
-		throw new VolumeError(`hostPath type check failed: ${path} is not a ${type.replace('OrCreate', '').toLowerCase()}`);
+	const wanted = hostPathTypes[type];
+	if (!found || !wanted?.fits(found)) {
+		throw new VolumeError(`hostPath type check failed: ${path} is not a ${wanted?.name ?? type}`);
+	}
 }
 
 /**
@@ -131,7 +140,7 @@ export async function containerMounts(
 		if (!volume)
 			throw new VolumeError(`the volume "${wish.name}" of container ${container.name} is not in the pod's spec`);
 		const root = pathOf(dataDir, pod, volume);
-		const sub = wish.subPathExpr ? expand(wish.subPathExpr, (name) => variables.get(name)) : wish.subPath;
+		const sub = wish.subPathExpr ? expandPath(wish.subPathExpr, variables) : wish.subPath;
 		const place = join(files.root, 'volume-subpaths', wish.name, container.name, `${index}-${attempt}`);
 		const derived = volume.configMap || volume.secret || volume.downwardAPI || volume.projected;
 		mounts.push({
@@ -147,6 +156,15 @@ export async function containerMounts(
 		});
 	}
 	return mounts;
+}
+
+/** What a path expression stands for. Throws VolumeError where a variable in it has no value: another place would be mounted. */
+function expandPath(expression: string, variables: ReadonlyMap<string, string>): string {
+	return expand(expression, (name) => {
+		const value = variables.get(name);
+		if (!value) throw new VolumeError(`missing value for "${name}"`);
+		return value;
+	});
 }
 
 /** Makes the file to which a container writes its last words. */

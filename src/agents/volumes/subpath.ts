@@ -19,8 +19,9 @@ const O_PATH = 0o10000000;
  *   path itself is returned.
  */
 export async function mountSubPath(root: string, subPath: string, place: string): Promise<string> {
-	if (subPath.startsWith('/') || subPath.split('/').includes('..')) {
-		throw new VolumeError(`subPath "${subPath}" must be a relative path without ".."`);
+	if (subPath.startsWith('/')) throw new VolumeError(`error SubPath \`${subPath}\` must not be an absolute path`);
+	if (subPath.split('/').includes('..')) {
+		throw new VolumeError(`unable to provision SubPath \`${subPath}\`: must not contain '..'`);
 	}
 	const top = await realpath(root);
 	const wanted = join(top, subPath);
@@ -46,13 +47,14 @@ export async function mountSubPath(root: string, subPath: string, place: string)
 	}
 }
 
-/** Makes what is missing of a directory path, refusing to go through a link that leads out. */
+/** Makes what is missing of a directory path as open as the volume itself, refusing to go through a link that leads out. */
 async function makeDirectory(top: string, wanted: string, subPath: string): Promise<void> {
 	let path = top;
+	const mode = (await lstat(top)).mode & 0o7777;
 	for (const part of relative(top, wanted).split(sep).filter(Boolean)) {
 		path = join(path, part);
 		const found = await lstat(path).catch(() => undefined);
-		if (!found) await mkdir(path, { mode: 0o755 });
+		if (!found) await makeOne(path, mode);
 		else if (found.isSymbolicLink()) {
 			const target = await realpath(path).catch(() => undefined);
 			if (!target || (target !== top && !target.startsWith(top + sep))) {
@@ -61,6 +63,13 @@ async function makeDirectory(top: string, wanted: string, subPath: string): Prom
 			path = target;
 		}
 	}
+}
+
+async function makeOne(path: string, mode: number): Promise<void> {
+	await mkdir(path, { mode: 0o700 });
+	// Not by mkdir's mode, which the umask cuts; and not by the path, which a container may have made a link meanwhile.
+	await using handle = await open(path, constants.O_DIRECTORY | constants.O_NOFOLLOW);
+	await handle.chmod(mode);
 }
 
 /** Opens a path below `top` one name at a time, each from the handle of the one before: no link is followed anywhere. */

@@ -1,10 +1,11 @@
 /** The rules of containers. Source: Kubernetes API reference, "Container", and the API server's messages. */
 import type * as core from 'kubernetes-types/core/v1.js';
-import { checkId, checkListName, checkName, checkOneOf, checkPort, checkQuantities, checkUnique } from '../checks.ts';
+import { checkListName, checkName, checkOneOf, checkPort, checkQuantities, checkUnique } from '../checks.ts';
 import { configKey, environmentName, portName } from '../names.ts';
 import { compareQuantities, isQuantity } from '../quantity.ts';
 import { type FieldError, fieldError } from '../status.ts';
 import { validateLifecycle, validateProbes } from './probe-validation.ts';
+import { validateContainerSecurity } from './security-validation.ts';
 
 export const protocols = ['SCTP', 'TCP', 'UDP'] as const;
 
@@ -61,12 +62,14 @@ export function validateContainer(
 		['FallbackToLogsOnError', 'File'],
 		errors,
 	);
-	checkOneOf(container.restartPolicy, `${path}.restartPolicy`, ['Always', 'Never', 'OnFailure'], errors);
+	if (role === 'init') checkOneOf(container.restartPolicy, `${path}.restartPolicy`, ['Always'], errors);
+	else if (container.restartPolicy)
+		errors.push(fieldError.forbidden(`${path}.restartPolicy`, 'may not be set for non-init containers'));
 	validatePorts(container.ports, `${path}.ports`, around, errors);
 	validateEnvironment(container, path, errors);
-	validateMounts(container.volumeMounts, `${path}.volumeMounts`, around.volumes, errors);
+	validateMounts(container, `${path}.volumeMounts`, around.volumes, errors);
 	validateResources(container.resources, `${path}.resources`, errors);
-	validateSecurity(container.securityContext, `${path}.securityContext`, errors);
+	validateContainerSecurity(container.securityContext, `${path}.securityContext`, errors);
 	validateLifecycle(container.lifecycle, `${path}.lifecycle`, errors);
 	validateProbes(container, path, errors);
 
@@ -181,7 +184,7 @@ export function validateResourceField(resource: string | undefined, path: string
 }
 
 function validateMounts(
-	mounts: readonly core.VolumeMount[] | undefined,
+	{ volumeMounts: mounts, securityContext }: Pick<core.Container, 'volumeMounts' | 'securityContext'>,
 	path: string,
 	volumes: ReadonlySet<string>,
 	errors: FieldError[],
@@ -201,6 +204,13 @@ function validateMounts(
 			);
 		for (const field of ['subPath', 'subPathExpr'] as const) validateRelative(mount[field], `${at}.${field}`, errors);
 		checkOneOf(mount.mountPropagation, `${at}.mountPropagation`, ['Bidirectional', 'HostToContainer', 'None'], errors);
+		if (mount.mountPropagation === 'Bidirectional' && !securityContext?.privileged)
+			errors.push(
+				fieldError.forbidden(
+					`${at}.mountPropagation`,
+					'Bidirectional mount propagation is available only to privileged containers',
+				),
+			);
 	}
 }
 
@@ -231,27 +241,6 @@ function validateResources(resources: core.ResourceRequirements | undefined, pat
 		if (compareQuantities(request, limit) > 0)
 			errors.push(
 				fieldError.invalid(`${path}.requests`, request, `must be less than or equal to ${resource} limit of ${limit}`),
-			);
-	}
-}
-
-function validateSecurity(context: core.SecurityContext | undefined, path: string, errors: FieldError[]): void {
-	if (!context) return;
-	checkId(context.runAsUser, `${path}.runAsUser`, errors);
-	checkId(context.runAsGroup, `${path}.runAsGroup`, errors);
-	checkOneOf(context.procMount, `${path}.procMount`, ['Default', 'Unmasked'], errors);
-	if (context.allowPrivilegeEscalation === false) {
-		if (context.privileged)
-			errors.push(
-				fieldError.invalid(path, context, 'cannot set `allowPrivilegeEscalation` to false and `privileged` to true'),
-			);
-		if (context.capabilities?.add?.some((capability) => capability === 'CAP_SYS_ADMIN' || capability === 'SYS_ADMIN'))
-			errors.push(
-				fieldError.invalid(
-					path,
-					context,
-					'cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` CAP_SYS_ADMIN',
-				),
 			);
 	}
 }

@@ -1,6 +1,6 @@
 /** The rules of pods and pod templates. Source: Kubernetes API reference, "Pod", and the API server's messages. */
 import type * as core from 'kubernetes-types/core/v1.js';
-import { checkId, checkName, checkNonNegative, checkOneOf, checkRange, checkUnique } from '../checks.ts';
+import { checkName, checkNonNegative, checkOneOf, checkRange, checkUnique } from '../checks.ts';
 import { deepEqual } from '../equal.ts';
 import { validateAnnotations, validateLabels } from '../metadata.ts';
 import { dnsLabel, dnsSubdomain, ipAddress, qualifiedName } from '../names.ts';
@@ -8,6 +8,7 @@ import { type FieldError, fieldError } from '../status.ts';
 import type { Pod } from '../types.ts';
 import { type ContainerRole, type Surroundings, validateContainer } from './container-validation.ts';
 import { validateScheduling } from './scheduling-validation.ts';
+import { validatePodSecurity } from './security-validation.ts';
 import { validateVolumes } from './volume-validation.ts';
 
 export const restartPolicies = ['Always', 'OnFailure', 'Never'] as const;
@@ -83,7 +84,7 @@ export function validatePodSpec(spec: core.PodSpec, path: string, errors: FieldE
 	checkOneOf(spec.os?.name, `${path}.os.name`, ['linux', 'windows'], errors);
 	validateScheduling(spec, path, errors);
 	validateGates(spec, path, errors);
-	validateSecurity(spec, path, errors);
+	validatePodSecurity(spec, path, errors);
 }
 
 function validateDns(spec: core.PodSpec, path: string, errors: FieldError[]): void {
@@ -141,35 +142,6 @@ function validateGates(spec: core.PodSpec, path: string, errors: FieldError[]): 
 	}
 	if (gates.size > 0 && spec.nodeName)
 		errors.push(fieldError.forbidden(`${path}.nodeName`, 'cannot be set until all schedulingGates have been cleared'));
-}
-
-function validateSecurity(spec: core.PodSpec, path: string, errors: FieldError[]): void {
-	const context = spec.securityContext;
-	checkId(context?.runAsUser, `${path}.securityContext.runAsUser`, errors);
-	checkId(context?.runAsGroup, `${path}.securityContext.runAsGroup`, errors);
-	checkId(context?.fsGroup, `${path}.securityContext.fsGroup`, errors);
-	checkOneOf(
-		context?.fsGroupChangePolicy,
-		`${path}.securityContext.fsGroupChangePolicy`,
-		['Always', 'OnRootMismatch'],
-		errors,
-	);
-	for (const [index, group] of (context?.supplementalGroups ?? []).entries())
-		checkId(group, `${path}.securityContext.supplementalGroups[${index}]`, errors);
-	const names = new Set<string>();
-	for (const [index, { name }] of (context?.sysctls ?? []).entries()) {
-		const field = `${path}.securityContext.sysctls[${index}].name`;
-		if (!name) errors.push(fieldError.required(field));
-		checkUnique(name, field, names, errors);
-	}
-	if (spec.shareProcessNamespace && spec.hostPID)
-		errors.push(
-			fieldError.invalid(
-				`${path}.shareProcessNamespace`,
-				true,
-				'ShareProcessNamespace and HostPID cannot both be enabled',
-			),
-		);
 }
 
 const updatable =

@@ -1,0 +1,62 @@
+/** What a container may do: its security context over its pod's. Source: Kubernetes API reference, "SecurityContext". */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type * as core from 'kubernetes-types/core/v1.js';
+import type { Pod } from '../../kinds/index.ts';
+import type { Image } from '../engine/engine.ts';
+import { ConfigError } from './environment.ts';
+import { podTitle } from './names.ts';
+
+/** Container's settings override the pod's only where they are set. */
+export function securityOf(pod: Pod, container: core.Container): core.SecurityContext {
+	const own = Object.entries(container.securityContext ?? {}).filter(
+		([, value]) => value !== undefined && value !== null,
+	);
+	return { ...pod.spec.securityContext, ...Object.fromEntries(own) } as core.SecurityContext;
+}
+
+/** `USER`, `USER:GROUP` or `0:GROUP`; undefined where the image decides. */
+export function userOf({ runAsUser, runAsGroup }: core.SecurityContext): string | undefined {
+	if (runAsUser === undefined) return runAsGroup === undefined ? undefined : `0:${runAsGroup}`;
+	return runAsGroup === undefined ? String(runAsUser) : `${runAsUser}:${runAsGroup}`;
+}
+
+/** runAsNonRoot is a promise that the agent keeps before it starts anything. Throws ConfigError. */
+export function checkUser(pod: Pod, container: core.Container, security: core.SecurityContext, image: Image): void {
+	if (!security.runAsNonRoot) return;
+	const whose = `(pod: "${podTitle(pod)}", container: ${container.name})`;
+	if (security.runAsUser !== undefined) {
+		if (security.runAsUser === 0) throw new ConfigError(`container's runAsUser breaks non-root policy ${whose}`);
+		return;
+	}
+	const name = image.user.split(':')[0] ?? '';
+	if (name === '' || name === '0' || name === 'root') {
+		throw new ConfigError(`container has runAsNonRoot and image will run as root ${whose}`);
+	}
+	if (!/^\d+$/.test(name)) {
+		throw new ConfigError(
+			`container has runAsNonRoot and image has non-numeric user (${name}), cannot verify user is non-root ${whose}`,
+		);
+	}
+}
+
+/** The engine's security options; a seccomp profile of the machine is read from `DATA/seccomp`. Throws ConfigError. */
+export async function securityOptions(dataDir: string, security: core.SecurityContext): Promise<readonly string[]> {
+	const options: string[] = [];
+	if (security.allowPrivilegeEscalation === false) options.push('no-new-privileges');
+	const { seccompProfile, appArmorProfile } = security;
+	if (seccompProfile?.type === 'Unconfined') options.push('seccomp=unconfined');
+	if (seccompProfile?.type === 'Localhost') options.push(`seccomp=${await profile(dataDir, seccompProfile)}`);
+	if (appArmorProfile?.type === 'Unconfined') options.push('apparmor=unconfined');
+	if (appArmorProfile?.type === 'Localhost') options.push(`apparmor=${appArmorProfile.localhostProfile}`);
+	return options;
+}
+
+async function profile(dataDir: string, { localhostProfile = '' }: core.SeccompProfile): Promise<string> {
+	const path = join(dataDir, 'seccomp', localhostProfile);
+	try {
+		return JSON.stringify(JSON.parse(await readFile(path, 'utf8')));
+	} catch (error) {
+		throw new ConfigError(`cannot load seccomp profile "${path}": ${(error as Error).message}`);
+	}
+}
