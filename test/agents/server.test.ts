@@ -1,6 +1,8 @@
 /** The agent's server: logs and commands, as the API server asks for them. */
+import { execFile } from 'node:child_process';
 import { request } from 'node:https';
 import { text } from 'node:stream/consumers';
+import { promisify } from 'node:util';
 import test from 'ava';
 import { WebSocket } from 'ws';
 import { kubectl } from '../testbed/kubectl.ts';
@@ -261,4 +263,46 @@ test('kubectl reads logs and runs commands through the API server', async (t) =>
 		(await run('logs', 'waits')).stderr,
 		/container "main" in pod "waits" is waiting to start: ErrImageNeverPull/,
 	);
+});
+
+test('clients that speak SPDY run commands as well, with their input, their exit codes and a terminal', async (t) => {
+	using run = kubectl(node.server.kubeconfig);
+	const env = { KUBECTL_REMOTE_COMMAND_WEBSOCKETS: 'false' };
+	const at = ['talker', '-c', 'main'];
+	const { stdout, stderr, code } = await run('exec', ...at, '--', 'sh', '-c', 'echo out; echo err >&2; exit 4', {
+		env,
+	});
+	t.like({ stdout, code }, { stdout: 'out\n', code: 4 });
+	t.regex(stderr, /^err\n(.*\n)*.*exit code 4/);
+
+	const much = Array.from({ length: 100_000 }, (_, index) => `line ${index}\n`).join('');
+	t.is(await run.ok('exec', '-i', ...at, '--', 'cat', { env, input: much }), much);
+	// The end of the input reaches the command.
+	t.is(await run.ok('exec', '-i', ...at, '--', 'wc', '-c', { env, input: 'typed' }), '5\n');
+	// A terminal, with its size: script gives kubectl one.
+	const wait = `until test "$(stty size)" = "17 91"; do sleep 0.1; done; echo sized`;
+	const terminal = `stty rows 17 cols 91; kubectl exec -it ${at.join(' ')} -- sh -c '${wait}'`;
+	const shown = await promisify(execFile)('script', ['-qec', terminal, '/dev/null'], {
+		env: { PATH: process.env.PATH, KUBECONFIG: node.server.kubeconfig, ...env },
+	});
+	t.regex(shown.stdout, /^sized\r?$/m);
+	t.regex(
+		(await run('exec', 'talker', '-c', 'nobody', '--', 'true', { env })).stderr,
+		/container nobody is not valid for pod talker/,
+	);
+	const missing = await run('exec', ...at, '--', 'no-such-command', { env });
+	t.regex(missing.stdout, /"no-such-command": executable file not found/);
+	t.is(missing.code, 126);
+});
+
+test('a protocol that nobody speaks here is refused with those that are', async (t) => {
+	const headers = { connection: 'Upgrade', upgrade: 'SPDY/3.1', 'x-stream-protocol-version': 'channel.k8s.io' };
+	const path = exec(`${command('true')}&output=1`);
+	const { code, body } = await get(path, { ...tls(), method: 'POST', headers });
+	t.is(code, 400);
+	t.regex(
+		body,
+		/unable to negotiate protocol: client supports \[channel\.k8s\.io\], server accepts \[v4\.channel\.k8s\.io\]/,
+	);
+	t.is((await get(path)).code, 400);
 });

@@ -1,8 +1,7 @@
 /** Attaching to a container's own process, also to one that ends meanwhile or has ended. */
 import { type Duplex, PassThrough } from 'node:stream';
-import type { WebSocket } from 'ws';
 import type { Container, Engine } from '../engine/engine.ts';
-import { serveProcess } from './channels.ts';
+import { type Caller, serveProcess } from './process.ts';
 
 /** Once a container has ended, its stream may be silent for so long before it counts as one that never ends. */
 const DRAIN_MS = 2_000;
@@ -21,7 +20,7 @@ interface Attachable {
  * in the pod's status, and kubectl takes a failure here for one of attaching. Source: the kubelet's ServeAttach.
  */
 export async function serveAttach(
-	socket: WebSocket,
+	caller: Caller,
 	{ engine, container, exclusive, signal }: Attachable,
 	wanted: { readonly stdin: boolean; readonly stdout: boolean; readonly stderr: boolean },
 ): Promise<void> {
@@ -40,7 +39,7 @@ export async function serveAttach(
 				() => undefined,
 			);
 		}
-		await serveProcess(socket, {
+		await serveProcess(caller, {
 			stream: late ? new PassThrough().end() : live,
 			tty,
 			...wanted,

@@ -13,10 +13,12 @@ import { EngineError } from '../engine/engine.ts';
 import type { Mirror } from '../pods/mirror.ts';
 import { serveAttach } from './attach.ts';
 import type { ServingCertificate } from './certificate.ts';
-import { refuse, serveProcess, V4, V5 } from './channels.ts';
 import { findAttachable, findRunning, type Pods, type Target } from './find.ts';
 import { serveLogs } from './logs.ts';
+import { type Caller, refuse, serveProcess } from './process.ts';
+import { type Announced, acceptSpdy, negotiate, SPDY } from './spdy-caller.ts';
 import { summary } from './summary.ts';
+import { V4, V5, webSocketCaller } from './websocket.ts';
 
 export interface ServerOptions {
 	readonly certificate: ServingCertificate;
@@ -117,7 +119,7 @@ async function route(
 	const json = (body: object) =>
 		void response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(body));
 	if (verb === 'exec' || verb === 'attach') {
-		throw badRequest(`${verb} needs a WebSocket of the subprotocol ${V5} or ${V4}: use kubectl 1.30 or newer`);
+		throw badRequest(`${verb} needs an upgrade to a WebSocket of the subprotocol ${V5} or ${V4}, or to ${SPDY}`);
 	}
 	if (verb === 'portForward') throw notImplemented();
 	if (request.method !== 'GET') throw new ApiError(405, 'MethodNotAllowed', `${request.method} is not served here`);
@@ -143,6 +145,7 @@ async function upgrade(
 	sockets: WebSocketServer,
 	options: ServerOptions,
 ): Promise<void> {
+	let accepted = false;
 	try {
 		authorize(request);
 		const url = new URL(request.url ?? '/', 'https://agent');
@@ -150,12 +153,26 @@ async function upgrade(
 		if (verb === 'portForward') throw notImplemented();
 		if (verb !== 'exec' && verb !== 'attach')
 			throw new ApiError(404, 'NotFound', `the agent does not serve ${url.pathname}`);
-		const run = prepare(verb, targetOf(rest), url.searchParams, options);
+		const { run, streams } = prepare(verb, targetOf(rest), url.searchParams, options);
+		if (request.headers.upgrade?.toUpperCase() === SPDY) {
+			negotiate(request.headers['x-stream-protocol-version']);
+			const stop = () => socket.destroy();
+			options.signal.addEventListener('abort', stop, { once: true });
+			socket.once('close', () => options.signal.removeEventListener('abort', stop));
+			accepted = true;
+			return await run(await acceptSpdy(socket, head, streams));
+		}
 		const webSocket = await new Promise<WebSocket>((resolve) => sockets.handleUpgrade(request, socket, head, resolve));
+		accepted = true;
 		// What the caller sends before the process is there has to wait.
 		webSocket.pause();
-		await run(webSocket);
+		await run(webSocketCaller(webSocket));
 	} catch (error) {
+		// Once it speaks another protocol, the caller learns over that what has happened, or by the end of the connection.
+		if (accepted) {
+			socket.destroy();
+			throw error;
+		}
 		const { status } = asApiError(error);
 		const body = JSON.stringify(status);
 		socket.end(
@@ -170,7 +187,7 @@ function prepare(
 	target: Target,
 	query: URLSearchParams,
 	{ engine, pods, mirror, signal }: ServerOptions,
-): (socket: WebSocket) => Promise<void> {
+): { readonly run: (caller: Caller) => Promise<void>; readonly streams: Announced } {
 	const attachable = verb === 'attach' ? findAttachable(pods, mirror(), target) : undefined;
 	const { container } = attachable ?? findRunning(pods, mirror(), target);
 	const flag = (...names: string[]) => names.some((name) => ['1', 'true'].includes(query.get(name) ?? ''));
@@ -181,17 +198,18 @@ function prepare(
 	if (!wanted.stdin && !wanted.stdout && !wanted.stderr) {
 		throw badRequest('you must specify at least one of stdin, stdout, stderr');
 	}
-	return async (socket) => {
+	const tty = flag('tty');
+	const run = async (caller: Caller) => {
 		try {
-			if (attachable) return await serveAttach(socket, { engine, signal, ...attachable }, wanted);
-			const tty = flag('tty');
+			if (attachable) return await serveAttach(caller, { engine, signal, ...attachable }, wanted);
 			const execution = await engine.containers.exec(container.id, { command, stdin, tty, signal });
 			if (!stdin) execution.stream.end();
-			await serveProcess(socket, { ...execution, tty, ...wanted });
+			await serveProcess(caller, { ...execution, tty, ...wanted });
 		} catch (error) {
-			await refuse(socket, error instanceof EngineError ? error.detail : (error as Error).message);
+			await refuse(caller, error instanceof EngineError ? error.detail : (error as Error).message);
 		}
 	};
+	return { run, streams: { ...wanted, tty } };
 }
 
 function targetOf(path: readonly string[]): Target {
