@@ -431,6 +431,37 @@ for (const [title, given, seen, said] of statuses) {
 	});
 }
 
+test('status: an image is named by the digest of the repository that it came from, also when its name has moved on', (t) => {
+	const id = (digest: Observed['digest'], status?: core.PodStatus) =>
+		podStatus(pod({}, { status }), observed({ instances: [instance('main')], digest }), NOW).containerStatuses?.[0]
+			?.imageID;
+	t.is(
+		id(() => undefined),
+		'docker://sha256:1',
+	);
+	const known = 'docker-pullable://registry.example.com/i@sha256:2';
+	t.is(
+		id(() => 'registry.example.com/i@sha256:2'),
+		known,
+	);
+	const before = {
+		name: 'main',
+		image: 'i',
+		imageID: known,
+		containerID: 'docker://main-0',
+		ready: true,
+		restartCount: 0,
+	};
+	t.is(
+		id(() => undefined, { containerStatuses: [before] }),
+		known,
+	);
+	t.is(
+		id(() => undefined, { containerStatuses: [{ ...before, containerID: 'docker://another' }] }),
+		'docker://sha256:1',
+	);
+});
+
 test('status: a condition keeps the time of its last change, and others’ conditions stay', (t) => {
 	const earlier = '2024-01-01T00:00:00Z';
 	const conditions = [

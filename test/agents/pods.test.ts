@@ -1,6 +1,7 @@
 /** Pods on a real engine: how they start, fail, restart, are probed and end. */
 import test from 'ava';
 import { ConfigMap, Pod, Secret } from '../../src/kinds/index.ts';
+import { startEtcd } from '../testbed/etcd.ts';
 import { condition, eventually, ready, restarts, running, startNode, type TestNode, WAIT } from './node.ts';
 
 let node: TestNode;
@@ -330,6 +331,33 @@ test('an HTTP probe sends the headers that it is told, follows redirects on its 
 	t.is(restarts(await node.get('redirected')), 0);
 });
 
+test('a gRPC server is asked for its health, of the service that the probe names', async (t) => {
+	await using etcd = await startEtcd();
+	const [endpoint = ''] = etcd.endpoints;
+	const port = Number(endpoint.split(':')[1]);
+	const probe = (service: string) => ({ grpc: { port, service }, periodSeconds: 1, failureThreshold: 1 });
+	// A pod on its machine's network has the machine's address, where the server is.
+	await node.pod('rpc', {
+		hostNetwork: true,
+		containers: [
+			{ name: 'main', command: WAIT, readinessProbe: probe('') },
+			{ name: 'other', command: WAIT, readinessProbe: probe('no.such.Service') },
+		],
+	});
+	const readyOf = (pod: Pod, name: string) => pod.status?.containerStatuses?.find((one) => one.name === name)?.ready;
+	await node.until('rpc', (pod) => readyOf(pod, 'main') === true);
+	await node.untilEvent('rpc', /^Unhealthy: Readiness probe failed: error: health rpc probe failed: .*unknown service/);
+	t.false(readyOf(await node.get('rpc'), 'other'));
+	await etcd.kill(0);
+	await node.until('rpc', (pod) => readyOf(pod, 'main') === false);
+	await node.untilEvent(
+		'rpc',
+		new RegExp(
+			`^Unhealthy: Readiness probe failed: timeout: failed to connect service "127.0.0.1:${port}" within 1s: dial tcp 127.0.0.1:${port}: connect: connection refused`,
+		),
+	);
+});
+
 test('a hook has told its server whatever that answers; a pod that goes is not probed for its life any more', async (t) => {
 	const port = 8080 as never;
 	await node.pod('leaving', {
@@ -355,7 +383,7 @@ test('a hook has told its server whatever that answers; a pod that goes is not p
 	const events = await node.events('leaving');
 	t.true(events.includes('Killing: Stopping container main'));
 	t.false(
-		events.some((event) => event.startsWith('FailedPreStopHook') || event.startsWith('Unhealthy')),
+		events.some((event) => event.startsWith('FailedPreStopHook') || event.startsWith('Unhealthy: Liveness')),
 		events.join('\n'),
 	);
 });

@@ -10,6 +10,7 @@ import {
 	Namespace,
 	Pod,
 	Service,
+	ServiceAccount,
 } from '../../src/kinds/index.ts';
 import type { Store } from '../../src/store/index.ts';
 import { admin, openTestApi } from '../testbed/api.ts';
@@ -85,6 +86,24 @@ export function semantics(test: TestFn, openStore: () => Promise<Store | undefin
 		const first = await apply();
 		t.is(first.object.spec.tolerations?.length, 3);
 		t.is((await apply()).revision, first.revision);
+	});
+
+	it('a pod gets the pull secrets of its service account, where it names none', async (t, api) => {
+		const accounts = { kind: ServiceAccount, namespace: ns };
+		const account = { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'default' } };
+		await api.create(accounts, { ...account, imagePullSecrets: [{ name: 'registry' }] }, {}, admin);
+		const plain = await api.create(pods, pod('plain'), {}, admin);
+		t.deepEqual(plain.object.spec.imagePullSecrets, [{ name: 'registry' }]);
+		const own = await api.create(pods, pod('own', { imagePullSecrets: [{ name: 'mine' }] }), {}, admin);
+		t.deepEqual(own.object.spec.imagePullSecrets, [{ name: 'mine' }]);
+		const early = await api.create(pods, pod('early', { serviceAccountName: 'not-yet' }), {}, admin);
+		t.is(early.object.spec.imagePullSecrets, undefined);
+	});
+
+	it('a pod that asks for a runtime that is not there is refused', async (t, api) => {
+		const wish = pod('sandboxed', { runtimeClassName: 'gvisor' });
+		const message = 'pods "sandboxed" is forbidden: pod rejected: RuntimeClass "gvisor" not found';
+		await refused(t, api.create(pods, wish, {}, admin), 403, message);
 	});
 
 	it('a generated name is the base and five characters, another one each time', async (t, api) => {

@@ -1,10 +1,11 @@
-/** The actions of probes and of life cycle hooks: run a command, ask over HTTP, open a connection. */
+/** The actions of probes and of life cycle hooks: run a command, ask over HTTP or gRPC, open a connection. */
 import { request as httpRequest, type IncomingMessage } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { connect } from 'node:net';
 import type * as core from 'kubernetes-types/core/v1.js';
 import type { Engine } from '../engine/engine.ts';
 import { collect } from '../engine/frames.ts';
+import { grpcHealth } from './grpc.ts';
 
 /** What is kept of a command's output or a response's body. */
 const OUTPUT_BYTES = 10 * 1024;
@@ -48,7 +49,7 @@ export async function runHandler(handler: Handler, where: Where): Promise<Result
 		if (handler.httpGet) return await get(handler.httpGet, where, signal);
 		if (handler.tcpSocket) return await open(handler.tcpSocket, where, signal);
 		if (handler.sleep) return await rest(handler.sleep.seconds * 1000, signal);
-		if (handler.grpc) return { ok: false, output: 'grpc probes are not supported: use exec, httpGet or tcpSocket' };
+		if (handler.grpc) return await askHealth(handler.grpc, where, signal);
 		return { ok: false, output: 'missing probe handler' };
 	} catch (error) {
 		if (timeout.aborted && handler.exec) {
@@ -152,6 +153,18 @@ function open(action: core.TCPSocketAction, where: Where, signal: AbortSignal): 
 		socket.once('connect', () => end({ ok: true, output: '' }));
 		socket.once('error', (error) => end({ ok: false, output: dialError(error, `${host}:${port}`) }));
 	});
+}
+
+async function askHealth({ port, service }: core.GRPCAction, where: Where, signal: AbortSignal): Promise<Result> {
+	const address = `${where.address}:${port}`;
+	try {
+		const wrong = await grpcHealth(where.address, port, service ?? '', signal);
+		return { ok: wrong === undefined, output: wrong ?? 'service healthy' };
+	} catch (error) {
+		const why = signal.aborted ? 'context deadline exceeded' : dialError(error, address);
+		const within = `${where.timeoutMs / 1000}s`;
+		return { ok: false, output: `timeout: failed to connect service "${address}" within ${within}: ${why}` };
+	}
 }
 
 function rest(ms: number, signal: AbortSignal): Promise<Result> {

@@ -4,6 +4,7 @@
  */
 import type { Kind } from '../../kinds/kind.ts';
 import type { Dynamic, KubeObject } from '../../kinds/object.ts';
+import { forbidden } from '../../kinds/status.ts';
 import type { ServiceAccount } from '../../kinds/types.ts';
 import type { Caller } from '../api.ts';
 import { isObject } from '../json.ts';
@@ -80,9 +81,19 @@ export const namespaceIdentity: Admission = ({ operation, kind, object }) => {
 	object.status = { phase: 'Active' };
 };
 
+/** A pod that asks for another runtime than there is must not run on this one. Source: Kubernetes documentation, "Runtime Class". */
+export const knownRuntime: Admission = async ({ operation, kind, subresource, object, lookUp }) => {
+	if (operation !== 'CREATE' || subresource || kind.group !== '' || kind.plural !== 'pods') return;
+	const name = isObject(object.spec) ? object.spec.runtimeClassName : undefined;
+	if (typeof name !== 'string' || name === '') return;
+	if (await lookUp({ group: 'node.k8s.io', version: 'v1', plural: 'runtimeclasses' }, { name })) return;
+	throw forbidden(kind, object.metadata.name, `pod rejected: RuntimeClass "${name}" not found`);
+};
+
 export const builtinAdmission: readonly Admission[] = [
 	namespaceIdentity,
 	defaultServiceAccount,
 	defaultTolerations,
 	accountPullSecrets,
+	knownRuntime,
 ];
