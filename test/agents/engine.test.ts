@@ -9,6 +9,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import test from 'ava';
+import { gatewayMode } from '../../src/agents/engine/body.ts';
 import { execRootOf } from '../../src/agents/engine/supervise.ts';
 import { pauseProgram } from '../../src/agents/images/pause.ts';
 import { connectEngine } from '../../src/agents/index.ts';
@@ -111,4 +112,11 @@ test('the pause program is a tiny static executable that runs until it is asked 
 		if (child) await end(child);
 		await rm(folder, { recursive: true, force: true });
 	}
+});
+
+test('pods may be reached from other machines where the engine would drop that, and no engine is told a word it refuses', (t) => {
+	const option = { 'com.docker.network.bridge.gateway_mode_ipv4': 'nat-unprotected' };
+	for (const version of ['20.10.24+dfsg1', '26.1.5', '28.0.0', '29.1.2'])
+		t.deepEqual(gatewayMode(version), option, version);
+	t.deepEqual(gatewayMode('27.5.1'), {});
 });

@@ -98,6 +98,8 @@ test('a pod runs with an address, names, variables and a status as a kubelet rep
 	const { HostConfig, Name } = await node.engine.docker.getContainer(container?.id ?? '').inspect();
 	t.is(Name, `/k8s_main_env_default_${pod.metadata.uid}_0`);
 	t.like(HostConfig, { Memory: 64 * 1024 * 1024, CpuQuota: 50_000, CpuShares: 512 });
+	const network = await node.engine.docker.getNetwork('driftless').inspect();
+	t.is(network.Options?.['com.docker.network.bridge.gateway_mode_ipv4'], 'nat-unprotected');
 });
 
 test('a pod whose containers end is Succeeded or Failed, with what they left as their message', async (t) => {

@@ -69,6 +69,16 @@ function portBindings(ports: NonNullable<ContainerSpec['ports']>) {
 	return bindings;
 }
 
+/**
+ * From 28 on Docker drops what comes from other machines to a container's own address, before any rule of ours sees it: pods
+ * of other nodes, say. This mode lets it through, as all engines did before. Older ones keep the option without a look at it,
+ * so that it holds when they are upgraded; only 27 knows gateway modes but not this one, and refuses it. Source: Docker
+ * documentation, "Port publishing and mapping", Gateway modes; moby pull request 48597.
+ */
+export function gatewayMode(version: string): Record<string, string> {
+	return version.startsWith('27.') ? {} : { 'com.docker.network.bridge.gateway_mode_ipv4': 'nat-unprotected' };
+}
+
 export function toContainer(body: Docker.ContainerInspectInfo): Container {
 	const { State: state, Config: config } = body;
 	const networks = Object.values(body.NetworkSettings.Networks ?? {});

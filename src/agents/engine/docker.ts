@@ -4,7 +4,7 @@ import type { Duplex, Readable } from 'node:stream';
 import { inspect } from 'node:util';
 import Docker from 'dockerode';
 import type { Log } from '../../log.ts';
-import { createBody, toContainer, toImage, toUsage } from './body.ts';
+import { createBody, gatewayMode, toContainer, toImage, toUsage } from './body.ts';
 import { type Engine, EngineError, type EngineEvent } from './engine.ts';
 import { lines } from './lines.ts';
 
@@ -256,16 +256,6 @@ const architectures: Readonly<Record<string, string>> = {
 	armv7l: 'arm',
 	i686: '386',
 };
-
-/**
- * From 28 on Docker drops what comes from other machines to a container's own address, before any rule of ours sees it: pods
- * of other nodes, say. This mode lets it through, as all engines did before. Older ones keep the option without a look at it,
- * so that it holds when they are upgraded; only 27 knows gateway modes but not this one, and refuses it. Source: Docker
- * documentation, "Port publishing and mapping", Gateway modes; moby pull request 48597.
- */
-function gatewayMode(version: string): Record<string, string> {
-	return version.startsWith('27.') ? {} : { 'com.docker.network.bridge.gateway_mode_ipv4': 'nat-unprotected' };
-}
 
 /** Consumes a progress stream. Throws what it reports as an error. */
 async function finished(progress: NodeJS.ReadableStream): Promise<void> {
