@@ -283,7 +283,7 @@ test('clients that speak SPDY run commands as well, with their input, their exit
 	const wait = `until test "$(stty size)" = "17 91"; do sleep 0.1; done; echo sized`;
 	const terminal = `stty rows 17 cols 91; kubectl exec -it ${at.join(' ')} -- sh -c '${wait}'`;
 	const shown = await promisify(execFile)('script', ['-qec', terminal, '/dev/null'], {
-		env: { PATH: process.env.PATH, KUBECONFIG: node.server.kubeconfig, ...env },
+		env: { PATH: process.env.PATH, HOME: node.server.dataDir, KUBECONFIG: node.server.kubeconfig, ...env },
 	});
 	t.regex(shown.stdout, /^sized\r?$/m);
 	t.regex(
