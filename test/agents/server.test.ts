@@ -305,4 +305,7 @@ test('a protocol that nobody speaks here is refused with those that are', async 
 		/unable to negotiate protocol: client supports \[channel\.k8s\.io\], server accepts \[v4\.channel\.k8s\.io\]/,
 	);
 	t.is((await get(path)).code, 400);
+	// The server can end afterwards: it waits for all that it began.
+	const halfWebSocket = { connection: 'Upgrade', upgrade: 'websocket' };
+	t.is((await get(path, { ...tls(), headers: halfWebSocket })).code, 400);
 });

@@ -162,14 +162,14 @@ async function upgrade(
 			accepted = true;
 			return await run(await acceptSpdy(socket, head, streams));
 		}
-		const webSocket = await new Promise<WebSocket>((resolve) => sockets.handleUpgrade(request, socket, head, resolve));
+		const webSocket = await handShake(sockets, request, socket, head);
 		accepted = true;
 		// What the caller sends before the process is there has to wait.
 		webSocket.pause();
 		await run(webSocketCaller(webSocket));
 	} catch (error) {
 		// Once it speaks another protocol, the caller learns over that what has happened, or by the end of the connection.
-		if (accepted) {
+		if (accepted || socket.destroyed) {
 			socket.destroy();
 			throw error;
 		}
@@ -179,6 +179,19 @@ async function upgrade(
 			`HTTP/1.1 ${status.code} ${status.reason}\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
 		);
 	}
+}
+
+/** Rejects where the connection ends before the hand is shaken; a hand that is not taken was answered by then. */
+function handShake(
+	sockets: WebSocketServer,
+	request: IncomingMessage,
+	socket: Duplex,
+	head: Buffer,
+): Promise<WebSocket> {
+	return new Promise((resolve, reject) => {
+		socket.once('close', () => reject(new Error('the WebSocket handshake failed')));
+		sockets.handleUpgrade(request, socket, head, resolve);
+	});
 }
 
 /** Checks all that can be checked before the socket is taken over; returns what to do with it then. */
