@@ -1,7 +1,7 @@
 /** How a command finds the API and the applications it is about. */
 import { join } from 'node:path';
 import { type Client, type HttpClient, loadKubeconfig, overHttp } from '../client/index.ts';
-import { ApiError, Application } from '../kinds/index.ts';
+import { Application } from '../kinds/index.ts';
 import { dataDirectory } from './data-dir.ts';
 import { UserError } from './user-error.ts';
 
@@ -18,38 +18,41 @@ export async function connect(options: GlobalOptions): Promise<HttpClient> {
 	try {
 		config = await loadKubeconfig(path);
 	} catch (error) {
-		throw new UserError(
-			`${(error as Error).message}; is driftless running? Start it with: driftless up (or name its data directory with --data-dir)`,
-		);
+		const { message, cause } = error as Error & { cause?: NodeJS.ErrnoException };
+		const advice =
+			cause?.code === 'EACCES'
+				? 'run this as the user that runs driftless, or name a kubeconfig of yours with --kubeconfig'
+				: 'is driftless running? Start it with: driftless up (or name its data directory with --data-dir)';
+		throw new UserError(`${message}; ${advice}`);
 	}
 	return overHttp(config, 'driftless-cli');
 }
 
-/** The applications that a command's argument names: all of them, `NAME` in the namespace default, or `NAMESPACE/NAME`. */
+/** The applications that a command's argument names, as `findApplication` reads it; all of them without one. */
 export async function findApplications(client: Client, name: string | undefined): Promise<Application[]> {
-	if (name === undefined) {
-		const { items } = await client.list(Application, {});
-		return [...items].sort((a, b) =>
-			`${a.metadata.namespace}/${a.metadata.name}`.localeCompare(`${b.metadata.namespace}/${b.metadata.name}`),
-		);
-	}
-	return [await findApplication(client, name)];
+	if (name !== undefined) return [await findApplication(client, name)];
+	const { items } = await client.list(Application, {});
+	return [...items].sort((a, b) =>
+		`${a.metadata.namespace}/${a.metadata.name}`.localeCompare(`${b.metadata.namespace}/${b.metadata.name}`),
+	);
 }
 
+/** `NAMESPACE/NAME`, or `NAME` in the namespace default, or else in the only namespace that has one of this name. */
 export async function findApplication(client: Client, name: string): Promise<Application> {
-	const [namespace, bare] = name.includes('/')
-		? [name.slice(0, name.indexOf('/')), name.slice(name.indexOf('/') + 1)]
-		: ['default', name];
-	try {
-		return await client.get(Application, { name: bare, namespace });
-	} catch (error) {
-		if (!(error instanceof ApiError && error.reason === 'NotFound')) throw error;
-		const { items } = await client.list(Application, {});
-		const known = items.map(({ metadata }) =>
-			metadata.namespace === 'default' ? metadata.name : `${metadata.namespace}/${metadata.name}`,
-		);
+	const { items } = await client.list(Application, {});
+	const wanted = name.includes('/') ? name : `default/${name}`;
+	const exact = items.find(({ metadata }) => `${metadata.namespace}/${metadata.name}` === wanted);
+	if (exact) return exact;
+	const called = items.map(({ metadata }) =>
+		metadata.namespace === 'default' ? metadata.name : `${metadata.namespace}/${metadata.name}`,
+	);
+	const [only, ...others] = items.filter(({ metadata }) => metadata.name === name);
+	if (only && others.length === 0) return only;
+	if (only)
 		throw new UserError(
-			`there is no application ${name}; there ${known.length === 1 ? 'is' : 'are'}: ${known.join(', ') || 'none'}`,
+			`there are several applications ${name}; name one of: ${called.filter((each) => each.endsWith(`/${name}`)).join(', ')}`,
 		);
-	}
+	throw new UserError(
+		`there is no application ${JSON.stringify(name)}; there ${called.length === 1 ? 'is' : 'are'}: ${called.join(', ') || 'none'}`,
+	);
 }

@@ -47,10 +47,12 @@ export async function operate(
 
 /** What an operation did, a line each. */
 export function operationText(state: OperationState): string[] {
-	const lines = (state.syncResult?.resources ?? []).map(
-		({ message, namespace, status }) =>
-			`${status === 'SyncFailed' ? 'failed: ' : ''}${message ?? ''}${namespace ? ` in ${namespace}` : ''}`,
-	);
+	const lines = (state.syncResult?.resources ?? []).map(({ group, kind, name, message, namespace, status }) => {
+		const where = namespace ? ` in ${namespace}` : '';
+		return status === 'SyncFailed'
+			? `${kind.toLowerCase()}${group ? `.${group}` : ''}/${name} failed${where}: ${message ?? ''}`
+			: `${message ?? ''}${where}`;
+	});
 	if (lines.length === 0 && state.phase === 'Succeeded') lines.push('nothing to do: everything is in sync');
 	return [...lines, `${state.phase.toLowerCase()}: ${state.message ?? ''}`];
 }

@@ -1,6 +1,10 @@
 /** What `driftless status` and `driftless diff` say of applications: from their status alone, as pure text. */
+
+import { excerpts } from '../diff/excerpt.ts';
 import {
 	type Application,
+	type ApplicationCondition,
+	type ApplicationStatus,
 	type Event,
 	humanDuration,
 	type Node,
@@ -14,11 +18,16 @@ import { type Paint, type Style, table } from './terminal.ts';
 export type Verdict = 0 | 1 | 2;
 
 const MAX_HEALED = 5;
+/** Characters of a value that `status` shows; `diff` shows more. */
+const MAX_VALUE = 60;
+
+/** Whether a condition says that something fails, and not only that something is odd. Argo CD names the latter so. */
+const isError = ({ type }: ApplicationCondition) => !type.endsWith('Warning');
 
 export function verdict(applications: readonly Application[]): Verdict {
 	if (
 		applications.some(
-			({ status }) => !status?.sync || status.sync.status === 'Unknown' || (status.conditions ?? []).length > 0,
+			({ status }) => !status?.sync || status.sync.status === 'Unknown' || (status.conditions ?? []).some(isError),
 		)
 	)
 		return 2;
@@ -57,15 +66,14 @@ export function statusText(
 		...applications.map(({ metadata, status }) => {
 			const sync = status?.sync?.status ?? 'Unknown';
 			const health = status?.health?.status ?? 'Unknown';
-			const finished = status?.operationState?.finishedAt;
-			const phase = status?.operationState?.phase;
+			const { phase, at } = lastSync(status);
 			return [
 				metadata.namespace === 'default' ? metadata.name : `${metadata.namespace}/${metadata.name}`,
 				status?.sync?.revision ? short(status.sync.revision) : '-',
 				paint(syncStyle[sync] ?? 'dim', sync),
 				paint(healthStyle[health] ?? 'dim', health),
 				String(status?.resources?.length ?? 0),
-				phase ? `${phase}${finished ? ` ${humanDuration(options.now - Date.parse(finished))} ago` : ''}` : '-',
+				phase ? `${phase}${at ? ` ${humanDuration(options.now - Date.parse(at))} ago` : ''}` : '-',
 			];
 		}),
 	];
@@ -74,6 +82,14 @@ export function statusText(
 		paint('bold', head),
 		...applications.flatMap((application, index) => [lines[index] ?? '', ...details(application, healed, options)]),
 	];
+}
+
+/** How the last sync went, and when it ended; a dry run is none. */
+function lastSync(status: ApplicationStatus | undefined): { readonly phase?: string; readonly at?: string } {
+	const operation = status?.operationState;
+	if (!operation?.operation.sync?.dryRun) return { phase: operation?.phase, at: operation?.finishedAt };
+	const before = status?.history?.at(-1);
+	return before ? { phase: 'Succeeded', at: before.deployedAt } : {};
 }
 
 /** Where pods cannot run: what an application's health does not say until they have failed. */
@@ -92,9 +108,11 @@ function details(application: Application, healed: readonly Event[], options: St
 	const { paint, wide, now } = options;
 	const { status } = application;
 	const lines: string[] = [];
-	for (const { message } of status?.conditions ?? []) lines.push(`  ${paint('red', '!')} ${message}`);
+	for (const condition of status?.conditions ?? [])
+		lines.push(`  ${paint(isError(condition) ? 'red' : 'yellow', '!')} ${condition.message}`);
 	const operation = status?.operationState;
-	if (operation && (operation.phase === 'Failed' || operation.phase === 'Error'))
+	const { phase } = lastSync(status);
+	if (operation && (phase === 'Failed' || phase === 'Error'))
 		lines.push(`  ${paint('red', '!')} last sync: ${operation.message ?? operation.phase}`);
 	for (const resource of status?.resources ?? []) {
 		const unhealthy = resource.health !== undefined && resource.health.status !== 'Healthy';
@@ -116,12 +134,14 @@ function details(application: Application, healed: readonly Event[], options: St
 function resourceLine(resource: ResourceStatus, paint: Paint): string {
 	const name = `${resource.kind}${resource.group ? `.${resource.group}` : ''} ${resource.namespace ? `${resource.namespace}/` : ''}${resource.name}`;
 	const words: string[] = [];
-	if (resource.requiresPruning) words.push(paint('yellow', 'no longer in the source, to be pruned'));
+	const leaving = resource.health?.message === 'Pending deletion';
+	if (resource.requiresPruning)
+		words.push(paint('yellow', `no longer in the source, ${leaving ? 'being deleted' : 'to be pruned'}`));
 	else if (resource.status !== 'Synced')
 		words.push(paint('yellow', resource.health?.status === 'Missing' ? 'missing' : 'drifted'));
 	else words.push(paint('green', 'in sync'));
 	const { health } = resource;
-	if (health && health.status !== 'Missing')
+	if (health && health.status !== 'Missing' && !(leaving && resource.requiresPruning))
 		words.push(
 			`${paint(healthStyle[health.status ?? ''] ?? 'dim', health.status ?? '')}${health.message ? ` (${health.message})` : ''}`,
 		);
@@ -130,12 +150,21 @@ function resourceLine(resource: ResourceStatus, paint: Paint): string {
 
 function driftLines(resource: ResourceStatus, { paint, now }: StatusOptions): string[] {
 	const lines = (resource.drift ?? []).map((field) => {
-		const sides = `${paint('red', side(field.live))} live, ${paint('green', side(field.desired))} desired`;
+		const [live, desired] = excerpts(field.live, field.desired, MAX_VALUE);
+		const sides = `${paint('red', side(live))} live, ${paint('green', side(desired))} desired`;
 		return `${field.path}: ${sides}${who(field, now, paint)}${place(field.origin, paint)}`;
 	});
+	lines.push(...unlisted(resource, paint));
 	if (resource.origin) lines.push(`written at${place(resource.origin, paint)}`);
 	if (resource.message) lines.push(paint('red', resource.message));
 	return lines;
+}
+
+/** What the status does not list of the drifted fields. */
+function unlisted({ drift = [], driftedFields = drift.length }: ResourceStatus, paint: Paint): string[] {
+	const more = driftedFields - drift.length;
+	if (more <= 0) return [];
+	return [paint('dim', drift.length > 0 ? `and ${more} more fields` : `${more} fields, not listed here`)];
 }
 
 const side = (json: string | undefined) => json ?? '(none)';
@@ -148,6 +177,13 @@ const who = (field: ReportedDrift, now: number, paint: Paint) =>
 		: '';
 const place = (origin: ReportedDrift['origin'], paint: Paint) =>
 	origin ? paint('dim', ` (${origin.file}:${origin.line}:${origin.column})`) : '';
+
+/** Why an application cannot be compared; undefined where it can. */
+export function unknownText({ metadata, status }: Application): string | undefined {
+	if (status?.sync && status.sync.status !== 'Unknown') return undefined;
+	const why = (status?.conditions ?? []).filter(isError).map(({ message }) => message);
+	return `${metadata.name} cannot be compared: ${why.join('; ') || 'nothing is known of it yet'}`;
+}
 
 /** One block an object, one pair of lines a field: what is, and what should be, with where that is written. */
 export function diffText(application: Application, paint: Paint): string[] {
@@ -173,6 +209,7 @@ export function diffText(application: Application, paint: Paint): string[] {
 				if (field.desired !== undefined)
 					lines.push(`${paint('green', `  + ${field.desired}`)}${place(field.origin, paint)}`);
 			}
+			lines.push(...unlisted(resource, paint).map((line) => `  ${line}`));
 			if (resource.message) lines.push(paint('red', `  ! ${resource.message}`));
 		}
 	}

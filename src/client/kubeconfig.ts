@@ -27,7 +27,9 @@ type Fields = Readonly<Record<string, unknown>>;
 /** Reads a kubeconfig file. `context` is the one to use instead of its current one. Errors name the file and what is wrong with it. */
 export async function loadKubeconfig(path: string, context?: string): Promise<KubeConfig> {
 	const text = await readFile(path, 'utf8').catch((error: Error) => {
-		throw new Error(`cannot read kubeconfig ${path}: ${error.message}`, { cause: error });
+		// The path stands there already.
+		const reason = error.message.replace(/, \w+ '.*'$/s, '');
+		throw new Error(`cannot read kubeconfig ${path}: ${reason}`, { cause: error });
 	});
 	let document: unknown;
 	try {

@@ -1,7 +1,7 @@
 /** The builder of kinds: a declaration says only what is particular to the kind, and the rest is filled in here. */
 import { ageOf } from './age.ts';
 import { deepEqual } from './equal.ts';
-import { type Column, isBuiltin, type Kind } from './kind.ts';
+import { type Column, type Health, isBuiltin, type Kind } from './kind.ts';
 import { finalizerWarnings, keepMetadata, validateMetadata } from './metadata.ts';
 import { dnsSubdomain, type NameCheck } from './names.ts';
 import type { KubeObject } from './object.ts';
@@ -9,7 +9,7 @@ import type { KubeObject } from './object.ts';
 /** What a declaration must say; everything else of Kind has a default. */
 export interface Declaration<T extends KubeObject>
 	extends Pick<Kind<T>, 'group' | 'version' | 'kind' | 'plural' | 'schema'>,
-		Partial<Omit<Kind<T>, 'object' | 'group' | 'version' | 'kind' | 'plural' | 'schema'>> {
+		Partial<Omit<Kind<T>, 'object' | 'group' | 'version' | 'kind' | 'plural' | 'schema' | 'assessed'>> {
 	/** The rule of its names; a DNS subdomain when absent. */
 	readonly names?: NameCheck;
 	/** Whether a create may carry the status; else it is dropped where the kind has a status subresource. */
@@ -21,10 +21,10 @@ export interface Declaration<T extends KubeObject>
  *
  * To the declaration's own hooks it adds what holds for all kinds: `prepare` keeps the metadata that an update leaves out,
  * keeps the stored status where the kind has a status subresource (writes of the main resource do not change it), and
- * counts the generation; `validate` checks the metadata as well.
+ * counts the generation; `validate` checks the metadata as well; what is being deleted is on its way, whatever else it says.
  */
 export function kind<T extends KubeObject>(declaration: Declaration<T>): Kind<T> {
-	const { names = dnsSubdomain, statusOnCreate = false, prepare, validate, warnings, ...rest } = declaration;
+	const { names = dnsSubdomain, statusOnCreate = false, prepare, validate, warnings, health, ...rest } = declaration;
 	const made: Kind<T> = {
 		singular: rest.kind.toLowerCase(),
 		shortNames: [],
@@ -34,7 +34,6 @@ export function kind<T extends KubeObject>(declaration: Declaration<T>): Kind<T>
 		selectableFields: {},
 		columns: [age],
 		defaults: () => {},
-		health: () => undefined,
 		gracePeriod: () => 0,
 		generation: false,
 		createOnUpdate: false,
@@ -43,6 +42,8 @@ export function kind<T extends KubeObject>(declaration: Declaration<T>): Kind<T>
 		deleteCollection: true,
 		returnsDeleted: false,
 		...rest,
+		assessed: health !== undefined,
+		health: (object) => (object.metadata.deletionTimestamp ? pendingDeletion : health?.(object)),
 		prepare(object, old) {
 			if (old) keepMetadata(object.metadata, old.metadata);
 			if (made.subresources.status && (old || !statusOnCreate)) keepStatus(object, old);
@@ -61,6 +62,9 @@ export function kind<T extends KubeObject>(declaration: Declaration<T>): Kind<T>
 	};
 	return made;
 }
+
+/** Source: Argo CD, the health of any resource with a deletionTimestamp. */
+const pendingDeletion: Health = { status: 'Progressing', message: 'Pending deletion' };
 
 /** The column that nearly every kind ends with. */
 export const age: Column = {

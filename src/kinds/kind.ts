@@ -39,6 +39,8 @@ export interface Kind<T extends KubeObject = KubeObject> {
 	warnings(object: T, old: T | undefined): readonly string[];
 	/** Health as Argo CD assesses it; undefined where a kind has none (it then counts for nothing). */
 	health(object: T): Health | undefined;
+	/** Whether objects of the kind have a health of their own, so that a missing one counts. */
+	readonly assessed: boolean;
 	/** Grace period in seconds that a delete of the object gets when the client names none; 0 deletes at once. Only Pods have one. */
 	gracePeriod(object: T): number;
 	/** Whether .metadata.generation counts changes of the object outside metadata and status. */

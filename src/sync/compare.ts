@@ -93,7 +93,10 @@ async function compareObject(
 	client: Client,
 	manager: string,
 ): Promise<Compared> {
-	if (!desired) return { id, live, drift: { state: 'synced' }, health: undefined };
+	if (!desired) {
+		const kind = live && client.registry.of(live.apiVersion, live.kind);
+		return { id, live, drift: { state: 'synced' }, health: live && kind?.health(live) };
+	}
 	const health = live ? desired.kind.health(live) : ({ status: 'Missing' } as const);
 	try {
 		return { id, desired, live, health, drift: await drift(client, desired.kind, desired.object, live, manager) };

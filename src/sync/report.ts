@@ -1,4 +1,5 @@
 /** An application's status in Argo CD's shape, from what was compared. Pure. */
+import { excerpts } from '../diff/excerpt.ts';
 import { type FieldDrift, indexesInto } from '../diff/index.ts';
 import { formatPath } from '../kinds/fieldset.ts';
 import {
@@ -21,7 +22,7 @@ export const MAX_STATUS_RESOURCES = 4_000;
 /** Fields that a status lists for one drifted resource, and resources that it lists fields for. */
 export const MAX_DRIFT_FIELDS = 20;
 export const MAX_DRIFT_RESOURCES = 100;
-/** Bytes of JSON that a status shows of one value; a longer one is cut. */
+/** Characters of JSON that a status shows of one value; of longer ones what is around the first difference. */
 export const MAX_DRIFT_VALUE = 1_024;
 
 export interface Observed {
@@ -48,10 +49,7 @@ export function worst(healths: Iterable<HealthStatus>): HealthStatus {
 export function report(application: Application, observed: Observed, now: string): ApplicationStatus {
 	const before = application.status;
 	const all = [...observed.objects.values()];
-	const health =
-		observed.revision !== undefined
-			? worst(all.flatMap((each) => (each.desired && each.health ? [each.health.status] : [])))
-			: 'Unknown';
+	const health = observed.revision !== undefined ? healthOf(application, all) : 'Unknown';
 	return {
 		sync: {
 			status: syncStatus(observed),
@@ -66,6 +64,33 @@ export function report(application: Application, observed: Observed, now: string
 		summary: { images: images(all) },
 	};
 }
+
+/** The annotation of an object whose health is not to count. */
+const ignoreHealthAnnotation = 'argocd.argoproj.io/ignore-healthcheck';
+
+/** The health of an application from that of its objects. Source: Argo CD, "Resource Health", and how its controller sums up. */
+function healthOf(application: Application, all: readonly Compared[]): HealthStatus {
+	const counted = all.filter(
+		({ live, desired }) =>
+			(live ?? desired?.object)?.metadata.annotations?.[ignoreHealthAnnotation] !== 'true' &&
+			!(live && isItself(application, live)),
+	);
+	const healths = counted.flatMap(({ health, desired, live }): HealthStatus[] => {
+		if (!health) return [];
+		// Of what has no health a missing one says nothing about it; and a child tells its own story.
+		if (health.status === 'Missing' && !desired?.kind.assessed) return [];
+		const child = isApplication(live ?? desired?.object);
+		return child && (health.status === 'Missing' || health.status === 'Unknown') ? [] : [health.status];
+	});
+	return worst(counted.length > 0 && counted.every(({ live }) => !live) ? [...healths, 'Missing'] : healths);
+}
+
+const isApplication = (object: Dynamic | undefined) =>
+	object?.kind === 'Application' && parseApiVersion(object.apiVersion).group === 'argoproj.io';
+
+/** An application may be among its own objects. */
+const isItself = ({ metadata }: Application, live: Dynamic) =>
+	isApplication(live) && live.metadata.name === metadata.name && live.metadata.namespace === metadata.namespace;
 
 function syncStatus({ known, objects }: Observed): SyncStatusCode {
 	if (!known) return 'Unknown';
@@ -123,20 +148,29 @@ function resourceStatus(compared: Compared, detail: boolean): ResourceStatus {
 	if (compared.desired) {
 		const { file, line, column } = compared.desired.manifest.position;
 		if (compared.drift.state === 'missing') status.origin = { file, line, column };
-		if (compared.drift.state === 'changed' && detail)
-			status.drift = compared.drift.fields.slice(0, MAX_DRIFT_FIELDS).map((field) => reportField(field, compared));
+		if (compared.drift.state === 'changed') {
+			const { fields } = compared.drift;
+			const listed = detail ? fields.slice(0, MAX_DRIFT_FIELDS) : [];
+			if (detail) status.drift = listed.map((field) => reportField(field, compared));
+			if (listed.length < fields.length) status.driftedFields = fields.length;
+		}
 	}
 	if (compared.refused) status.message = compared.refused.message;
 	return status;
 }
 
+/** Whether a field of a Secret holds what must not be shown: all but its metadata, where `kubectl apply` keeps a copy of the rest. */
+function isSecret(path: FieldDrift['path']): boolean {
+	const names = path.map((step) => ('field' in step ? step.field : undefined));
+	return names[0] !== 'metadata' || names[2] === 'kubectl.kubernetes.io/last-applied-configuration';
+}
+
 /** One drifted field as the status shows it. Values of Secrets are never shown. */
 export function reportField(field: FieldDrift, { desired }: Compared): ReportedDrift {
-	const secret =
-		desired?.object.kind === 'Secret' &&
-		desired.kind.group === '' &&
-		(field.path[0] as { field?: string } | undefined)?.field !== 'metadata';
-	const value = (side: unknown) => (side === undefined ? undefined : secret ? '(hidden)' : bounded(side));
+	const secret = desired?.object.kind === 'Secret' && desired.kind.group === '' && isSecret(field.path);
+	const json = (side: unknown) =>
+		side === undefined ? undefined : secret ? '(hidden)' : (JSON.stringify(side) ?? 'null');
+	const [live, wanted] = excerpts(json(field.live), json(field.desired), MAX_DRIFT_VALUE);
 	const owner = [...field.owners].sort((a, b) => (b.time ?? '').localeCompare(a.time ?? ''))[0];
 	const origin =
 		desired && field.desired !== undefined
@@ -144,17 +178,11 @@ export function reportField(field: FieldDrift, { desired }: Compared): ReportedD
 			: desired?.manifest.position;
 	return {
 		path: formatPath(field.path),
-		...(field.live === undefined ? {} : { live: value(field.live) }),
-		...(field.desired === undefined ? {} : { desired: value(field.desired) }),
+		...(live === undefined ? {} : { live }),
+		...(wanted === undefined ? {} : { desired: wanted }),
 		...(owner ? { manager: owner.manager, time: owner.time } : {}),
 		...(origin ? { origin: { file: origin.file, line: origin.line, column: origin.column } } : {}),
 	};
-}
-
-/** The value as JSON text, cut where it is long. */
-function bounded(value: unknown): string {
-	const text = JSON.stringify(value) ?? 'null';
-	return text.length > MAX_DRIFT_VALUE ? `${text.slice(0, MAX_DRIFT_VALUE)}…` : text;
 }
 
 function conditions(

@@ -69,6 +69,11 @@ const verdicts: readonly [string, readonly Application[], Verdict][] = [
 		[application({ ...synced, conditions: [{ type: 'ComparisonError', message: 'x' }] })],
 		2,
 	],
+	[
+		'a warning is no error',
+		[application({ ...synced, conditions: [{ type: 'SharedResourceWarning', message: 'x' }] })],
+		0,
+	],
 ];
 for (const [title, applications, expected] of verdicts) {
 	test(`verdict: ${title}`, (t) => t.is(verdict(applications), expected));
@@ -142,6 +147,29 @@ const resources: readonly [string, ResourceStatus, readonly string[]][] = [
 		['  Deployment.apps shop/web: no longer in the source, to be pruned, Healthy'],
 	],
 	[
+		'an object that is being pruned is leaving',
+		{
+			...web,
+			status: 'OutOfSync',
+			requiresPruning: true,
+			health: { status: 'Progressing', message: 'Pending deletion' },
+		},
+		['  Deployment.apps shop/web: no longer in the source, being deleted'],
+	],
+	[
+		'of long values what differs is shown',
+		{ ...drifted, drift: [{ path: '.a', live: `"${'x'.repeat(500)}is"`, desired: `"${'x'.repeat(500)}was"` }] },
+		[
+			'  Deployment.apps shop/web: drifted, Healthy',
+			`      .a: …${'x'.repeat(15)}is" live, …${'x'.repeat(15)}was" desired`,
+		],
+	],
+	[
+		'fields that the status does not list are counted',
+		{ ...drifted, drift: [{ path: '.a', live: '1' }], driftedFields: 30 },
+		['  Deployment.apps shop/web: drifted, Healthy', '      .a: 1 live, (none) desired', '      and 29 more fields'],
+	],
+	[
 		'an unhealthy object in sync says why',
 		{ ...web, health: { status: 'Degraded', message: 'image not found' } },
 		['  Deployment.apps shop/web: in sync, Degraded (image not found)'],
@@ -171,6 +199,14 @@ test('conditions and a failed sync stand first', (t) => {
 		resources: [drifted],
 	});
 	t.deepEqual(text([shop]).slice(2, 4), ['  ! the remote is down', '  ! last sync: refused']);
+});
+
+test('a dry run is no sync', (t) => {
+	const dry = { operation: { sync: { dryRun: true } }, phase: 'Failed', startedAt: ago(5), message: 'no' } as const;
+	const history = [{ id: 0, revision: 'a', deployedAt: ago(60) }];
+	t.deepEqual(text([application({ ...synced, operationState: dry, history })]).slice(1), [
+		'shop          abcdef0    Synced   Healthy   0         Succeeded 60s ago',
+	]);
 });
 
 test('the last five healings of the application are told, newest first, and those of others are not', (t) => {

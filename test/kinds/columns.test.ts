@@ -502,6 +502,21 @@ const healths: [string, Dynamic, string, string?][] = [
 		'a load balancer without address',
 		changed(of('Service', 'frontend'), { spec: { type: 'LoadBalancer' } }),
 		'Progressing',
+		'Waiting for an address from a load balancer',
+	],
+	[
+		'a deployment that is being deleted',
+		changed(rollout({ replicas: 3, updatedReplicas: 3, availableReplicas: 3 }), {
+			metadata: { deletionTimestamp: '2026-01-01T00:00:00Z' },
+		}),
+		'Progressing',
+		'Pending deletion',
+	],
+	[
+		'a namespace that is being deleted',
+		changed(of('Namespace'), { metadata: { deletionTimestamp: '2026-01-01T00:00:00Z' } }),
+		'Progressing',
+		'Pending deletion',
 	],
 	[
 		'a load balancer with address',

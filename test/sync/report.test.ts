@@ -1,5 +1,13 @@
 import test from 'ava';
-import { type Application, ConfigMap, type Dynamic, type Kind, Secret } from '../../src/kinds/index.ts';
+import {
+	type Application,
+	Application as ApplicationKind,
+	ConfigMap,
+	type Dynamic,
+	type Kind,
+	Secret,
+	Service,
+} from '../../src/kinds/index.ts';
 import type { Compared } from '../../src/sync/compare.ts';
 import { MAX_DRIFT_FIELDS, MAX_DRIFT_VALUE, report, worst } from '../../src/sync/report.ts';
 
@@ -72,6 +80,36 @@ test('an application is in sync when every object is, and as healthy as its wors
 	t.is(worst(['Suspended', 'Progressing', 'Healthy']), 'Progressing');
 });
 
+const missing: Partial<Compared> = { live: undefined, drift: { state: 'missing' }, health: { status: 'Missing' } };
+const of = (kind: unknown, name: string, change: Partial<Compared> = {}) =>
+	compared(kind as Kind<Dynamic>, name, change);
+const unwell = (annotations: Record<string, string>): Compared => {
+	const each = of(Service, 's', { health: { status: 'Degraded' } });
+	return { ...each, live: { apiVersion: 'v1', kind: 'Service', metadata: { name: 's', annotations } } };
+};
+const child = (name: string, change: Partial<Compared>): Compared => ({
+	...of(ApplicationKind, name, change),
+	live: { apiVersion: 'argoproj.io/v1alpha1', kind: 'Application', metadata: { name, namespace: 'default' } },
+	...change,
+});
+const sums: readonly [string, readonly Compared[], string][] = [
+	['a missing object of a kind without health says nothing', [configMap('a'), configMap('b', missing)], 'Healthy'],
+	['a missing object of a kind with health is missed', [configMap('a'), of(Service, 's', missing)], 'Missing'],
+	['where nothing is there all is missing', [configMap('a', missing)], 'Missing'],
+	['an annotation takes an object out', [unwell({ 'argocd.argoproj.io/ignore-healthcheck': 'true' })], 'Healthy'],
+	['another value of it does not', [unwell({ 'argocd.argoproj.io/ignore-healthcheck': 'no' })], 'Degraded'],
+	['a child that is unwell counts', [child('c', { health: { status: 'Degraded' } })], 'Degraded'],
+	['a child of which nothing is known does not', [child('c', { health: { status: 'Unknown' } })], 'Healthy'],
+	['an application is not its own child', [child('default', { health: { status: 'Degraded' } })], 'Healthy'],
+	[
+		'what is on its way out counts',
+		[configMap('a'), of(Service, 's', { desired: undefined, health: { status: 'Progressing' } })],
+		'Progressing',
+	],
+];
+for (const [title, objects, expected] of sums)
+	test(`health: ${title}`, (t) => t.is(status(objects).health?.status, expected as never));
+
 test('while the source cannot be read, nothing is claimed', (t) => {
 	const unread = status([], {
 		known: false,
@@ -102,6 +140,13 @@ test('values of a Secret are never shown', (t) => {
 			.resources ?? [];
 	t.like(resource?.drift?.[0], { path: '.data.password', live: '(hidden)', desired: '(hidden)' });
 	t.notRegex(JSON.stringify(resource), /aG9yc2U|YmF0dGVyeQ/);
+	const note = 'kubectl.kubernetes.io/last-applied-configuration';
+	const copy = drifted('x', '{"data":{"password":"aG9yc2U="}}', undefined);
+	if (copy.drift?.state !== 'changed') throw new TypeError();
+	const path = [{ field: 'metadata' }, { field: 'annotations' }, { field: note }];
+	const [first] = copy.drift.fields;
+	const fields = first ? [{ ...first, path }] : [];
+	t.notRegex(JSON.stringify(status([of(Secret, 's', { drift: { ...copy.drift, fields } })])), /aG9yc2U/);
 });
 
 test('long values and many fields are cut', (t) => {
@@ -113,7 +158,12 @@ test('long values and many fields are cut', (t) => {
 	} as unknown as Compared['drift'];
 	const [resource] = status([configMap('a', { drift: many })]).resources ?? [];
 	t.is(resource?.drift?.length, MAX_DRIFT_FIELDS);
+	t.is(resource?.driftedFields, 100);
 	t.true((resource?.drift?.[0]?.live?.length ?? 0) <= MAX_DRIFT_VALUE + 1);
+	const long = 'y'.repeat(5_000);
+	const [late] = status([configMap('a', drifted('x', `${long}is`, `${long}should be`))]).resources ?? [];
+	t.regex(late?.drift?.[0]?.live ?? '', /^….*yyis"$/, 'what differs is shown, however late it comes');
+	t.regex(late?.drift?.[0]?.desired ?? '', /yyshould be"$/);
 });
 
 test('an object that left the source is to be pruned, and a condition keeps the time at which it began', (t) => {

@@ -20,8 +20,11 @@ export function remote(program: Command): void {
 			try {
 				token = readFileSync(join(directory, TOKEN_FILE), 'utf8').trim();
 			} catch (error) {
+				const { code, message } = error as NodeJS.ErrnoException;
 				throw new UserError(
-					`${directory} has no embedded repository that can be read (${(error as Error).message}); start driftless first: driftless up`,
+					code === 'ENOENT' || code === 'ENOTDIR'
+						? `${directory} has no embedded repository yet; start driftless first: driftless up (or name its data directory with --data-dir)`
+						: `the token of the embedded repository cannot be read: ${message}`,
 				);
 			}
 			if (!running) throw new UserError(`driftless has not served ${directory} yet; start it first: driftless up`);

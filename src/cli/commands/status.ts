@@ -1,7 +1,14 @@
 import type { Command } from 'commander';
 import { stringify } from 'yaml';
 import type { HttpClient } from '../../client/index.ts';
-import { type Application, Application as ApplicationKind, Event, Node } from '../../kinds/index.ts';
+import {
+	type Application,
+	Application as ApplicationKind,
+	type Event,
+	Event as EventKind,
+	type Node,
+	Node as NodeKind,
+} from '../../kinds/index.ts';
 import { connect, findApplications, type GlobalOptions } from '../connect.ts';
 import { oneOf } from '../options.ts';
 import { nodeTroubles, statusText, verdict } from '../status.ts';
@@ -34,45 +41,68 @@ Examples:
 		.action(async (name: string | undefined, _: object, command: Command) => {
 			const options = command.optsWithGlobals<Options>();
 			await using client = await connect(options);
-			if (options.watch) return watch(client, name, options);
-			const applications = await findApplications(client, name);
-			process.stdout.write(await print(client, applications, options));
-			process.exitCode = verdict(applications);
+			if (options.watch) return await watch(client, name, options);
+			const seen = await see(client, name, options);
+			process.stdout.write(print(seen, options));
+			process.exitCode = verdict(seen.applications);
 		});
 }
 
-async function print(client: HttpClient, applications: readonly Application[], options: Options): Promise<string> {
+/** What a picture of the applications is made of. */
+interface Seen {
+	readonly applications: readonly Application[];
+	readonly healed: readonly Event[];
+	readonly nodes: readonly Node[];
+}
+
+async function see(client: HttpClient, name: string | undefined, { output }: Options): Promise<Seen> {
+	const applications = await findApplications(client, name);
+	if (output === 'json' || output === 'yaml') return { applications, healed: [], nodes: [] };
+	const { items: healed } = await client.list(EventKind, { fieldSelector: 'reason=SelfHealed' });
+	const { items: nodes } = await client.list(NodeKind, {});
+	return { applications, healed, nodes };
+}
+
+function print({ applications, healed, nodes }: Seen, { output }: Options): string {
 	const list = { apiVersion: 'v1', kind: 'List', items: applications };
-	if (options.output === 'json') return `${JSON.stringify(list, null, 2)}\n`;
-	if (options.output === 'yaml') return stringify(list);
-	const { items: healed } = await client.list(Event, { fieldSelector: 'reason=SelfHealed' });
-	const { items: nodes } = await client.list(Node, {});
+	if (output === 'json') return `${JSON.stringify(list, null, 2)}\n`;
+	if (output === 'yaml') return stringify(list);
 	const paint = paintFor(process.stdout);
 	const now = Date.now();
 	const lines = [
-		...statusText(applications, healed, { paint, wide: options.output === 'wide', now }),
+		...statusText(applications, healed, { paint, wide: output === 'wide', now }),
 		...nodeTroubles(nodes, paint, now),
 	];
 	return `${lines.join('\n')}\n`;
 }
 
-/** Draws anew after each change; on a terminal in place. */
+/** Draws anew after each change; on a terminal in place, and each second, since ages grow. */
 async function watch(client: HttpClient, name: string | undefined, options: Options): Promise<void> {
 	const stop = new AbortController();
 	process.once('SIGINT', () => stop.abort());
-	while (!stop.signal.aborted) {
-		const { resourceVersion } = await client.list(ApplicationKind, {});
-		const draw = async () => {
-			const text = await print(client, await findApplications(client, name), options);
-			process.stdout.write(process.stdout.isTTY ? `\u001b[H\u001b[2J${text}` : `${text}\n`);
-		};
-		await draw();
-		let drawn = Date.now();
-		for await (const _ of client.watch(ApplicationKind, { resourceVersion, signal: stop.signal })) {
-			// What comes while this waits is drawn with it: the list is read afterwards.
-			await new Promise((resolve) => setTimeout(resolve, Math.max(0, drawn + REDRAW_MS - Date.now())));
-			drawn = Date.now();
-			await draw();
+	const terminal = process.stdout.isTTY && options.output !== 'json' && options.output !== 'yaml';
+	let seen: Seen | undefined;
+	const draw = () => {
+		if (seen) process.stdout.write(terminal ? `\u001b[H\u001b[2J${print(seen, options)}` : `${print(seen, options)}\n`);
+	};
+	const look = async () => {
+		seen = await see(client, name, options);
+		draw();
+	};
+	const clock = terminal ? setInterval(draw, 1_000) : undefined;
+	try {
+		while (!stop.signal.aborted) {
+			const { resourceVersion } = await client.list(ApplicationKind, {});
+			await look();
+			let drawn = Date.now();
+			for await (const _ of client.watch(ApplicationKind, { resourceVersion, signal: stop.signal })) {
+				// What comes while this waits is drawn with it: the list is read afterwards.
+				await new Promise((resolve) => setTimeout(resolve, Math.max(0, drawn + REDRAW_MS - Date.now())));
+				drawn = Date.now();
+				await look();
+			}
 		}
+	} finally {
+		clearInterval(clock);
 	}
 }

@@ -387,6 +387,7 @@ const named: Record<string, Schema> = {
 		requiresDeletionConfirmation: flag('It is deleted only when somebody agrees.'),
 		syncWave: whole('The wave in which it is applied.'),
 		drift: many('ReportedDrift', 'Beyond Argo CD: where the object differs from its manifest.'),
+		driftedFields: whole('Beyond Argo CD: how many fields have drifted, where `drift` does not list them all.'),
 		origin: one('ReportedOrigin', 'Beyond Argo CD: where the object is written, while it is missing.'),
 		message: text('Beyond Argo CD: why the API refuses the object as it is written.'),
 	}),

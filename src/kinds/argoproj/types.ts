@@ -279,6 +279,8 @@ export interface ResourceStatus {
 	syncWave?: number;
 	/** Beyond Argo CD: where the object differs from its manifest, field by field. */
 	drift?: ReportedDrift[];
+	/** Beyond Argo CD: how many fields have drifted, where `drift` does not list them all. */
+	driftedFields?: number;
 	/** Beyond Argo CD: where the object is written, while it is missing. */
 	origin?: ReportedOrigin;
 	/** Beyond Argo CD: why the API refuses the object as it is written. */

@@ -142,5 +142,7 @@ function externalAddress({ spec, status }: Service): string {
 /** Source: Argo CD documentation, "Resource Health". */
 function health({ spec, status }: Service): Health {
 	if (spec.type !== 'LoadBalancer') return { status: 'Healthy' };
-	return status?.loadBalancer?.ingress?.length ? { status: 'Healthy' } : { status: 'Progressing' };
+	return status?.loadBalancer?.ingress?.length
+		? { status: 'Healthy' }
+		: { status: 'Progressing', message: 'Waiting for an address from a load balancer' };
 }
