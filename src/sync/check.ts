@@ -4,7 +4,15 @@
  */
 import pLimit from 'p-limit';
 import type { Client } from '../client/index.ts';
-import { ApiError, type Application, type Dynamic, type FieldError, type Kind, type Registry } from '../kinds/index.ts';
+import {
+	ApiError,
+	type Application,
+	type Dynamic,
+	type FieldError,
+	type Kind,
+	prune,
+	type Registry,
+} from '../kinds/index.ts';
 import { type Desired, desire } from './desired.ts';
 import { type FieldPath, type Manifest, type Rendered, type RenderProblem, validateManifest } from './render/index.ts';
 
@@ -62,7 +70,11 @@ export async function checkRevision(
 	}
 	// The rules of the kinds need no API: what is wrong is told at once, not after all else has been put right.
 	if (problems.length > 0)
-		return { desired, problems: sorted([...problems, ...fresh.flatMap(validateAlone)]), ignored: rendered.ignored };
+		return {
+			desired,
+			problems: sorted([...problems, ...fresh.flatMap((each) => validateAlone(each, client.registry))]),
+			ignored: rendered.ignored,
+		};
 	const limit = pLimit(PARALLEL_DRY_RUNS);
 	const createsNamespace = application.spec.syncPolicy?.syncOptions?.includes('CreateNamespace=true') ?? false;
 	const found = await Promise.all(
@@ -109,7 +121,7 @@ async function dryRun(
 	} catch (error) {
 		if (!(error instanceof ApiError) || error.code >= 500 || error.code === 429) throw error;
 		// The namespace comes with the same revision: the kind's own rules can be checked without it.
-		if (namespaceComes && isNamespaceMissing(error, namespace)) return validateAlone(wanted);
+		if (namespaceComes && isNamespaceMissing(error, namespace)) return validateAlone(wanted, client.registry);
 		return problemsOf(error, wanted.manifest);
 	}
 }
@@ -119,8 +131,11 @@ function isNamespaceMissing(error: ApiError, namespace: string | undefined): boo
 	return error.reason === 'NotFound' && details?.kind === 'namespaces' && details.name === namespace;
 }
 
-function validateAlone({ kind, object, manifest }: Desired): RenderProblem[] {
+/** The rules of the kind, after what decoding does to an object. */
+function validateAlone({ kind, object, manifest }: Desired, { schemas }: Registry): RenderProblem[] {
 	const draft = structuredClone(object);
+	const schema = schemas[kind.schema];
+	if (schema) prune(draft, schema, schemas);
 	(kind as Kind).defaults(draft);
 	kind.prepare(draft, undefined);
 	return kind.validate(draft, undefined).map((error) => fieldProblem(error, manifest));

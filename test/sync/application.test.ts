@@ -86,6 +86,19 @@ test('what the API alone can know is refused at its place in the file as well', 
 	t.regex(missing.output, /n\.yaml:1:1: namespaces "nowhere" not found/);
 });
 
+test('what is wrong beside something that is null is told, and nothing of a Secret with it', async (t) => {
+	const world = await startGitOps(t);
+	const { code, output } = await world.push({
+		's.yaml':
+			'apiVersion: v1\nkind: Secret\nmetadata: {name: s}\ndata: {a: , b: aGVsbG8=}\nstringData: {c: , d: hello}\n',
+		'w.yaml': deployment(1).replace('      labels: {app: web}', '      labels: {app: other}'),
+		'x.yaml': 'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\ndata: [1]\n',
+	});
+	t.not(code, 0);
+	t.regex(output, /w\.yaml:\d+:\d+: spec\.template\.metadata\.labels: .*`selector` does not match/);
+	t.regex(output, /refused: 2 problems/);
+});
+
 test('drift is shown by field with its owner and its origin, and then healed', async (t) => {
 	const world = await startGitOps(t);
 	await world.push({ 'web.yaml': deployment(2) });

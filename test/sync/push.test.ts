@@ -264,10 +264,12 @@ test('several references in one push are checked together: one refused, none mov
 	const before = await endpoint.embedded.repository.resolve('main');
 	await work.commit({ 'a.yaml': configMap('a', 'two') });
 	await work.git('checkout', '-q', 'stage');
-	await work.commit({ 'b.yaml': '- no object\n' });
-	const { code, output } = await work.push('origin', 'main', 'stage');
+	await work.commit({ 'b.yaml': 'no object\n' });
+	await work.git('branch', 'draft');
+	const { code, output } = await work.push('origin', 'main', 'stage', 'draft');
 	t.not(code, 0);
-	t.regex(output, /remote: b\.yaml:1:1: expected a Kubernetes object, got a list/);
+	t.regex(output, /remote: b\.yaml:1:1: expected a Kubernetes object, got the string/);
+	t.notRegex(output, /is stored/, 'what is refused with the others is not stored');
 	t.is(await endpoint.embedded.repository.resolve('main'), before);
 });
 

@@ -79,7 +79,8 @@ test('scalars are read as Kubernetes reads them', async (t) => {
 test('what is no object is refused with its place; what does not pretend to be one is ignored', async (t) => {
 	const rendered = await render({
 		'a-tab.yaml': 'a:\n\tb: c\n',
-		'b-list.yaml': '- a\n- b\n',
+		'b-list.yaml': '- {apiVersion: v1, kind: ConfigMap, metadata: {name: b}}\n',
+		'b-playbook.yaml': '- hosts: all\n',
 		'c-scalar.yaml': '\n\nhello\n',
 		'd-missing.yaml': 'kind: ConfigMap\nmetadata:\n  labels: {}\n',
 		'e-generated.yaml': 'apiVersion: v1\nkind: ConfigMap\nmetadata:\n  generateName: x-\n',
@@ -87,6 +88,9 @@ test('what is no object is refused with its place; what does not pretend to be o
 		'g-duplicate-key.yaml': 'apiVersion: v1\nkind: ConfigMap\nkind: Secret\nmetadata: {name: x}\n',
 		'h-flow.yaml': `${configMap('h')}---\na: [1, 2\nb: c\n`,
 		'i.json': '{"a": 1,}',
+		'i-two.json': '{"a": 1}\n{"b": 2}\n',
+		'j-binary.yaml': 'apiVersion: v1\nkind: Secret\nmetadata: {name: j}\ndata: {a: !!binary aGVsbG8=}\n',
+		'j-pointer.yaml': 'version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12\n',
 		'j-tag.yaml': 'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: j}\ndata: {a: !secret x}\n',
 		'k-anchor.yaml': 'apiVersion: v1\nkind: *missing\n',
 		'l-values.yaml': 'replicas: 3\nimage: x\n',
@@ -103,7 +107,10 @@ test('what is no object is refused with its place; what does not pretend to be o
 		'f-number.yaml:4:3: metadata.name: expected a string, got the integer 123: put it in quotes',
 		'g-duplicate-key.yaml:3:1: this key stands twice in one mapping',
 		...problems(rendered).filter((line) => line.startsWith('h-flow.yaml')),
+		'i-two.json:2:1: not JSON: a file holds one document; put several objects into a List, or into a .yaml file',
 		'i.json:1:9: not JSON: Expected double-quoted property name',
+		'j-binary.yaml:4:11: the tag !!binary is not supported in manifests',
+		'j-pointer.yaml:1:1: a pointer of Git LFS, whose content is not here: keep manifests in git itself',
 		'j-tag.yaml:4:11: the tag !secret is not supported in manifests',
 		...problems(rendered).filter((line) => line.startsWith('k-anchor.yaml')),
 	]);
@@ -111,7 +118,7 @@ test('what is no object is refused with its place; what does not pretend to be o
 	t.regex(problems(rendered).join('\n'), /^k-anchor\.yaml:2:7: the alias \*missing has no anchor &missing before it$/m);
 	t.deepEqual(
 		rendered.ignored.map(({ position }) => position.file),
-		['l-values.yaml', 'package.json', 'tsconfig.json'],
+		['b-playbook.yaml', 'l-values.yaml', 'package.json', 'tsconfig.json'],
 	);
 	t.deepEqual(names(rendered), ['h'], 'what is sound in a file with a fault is still known');
 });
@@ -239,9 +246,17 @@ test('refusals from the schema name the field, its place, and what was probably 
 		'web/deployment.yaml': deployment,
 		'x.yaml': 'apiVersion: apps/v1\nkind: Deploymnt\nmetadata: {name: x}\n',
 		'y.yaml': 'apiVersion: extensions/v1beta1\nkind: Deployment\nmetadata: {name: why}\n',
+		'quotes.yaml': configMap('q', 'port: 5432\n  on: "x"'),
+		'secret.yaml':
+			'apiVersion: v1\nkind: Secret\nmetadata: {name: s}\ndata: {a: hunter2, b: 5432, c: {x: swordfish}}\nstringData: {d: 6543}\n',
 		'z.yaml': 'apiVersion: example.com/v1\nkind: Zebra\nmetadata: {name: z}\n',
 	});
 	t.deepEqual(rendered.manifests.flatMap((manifest) => validateManifest(manifest, registry)).map(formatProblem), [
+		'quotes.yaml:6:3: data.port: expected a string, got the integer 5432: put it in quotes',
+		'secret.yaml:4:8: data.a: expected a base64 text; plain text belongs under stringData',
+		'secret.yaml:4:20: data.b: expected a base64 text, got a number: put it in quotes',
+		'secret.yaml:4:29: data.c: expected a base64 text, got a mapping',
+		'secret.yaml:5:14: stringData.d: expected a string, got a number: put it in quotes',
 		'web/deployment.yaml:6:3: spec.replicas: expected an integer, got the string "three"',
 		'web/deployment.yaml:13:11: spec.template.spec.containers[0].imag: unknown field: did you mean image?',
 		'web/deployment.yaml:14:11: spec.template.spec.containers[0].ports: expected a list, got the integer 80',

@@ -87,10 +87,11 @@ async function check(question: Question, options: SessionOptions, tell: (text: s
 	}
 	const quarantine = repository.quarantine(question.environment);
 	let accept = true;
+	const stored: string[] = [];
 	try {
 		for (const update of question.updates) {
 			if (!isTracked(options, update.ref)) {
-				if (update.after) note(update.ref, tell);
+				if (update.after) stored.push(update.ref);
 				continue;
 			}
 			const { after } = update;
@@ -107,6 +108,8 @@ async function check(question: Question, options: SessionOptions, tell: (text: s
 	} finally {
 		await quarantine[Symbol.asyncDispose]();
 	}
+	// One branch that is refused refuses the whole push.
+	if (accept) for (const ref of stored) note(ref, tell);
 	log.info({ repository: embedded.name, refs: question.updates.map(({ ref }) => ref), pusher, accept }, 'push checked');
 	return accept;
 }

@@ -76,6 +76,11 @@ function jsonFault(text: string): BlobFault | undefined {
 	} catch (error) {
 		const message = error instanceof Error ? error.message : String(error);
 		const at = /position (\d+)/.exec(message);
+		if (/after JSON at position/.test(message))
+			return {
+				...placer(text)(at ? Number(at[1]) : text.length),
+				message: 'not JSON: a file holds one document; put several objects into a List, or into a .yaml file',
+			};
 		const reason = message
 			.replace(/ in JSON at position.*$/s, '')
 			.replace(/ in JSON$/, '')
@@ -141,9 +146,9 @@ interface Expanding extends Collected {
 function expand(value: unknown, path: FieldPath, to: Expanding): void {
 	const at = path.length ? to.now(path) : to.at;
 	if (!isMapping(value)) {
-		const fault = { ...at, message: `expected a Kubernetes object, got ${describe(value)}` };
-		if (to.json && !path.length) to.ignored.push(fault);
-		else to.faults.push(fault);
+		const message = `expected a Kubernetes object, got ${describe(value)}`;
+		if (!path.length && (to.json || isOtherList(value))) to.ignored.push({ ...at, message: `${message}: ignored` });
+		else to.faults.push({ ...at, message: isPointer(value) ? POINTER : message });
 		return;
 	}
 	if (!path.length && !('apiVersion' in value) && !('kind' in value) && !('metadata' in value)) {
@@ -179,6 +184,15 @@ function expand(value: unknown, path: FieldPath, to: Expanding): void {
 	}
 }
 
+/** A list of something else: an inventory, a playbook. A list of objects was meant, and wants to be a List. */
+function isOtherList(value: unknown): boolean {
+	return Array.isArray(value) && !value.some((item) => isMapping(item) && ('apiVersion' in item || 'kind' in item));
+}
+
+const isPointer = (value: unknown) =>
+	typeof value === 'string' && value.startsWith('version https://git-lfs.github.com/spec/');
+const POINTER = 'a pointer of Git LFS, whose content is not here: keep manifests in git itself';
+
 /** What every object must have to be told from others. The rest is its schema's business. */
 function identityFaults(value: Record<string, unknown>): { field: string[]; message: string }[] {
 	const faults: { field: string[]; message: string }[] = [];
@@ -209,7 +223,8 @@ function identityFaults(value: Record<string, unknown>): { field: string[]; mess
 	return faults;
 }
 
-const quoteIt = (value: unknown) =>
+/** What to do about a value that YAML takes for something other than text. */
+export const quoteIt = (value: unknown) =>
 	typeof value === 'number' || typeof value === 'boolean' ? ': put it in quotes' : '';
 
 export function isMapping(value: unknown): value is Record<string, unknown> {

@@ -8,7 +8,7 @@ import {
 	validateSchema,
 } from '../../kinds/index.ts';
 import { nearest } from '../../kinds/nearest.ts';
-import { describe } from './blob.ts';
+import { describe, quoteIt } from './blob.ts';
 import type { FieldPath, Manifest, RenderProblem } from './render.ts';
 
 export interface ValidateOptions {
@@ -40,16 +40,25 @@ export function validateManifest(
 			return problem(manifest, path, `unknown field${near ? `: did you mean ${near}?` : ''}`);
 		}),
 		...mistyped.map(({ path, expected }) =>
-			problem(
-				manifest,
-				path,
-				`expected ${article(expected)} ${expected}, got ${describe(valueAt(manifest.object, path))}`,
-			),
+			problem(manifest, path, mismatch(expected, valueAt(manifest.object, path), isSecret(manifest, path))),
 		),
 		...errors
 			.filter(({ field }) => !field.startsWith('status.'))
 			.map((error) => problemAt(manifest, error.field, error.detail)),
 	].sort((a, b) => a.position.line - b.position.line || a.position.column - b.position.column);
+}
+
+/** Whether a field holds what must not be shown, not even to say what is wrong with it: messages end up in statuses and logs. */
+function isSecret({ object }: Manifest, path: FieldPath): boolean {
+	return object.apiVersion === 'v1' && object.kind === 'Secret' && (path[0] === 'data' || path[0] === 'stringData');
+}
+
+function mismatch(expected: string, value: unknown, secret: boolean): string {
+	const wanted = `expected ${article(expected)} ${expected}`;
+	if (!secret) return `${wanted}, got ${describe(value)}${expected === 'string' ? quoteIt(value) : ''}`;
+	return typeof value === 'string'
+		? `${wanted}; plain text belongs under stringData`
+		: `${wanted}, got ${typeof value === 'object' ? describe(value) : `a ${typeof value}`}${quoteIt(value)}`;
 }
 
 /** A fault of a field as the API names it (`spec.template.spec.containers[0].image`), at its place in the file. */

@@ -75,7 +75,14 @@ const customTags = (core: Tags): Tags => [
 	...integers,
 	...core.filter(isTagged('float')),
 ];
-const options = { schema: 'core', merge: true, customTags, prettyErrors: false } as const;
+/** Tags of other types (`!!binary`, `!!timestamp`, `!!set`) make values that JSON has not: they are faults. */
+const options = {
+	schema: 'core',
+	merge: true,
+	customTags,
+	resolveKnownTags: false,
+	prettyErrors: false,
+} as const;
 
 /** The documents of a text, one at a time, so that the caller can pause between them. Ends after the first fault that makes the rest meaningless. */
 export function* parseYaml(text: string): Generator<YamlDocument> {
@@ -158,7 +165,7 @@ function say(error: { readonly code: string; readonly message: string }): string
 		case 'DUPLICATE_KEY':
 			return 'this key stands twice in one mapping';
 		case 'TAG_RESOLVE_FAILED':
-			return `${message.replace(/^Unresolved tag: /, 'the tag ')} is not supported in manifests`;
+			return `${message.replace(/^Unresolved tag: /, 'the tag ').replace('tag:yaml.org,2002:', '!!')} is not supported in manifests`;
 		default:
 			return message.charAt(0).toLowerCase() + message.slice(1);
 	}
