@@ -15,7 +15,8 @@ export async function operate(
 	waitMs = SYNC_WAIT_MS,
 ): Promise<OperationState> {
 	const { name, namespace } = application.metadata;
-	if (application.operation || application.status?.operationState?.phase === 'Running') {
+	// One that waits for something to become healthy gives way to a new one.
+	if (application.operation) {
 		throw new UserError(
 			`${name} is being synced at the moment; try again when that has ended (driftless status ${name})`,
 		);

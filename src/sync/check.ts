@@ -14,6 +14,8 @@ import {
 	type Registry,
 } from '../kinds/index.ts';
 import { type Desired, desire } from './desired.ts';
+import { validationOf } from './execute.ts';
+import { objectOptionProblems, optionOf, optionsAnnotation } from './options.ts';
 import { type FieldPath, type Manifest, type Rendered, type RenderProblem, validateManifest } from './render/index.ts';
 
 /** Dry runs that are under way at once. */
@@ -29,6 +31,8 @@ export interface Checked {
 	readonly problems: readonly RenderProblem[];
 	/** What looks as if it were meant and is passed over: a linked folder, a submodule, a chart. */
 	readonly ignored: readonly RenderProblem[];
+	/** Whether kustomize builds the application's path itself. */
+	readonly kustomized: boolean;
 }
 
 /** Turns manifests into desired objects, each manifest once; `undefined` for a kind that the API does not have. */
@@ -56,6 +60,7 @@ export async function checkRevision(
 	manager: string,
 	signal: AbortSignal,
 ): Promise<Checked> {
+	const { syncOptions } = application.spec.syncPolicy ?? {};
 	const problems: RenderProblem[] = [...rendered.problems];
 	const desired = new Map<string, Desired>();
 	const fresh: Desired[] = [];
@@ -64,8 +69,13 @@ export async function checkRevision(
 		const before = wanted && good.get(wanted.id);
 		if (wanted) desired.set(wanted.id, wanted);
 		if (wanted && before?.manifest.hash === manifest.hash) continue;
-		const found = validateManifest(manifest, client.registry);
-		problems.push(...found, ...hooks(manifest));
+		const unknown = validationOf(manifest.object, syncOptions) === 'Ignore';
+		const found = [
+			...validateManifest(manifest, client.registry, { unknown }),
+			...hooks(manifest),
+			...objectOptions(manifest),
+		];
+		problems.push(...found);
 		if (wanted && found.length === 0) fresh.push(wanted);
 	}
 	// The rules of the kinds need no API: what is wrong is told at once, not after all else has been put right.
@@ -74,9 +84,11 @@ export async function checkRevision(
 			desired,
 			problems: sorted([...problems, ...fresh.flatMap((each) => validateAlone(each, client.registry))]),
 			ignored: rendered.ignored,
+			kustomized: rendered.kustomized,
 		};
 	const limit = pLimit(PARALLEL_DRY_RUNS);
-	const createsNamespace = application.spec.syncPolicy?.syncOptions?.includes('CreateNamespace=true') ?? false;
+	const createsNamespace = optionOf('CreateNamespace', syncOptions) === 'true';
+	const { namespace: home } = application.spec.destination;
 	const found = await Promise.all(
 		fresh.map((wanted) =>
 			limit(async () => {
@@ -84,13 +96,14 @@ export async function checkRevision(
 				const { namespace } = wanted.object.metadata;
 				const namespaceComes =
 					namespace !== undefined &&
-					(desired.has(`-/Namespace/-/${namespace}`) ||
-						(createsNamespace && namespace === application.spec.destination.namespace));
-				return dryRun(wanted, namespaceComes, client, manager);
+					(desired.has(`-/Namespace/-/${namespace}`) || (createsNamespace && namespace === home));
+				const fieldValidation = validationOf(wanted.object, syncOptions);
+				return dryRun(wanted, { namespaceComes, home, fieldValidation }, client, manager);
 			}),
 		),
 	);
-	return { desired, problems: sorted(found.flat()), ignored: rendered.ignored };
+	const { ignored, kustomized } = rendered;
+	return { desired, problems: sorted(found.flat()), ignored, kustomized };
 }
 
 function hooks(manifest: Manifest): RenderProblem[] {
@@ -103,9 +116,25 @@ function hooks(manifest: Manifest): RenderProblem[] {
 		}));
 }
 
+function objectOptions(manifest: Manifest): RenderProblem[] {
+	return objectOptionProblems(manifest.object).map((message) => ({
+		position: manifest.locate(['metadata', 'annotations', optionsAnnotation]),
+		field: `metadata.annotations[${optionsAnnotation}]`,
+		message,
+	}));
+}
+
+interface DryRun {
+	/** The object's namespace is not there yet, but will be before the object is applied. */
+	readonly namespaceComes: boolean;
+	/** The namespace of the application's destination. */
+	readonly home: string | undefined;
+	readonly fieldValidation: 'Strict' | 'Ignore';
+}
+
 async function dryRun(
 	wanted: Desired,
-	namespaceComes: boolean,
+	{ namespaceComes, home, fieldValidation }: DryRun,
 	client: Client,
 	manager: string,
 ): Promise<RenderProblem[]> {
@@ -115,14 +144,17 @@ async function dryRun(
 			wanted.kind,
 			{ name, namespace },
 			{ type: 'apply', body: wanted.object, force: true },
-			{ dryRun: true, fieldManager: manager, fieldValidation: 'Strict' },
+			{ dryRun: true, fieldManager: manager, fieldValidation },
 		);
 		return [];
 	} catch (error) {
 		if (!(error instanceof ApiError) || error.code >= 500 || error.code === 429) throw error;
 		// The namespace comes with the same revision: the kind's own rules can be checked without it.
-		if (namespaceComes && isNamespaceMissing(error, namespace)) return validateAlone(wanted, client.registry);
-		return problemsOf(error, wanted.manifest);
+		if (!isNamespaceMissing(error, namespace)) return problemsOf(error, wanted.manifest);
+		if (namespaceComes) return validateAlone(wanted, client.registry);
+		const option = namespace === home ? ', or set the sync option CreateNamespace=true' : '';
+		const message = `${error.message}: put a Namespace of this name into the source${option}`;
+		return [{ position: wanted.manifest.locate(['metadata', 'namespace']), message }];
 	}
 }
 

@@ -6,6 +6,7 @@ import type { Client } from '../client/index.ts';
 import { type Drift, drift } from '../diff/index.ts';
 import { ApiError, type Dynamic, type Health } from '../kinds/index.ts';
 import type { Desired } from './desired.ts';
+import { isExtraneous } from './options.ts';
 
 export interface Compared {
 	readonly id: string;
@@ -113,6 +114,6 @@ async function compareObject(
 	}
 }
 
-/** Whether the next sync has nothing to do for the object. */
-export const isSynced = (compared: Compared) =>
-	compared.desired !== undefined && compared.drift.state === 'synced' && !compared.refused;
+/** Whether the object counts as in sync: a sync has nothing to do for it, or what is left to prune was said not to count. */
+export const isSynced = ({ desired, live, drift, refused }: Compared) =>
+	desired ? drift.state === 'synced' && !refused : live !== undefined && isExtraneous(live);

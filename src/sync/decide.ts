@@ -1,5 +1,5 @@
 /** When an application is synced, and how: pure, with the time as an argument. */
-import type { Application, Operation } from '../kinds/index.ts';
+import type { Application, Operation, OperationState } from '../kinds/index.ts';
 import { short } from './revision.ts';
 
 /** How long a drifted object stays as it is before self-heal mends it, and how that grows while the same object drifts again. */
@@ -34,7 +34,11 @@ export type Decision =
 			readonly operation: Operation;
 			readonly prune: boolean;
 			readonly retries: number;
+			/** What the status says of it, where it has begun already. */
+			readonly continues?: OperationState;
 	  }
+	/** Somebody asked to end the sync that runs. */
+	| { readonly do: 'terminate'; readonly running: OperationState }
 	| { readonly do: 'wait'; readonly until: number }
 	/** `blocked` says what keeps it out of sync, where something does. */
 	| { readonly do: 'nothing'; readonly blocked?: string };
@@ -42,8 +46,23 @@ export type Decision =
 export function decide(situation: Situation, now: number): Decision {
 	const { application, revision, failure } = situation;
 	const requested = application.operation;
-	if (requested?.sync) {
-		return { do: 'sync', why: 'requested', operation: requested, prune: requested.sync.prune ?? false, retries: 0 };
+	if (requested) {
+		const prune = requested.sync?.prune ?? false;
+		return { do: 'sync', why: 'requested', operation: requested, prune, retries: 0 };
+	}
+	const running = application.status?.operationState;
+	if (running?.phase === 'Terminating') return { do: 'terminate', running };
+	if (running?.phase === 'Running') {
+		const { operation, retryCount: retries = 0 } = running;
+		const prune = operation.sync?.prune ?? false;
+		const why = reasonOf(operation);
+		// What a sync by itself has begun it goes on with, unless there is something newer.
+		if (why === 'requested' || operation.sync?.revision === revision)
+			return { do: 'sync', why, operation, prune, retries, continues: running };
+		if (revision !== undefined) {
+			const sync = { ...operation.sync, revision };
+			return { do: 'sync', why: 'revision', operation: { ...operation, sync }, prune, retries: 0 };
+		}
 	}
 	const automated = application.spec.syncPolicy?.automated;
 	if (!automated || automated.enabled === false || revision === undefined) return { do: 'nothing' };
@@ -78,7 +97,19 @@ export function decide(situation: Situation, now: number): Decision {
 	if (situation.healAt === undefined) return { do: 'nothing' };
 	return situation.healAt > now
 		? { do: 'wait', until: situation.healAt }
-		: { do: 'sync', why: 'self-heal', operation, prune, retries: 0 };
+		: { do: 'sync', why: 'self-heal', operation: healing(operation), prune, retries: 0 };
+}
+
+/** Argo CD's mark of a self-heal. */
+const healing = (operation: Operation): Operation => ({
+	...operation,
+	sync: { ...operation.sync, autoHealAttemptsCount: 1 },
+});
+
+/** Why an operation was begun. */
+function reasonOf({ initiatedBy, sync }: Operation): 'requested' | 'revision' | 'self-heal' {
+	if (!initiatedBy?.automated) return 'requested';
+	return sync?.autoHealAttemptsCount ? 'self-heal' : 'revision';
 }
 
 /** Milliseconds before attempt `failures + 1`. Source: Argo CD, spec.syncPolicy.retry.backoff (duration, factor, maxDuration). */

@@ -2,7 +2,16 @@
 import pLimit from 'p-limit';
 import type { Client } from '../client/index.ts';
 import { ApiError, type Dynamic, type Kind, parseApiVersion } from '../kinds/index.ts';
+import { optionFor, optionOf } from './options.ts';
 import type { Step, Wave } from './plan.ts';
+
+type PropagationPolicy = 'Foreground' | 'Background' | 'Orphan';
+
+const policies: Readonly<Record<string, PropagationPolicy>> = {
+	foreground: 'Foreground',
+	background: 'Background',
+	orphan: 'Orphan',
+};
 
 /** Applies of one wave that are under way at once. */
 const PARALLEL_APPLIES = 16;
@@ -20,6 +29,10 @@ export interface Execution {
 	readonly manager: string;
 	/** Everything is checked by the API, nothing is stored. */
 	readonly dryRun: boolean;
+	/** The sync options of the application. */
+	readonly options?: readonly string[];
+	/** How dependents of what is deleted go; foreground unless an option says otherwise. */
+	readonly propagation?: PropagationPolicy;
 	readonly live: (id: string) => Dynamic | undefined;
 	readonly signal: AbortSignal;
 	/** Called as each step ends. */
@@ -67,12 +80,11 @@ async function carryOut(step: Step, execution: Execution): Promise<Outcome> {
 					step.desired.kind,
 					{ name, namespace },
 					{ type: 'apply', body: object, force: true },
-					{ fieldManager: manager, dryRun, fieldValidation: 'Strict' },
+					{ fieldManager: manager, dryRun, fieldValidation: validationOf(object, execution.options) },
 				);
 				if (!before) return done('created');
-				return done(
-					before.metadata.resourceVersion === after.metadata.resourceVersion && !dryRun ? 'unchanged' : 'configured',
-				);
+				const same = before.metadata.resourceVersion === after.metadata.resourceVersion && !dryRun;
+				return done(same ? 'unchanged' : 'configured');
 			}
 			case 'prune': {
 				const kind = client.registry.of(object.apiVersion, object.kind);
@@ -86,12 +98,19 @@ async function carryOut(step: Step, execution: Execution): Promise<Outcome> {
 	}
 }
 
-async function prune(kind: Kind, live: Dynamic, { client, dryRun }: Execution): Promise<void> {
+/** How strictly the API looks at an object's fields. */
+export function validationOf(object: Dynamic, options: readonly string[] | undefined): 'Strict' | 'Ignore' {
+	return optionFor(object, 'Validate', options) === 'false' ? 'Ignore' : 'Strict';
+}
+
+async function prune(kind: Kind, live: Dynamic, execution: Execution): Promise<void> {
+	const { client, dryRun, options, propagation } = execution;
+	const asked = policies[optionOf('PrunePropagationPolicy', options) ?? ''];
 	try {
 		// The uid: never delete what somebody made anew under the same name.
 		await client.delete(kind, live.metadata, {
 			dryRun,
-			propagationPolicy: 'Foreground',
+			propagationPolicy: propagation ?? asked ?? 'Foreground',
 			preconditions: { uid: live.metadata.uid },
 		});
 	} catch (error) {

@@ -1,5 +1,6 @@
 /** The door of sync/. */
-export { type Applications, cascadeFinalizer, createApplications, type SyncOptions } from './application.ts';
+export { type Applications, createApplications, type SyncOptions } from './application.ts';
+export { cascadeFinalizer } from './cascade.ts';
 export { findCredentials, type RepositoryCredentials } from './credentials.ts';
 export { SELF_HEAL_DELAY_MS } from './decide.ts';
 export { homeNamespace, instanceOf, managerOf, trackingAnnotation } from './desired.ts';

@@ -4,6 +4,7 @@
  */
 import type { Dynamic } from '../kinds/index.ts';
 import type { Desired } from './desired.ts';
+import { optionFor } from './options.ts';
 import { rankOf, waveOf } from './order.ts';
 
 export type Step =
@@ -15,21 +16,18 @@ export type Step =
 /** Steps that may run together. */
 export type Wave = readonly Step[];
 
-/** The annotation with comma-separated options of one object, such as `Prune=false`. */
-export const optionsAnnotation = 'argocd.argoproj.io/sync-options';
-
-/** Whether the object's own sync options contain `option`. */
-export function hasOption(object: Dynamic, option: string): boolean {
-	return (object.metadata.annotations?.[optionsAnnotation] ?? '').split(',').some((each) => each.trim() === option);
-}
-
 export interface PlanOptions {
 	/** Without it what left the source is kept and reported. */
 	readonly prune: boolean;
+	/** The sync options of the application. */
+	readonly options?: readonly string[];
+	/** Which of them keeps an object: that for one that left the source, or that for a whole application that goes. */
+	readonly keep?: 'Prune' | 'Delete';
 }
 
 /** `apply` is what is missing or has drifted; `gone` is what the application has in the cluster and no longer in its source. */
 export function planSync(apply: readonly Desired[], gone: ReadonlyMap<string, Dynamic>, options: PlanOptions): Wave[] {
+	const { keep = 'Prune' } = options;
 	const groups = new Map<string, { order: readonly number[]; steps: Step[] }>();
 	const add = (order: readonly number[], step: Step) => {
 		const key = order.join('/');
@@ -41,8 +39,8 @@ export function planSync(apply: readonly Desired[], gone: ReadonlyMap<string, Dy
 	for (const [id, live] of gone) {
 		// Pruning follows all applies, so that what replaces an object is there before it goes; last applied goes first.
 		const order = [1, -waveOf(live), -rankOf(live)];
-		if (hasOption(live, 'Prune=false'))
-			add(order, { do: 'keep', id, live, why: `its annotation ${optionsAnnotation} says Prune=false` });
+		if (optionFor(live, keep, options.options) === 'false')
+			add(order, { do: 'keep', id, live, why: `the sync option ${keep}=false` });
 		else if (!options.prune) add(order, { do: 'keep', id, live, why: 'pruning is not enabled for this sync' });
 		else add(order, { do: 'prune', id, live });
 	}

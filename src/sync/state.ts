@@ -5,25 +5,26 @@
 import type { Client } from '../client/index.ts';
 import type { Application, ApplicationSource, Dynamic, Key } from '../kinds/index.ts';
 import { type Checked, checkRevision, createDesirer, type Desirer } from './check.ts';
-import { type Comparison, createComparison, isSynced } from './compare.ts';
-import { healDelay } from './decide.ts';
+import { type Comparison, createComparison } from './compare.ts';
 import { type Desired, managerOf } from './desired.ts';
+import { createHealing, type Healing } from './healing.ts';
 import { createProgressFeed, type ProgressFeed } from './progress.ts';
 import { formatProblem, type Renderer } from './render/index.ts';
 import { short } from './revision.ts';
 import { type Source, SourceError, type Tree } from './source/index.ts';
 
+/** How soon a refused revision is looked at again. */
+export const RECHECK_MS = 30_000;
 /** Lines of problems that a condition shows. */
 const MAX_CONDITION_LINES = 20;
-/** How long ago a self-heal may lie to count when the same object drifts again. */
-const HEAL_MEMORY_MS = 600_000;
 
 export interface Problem {
-	readonly type: 'InvalidSpecError' | 'ComparisonError' | 'SyncError';
+	/** Argo CD's types of conditions. */
+	readonly type: 'InvalidSpecError' | 'ComparisonError' | 'SyncError' | 'DeletionError' | 'SharedResourceWarning';
 	readonly message: string;
 }
 
-export interface ApplicationState {
+export interface ApplicationState extends Healing {
 	readonly key: Key;
 	readonly comparison: Comparison;
 	readonly progress: ProgressFeed;
@@ -39,11 +40,13 @@ export interface ApplicationState {
 	failure: { readonly revision: string; readonly count: number; readonly at: number } | undefined;
 	/** Milliseconds since the epoch of the last status written. */
 	reportedAt: number;
+	/** How the source is rendered, as Argo CD calls it. */
+	readonly sourceType: 'Directory' | 'Kustomize';
 
 	/** The source has, or may have, something new. */
 	markStale(): void;
 	/** Follows application.spec.source, and takes over its newest revision if that may have changed. */
-	load(application: Application, client: Client, signal: AbortSignal): Promise<void>;
+	load(application: Application, client: Client, signal: AbortSignal, now: number): Promise<void>;
 	/** Renders and checks another revision of the source. Throws SourceError. */
 	at(
 		revision: string,
@@ -55,12 +58,6 @@ export interface ApplicationState {
 	check(tree: Tree, application: Application, client: Client, signal: AbortSignal): Promise<Checked>;
 	/** Objects in the cluster that the source does not want any more. */
 	gone(): Map<string, Dynamic>;
-	/** Keeps book of when objects drifted; call with the ids whose comparison has changed. */
-	noteDrift(ids: Iterable<string>, now: number): void;
-	/** Keeps book of which drifted objects were mended by self-heal. */
-	noteHealed(ids: Iterable<string>, now: number): void;
-	/** When the earliest drift is due for self-heal. */
-	healAt(): number | undefined;
 	dispose(): Promise<void>;
 }
 
@@ -71,6 +68,8 @@ export interface StateOptions {
 	readonly openSource: (source: ApplicationSource, application: Application) => Promise<Source>;
 	/** Called when the source has something new. */
 	readonly onChange: () => void;
+	/** Whether another application wants the object: then it is to be taken over, not pruned. */
+	readonly wantedElsewhere: (id: string) => boolean;
 	/** Called with what the application wants now and wanted before. */
 	readonly onDesired: (now: ReadonlyMap<string, Desired>, before: ReadonlyMap<string, Desired>) => void;
 }
@@ -81,15 +80,17 @@ export function createState({
 	tracked,
 	openSource,
 	onChange,
+	wantedElsewhere,
 	onDesired,
 }: StateOptions): ApplicationState {
 	const comparison = createComparison();
-	const driftSince = new Map<string, number>();
-	const healed = new Map<string, { readonly count: number; readonly at: number }>();
+	const healing = createHealing(comparison);
 	let following: { readonly identity: string; readonly source: Source; readonly stop: AbortController } | undefined;
 	let desirer: { readonly identity: string; readonly of: Desirer } | undefined;
 	let stale = true;
 	let loaded: string | undefined;
+	/** When a revision was refused: what it lacks in the cluster may come. */
+	let refusedAt: number | undefined;
 
 	const follow = async (application: Application) => {
 		const { source } = application.spec;
@@ -179,14 +180,18 @@ export function createState({
 		syncedRevision: undefined as string | undefined,
 		failure: undefined as ApplicationState['failure'],
 		reportedAt: 0,
+		sourceType: 'Directory' as ApplicationState['sourceType'],
 
 		markStale() {
 			stale = true;
 		},
 
-		async load(application: Application, client: Client, signal: AbortSignal) {
-			const identity = JSON.stringify([application.spec.source, application.spec.destination]);
-			if (!stale && loaded === identity) return;
+		async load(application: Application, client: Client, signal: AbortSignal, now: number) {
+			const { source, destination, syncPolicy } = application.spec;
+			const identity = JSON.stringify([source, destination, syncPolicy?.syncOptions]);
+			const again = refusedAt !== undefined && now - refusedAt >= RECHECK_MS;
+			if (!stale && loaded === identity && !again) return;
+			refusedAt = undefined;
 			try {
 				const source = await follow(application);
 				stale = false;
@@ -206,6 +211,7 @@ export function createState({
 				}
 				const checked = await check(tree, application, client, signal);
 				if (checked.problems.length > 0) {
+					refusedAt = now;
 					const lines = checked.problems.map(formatProblem);
 					state.problem = {
 						type: 'ComparisonError',
@@ -215,6 +221,7 @@ export function createState({
 					return;
 				}
 				state.problem = undefined;
+				state.sourceType = checked.kustomized ? 'Kustomize' : 'Directory';
 				take(checked.desired, tree.revision);
 			} catch (error) {
 				stale = true;
@@ -232,35 +239,14 @@ export function createState({
 		},
 
 		check,
+		...healing,
 
 		gone() {
 			const gone = new Map<string, Dynamic>();
 			// What is being deleted already needs no second delete.
 			for (const [id, live] of state.tracked)
-				if (!state.desired.has(id) && !live.metadata.deletionTimestamp) gone.set(id, live);
+				if (!state.desired.has(id) && !live.metadata.deletionTimestamp && !wantedElsewhere(id)) gone.set(id, live);
 			return gone;
-		},
-
-		noteDrift(ids: Iterable<string>, now: number) {
-			for (const id of ids) {
-				const compared = comparison.objects.get(id);
-				if (!compared?.desired || isSynced(compared)) driftSince.delete(id);
-				else if (!driftSince.has(id)) driftSince.set(id, now);
-			}
-		},
-
-		noteHealed(ids: Iterable<string>, now: number) {
-			for (const [id, { at }] of healed) if (now - at > HEAL_MEMORY_MS) healed.delete(id);
-			for (const id of ids) healed.set(id, { count: (healed.get(id)?.count ?? 0) + 1, at: now });
-		},
-
-		healAt() {
-			let earliest: number | undefined;
-			for (const [id, since] of driftSince) {
-				const due = since + healDelay(healed.get(id)?.count ?? 0);
-				if (earliest === undefined || due < earliest) earliest = due;
-			}
-			return earliest;
 		},
 
 		async dispose() {

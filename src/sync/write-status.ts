@@ -1,6 +1,6 @@
 /** Writes the status of an application: only what differs, and not too often. */
 import type { Client } from '../client/index.ts';
-import { Application, type ApplicationStatus } from '../kinds/index.ts';
+import { Application, type ApplicationStatus, type ResourceStatus } from '../kinds/index.ts';
 import type { Again, Context } from '../reconcile/index.ts';
 import { report } from './report.ts';
 import type { ApplicationState, Problem } from './state.ts';
@@ -20,8 +20,10 @@ export async function writeReport(
 		objects: state.comparison.objects,
 		revision: state.revision,
 		problems,
-		known: state.revision !== undefined && problems.every(({ type }) => type === 'SyncError'),
-		sourceType: 'Directory' as const,
+		known:
+			state.revision !== undefined &&
+			problems.every(({ type }) => type === 'SyncError' || type === 'SharedResourceWarning'),
+		sourceType: state.sourceType,
 	};
 	const now = timestamp(context);
 	const next = report(application, observed, now);
@@ -33,7 +35,7 @@ export async function writeReport(
 	const due = state.reportedAt + STATUS_INTERVAL_MS - context.now();
 	if (due > 0 && headline(before) === headline(next)) return { after: due };
 	state.reportedAt = context.now();
-	await writeStatus(application, { ...next, reconciledAt: now }, context.client, false);
+	await writeStatus(application, { ...next, reconciledAt: now }, context.client);
 	return undefined;
 }
 
@@ -45,12 +47,14 @@ function sameReport(before: ApplicationStatus | undefined, next: ApplicationStat
 
 function tellCompared(state: ApplicationState, status: ApplicationStatus, stays: string | undefined): void {
 	if (!state.progress.listening || !status.sync || !status.health?.status) return;
-	const waiting = (status.resources ?? [])
-		.filter((each) => each.health && each.health.status !== 'Healthy')
-		.map(
-			(each) =>
-				`${(each.kind ?? '').toLowerCase()}${each.group ? `.${each.group}` : ''}/${each.name}: ${each.health?.status}${each.health?.message ? `: ${each.health.message}` : ''}`,
-		);
+	const unwell = (status.resources ?? []).filter((each) => each.health && each.health.status !== 'Healthy');
+	const isMissing = (each: ResourceStatus) => each.health?.status === 'Missing';
+	// What is not there yet waits for the rest, not the other way round.
+	const waiting = [...unwell.filter((each) => !isMissing(each)), ...unwell.filter(isMissing)].map((each) => {
+		const { status: health, message } = each.health ?? {};
+		const name = `${(each.kind ?? '').toLowerCase()}${each.group ? `.${each.group}` : ''}/${each.name}`;
+		return `${name}: ${isMissing(each) ? 'not applied yet' : health}${message ? `: ${message}` : ''}`;
+	});
 	state.progress.tell({
 		type: 'compared',
 		revision: state.revision ?? '',
@@ -61,11 +65,12 @@ function tellCompared(state: ApplicationState, status: ApplicationStatus, stays:
 	});
 }
 
+/** Writes parts of the status; with `takeOperation` the request that they answer is taken away. */
 export async function writeStatus(
 	application: Application,
 	status: Partial<ApplicationStatus>,
 	client: Client,
-	takeOperation: boolean,
+	takeOperation = false,
 ): Promise<void> {
 	const { name, namespace } = application.metadata;
 	if (takeOperation) await client.patch(Application, { name, namespace }, { type: 'merge', body: { operation: null } });

@@ -83,7 +83,7 @@ test('what the API alone can know is refused at its place in the file as well', 
 	t.regex(output, /web\.yaml:7:\d+: spec\.selector: .*field is immutable/);
 	const missing = await world.push({ 'web.yaml': deployment(1), 'n.yaml': configMap('lost', '1', 'nowhere') });
 	t.not(missing.code, 0);
-	t.regex(missing.output, /n\.yaml:1:1: namespaces "nowhere" not found/);
+	t.regex(missing.output, /n\.yaml:5:3: namespaces "nowhere" not found: put a Namespace of this name into the source/);
 });
 
 test('what is wrong beside something that is null is told, and nothing of a Secret with it', async (t) => {

@@ -34,6 +34,8 @@ export interface RenderProblem {
 }
 
 export interface Rendered {
+	/** Whether kustomize builds the folder itself. */
+	readonly kustomized: boolean;
 	/** In the order of their paths, and within a file as written. */
 	readonly manifests: readonly Manifest[];
 	/** In the order of their positions. Where there is one, the manifests are not the whole of what was meant. */

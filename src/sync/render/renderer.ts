@@ -4,7 +4,7 @@ import { createKustomizer } from './kustomize.ts';
 import { bytes, MAX_OBJECTS, MAX_PROBLEMS, MAX_TOTAL_BYTES } from './limits.ts';
 import { createRecent } from './recent.ts';
 import type { Manifest, Rendered, Renderer, RenderOptions, RenderProblem } from './render.ts';
-import { at, type Scan, scan } from './scan.ts';
+import { at, normalPath, type Scan, scan } from './scan.ts';
 
 /** Files in remembered folder listings. */
 const SCAN_MEMORY = 500_000;
@@ -52,7 +52,8 @@ function assemble(found: Scan, files: readonly File[], options: RenderOptions): 
 		problems.push(at(root, `${manifests.length} objects are more than the ${MAX_OBJECTS} that a path may have`));
 	problems.sort(byPosition);
 	const ignored = [...found.ignored, ...files.flatMap((file) => file.ignored)].sort(byPosition);
-	return Object.freeze({ manifests, problems: shorten(problems), ignored });
+	const kustomized = found.kustomized.some(({ path }) => path === normalPath(options.path));
+	return Object.freeze({ manifests, problems: shorten(problems), ignored, kustomized });
 }
 
 function byPosition({ position: a }: RenderProblem, { position: b }: RenderProblem): number {

@@ -14,6 +14,8 @@ import type { FieldPath, Manifest, RenderProblem } from './render.ts';
 export interface ValidateOptions {
 	/** Kinds that the same push defines, and that the server will know by then. */
 	defines?(apiVersion: string, kind: string): boolean;
+	/** Fields that the schema does not have are let through; the API drops them. */
+	readonly unknown?: boolean;
 }
 
 /** What is wrong with a manifest as such. Rules that need defaults or the live cluster are the API's, by dry run. */
@@ -35,7 +37,7 @@ export function validateManifest(
 	if (!schema) return [];
 	const { unknown, mistyped, errors } = validateSchema(manifest.object, schema, registry.schemas);
 	return [
-		...unknown.map(({ path }) => {
+		...(options.unknown ? [] : unknown).map(({ path }) => {
 			const near = nearest(String(path.at(-1)), fieldsAt(schema, path.slice(0, -1), registry));
 			return problem(manifest, path, `unknown field${near ? `: did you mean ${near}?` : ''}`);
 		}),

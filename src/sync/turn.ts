@@ -1,0 +1,112 @@
+/**
+ * One turn of an application: it compares what the source wants with what the cluster has, decides, carries out, and
+ * reports. Each turn starts from what is; a turn that is cut off is made good by the next one.
+ */
+import type { Cache } from '../client/index.ts';
+import type { Application, Dynamic, OperationState } from '../kinds/index.ts';
+import type { Again, Context } from '../reconcile/index.ts';
+import { isSynced } from './compare.ts';
+import { decide } from './decide.ts';
+import { managerOf } from './desired.ts';
+import { operate, refuse } from './operate.ts';
+import { isExtraneous } from './options.ts';
+import { isSelective } from './selection.ts';
+import { type Shared, sharedText } from './shared.ts';
+import type { ApplicationState, Problem } from './state.ts';
+import { unsupported } from './unsupported.ts';
+import { writeReport } from './write-status.ts';
+
+/** How soon a source that cannot be read is looked at again where it does not say so itself. */
+const SOURCE_RETRY_MS = 30_000;
+
+/** `sharedOf` gives the objects that another application has and wants too, as of the moment it is called. */
+export async function turn(
+	application: Application,
+	state: ApplicationState,
+	sharedOf: () => ReadonlyMap<string, Shared>,
+	context: Context,
+): Promise<Again | undefined> {
+	const { client, signal } = context;
+	const problems: Problem[] = [];
+	const wrong = unsupported(application.spec).join('; ');
+	if (wrong) {
+		problems.push({ type: 'InvalidSpecError', message: wrong });
+		const operation = application.operation ?? runningOf(application)?.operation;
+		if (!operation) return writeReport(application, state, problems, context);
+		await refuse(application, operation, wrong, state, context);
+		return { after: 0 };
+	}
+	recall(application, state);
+	await state.load(application, client, signal, context.now());
+	if (state.problem) problems.push(state.problem);
+	for (const id of state.tracked.keys()) if (!state.comparison.objects.has(id)) state.comparison.touch(id);
+	const changed = await state.comparison.refresh(
+		state.desired,
+		(id) => live(id, state, context.cache),
+		client,
+		managerOf(application),
+	);
+	state.noteDrift(changed, context.now());
+
+	const objects = [...state.comparison.objects.values()];
+	const outOfSync = objects.filter((each) => each.desired && !isSynced(each)).length;
+	const gone = [...state.gone().values()].filter((object) => !isExtraneous(object)).length;
+	const shared = sharedOf();
+	const decision = decide(
+		{
+			application,
+			revision: state.revision,
+			outOfSync,
+			gone,
+			wanted: state.desired.size,
+			healAt: state.healAt(shared),
+			syncedRevision: state.syncedRevision,
+			failure: state.failure,
+		},
+		context.now(),
+	);
+	if (decision.do === 'terminate') {
+		await refuse(application, decision.running.operation, 'the sync was terminated', state, context);
+		return { after: 0 };
+	}
+	// The next turn sees what this one has written.
+	if (decision.do === 'sync' && (await operate(application, decision, shared, state, context)) !== 'waits')
+		return { after: 0 };
+	if (!state.problem && state.revision !== undefined && outOfSync === 0 && gone === 0) {
+		state.syncedRevision = state.revision;
+		state.failure = undefined;
+	}
+	if (decision.do === 'nothing' && decision.blocked) problems.push({ type: 'SyncError', message: decision.blocked });
+	if (shared.size > 0) problems.push({ type: 'SharedResourceWarning', message: sharedText(shared, state) });
+	const stays =
+		decision.do === 'nothing' && outOfSync + gone > 0
+			? (decision.blocked ?? 'some objects stay out of sync, see: driftless status')
+			: undefined;
+	const again = await writeReport(application, state, problems, context, stays);
+	const waits = [
+		again?.after,
+		decision.do === 'wait' ? decision.until - context.now() : undefined,
+		state.problem ? SOURCE_RETRY_MS : undefined,
+	];
+	const after = Math.min(...waits.map((each) => each ?? Number.POSITIVE_INFINITY));
+	return Number.isFinite(after) ? { after: Math.max(0, after) } : undefined;
+}
+
+/** The sync that the status says is under way. */
+function runningOf({ status }: Application): OperationState | undefined {
+	const last = status?.operationState;
+	return last?.phase === 'Running' || last?.phase === 'Terminating' ? last : undefined;
+}
+
+/** After a start: which revision was synced last, from the status. A sync of some objects, or of none, is not meant. */
+function recall(application: Application, state: ApplicationState): void {
+	const { operationState: last, history } = application.status ?? {};
+	if (state.syncedRevision !== undefined || state.revision !== undefined || last?.phase !== 'Succeeded') return;
+	const whole = !last.operation.sync?.dryRun && !isSelective(last.operation);
+	state.syncedRevision = whole ? last.syncResult?.revision : history?.at(-1)?.revision;
+}
+
+function live(id: string, state: ApplicationState, cache: Cache): Dynamic | undefined {
+	const desired = state.desired.get(id);
+	return desired ? (cache.informer(desired.kind).get(desired.key) as Dynamic | undefined) : state.tracked.get(id);
+}

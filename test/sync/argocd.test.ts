@@ -1,0 +1,328 @@
+/** Applications as Argo CD documents them: options, waves, requests, shared objects, deletion. */
+import test from 'ava';
+import { Application, ConfigMap, type Dynamic, Namespace, ReplicaSet, Service } from '../../src/kinds/index.ts';
+import { type GitOpsWorld, startGitOps } from './gitops.ts';
+
+const home = { name: 'default', namespace: 'default' };
+const configMap = (name: string, annotations: Record<string, string> = {}, namespace?: string) => `apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: ${name}
+${namespace ? `  namespace: ${namespace}\n` : ''}  annotations: ${JSON.stringify(annotations)}
+`;
+/** Healthy once it has an address, which nothing gives out here but the test. */
+const balancer = (wave: number, port = 80) => `apiVersion: v1
+kind: Service
+metadata:
+  name: front
+  annotations: {argocd.argoproj.io/sync-wave: "${wave}"}
+spec: {type: LoadBalancer, selector: {app: web}, ports: [{port: ${port}}]}
+`;
+const makeHealthy = ({ client }: GitOpsWorld) =>
+	client.patch(
+		Service,
+		{ name: 'front', namespace: 'default' },
+		{ type: 'merge', body: { status: { loadBalancer: { ingress: [{ ip: '192.0.2.1' }] } } } },
+		{ subresource: 'status' },
+	);
+const exists = async ({ client }: GitOpsWorld, name: string) =>
+	(await client.list(ConfigMap, { namespace: 'default' })).items.some(({ metadata }) => metadata.name === name);
+const change = ({ client }: GitOpsWorld, body: object) => client.patch(Application, home, { type: 'merge', body });
+const policy = (world: GitOpsWorld, syncPolicy: object) => change(world, { spec: { syncPolicy } });
+const ask = (world: GitOpsWorld, sync: object) => change(world, { operation: { sync } });
+const ended = (status: { operationState?: { phase: string } }) =>
+	status.operationState?.phase === 'Succeeded' || status.operationState?.phase === 'Failed';
+const synced = (status: { sync?: { status?: string } }) => status.sync?.status === 'Synced';
+
+test('an option that is not carried out is named, and a request is answered', async (t) => {
+	const world = await startGitOps(t);
+	await policy(world, { syncOptions: ['Replace=true', 'Nonsense=true'] });
+	const status = await world.status(({ conditions }) => conditions?.[0]?.type === 'InvalidSpecError');
+	t.regex(status.conditions?.[0]?.message ?? '', /Replace=true is not supported.*no sync option Nonsense/);
+	await ask(world, {});
+	const answered = await world.status(ended);
+	t.is(answered.operationState?.phase, 'Failed');
+	t.regex(answered.operationState?.message ?? '', /Replace=true is not supported/);
+	t.is((await world.client.get(Application, home)).operation, undefined);
+});
+
+test('an option of an object that is not carried out refuses the push, at its line', async (t) => {
+	const world = await startGitOps(t);
+	const { code, output } = await world.push({
+		'a.yaml': configMap('a', { 'argocd.argoproj.io/sync-options': 'Prune=fasle' }),
+		'b.yaml': configMap('b', { 'argocd.argoproj.io/sync-options': 'Force=true,Replace=true' }),
+	});
+	t.not(code, 0);
+	t.regex(
+		output,
+		/a\.yaml:5:\d+: metadata\.annotations\[.*sync-options\]: .*Prune takes one of true, false, not "fasle"/,
+	);
+	t.regex(output, /b\.yaml:5:\d+: .*Force=true is not supported/);
+});
+
+test('a wave is applied when the one before it is healthy; the pusher is told what it waits for', async (t) => {
+	const world = await startGitOps(t);
+	const { output } = await world.push({
+		'front.yaml': balancer(-1),
+		'later.yaml': configMap('later', { 'argocd.argoproj.io/sync-wave': '1' }),
+	});
+	t.regex(output, /created +service\/front/);
+	t.notRegex(output, /created +configmap\/later|synced/);
+	t.regex(output, /waiting for service\/front: Progressing/);
+	const waits = await world.status(({ operationState }) => /waiting/.test(operationState?.message ?? ''));
+	t.like(waits.operationState, { phase: 'Running', message: 'waiting for service/front to be healthy' });
+	t.false(await exists(world, 'later'));
+	await makeHealthy(world);
+	const done = await world.status(ended);
+	t.true(await exists(world, 'later'));
+	t.deepEqual(
+		done.operationState?.syncResult?.resources?.map(({ name, status, hookPhase }) => [name, status, hookPhase]),
+		[
+			['front', 'Synced', 'Succeeded'],
+			['later', 'Synced', 'Succeeded'],
+		],
+	);
+	t.is(done.history?.length, 1, 'one sync, however many turns it took');
+});
+
+test('a newer revision takes over from one that waits', async (t) => {
+	const world = await startGitOps(t);
+	const later = configMap('later', { 'argocd.argoproj.io/sync-wave': '1' });
+	await world.push({ 'front.yaml': balancer(0), 'later.yaml': later });
+	await world.status(({ operationState }) => /waiting/.test(operationState?.message ?? ''));
+	await world.push({ 'front.yaml': undefined });
+	await world.status((status) => ended(status) && synced(status));
+	t.true(await exists(world, 'later'));
+});
+
+test('with PruneLast what left the source goes when what stays is healthy', async (t) => {
+	const world = await startGitOps(t);
+	await policy(world, { syncOptions: ['PruneLast=true'] });
+	await world.push({ 'old.yaml': configMap('old'), 'a.yaml': configMap('a') });
+	await world.status(synced);
+	await world.push({ 'old.yaml': undefined, 'front.yaml': balancer(0) });
+	await world.status(({ operationState }) => /waiting/.test(operationState?.message ?? ''));
+	t.true(await exists(world, 'old'));
+	await makeHealthy(world);
+	await world.status((status) => ended(status) && synced(status));
+	t.false(await exists(world, 'old'));
+});
+
+test('a sync that a dead process has begun is ended by the next one, and one that is to be ended ends', async (t) => {
+	const world = await startGitOps(t);
+	await world.push({ 'a.yaml': configMap('a') });
+	await world.status(synced);
+	const begin = (phase: string) =>
+		world.client.patch(
+			Application,
+			home,
+			{
+				type: 'merge',
+				body: { status: { operationState: { phase, startedAt: '2026-01-01T00:00:00Z', operation: { sync: {} } } } },
+			},
+			{ subresource: 'status' },
+		);
+	await begin('Running');
+	t.is((await world.status(ended)).operationState?.phase, 'Succeeded');
+	await begin('Terminating');
+	const status = await world.status(({ operationState }) => operationState?.phase === 'Failed');
+	t.is(status.operationState?.message, 'the sync was terminated');
+});
+
+test('a request names the objects that it is about, and those that it leaves out; it is no revision of the history', async (t) => {
+	const world = await startGitOps(t);
+	await policy(world, { automated: null });
+	await world.push({ 'a.yaml': configMap('a'), 'b.yaml': configMap('b') });
+	await world.status(({ sync }) => sync?.status === 'OutOfSync');
+	await ask(world, { resources: [{ kind: 'ConfigMap', name: 'a', exclude: true }] });
+	const status = await world.status(ended);
+	t.deepEqual([await exists(world, 'a'), await exists(world, 'b')], [false, true]);
+	t.deepEqual(status.history ?? [], []);
+});
+
+test('what nothing here can do is said in the answer to the request', async (t) => {
+	const world = await startGitOps(t);
+	await ask(world, { manifests: ['{}'] });
+	const status = await world.status(ended);
+	t.regex(status.operationState?.message ?? '', /operation\.sync\.manifests is not supported; push them/);
+});
+
+test('a refused revision is taken when what it lacked has come', async (t) => {
+	const world = await startGitOps(t);
+	const spec = { source: { targetRevision: 'HEAD' }, destination: { namespace: 'shop' } };
+	await world.push({ 'a.yaml': configMap('a') });
+	await change(world, { spec });
+	const refused = await world.status(({ conditions }) => (conditions ?? []).length > 0);
+	t.regex(
+		refused.conditions?.[0]?.message ?? '',
+		/namespaces "shop" not found: put a Namespace of this name into the source, or set the sync option CreateNamespace=true/,
+	);
+	await world.client.create(Namespace, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'shop' }, spec: {} });
+	await world.status((status) => synced(status) && status.resources?.[0]?.namespace === 'shop');
+	t.pass();
+});
+
+test('CreateNamespace makes the namespace, with the labels and annotations that are asked for', async (t) => {
+	const world = await startGitOps(t);
+	await change(world, {
+		spec: {
+			destination: { namespace: 'shop' },
+			syncPolicy: {
+				syncOptions: ['CreateNamespace=true'],
+				managedNamespaceMetadata: { labels: { team: 'blue' }, annotations: { note: 'x' } },
+			},
+		},
+	});
+	await world.push({ 'a.yaml': configMap('a') });
+	await world.status(synced);
+	const { metadata } = await world.client.get(Namespace, { name: 'shop' });
+	t.like(metadata, { labels: { team: 'blue' }, annotations: { note: 'x' } });
+});
+
+test('with Validate=false a field that nobody knows is dropped; without, it is refused', async (t) => {
+	const world = await startGitOps(t);
+	const odd = `${configMap('a')}colour: red\n`;
+	t.not((await world.push({ 'a.yaml': odd })).code, 0);
+	const own = configMap('a', { 'argocd.argoproj.io/sync-options': 'Validate=false' });
+	const { code, output } = await world.push({ 'a.yaml': `${own}colour: red\n` });
+	t.is(code, 0, output);
+	await world.status(synced);
+	t.false('colour' in (await world.client.get(ConfigMap, { name: 'a', namespace: 'default' })));
+});
+
+test('PrunePropagationPolicy=orphan leaves what a pruned object owns', async (t) => {
+	const world = await startGitOps(t);
+	await policy(world, { syncOptions: ['PrunePropagationPolicy=orphan'] });
+	const web = `apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  replicas: 0
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec: {containers: [{name: web, image: example}]}
+`;
+	await world.push({ 'web.yaml': web, 'a.yaml': configMap('a') });
+	await world.status((status) => synced(status) && status.health?.status === 'Healthy');
+	await world.push({ 'web.yaml': undefined });
+	await world.status((status) => synced(status) && status.resources?.length === 1);
+	const { items } = await world.client.list(ReplicaSet, { namespace: 'default' });
+	t.is(items.length, 1);
+	t.deepEqual(items[0]?.metadata.ownerReferences ?? [], []);
+});
+
+test('what is generated and left the source does not count where it says so', async (t) => {
+	const world = await startGitOps(t);
+	await policy(world, { automated: { prune: false } });
+	const old = configMap('old', { 'argocd.argoproj.io/compare-options': 'IgnoreExtraneous' });
+	await world.push({ 'old.yaml': old, 'a.yaml': configMap('a') });
+	const first = await world.status(synced);
+	await world.push({ 'old.yaml': undefined });
+	const status = await world.status((now) => synced(now) && now.sync?.revision !== first.sync?.revision);
+	t.true(await exists(world, 'old'));
+	t.like(
+		status.resources?.find(({ name }) => name === 'old'),
+		{ requiresPruning: true, status: 'Synced' },
+	);
+});
+
+const second = async ({ client }: GitOpsWorld, syncOptions: string[] = []) => {
+	const { spec } = await client.get(Application, home);
+	await client.create(Application, {
+		apiVersion: 'argoproj.io/v1alpha1',
+		kind: 'Application',
+		metadata: { name: 'second', namespace: 'default' },
+		spec: {
+			...spec,
+			source: { repoURL: spec.source?.repoURL ?? '', targetRevision: 'main', path: 'b' },
+			syncPolicy: { automated: { selfHeal: true, prune: true }, syncOptions },
+		},
+	});
+};
+
+test('two applications that want one object are told of it, and do not fight over it', async (t) => {
+	const world = await startGitOps(t);
+	await change(world, { spec: { source: { path: 'a' } } });
+	await world.push({
+		'a/same.yaml': configMap('same'),
+		'b/same.yaml': configMap('same'),
+		'b/own.yaml': configMap('own'),
+	});
+	await world.status(synced);
+	await second(world);
+	const has = (type: string) => (status: { conditions?: { type: string }[] }) =>
+		status.conditions?.some((each) => each.type === type) ?? false;
+	const warned = await world.status(has('SharedResourceWarning'));
+	t.is(warned.conditions?.[0]?.message, 'ConfigMap/same is part of the applications second and default');
+	t.is(warned.sync?.status, 'OutOfSync');
+	const other = await world.status(synced, 'second');
+	t.deepEqual(other.conditions ?? [], []);
+	const { metadata } = await world.client.get(ConfigMap, { name: 'same', namespace: 'default' });
+	t.regex(metadata.annotations?.['argocd.argoproj.io/tracking-id'] ?? '', /^second:/);
+
+	// Whoever still wants it when the other has let go takes it over: it is never gone in between.
+	await world.push({ 'b/same.yaml': undefined });
+	await world.status((status) => synced(status) && !has('SharedResourceWarning')(status));
+	const after = await world.client.get(ConfigMap, { name: 'same', namespace: 'default' });
+	t.is(after.metadata.uid, metadata.uid);
+	t.regex(after.metadata.annotations?.['argocd.argoproj.io/tracking-id'] ?? '', /^default:/);
+});
+
+test('FailOnSharedResource fails the sync of whoever comes second', async (t) => {
+	const world = await startGitOps(t);
+	await change(world, { spec: { source: { path: 'a' } } });
+	await world.push({ 'a/same.yaml': configMap('same'), 'b/same.yaml': configMap('same') });
+	await world.status(synced);
+	await second(world, ['FailOnSharedResource=true']);
+	const failed = await world.status(ended, 'second');
+	t.like(failed.operationState, {
+		phase: 'Failed',
+		message: 'ConfigMap/same is part of the applications default and second',
+	});
+	t.is((await world.status(synced)).conditions?.length ?? 0, 0);
+});
+
+test('an application that goes with its objects leaves those that say Delete=false', async (t) => {
+	const world = await startGitOps(t);
+	await world.push({
+		'kept.yaml': configMap('kept', { 'argocd.argoproj.io/sync-options': 'Delete=false' }),
+		'a.yaml': configMap('a'),
+	});
+	await world.status(synced);
+	await change(world, { metadata: { finalizers: ['resources-finalizer.argocd.argoproj.io/background'] } });
+	await world.client.delete(Application, home);
+	const left = async () => (await world.client.list(Application, { namespace: 'default' })).items.length;
+	while ((await left()) > 0) await new Promise(setImmediate);
+	t.deepEqual([await exists(world, 'kept'), await exists(world, 'a')], [true, false]);
+});
+
+test('the type of the source is told as Argo CD tells it', async (t) => {
+	const world = await startGitOps(t);
+	await world.push({ 'a.yaml': configMap('a') });
+	t.is((await world.status(synced)).sourceType, 'Directory');
+	await world.push({ 'kustomization.yaml': 'resources: [a.yaml]\nnamePrefix: x-\n' });
+	const status = await world.status(({ sourceType }) => sourceType === 'Kustomize');
+	t.true(status.resources?.some(({ name }: { name?: string }) => name === 'x-a'));
+});
+
+test('an application among applications: the child is made in its own namespace and counts with its health', async (t) => {
+	const world = await startGitOps(t);
+	await world.client.create(Namespace, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'argocd' }, spec: {} });
+	const url = (await world.client.get(Application, home)).spec.source?.repoURL;
+	const child: Dynamic = {
+		apiVersion: 'argoproj.io/v1alpha1',
+		kind: 'Application',
+		metadata: { name: 'child', namespace: 'argocd', finalizers: ['resources-finalizer.argocd.argoproj.io'] },
+		spec: {
+			project: 'default',
+			source: { repoURL: url, targetRevision: 'HEAD', path: 'child' },
+			destination: { server: 'https://kubernetes.default.svc', namespace: 'default' },
+			syncPolicy: { automated: {} },
+		},
+	};
+	await change(world, { spec: { source: { path: 'apps' } } });
+	await world.push({ 'apps/child.json': JSON.stringify(child), 'child/a.yaml': configMap('of-child') });
+	await world.status((status) => synced(status) && status.resources?.[0]?.health?.status === 'Healthy');
+	t.true(await exists(world, 'of-child'));
+});
