@@ -1,11 +1,12 @@
 /** The Application controller: what it keeps of each application, and what has which of them looked at again. */
-import { Application, type Dynamic, type Key } from '../kinds/index.ts';
+import { Application, type Dynamic, type Key, type Pod } from '../kinds/index.ts';
 import { type Context, controller } from '../reconcile/index.ts';
 import { cascade } from './cascade.ts';
 import { applicationKey, idOf, trackedBy } from './desired.ts';
 import type { Renderer } from './render/index.ts';
 import type { Shared } from './shared.ts';
 import { type ApplicationState, createState, type StateOptions } from './state.ts';
+import { makersOf, podTrouble } from './trouble.ts';
 import { turn } from './turn.ts';
 
 export interface SyncOptions {
@@ -92,6 +93,13 @@ export function createApplications({ renderer, openSource }: SyncOptions) {
 		for (const state of waiting) state.markStale();
 		return waiting.map(({ key }) => key);
 	};
+	/** A pod has run into something, or out of it: whoever wants what made it says so. */
+	const inTrouble = (pod: Pod | undefined, old: Pod | undefined): Key[] => {
+		const either = pod ?? old;
+		const { cache } = applications.context ?? {};
+		if (!either || !cache || (pod && podTrouble(pod)) === (old && podTrouble(old))) return [];
+		return makersOf(either, cache).flatMap((id) => [...(wantedBy.get(id) ?? [])]);
+	};
 	/** The objects that another application has, and wants too. */
 	const sharedOf = ({ key, comparison }: ApplicationState): Map<string, Shared> => {
 		const shared = new Map<string, Shared>();
@@ -109,6 +117,7 @@ export function createApplications({ renderer, openSource }: SyncOptions) {
 		everything: ({ object, old }) => [
 			...changed(object as Dynamic | undefined, old as Dynamic | undefined),
 			...(object && !old ? cameToBe(object as Dynamic) : []),
+			...((object ?? old)?.kind === 'Pod' ? inTrouble(object as Pod | undefined, old as Pod | undefined) : []),
 		],
 		triggers(queue, context) {
 			enqueue = queue;

@@ -33,6 +33,8 @@ export interface Observed {
 	/** Whether `objects` says what the source wants; false while it cannot be read. */
 	readonly known: boolean;
 	readonly sourceType: 'Directory' | 'Kustomize';
+	/** What is known beyond its own health of why an object does not work. */
+	readonly trouble?: (live: Dynamic) => string | undefined;
 }
 
 /** Worse comes later. Source: Argo CD, "Resource Health", of an application. */
@@ -58,7 +60,10 @@ export function report(application: Application, observed: Observed, now: string
 		},
 		health: transition({ status: health }, before?.health, now),
 		// What is not wanted can only be told by what is.
-		resources: observed.revision === undefined ? before?.resources : resources(all, before?.resources ?? [], now),
+		resources:
+			observed.revision === undefined
+				? before?.resources
+				: resources(all, before?.resources ?? [], observed.trouble, now),
 		conditions: conditions(observed.problems, before?.conditions ?? [], now),
 		sourceType: observed.sourceType,
 		summary: { images: images(all) },
@@ -105,7 +110,12 @@ function transition(health: ApplicationHealth, before: ApplicationHealth | undef
 	};
 }
 
-function resources(all: readonly Compared[], before: readonly ResourceStatus[], now: string): ResourceStatus[] {
+function resources(
+	all: readonly Compared[],
+	before: readonly ResourceStatus[],
+	trouble: Observed['trouble'],
+	now: string,
+): ResourceStatus[] {
 	const attention = (each: Compared) => (!isSynced(each) ? 0 : each.health && each.health.status !== 'Healthy' ? 1 : 2);
 	const ordered =
 		all.length > MAX_STATUS_RESOURCES
@@ -115,7 +125,7 @@ function resources(all: readonly Compared[], before: readonly ResourceStatus[], 
 	let detailed = 0;
 	return ordered
 		.map((each) => {
-			const status = resourceStatus(each, detailed < MAX_DRIFT_RESOURCES);
+			const status = resourceStatus(each, detailed < MAX_DRIFT_RESOURCES, trouble);
 			if (status.drift) detailed++;
 			if (status.health) status.health = transition(status.health, healthBefore.get(resourceKey(status)), now);
 			return status;
@@ -126,7 +136,7 @@ function resources(all: readonly Compared[], before: readonly ResourceStatus[], 
 const resourceKey = ({ group, kind, namespace, name }: ResourceStatus) =>
 	`${group ?? ''}/${kind}/${namespace ?? ''}/${name}`;
 
-function resourceStatus(compared: Compared, detail: boolean): ResourceStatus {
+function resourceStatus(compared: Compared, detail: boolean, trouble: Observed['trouble']): ResourceStatus {
 	const object = compared.desired?.object ?? compared.live;
 	if (!object) throw new TypeError(`${compared.id} is neither wanted nor live`);
 	const { group, version } = parseApiVersion(object.apiVersion);
@@ -140,10 +150,13 @@ function resourceStatus(compared: Compared, detail: boolean): ResourceStatus {
 	};
 	const wave = waveOf(object);
 	if (wave !== 0) status.syncWave = wave;
-	if (compared.health)
-		status.health = compared.health.message
-			? { status: compared.health.status, message: compared.health.message }
-			: { status: compared.health.status };
+	if (compared.health) {
+		const { status: health, message } = compared.health;
+		const unwell = health === 'Progressing' || health === 'Degraded';
+		const why = unwell && compared.live ? trouble?.(compared.live) : undefined;
+		const whole = [message?.replace(/\.\.\.$/, why ? '' : '...'), why].filter(Boolean).join(': ');
+		status.health = whole ? { status: health, message: whole } : { status: health };
+	}
 	if (!compared.desired) status.requiresPruning = true;
 	if (compared.desired) {
 		const { file, line, column } = compared.desired.manifest.position;

@@ -1,9 +1,10 @@
 /** Writes the status of an application: only what differs, and not too often. */
 import type { Client } from '../client/index.ts';
-import { Application, type ApplicationStatus, type ResourceStatus } from '../kinds/index.ts';
+import { Application, type ApplicationStatus, type Dynamic, type ResourceStatus } from '../kinds/index.ts';
 import type { Again, Context } from '../reconcile/index.ts';
 import { report } from './report.ts';
 import type { ApplicationState, Problem } from './state.ts';
+import { troubleBelow } from './trouble.ts';
 
 /** A status is written at most this often, unless sync, health or a condition of the whole application changed. */
 const STATUS_INTERVAL_MS = 500;
@@ -24,6 +25,7 @@ export async function writeReport(
 			state.revision !== undefined &&
 			problems.every(({ type }) => type === 'SyncError' || type === 'SharedResourceWarning'),
 		sourceType: state.sourceType,
+		trouble: (live: Dynamic) => troubleBelow(live, context.cache),
 	};
 	const now = timestamp(context);
 	const next = report(application, observed, now);

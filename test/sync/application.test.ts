@@ -31,7 +31,7 @@ const synced = (revision?: string) => (status: { sync?: { status?: string; revis
 	status.sync?.status === 'Synced' && (revision === undefined || status.sync.revision === revision);
 
 test('a push creates, changes and prunes, and says so to the pusher', async (t) => {
-	const world = await startGitOps(t);
+	const world = await startGitOps(t, { pushWaitMs: 30_000 });
 	const first = await world.push({
 		'ns.yaml': 'apiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n',
 		'a.yaml': configMap('a', '1', 'shop'),

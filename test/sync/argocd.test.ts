@@ -1,6 +1,6 @@
 /** Applications as Argo CD documents them: options, waves, requests, shared objects, deletion. */
 import test from 'ava';
-import { Application, ConfigMap, type Dynamic, Namespace, ReplicaSet, Service } from '../../src/kinds/index.ts';
+import { Application, ConfigMap, type Dynamic, Namespace, Pod, ReplicaSet, Service } from '../../src/kinds/index.ts';
 import { type GitOpsWorld, startGitOps } from './gitops.ts';
 
 const home = { name: 'default', namespace: 'default' };
@@ -61,18 +61,20 @@ test('an option of an object that is not carried out refuses the push, at its li
 });
 
 test('a wave is applied when the one before it is healthy; the pusher is told what it waits for', async (t) => {
-	const world = await startGitOps(t);
-	const { output } = await world.push({
+	const world = await startGitOps(t, { pushWaitMs: 30_000 });
+	const pushing = world.push({
 		'front.yaml': balancer(-1),
 		'later.yaml': configMap('later', { 'argocd.argoproj.io/sync-wave': '1' }),
 	});
-	t.regex(output, /created +service\/front/);
-	t.notRegex(output, /created +configmap\/later|synced/);
-	t.regex(output, /waiting for service\/front: Progressing/);
 	const waits = await world.status(({ operationState }) => /waiting/.test(operationState?.message ?? ''));
 	t.like(waits.operationState, { phase: 'Running', message: 'waiting for service/front to be healthy' });
 	t.false(await exists(world, 'later'));
 	await makeHealthy(world);
+	const { output } = await pushing;
+	t.regex(
+		output,
+		/created +service\/front[\s\S]*waiting for service\/front: Progressing[\s\S]*created +configmap\/later[\s\S]*synced[\s\S]*converged/,
+	);
 	const done = await world.status(ended);
 	t.true(await exists(world, 'later'));
 	t.deepEqual(
@@ -325,4 +327,35 @@ test('an application among applications: the child is made in its own namespace 
 	await world.push({ 'apps/child.json': JSON.stringify(child), 'child/a.yaml': configMap('of-child') });
 	await world.status((status) => synced(status) && status.resources?.[0]?.health?.status === 'Healthy');
 	t.true(await exists(world, 'of-child'));
+});
+
+test('what does not run yet says why: the pod that cannot be placed, or does not start', async (t) => {
+	const world = await startGitOps(t);
+	const web = `apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec: {containers: [{name: main, image: nosuch}]}
+`;
+	await world.push({ 'web.yaml': web });
+	const messageOf = ({ resources }: { resources?: { health?: { message?: string } }[] }) =>
+		resources?.[0]?.health?.message ?? '';
+	const placed = await world.status((status) => /pod web-/.test(messageOf(status)));
+	t.regex(messageOf(placed), /^Waiting for rollout to finish: .*[^.]: pod web-\S+: .*node/);
+	const { items } = await world.client.list(Pod, { namespace: 'default' });
+	const [pod] = items;
+	t.truthy(pod);
+	const waiting = { reason: 'ErrImagePull', message: 'nosuch: not found' };
+	const container = { name: 'main', image: 'nosuch', imageID: '', ready: false, restartCount: 0, state: { waiting } };
+	await world.client.patch(
+		Pod,
+		{ name: pod?.metadata.name ?? '', namespace: 'default' },
+		{ type: 'merge', body: { status: { phase: 'Pending', containerStatuses: [container] } } },
+		{ subresource: 'status' },
+	);
+	const started = await world.status((status) => /ErrImagePull|not found/.test(messageOf(status)));
+	t.regex(messageOf(started), /: pod web-\S+: main: nosuch: not found$/);
 });
