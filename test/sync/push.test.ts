@@ -283,6 +283,31 @@ test('push options reach the handler, and none can speak as the hook', async (t)
 	t.false(existsSync('/tmp/owned'));
 });
 
+test('a shallow clone can be pushed, as CI jobs have them, and what comes after it', async (t) => {
+	await using endpoint = await serve();
+	await using origin = await createWorkTree();
+	await origin.commit({ 'a.yaml': configMap('a') });
+	const head = await origin.commit({ 'a.yaml': configMap('a', 'two') });
+	await using job = await createWorkTree(endpoint.url);
+	await job.git('fetch', '-q', '--depth=1', `file://${origin.directory}`, 'main');
+	await job.git('reset', '-q', '--hard', 'FETCH_HEAD');
+	const { code, output } = await job.push();
+	t.is(code, 0, output);
+	t.is(await endpoint.embedded.repository.resolve('main'), head);
+	const next = await job.commit({ 'b.yaml': configMap('b') });
+	t.is((await job.push()).code, 0);
+	t.is(await endpoint.embedded.repository.resolve('main'), next);
+	await job.git('clone', '-q', endpoint.url, 'other');
+	t.is(await job.git('-C', 'other', 'rev-list', '--count', 'HEAD'), '2');
+	// Whoever has the whole history goes on with it.
+	await origin.git('remote', 'add', 'embedded', endpoint.url);
+	await origin.git('fetch', '-q', 'embedded', 'main');
+	await origin.git('merge', '-q', '--ff-only', 'FETCH_HEAD');
+	const last = await origin.commit({ 'c.yaml': configMap('c') });
+	t.is((await origin.push('embedded', 'main')).code, 0);
+	t.is(await endpoint.embedded.repository.resolve('main'), last);
+});
+
 test('a force-push is new desired state', async (t) => {
 	await using endpoint = await serve();
 	await using work = await createWorkTree(endpoint.url);

@@ -30,6 +30,8 @@ export async function openEmbedded(dataDir: string, name = 'default'): Promise<E
 		'receive.advertisePushOptions': 'true',
 		'receive.denyDeleteCurrent': 'ignore',
 		'receive.denyNonFastForwards': 'false',
+		// What a CI job has checked out is most often shallow.
+		'receive.shallowUpdate': 'true',
 		// The server tidies up between pushes: a collection in the background would outlive it.
 		'receive.autogc': 'false',
 		'gc.auto': '1000',
