@@ -14,7 +14,7 @@ import {
 	type Registry,
 } from '../kinds/index.ts';
 import { type Desired, desire } from './desired.ts';
-import { validationOf } from './execute.ts';
+import { isNamespaceMissing, validationOf } from './execute.ts';
 import { objectOptionProblems, optionOf, optionsAnnotation } from './options.ts';
 import { type FieldPath, type Manifest, type Rendered, type RenderProblem, validateManifest } from './render/index.ts';
 
@@ -156,11 +156,6 @@ async function dryRun(
 		const message = `${error.message}: put a Namespace of this name into the source${option}`;
 		return [{ position: wanted.manifest.locate(['metadata', 'namespace']), message }];
 	}
-}
-
-function isNamespaceMissing(error: ApiError, namespace: string | undefined): boolean {
-	const { details } = error.status;
-	return error.reason === 'NotFound' && details?.kind === 'namespaces' && details.name === namespace;
 }
 
 /** The rules of the kind, after what decoding does to an object. */

@@ -33,6 +33,8 @@ export interface Execution {
 	readonly options?: readonly string[];
 	/** How dependents of what is deleted go; foreground unless an option says otherwise. */
 	readonly propagation?: PropagationPolicy;
+	/** Namespaces that a real sync would have made before: a dry run does not miss them. */
+	readonly comes?: (namespace: string) => boolean;
 	readonly live: (id: string) => Dynamic | undefined;
 	readonly signal: AbortSignal;
 	/** Called as each step ends. */
@@ -72,7 +74,7 @@ async function carryOut(step: Step, execution: Execution): Promise<Outcome> {
 	try {
 		switch (step.do) {
 			case 'keep':
-				return done('kept', `${nameOf(object)} is no longer in the source but kept: ${step.why}`);
+				return done('kept', `${nameOf(object)}${whereOf(object)} is no longer in the source but kept: ${step.why}`);
 			case 'apply': {
 				const before = execution.live(id);
 				const { name, namespace } = object.metadata;
@@ -93,8 +95,10 @@ async function carryOut(step: Step, execution: Execution): Promise<Outcome> {
 			}
 		}
 	} catch (error) {
-		if (error instanceof ApiError) return done('failed', error.message);
-		throw error;
+		if (!(error instanceof ApiError)) throw error;
+		const { namespace } = object.metadata;
+		if (dryRun && isNamespaceMissing(error, namespace) && execution.comes?.(namespace ?? '')) return done('created');
+		return done('failed', error.message);
 	}
 }
 
@@ -116,6 +120,17 @@ async function prune(kind: Kind, live: Dynamic, execution: Execution): Promise<v
 	} catch (error) {
 		if (!(error instanceof ApiError && error.reason === 'NotFound')) throw error;
 	}
+}
+
+/** Whether the API refused an object because its namespace is not there. */
+export function isNamespaceMissing(error: ApiError, namespace: string | undefined): boolean {
+	const { details } = error.status;
+	return error.reason === 'NotFound' && details?.kind === 'namespaces' && details.name === namespace;
+}
+
+/** ` in shop`, or nothing for an object of the cluster. */
+export function whereOf({ metadata }: Pick<Dynamic, 'metadata'>): string {
+	return metadata.namespace ? ` in ${metadata.namespace}` : '';
 }
 
 /** `deployment.apps/web`, as kubectl names an object. */

@@ -2,7 +2,7 @@
 import { formatPath } from '../kinds/fieldset.ts';
 import type { Application } from '../kinds/index.ts';
 import type { Context } from '../reconcile/index.ts';
-import { nameOf, type Outcome } from './execute.ts';
+import { nameOf, type Outcome, whereOf } from './execute.ts';
 import type { ApplicationState } from './state.ts';
 
 /** Fields that an event names at most. */
@@ -27,8 +27,7 @@ export function tellHealed(
 						.slice(0, MAX_FIELDS)
 						.join(', ')
 				: 'was missing';
-		const where = object.metadata.namespace ? ` in ${object.metadata.namespace}` : '';
-		events.event(application, 'Normal', 'SelfHealed', `${nameOf(object)}${where}: ${what}`);
+		events.event(application, 'Normal', 'SelfHealed', `${nameOf(object)}${whereOf(object)}: ${what}`);
 	}
 	state.noteHealed(
 		healed.map(({ id }) => id),

@@ -93,6 +93,9 @@ export async function operate(
 			manager: managerOf(application),
 			dryRun,
 			options,
+			comes: (namespace) =>
+				wants.has(`-/Namespace/-/${namespace}`) ||
+				(optionOf('CreateNamespace', options) === 'true' && namespace === application.spec.destination.namespace),
 			live: (id) => {
 				const wanted = wants.get(id);
 				return wanted ? (cache.informer(wanted.kind).get(wanted.key) as Dynamic | undefined) : state.tracked.get(id);

@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Application, type Key, keyOf } from '../kinds/index.ts';
 import type { Log } from '../log.ts';
 import type { Applications } from './application.ts';
-import { nameOf, type Outcome } from './execute.ts';
+import { nameOf, type Outcome, whereOf } from './execute.ts';
 import type { Progress } from './progress.ts';
 import type { Push, PushHandler, Verdict } from './push/index.ts';
 import { formatProblem } from './render/index.ts';
@@ -204,7 +204,7 @@ function notes(ignored: readonly string[]): string[] {
 }
 
 function outcomeLine({ action, object, message }: Outcome): string {
-	const where = object.metadata.namespace ? ` in ${object.metadata.namespace}` : '';
+	const where = whereOf(object);
 	if (action === 'failed') return `failed     ${nameOf(object)}${where}: ${message}`;
 	if (action === 'kept') return message;
 	return `${action.padEnd(10)} ${nameOf(object)}${where}`;

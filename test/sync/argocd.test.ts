@@ -142,6 +142,27 @@ test('a request names the objects that it is about, and those that it leaves out
 	t.deepEqual(status.history ?? [], []);
 });
 
+test('a dry run of what needs a namespace that comes with it succeeds', async (t) => {
+	const world = await startGitOps(t);
+	await change(world, {
+		spec: {
+			destination: { namespace: 'team' },
+			syncPolicy: { automated: null, syncOptions: ['CreateNamespace=true'] },
+		},
+	});
+	await world.push({
+		'ns.yaml': 'apiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n',
+		'a.yaml': configMap('a', {}, 'shop'),
+		'b.yaml': configMap('b'),
+	});
+	await world.status(({ sync }) => sync?.status === 'OutOfSync');
+	await ask(world, { dryRun: true });
+	const { operationState } = await world.status(ended);
+	t.is(operationState?.phase, 'Succeeded', operationState?.message);
+	t.is(operationState?.syncResult?.resources?.length, 3);
+	t.false((await world.client.list(Namespace, {})).items.some(({ metadata }) => metadata.name === 'shop'));
+});
+
 test('what nothing here can do is said in the answer to the request', async (t) => {
 	const world = await startGitOps(t);
 	await ask(world, { manifests: ['{}'] });
