@@ -104,8 +104,10 @@ export function createApplications({ renderer, openSource }: SyncOptions) {
 	const sharedOf = ({ key, comparison }: ApplicationState): Map<string, Shared> => {
 		const shared = new Map<string, Shared>();
 		for (const [id, { desired, live }] of comparison.objects) {
+			const wanting = wantedBy.get(id);
+			if (!wanting || wanting.size < 2) continue;
 			const by = desired && live && trackedBy(live);
-			if (!by || applicationKey(by) === key || !wantedBy.get(id)?.has(applicationKey(by))) continue;
+			if (!by || applicationKey(by) === key || !wanting.has(applicationKey(by))) continue;
 			shared.set(id, { id, by });
 		}
 		return shared;
