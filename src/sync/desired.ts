@@ -73,7 +73,7 @@ export function desire(manifest: Manifest, application: Application, registry: R
 	const kind = registry.of(manifest.object.apiVersion, manifest.object.kind);
 	if (!kind) return undefined;
 	const { namespace: written, ...metadata } = manifest.object.metadata;
-	const namespace = kind.namespaced ? (written ?? application.spec.destination.namespace ?? 'default') : undefined;
+	const namespace = kind.namespaced ? written || application.spec.destination.namespace || 'default' : undefined;
 	const object: Dynamic = {
 		...manifest.object,
 		apiVersion: apiVersionOf(kind),

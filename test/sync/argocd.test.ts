@@ -142,6 +142,18 @@ test('a request names the objects that it is about, and those that it leaves out
 	t.deepEqual(status.history ?? [], []);
 });
 
+test('an empty namespace is none, as templates write it', async (t) => {
+	const world = await startGitOps(t);
+	const named = (name: string, namespace: string) =>
+		configMap(name).replace('metadata:', `metadata:\n  namespace: ${namespace}`);
+	const { code, output } = await world.push({ 'a.yaml': named('a', '""'), 'b.yaml': named('b', '') });
+	t.is(code, 0, output);
+	await world.status(synced);
+	t.deepEqual([await exists(world, 'a'), await exists(world, 'b')], [true, true]);
+	const twice = await world.push({ 'c.yaml': named('a', 'default') });
+	t.regex(twice.output, /c\.yaml:1:1: ConfigMap a is already defined at a\.yaml:1:1/);
+});
+
 test('a dry run of what needs a namespace that comes with it succeeds', async (t) => {
 	const world = await startGitOps(t);
 	await change(world, {

@@ -218,7 +218,8 @@ function identityFaults(value: Record<string, unknown>): { field: string[]; mess
 		} else {
 			wantString(['metadata', 'name'], metadata.name);
 		}
-		if (metadata.namespace !== undefined) wantString(['metadata', 'namespace'], metadata.namespace);
+		// Templates write an empty one for none, as Kubernetes reads it.
+		if (metadata.namespace) wantString(['metadata', 'namespace'], metadata.namespace);
 	}
 	return faults;
 }

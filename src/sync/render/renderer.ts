@@ -74,7 +74,7 @@ function duplicates(files: readonly File[], namespace = 'default'): RenderProble
 	const problems: RenderProblem[] = [];
 	for (const file of files) {
 		for (const [index, manifest] of file.manifests.entries()) {
-			const own = manifest.object.metadata.namespace ?? namespace;
+			const own = manifest.object.metadata.namespace || namespace;
 			const identity = file.identities[index] ?? '';
 			const key = own === namespace ? identity : `${own}/${identity}`;
 			const earlier = first.get(key);
