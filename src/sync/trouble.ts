@@ -1,20 +1,28 @@
 /** Why what an application wants does not work yet: what its objects made (replica sets, pods) says it for them. */
 import type { Cache } from '../client/index.ts';
-import { type Dynamic, type KubeObject, type OwnerReference, Pod, ReplicaSet } from '../kinds/index.ts';
+import { type Dynamic, type KubeObject, keyOf, type OwnerReference, Pod, ReplicaSet } from '../kinds/index.ts';
 import { idOf } from './desired.ts';
 
 /** What keeps a pod from working, in one line; undefined where nothing does, or where it only takes its time. */
 export function podTrouble(pod: Pod): string | undefined {
 	const health = Pod.health(pod);
 	if (health?.status === 'Degraded') return oneLine(health.message);
-	const scheduled = pod.status?.conditions?.find(({ type }) => type === 'PodScheduled');
+	return unplaced(pod);
+}
+
+/** Why a pod has no node. */
+function unplaced({ status }: Pod): string | undefined {
+	const scheduled = status?.conditions?.find(({ type }) => type === 'PodScheduled');
 	return scheduled?.status === 'False' ? oneLine(scheduled.message) : undefined;
 }
 
 const oneLine = (text: string | undefined) => text?.replace(/\s*\n\s*/g, ' ').trim() || undefined;
 
-/** The trouble of one of the pods that an object has made, or of the replica set that could not make them. */
+/** The trouble of one of the pods that an object has made, or of the replica set that could not make them; of a pod, why it has no node. */
 export function troubleBelow(object: Dynamic, cache: Cache): string | undefined {
+	// The rest of what a pod has to say is its health.
+	const itself = object.kind === 'Pod' ? cache.informer(Pod).get(keyOf(object)) : undefined;
+	if (itself) return unplaced(itself);
 	const sets = [...cache.informer(ReplicaSet).by('owner', object.metadata.uid ?? '')];
 	for (const { metadata, status } of sets) {
 		const failure = status?.conditions?.find(({ type, status }) => type === 'ReplicaFailure' && status === 'True');

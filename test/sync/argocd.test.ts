@@ -373,8 +373,9 @@ spec:
     metadata: {labels: {app: web}}
     spec: {containers: [{name: main, image: nosuch}]}
 `;
+	const alone = 'apiVersion: v1\nkind: Pod\nmetadata: {name: alone}\nspec: {containers: [{name: main, image: x}]}\n';
 	await world.push({ 'web.yaml': web });
-	const messageOf = ({ resources }: { resources?: { health?: { message?: string } }[] }) =>
+	const messageOf = ({ resources }: { resources?: { name?: string; health?: { message?: string } }[] }) =>
 		resources?.[0]?.health?.message ?? '';
 	const placed = await world.status((status) => /pod web-/.test(messageOf(status)));
 	t.regex(messageOf(placed), /^Waiting for rollout to finish: .*[^.]: pod web-\S+: .*node/);
@@ -391,4 +392,9 @@ spec:
 	);
 	const started = await world.status((status) => /ErrImagePull|not found/.test(messageOf(status)));
 	t.regex(messageOf(started), /: pod web-\S+: main: nosuch: not found$/);
+	await world.push({ 'web.yaml': undefined, 'alone.yaml': alone });
+	const lone = await world.status(
+		(status) => /nodes/.test(messageOf(status)) && status.resources?.[0]?.name === 'alone',
+	);
+	t.is(lone.resources?.[0]?.kind, 'Pod');
 });
