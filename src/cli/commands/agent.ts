@@ -7,6 +7,7 @@ import { dataDirectory, takeDataDirectory } from '../data-dir.ts';
 import { cidr, collect, label, oneOf, port } from '../options.ts';
 import { ownAddress } from '../platform/addresses.ts';
 import { createLog, type LogOptions } from '../platform/log.ts';
+import { giveMemoryBack } from '../platform/memory.ts';
 import { runNode } from '../platform/node.ts';
 import { untilStopped } from '../platform/run.ts';
 import { UserError } from '../user-error.ts';
@@ -55,6 +56,7 @@ export function agent(program: Command): void {
 			if (!options.kubeconfig)
 				throw new UserError('an agent needs the kubeconfig of its control plane: driftless --kubeconfig FILE agent');
 			using _lock = takeDataDirectory(join(dataDir, 'agent'));
+			using _memory = giveMemoryBack();
 			const log = createLog({ level: options.logLevel, format: options.logFormat });
 			const config = await loadKubeconfig(options.kubeconfig).catch((error: Error) => {
 				throw new UserError(error.message);

@@ -10,6 +10,7 @@ import { ownAddress } from './addresses.ts';
 import { startControlPlane } from './control-plane.ts';
 import { ensureArgoNamespace, ensureDefaultApplication, openGitOps } from './gitops.ts';
 import { createLog, type LogOptions } from './log.ts';
+import { giveMemoryBack } from './memory.ts';
 import { runNode } from './node.ts';
 import { starting } from './starting.ts';
 
@@ -78,6 +79,7 @@ export async function runPlatform(
 	const end = new AbortController();
 	using _end = { [Symbol.dispose]: () => end.abort() };
 	const signal = AbortSignal.any([stopped, end.signal]);
+	using _memory = giveMemoryBack();
 	const log = createLog({ level: options.logLevel, format: options.logFormat });
 	process.on('unhandledRejection', (error) =>
 		log.error({ error: error instanceof Error ? error.stack : String(error) }, 'a defect: a rejection nobody handled'),
