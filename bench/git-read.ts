@@ -5,11 +5,10 @@ import isomorphic from 'isomorphic-git';
 import { openRepository } from '../src/sync/git/index.ts';
 import type { Located, Tree } from '../src/sync/source/index.ts';
 import { createWorkTree } from '../test/testbed/git.ts';
+import { median } from './figures/figures.ts';
 
 const FILES = 1000;
 const RUNS = 9;
-const median = (values: readonly number[]) =>
-	[...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
 
 await using work = await createWorkTree();
 const file = (i: number) =>

@@ -8,6 +8,7 @@ import pLimit from 'p-limit';
 import type { Informer } from '../src/client/index.ts';
 import { Pod } from '../src/kinds/index.ts';
 import { examplePod, startNode, type TestNode, WAIT } from '../test/agents/node.ts';
+import { line, median } from './figures/figures.ts';
 
 const BAR_RATIO = 1.25;
 const BAR_LATENCY_MS = 300;
@@ -77,9 +78,6 @@ async function pods(node: TestNode, informer: Informer<Pod>, count: number): Pro
 	await gone;
 	return took;
 }
-
-const median = (numbers: readonly number[]) => [...numbers].sort((a, b) => a - b)[Math.floor(numbers.length / 2)] ?? 0;
-const line = (name: string, figure: string) => console.log(`${name.padEnd(56)} ${figure}`);
 
 await using node = await startNode();
 const { cache } = await node.runAgent({ parallelStarts: parallel });

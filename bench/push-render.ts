@@ -8,6 +8,7 @@ import { createRenderer, validateManifest } from '../src/sync/render/index.ts';
 import { openEmbedded } from '../src/sync/source/index.ts';
 import { serveWeb } from '../src/web/index.ts';
 import { createGitRemote, createWorkTree, temporaryDirectory } from '../test/testbed/git.ts';
+import { median } from './figures/figures.ts';
 
 const MANIFESTS = 1000;
 const PUSHES = 15;
@@ -35,8 +36,6 @@ spec:
             limits: {cpu: 100m, memory: 64Mi}
 `;
 const path = (i: number) => `team-${i % 20}/web-${i}.yaml`;
-const median = (values: readonly number[]) =>
-	[...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
 const ms = (value: number) => `${value.toFixed(1)} ms`;
 
 await using directory = await temporaryDirectory();

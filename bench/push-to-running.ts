@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import type Docker from 'dockerode';
 import { lines } from '../src/agents/engine/lines.ts';
 import { startPlatform } from '../test/testbed/platform.ts';
+import { line, median } from './figures/figures.ts';
 
 const ROUNDS = 11;
 const BAR_MS = 300;
@@ -76,9 +77,6 @@ async function raw(round: number): Promise<number> {
 	await Promise.all([main, pause].map((container) => container.remove({ force: true })));
 	return took;
 }
-
-const median = (numbers: readonly number[]) => [...numbers].sort((a, b) => a - b)[Math.floor(numbers.length / 2)] ?? 0;
-const line = (name: string, figure: string) => console.log(`${name.padEnd(56)} ${figure}`);
 
 // The first of each is its slowest: the engine's first start, and the repository's first push.
 await pushed('warm');

@@ -15,6 +15,7 @@ import { openStore } from '../src/store/index.ts';
 import { loadToken } from '../src/sync/push/index.ts';
 import { runGit } from '../test/testbed/git.ts';
 import { silentLog } from '../test/testbed/silent-log.ts';
+import { median } from './figures/figures.ts';
 
 const MANIFESTS = 1_000;
 const ROUNDS = 21;
@@ -95,7 +96,6 @@ for (let round = 1; round <= ROUNDS; round++) {
 	await push(bare);
 	times.push({ stored: storedAt - received, push: pushed, plain: performance.now() - started });
 }
-const median = (values: number[]) => values.sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0;
 const stored = times.map((each) => each.stored);
 console.log(
 	`push of one file among ${MANIFESTS}, pack received to object stored: median ${median(stored).toFixed(0)} ms, worst ${Math.max(...stored).toFixed(0)} ms (bar 150)`,

@@ -10,6 +10,7 @@ import { inProcess } from '../src/client/index.ts';
 import { ConfigMap, Deployment, type Dynamic, type Kind, loadRegistry, Secret } from '../src/kinds/index.ts';
 import { openStore } from '../src/store/index.ts';
 import { silentLog } from '../test/testbed/silent-log.ts';
+import { median } from './figures/figures.ts';
 
 const OBJECTS = 10_000;
 const ROUNDS = 5;
@@ -62,8 +63,6 @@ async function time(command: string, args: readonly string[], text: string): Pro
 	}
 	return took;
 }
-
-const median = (values: number[]) => values.sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0;
 
 async function rounds(run: () => Promise<number>): Promise<string> {
 	const times: number[] = [];

@@ -1,13 +1,13 @@
 /** Opens the API over a store: loads the cache, makes the first namespaces, and binds the verbs together. */
 import type { KubeObject } from '../kinds/object.ts';
 import type { Registry } from '../kinds/registry.ts';
-import { ApiError, alreadyExists, badRequest, expired, serviceUnavailable } from '../kinds/status.ts';
+import { ApiError, alreadyExists, badRequest, expired, notServed, serviceUnavailable } from '../kinds/status.ts';
 import type { Log } from '../log.ts';
 import { Compacted, Conflict, type Store, Unavailable } from '../store/store.ts';
 import type { Api, Caller, Collection, Stored, Target, WriteOptions } from './api.ts';
 import { WatchCache } from './cache/cache.ts';
 import { expireEvents } from './expiry.ts';
-import { bind, evict, noSuchSubresource } from './verbs/actions.ts';
+import { bind, evict } from './verbs/actions.ts';
 import { type Admission, builtinAdmission } from './verbs/admission.ts';
 import { createClaims } from './verbs/claims.ts';
 import type { Context } from './verbs/context.ts';
@@ -141,7 +141,7 @@ function checkSubresource(
 	if (!subresource) return;
 	const { status, scale, actions = [] } = kind.subresources;
 	const has = subresource === 'status' ? status : subresource === 'scale' ? scale : actions.includes(subresource);
-	if (!has || !allowed.some((each) => each === subresource)) throw noSuchSubresource();
+	if (!has || !allowed.some((each) => each === subresource)) throw notServed();
 }
 
 /** Turns the store's errors into the API's. Others are defects, and stay as they are. */

@@ -1,6 +1,7 @@
 /** Why what an application wants does not work yet: what its objects made (replica sets, pods) says it for them. */
 import type { Cache } from '../client/index.ts';
-import { type Dynamic, type KubeObject, keyOf, type OwnerReference, Pod, ReplicaSet } from '../kinds/index.ts';
+import { type Dynamic, keyOf, Pod, ReplicaSet } from '../kinds/index.ts';
+import { controllerOf } from '../reconcile/index.ts';
 import { idOf } from './desired.ts';
 
 /** What keeps a pod from working, in one line; undefined where nothing does, or where it only takes its time. */
@@ -53,6 +54,3 @@ export function makersOf(pod: Pod, cache: Cache): string[] {
 
 /** Owners of owners; a circle of them must end. */
 const MAX_MAKERS = 4;
-
-const controllerOf = ({ metadata }: KubeObject): OwnerReference | undefined =>
-	metadata.ownerReferences?.find(({ controller }) => controller);

@@ -1,6 +1,6 @@
 /** /healthz, /livez and /readyz, as a whole and check by check. Source: Kubernetes documentation, "Kubernetes API health endpoints". */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { notServed } from './resource.ts';
+import { notServed } from '../../kinds/status.ts';
 import { send } from './respond.ts';
 
 /** Named checks, each with what is wrong; undefined where nothing is. */

@@ -1,13 +1,14 @@
 /** Everything beside the resources: discovery, OpenAPI, version, health and metrics. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Registry } from '../../kinds/registry.ts';
+import { notServed } from '../../kinds/status.ts';
 import { aggregated, coreVersions, group, groupList, resourceList, serverVersion } from '../discovery.ts';
 import { type Document, openApiV2, openApiV3 } from '../openapi/index.ts';
 import { openApiV2Accepted, openApiV2Protobuf, openApiV2Type } from '../protobuf/openapi-v2.ts';
 import { type Checks, healthOf, serveHealth } from './health.ts';
 import type { Metrics } from './metrics.ts';
 import { negotiate } from './negotiate.ts';
-import { methodNotAllowed, notServed } from './resource.ts';
+import { methodNotAllowed } from './resource.ts';
 import { send, sendJson } from './respond.ts';
 
 export interface Paths {

@@ -1,7 +1,7 @@
 /** Requests about resources: each HTTP method as the verb it means. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { apiVersionOf, type Kind } from '../../kinds/kind.ts';
-import { ApiError, badRequest } from '../../kinds/status.ts';
+import { ApiError, badRequest, notServed } from '../../kinds/status.ts';
 import type { Log } from '../../log.ts';
 import type { Api, Caller, Listed, Patch, Stored, Target, WriteOptions } from '../api.ts';
 import { limits } from '../limits.ts';
@@ -31,8 +31,6 @@ export interface Serving {
 
 const subresources = new Set(['status', 'scale', 'binding', 'eviction', 'finalize']);
 
-/** With details, if empty ones: kubectl debug looks into them, whether they are there or not. */
-export const notServed = () => new ApiError(404, 'NotFound', 'the server could not find the requested resource', {});
 export const methodNotAllowed = () =>
 	new ApiError(405, 'MethodNotAllowed', 'the server does not allow this method on the requested resource');
 

@@ -4,7 +4,7 @@ import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Kind } from '../../kinds/kind.ts';
-import { ApiError, badRequest, tooManyRequests, unauthorized } from '../../kinds/status.ts';
+import { ApiError, badRequest, notServed, tooManyRequests, unauthorized } from '../../kinds/status.ts';
 import type { Log } from '../../log.ts';
 import type { Api, Caller } from '../api.ts';
 import { authenticate } from '../authenticate.ts';
@@ -20,7 +20,7 @@ import { createMetrics } from './metrics.ts';
 import { negotiate } from './negotiate.ts';
 import { type Paths, servePath } from './paths.ts';
 import { checkTimeout } from './query.ts';
-import { methodNotAllowed, notServed, serveResource, verbOf } from './resource.ts';
+import { methodNotAllowed, serveResource, verbOf } from './resource.ts';
 import { sendError, sendJson } from './respond.ts';
 import { type Route, routeOf } from './route.ts';
 

@@ -1,6 +1,6 @@
 /** The action subresources of pods: binding to a node, and eviction. */
 import type { Dynamic } from '../../kinds/object.ts';
-import { ApiError, badRequest, conflict, fieldError, invalid, notFound } from '../../kinds/status.ts';
+import { badRequest, conflict, fieldError, invalid, notFound } from '../../kinds/status.ts';
 import type { Pod } from '../../kinds/types.ts';
 import type { Caller, Stored, Target, WriteOptions } from '../api.ts';
 import { copy, isObject } from '../json.ts';
@@ -92,7 +92,3 @@ export function success(code: number): StoredObject {
 	const status = { kind: 'Status', apiVersion: 'v1', metadata: { name: '' }, status: 'Success', code };
 	return new StoredObject(Buffer.from(JSON.stringify(status)), 0, status);
 }
-
-/** 404 for a subresource that a kind does not have. */
-export const noSuchSubresource = () =>
-	new ApiError(404, 'NotFound', 'the server could not find the requested resource', {});

@@ -29,18 +29,6 @@ export async function readStored(context: Context, { storeKey }: Place): Promise
 	return entry && decode(entry.value, entry.modified);
 }
 
-/** The newest state of an object of any kind; undefined where there is none, or the kind is not known. */
-export async function lookUp(
-	context: Context,
-	{ group, version, plural }: { readonly group: string; readonly version: string; readonly plural: string },
-	name: { readonly namespace?: string; readonly name: string },
-): Promise<KubeObject | undefined> {
-	const kind = context.registry.resource(group, version, plural);
-	const place = kind && placeOf(kind, name);
-	// The cache may lag behind another server: what it lacks is looked up.
-	return place && (latest(context, place) ?? (await readStored(context, place)))?.object;
-}
-
 /**
  * Writes an object in place of `before` (absent: it must not exist). Throws Conflict when the stored object is another
  * one, or when one of `expect` does not hold; 413 when it is too large. The object becomes the store's: it is frozen.

@@ -9,7 +9,8 @@ import type { Caller, Collection, Stored, WriteOptions } from '../api.ts';
 import { copy } from '../json.ts';
 import { limits } from '../limits.ts';
 import { trackUpdate } from '../patch/index.ts';
-import { latest, lookUp, placeOf, put, readStored, unstored } from './commit.ts';
+import { admitAll } from './admit.ts';
+import { latest, placeOf, put, readStored, unstored } from './commit.ts';
 import { type Context, timestamp } from './context.ts';
 import { decode, placeInNamespace } from './decode.ts';
 import { generateName, newUid } from './names.ts';
@@ -96,15 +97,7 @@ export async function createNamed(
 			manager: managerOf(options, caller, 'CreateOptions'),
 			now: timestamp(now),
 		});
-	for (const admit of context.admission)
-		await admit({
-			operation: 'CREATE',
-			kind,
-			object,
-			caller,
-			dryRun: options.dryRun === true,
-			lookUp: (resource, wanted) => lookUp(context, resource, wanted),
-		});
+	await admitAll(context, { operation: 'CREATE', kind, object, caller, dryRun: options.dryRun === true });
 	kind.prepare(object, undefined);
 
 	const place = placeOf(kind, { namespace, name });

@@ -9,7 +9,8 @@ import { copy, equal, isObject } from '../json.ts';
 import { limits } from '../limits.ts';
 import { trackUpdate } from '../patch/index.ts';
 import type { StoredObject } from '../storage.ts';
-import { lookUp, placeOf, unstored } from './commit.ts';
+import { admitAll } from './admit.ts';
+import { placeOf, unstored } from './commit.ts';
 import { type Context, timestamp } from './context.ts';
 import { createNamed } from './create.ts';
 import { checkName, decode, placeInNamespace } from './decode.ts';
@@ -117,17 +118,8 @@ export async function settle(
 	keepSystemFields(metadata, old.metadata);
 	const isMain = !subresource || subresource === 'scale';
 	if (isMain) kind.defaults(next);
-	for (const admit of context.admission)
-		await admit({
-			operation: 'UPDATE',
-			kind,
-			subresource,
-			object: next,
-			old,
-			caller,
-			dryRun: options.dryRun === true,
-			lookUp: (resource, wanted) => lookUp(context, resource, wanted),
-		});
+	const dryRun = options.dryRun === true;
+	await admitAll(context, { operation: 'UPDATE', kind, subresource, object: next, old, caller, dryRun });
 	if (isMain) kind.prepare(next, old);
 
 	const service = kind.group === '' && kind.plural === 'services' && isMain;
