@@ -9,9 +9,9 @@ import { openApi } from '../src/api/index.ts';
 import { createCache, inProcess } from '../src/client/index.ts';
 import { type Application, ConfigMap, Deployment, type Dynamic, keyOf, loadRegistry } from '../src/kinds/index.ts';
 import { openStore } from '../src/store/index.ts';
-import { createComparison, isSynced } from '../src/sync/compare.ts';
-import { type Desired, desire } from '../src/sync/desired.ts';
+import { createComparison, isSynced } from '../src/sync/compare/compare.ts';
 import type { Manifest } from '../src/sync/render/index.ts';
+import { type Desired, desire } from '../src/sync/want/desired.ts';
 import { silentLog } from '../test/testbed/silent-log.ts';
 
 const OBJECTS = 10_000;

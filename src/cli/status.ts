@@ -11,7 +11,7 @@ import {
 	type ReportedDrift,
 	type ResourceStatus,
 } from '../kinds/index.ts';
-import { short } from '../sync/revision.ts';
+import { short } from '../sync/status/revision.ts';
 import { type Paint, type Style, table } from './terminal.ts';
 
 /** The exit status of `status`: everything in sync, some drift, or nothing known of an application. */

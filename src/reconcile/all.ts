@@ -1,21 +1,22 @@
 /** Every controller of a cluster. */
-import { clusterDns } from './cluster-dns.ts';
-import type { Controller } from './controller.ts';
-import { deployment } from './deployment.ts';
-import { endpoints } from './endpoints.ts';
-import { endpointSlice } from './endpointslice.ts';
-import { endpointSliceMirroring } from './endpointslice-mirroring.ts';
-import { eventTtl } from './event-ttl.ts';
-import { garbageCollector } from './garbage-collector.ts';
-import { type KubernetesService, kubernetesService } from './kubernetes-service.ts';
-import { namespace } from './namespace.ts';
-import { nodeCidr, type PodNetwork } from './node-cidr.ts';
-import { nodeLifecycle } from './node-lifecycle.ts';
-import { podGc } from './pod-gc.ts';
-import { replicaSet } from './replicaset.ts';
-import { rootCa } from './root-ca.ts';
-import { type SchedulerOptions, scheduler } from './scheduler.ts';
-import { serviceAccount } from './service-account.ts';
+
+import { rootCa } from './accounts/root-ca.ts';
+import { serviceAccount } from './accounts/service-account.ts';
+import { eventTtl } from './cleanup/event-ttl.ts';
+import { garbageCollector } from './cleanup/garbage-collector.ts';
+import { namespace } from './cleanup/namespace.ts';
+import { podGc } from './cleanup/pod-gc.ts';
+import { nodeCidr, type PodNetwork } from './nodes/node-cidr.ts';
+import { nodeLifecycle } from './nodes/node-lifecycle.ts';
+import type { Controller } from './runtime/controller.ts';
+import { type SchedulerOptions, scheduler } from './scheduling/scheduler.ts';
+import { clusterDns } from './services/cluster-dns.ts';
+import { endpoints } from './services/endpoints.ts';
+import { endpointSlice } from './services/endpointslice.ts';
+import { endpointSliceMirroring } from './services/endpointslice-mirroring.ts';
+import { type KubernetesService, kubernetesService } from './services/kubernetes-service.ts';
+import { deployment } from './workloads/deployment.ts';
+import { replicaSet } from './workloads/replicaset.ts';
 
 export interface ClusterOptions {
 	/** The certificate authority of the API in PEM, to be put into each namespace. */

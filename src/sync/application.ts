@@ -1,13 +1,13 @@
 /** The Application controller: what it keeps of each application, and what has which of them looked at again. */
 import { Application, type Dynamic, type Key, type Pod } from '../kinds/index.ts';
 import { type Context, controller } from '../reconcile/index.ts';
-import { cascade } from './cascade.ts';
-import { applicationKey, idOf, trackedBy } from './desired.ts';
+import type { Shared } from './compare/shared.ts';
+import { makersOf, podTrouble } from './compare/trouble.ts';
+import { cascade } from './operation/cascade.ts';
 import type { Renderer } from './render/index.ts';
-import type { Shared } from './shared.ts';
 import { type ApplicationState, createState, type StateOptions } from './state.ts';
-import { makersOf, podTrouble } from './trouble.ts';
 import { turn } from './turn.ts';
+import { applicationKey, idOf, trackedBy } from './want/desired.ts';
 
 export interface SyncOptions {
 	readonly renderer: Renderer;

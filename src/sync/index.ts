@@ -1,8 +1,8 @@
 /** The door of sync/. */
 export { type Applications, createApplications, type SyncOptions } from './application.ts';
-export { cascadeFinalizer } from './cascade.ts';
-export { findCredentials, type RepositoryCredentials } from './credentials.ts';
-export { SELF_HEAL_DELAY_MS } from './decide.ts';
-export { homeNamespace, instanceOf, managerOf, trackingAnnotation } from './desired.ts';
-export { createPushHandler, DEFAULT_PUSH_WAIT_MS, type PushedOptions } from './pushed.ts';
-export { worst } from './report.ts';
+export { cascadeFinalizer } from './operation/cascade.ts';
+export { SELF_HEAL_DELAY_MS } from './operation/decide.ts';
+export { createPushHandler, DEFAULT_PUSH_WAIT_MS, type PushedOptions } from './status/pushed.ts';
+export { worst } from './status/report.ts';
+export { findCredentials, type RepositoryCredentials } from './want/credentials.ts';
+export { homeNamespace, instanceOf, managerOf, trackingAnnotation } from './want/desired.ts';

@@ -4,14 +4,14 @@
  */
 import type { Client } from '../client/index.ts';
 import type { Application, ApplicationSource, Dynamic, Key } from '../kinds/index.ts';
-import { type Checked, checkRevision, createDesirer, type Desirer } from './check.ts';
-import { type Comparison, createComparison } from './compare.ts';
-import { type Desired, managerOf } from './desired.ts';
-import { createHealing, type Healing } from './healing.ts';
-import { createProgressFeed, type ProgressFeed } from './progress.ts';
+import { type Comparison, createComparison } from './compare/compare.ts';
+import { createHealing, type Healing } from './compare/healing.ts';
 import { formatProblem, type Renderer } from './render/index.ts';
-import { short } from './revision.ts';
 import { type Source, SourceError, type Tree } from './source/index.ts';
+import { createProgressFeed, type ProgressFeed } from './status/progress.ts';
+import { short } from './status/revision.ts';
+import { type Checked, checkRevision, createDesirer, type Desirer } from './want/check.ts';
+import { type Desired, managerOf } from './want/desired.ts';
 
 /** How soon a refused revision is looked at again. */
 export const RECHECK_MS = 30_000;

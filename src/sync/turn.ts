@@ -5,16 +5,16 @@
 import type { Cache } from '../client/index.ts';
 import type { Application, Dynamic, OperationState } from '../kinds/index.ts';
 import type { Again, Context } from '../reconcile/index.ts';
-import { isSynced } from './compare.ts';
-import { decide } from './decide.ts';
-import { managerOf } from './desired.ts';
-import { operate, refuse } from './operate.ts';
-import { isExtraneous } from './options.ts';
-import { isSelective } from './selection.ts';
-import { type Shared, sharedText } from './shared.ts';
+import { isSynced } from './compare/compare.ts';
+import { type Shared, sharedText } from './compare/shared.ts';
+import { decide } from './operation/decide.ts';
+import { operate, refuse } from './operation/operate.ts';
+import { isSelective } from './operation/selection.ts';
 import type { ApplicationState, Problem } from './state.ts';
-import { unsupported } from './unsupported.ts';
-import { writeReport } from './write-status.ts';
+import { writeReport } from './status/write-status.ts';
+import { managerOf } from './want/desired.ts';
+import { isExtraneous } from './want/options.ts';
+import { unsupported } from './want/unsupported.ts';
 
 /** How soon a source that cannot be read is looked at again where it does not say so itself. */
 const SOURCE_RETRY_MS = 30_000;

@@ -1,9 +1,9 @@
 /** What people do to Deployments with the real kubectl, against the real API over HTTPS; only the nodes are played. */
 import test, { type ExecutionContext } from 'ava';
 import { createCache, inProcess } from '../../src/client/index.ts';
-import { deployment } from '../../src/reconcile/deployment.ts';
 import { runControllers } from '../../src/reconcile/index.ts';
-import { replicaSet } from '../../src/reconcile/replicaset.ts';
+import { deployment } from '../../src/reconcile/workloads/deployment.ts';
+import { replicaSet } from '../../src/reconcile/workloads/replicaset.ts';
 import { admin, serveTestApi } from '../testbed/api.ts';
 import { kubectl as connect } from '../testbed/kubectl.ts';
 import { silentLog } from '../testbed/silent-log.ts';

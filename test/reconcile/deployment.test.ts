@@ -1,8 +1,8 @@
 /** Deployments and ReplicaSets on a real API and store; only the nodes are played. */
 import test from 'ava';
 import { Deployment, Event, Pod, ReplicaSet } from '../../src/kinds/index.ts';
-import { deployment as deploymentController } from '../../src/reconcile/deployment.ts';
-import { replicaSet as replicaSetController } from '../../src/reconcile/replicaset.ts';
+import { deployment as deploymentController } from '../../src/reconcile/workloads/deployment.ts';
+import { replicaSet as replicaSetController } from '../../src/reconcile/workloads/replicaset.ts';
 import { eventually, run, type World, world } from '../client/world.ts';
 import { kubelet, sortedNames } from './kubelet.ts';
 import { worldWithQuota } from './quota.ts';
@@ -307,7 +307,7 @@ test('two templates of one hash: the second gets another name', async (t) => {
 	const [set] = await sets(place);
 	if (!set) return t.fail();
 	// A set of another owner that has the name which the next template will get.
-	const { podTemplateHash } = await import('../../src/reconcile/pod-template-hash.ts');
+	const { podTemplateHash } = await import('../../src/reconcile/workloads/pod-template-hash.ts');
 	const next = await edit(place, { spec: { paused: true, template: template('2') } });
 	const name = `web-${podTemplateHash(next.spec.template)}`;
 	const labels = { app: 'other' };

@@ -1,11 +1,11 @@
 /** Endpoints and EndpointSlices on a real API and store; only the nodes are played. */
 import test from 'ava';
 import { EndpointSlice, Endpoints, Pod, Service } from '../../src/kinds/index.ts';
-import { clusterDns } from '../../src/reconcile/cluster-dns.ts';
-import { endpoints } from '../../src/reconcile/endpoints.ts';
-import { endpointSlice } from '../../src/reconcile/endpointslice.ts';
-import { endpointSliceMirroring } from '../../src/reconcile/endpointslice-mirroring.ts';
-import { kubernetesService } from '../../src/reconcile/kubernetes-service.ts';
+import { clusterDns } from '../../src/reconcile/services/cluster-dns.ts';
+import { endpoints } from '../../src/reconcile/services/endpoints.ts';
+import { endpointSlice } from '../../src/reconcile/services/endpointslice.ts';
+import { endpointSliceMirroring } from '../../src/reconcile/services/endpointslice-mirroring.ts';
+import { kubernetesService } from '../../src/reconcile/services/kubernetes-service.ts';
 import { eventually, found, run, settled, type World, world } from '../client/world.ts';
 import { kubelet } from './kubelet.ts';
 

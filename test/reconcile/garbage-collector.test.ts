@@ -1,6 +1,6 @@
 import test from 'ava';
 import { ConfigMap, type KubeObject, Namespace, type OwnerReference, Secret } from '../../src/kinds/index.ts';
-import { garbageCollector } from '../../src/reconcile/garbage-collector.ts';
+import { garbageCollector } from '../../src/reconcile/cleanup/garbage-collector.ts';
 import { eventually, found, run, type World, world } from '../client/world.ts';
 
 const at = (name: string) => ({ name, namespace: 'default' });

@@ -1,6 +1,6 @@
 import test from 'ava';
 import type { KubeObject } from '../../src/kinds/index.ts';
-import { blocks, concerns, judge, type OwnerState, type Verdict } from '../../src/reconcile/garbage.ts';
+import { blocks, concerns, judge, type OwnerState, type Verdict } from '../../src/reconcile/cleanup/garbage.ts';
 
 const object = (owners: string[], rest: Partial<KubeObject['metadata']> = {}): KubeObject => ({
 	apiVersion: 'v1',

@@ -1,7 +1,7 @@
 import test from 'ava';
 import { builtins, ConfigMap, Namespace, Node, Pod, Secret } from '../../src/kinds/index.ts';
-import { namespace } from '../../src/reconcile/namespace.ts';
-import { deletionStages } from '../../src/reconcile/namespace-deletion.ts';
+import { namespace } from '../../src/reconcile/cleanup/namespace.ts';
+import { deletionStages } from '../../src/reconcile/cleanup/namespace-deletion.ts';
 import { eventually, found, run, type World, world } from '../client/world.ts';
 
 const makeNamespace = (w: World, name: string) =>

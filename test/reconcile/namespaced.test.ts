@@ -1,9 +1,9 @@
 import test from 'ava';
 import { ConfigMap, Event, Namespace, ServiceAccount } from '../../src/kinds/index.ts';
-import { EVENT_TTL_MS, eventTtl, lastSeen } from '../../src/reconcile/event-ttl.ts';
-import { namespace } from '../../src/reconcile/namespace.ts';
-import { rootCa } from '../../src/reconcile/root-ca.ts';
-import { serviceAccount } from '../../src/reconcile/service-account.ts';
+import { rootCa } from '../../src/reconcile/accounts/root-ca.ts';
+import { serviceAccount } from '../../src/reconcile/accounts/service-account.ts';
+import { EVENT_TTL_MS, eventTtl, lastSeen } from '../../src/reconcile/cleanup/event-ttl.ts';
+import { namespace } from '../../src/reconcile/cleanup/namespace.ts';
 import { eventually, found, run, type World, world } from '../client/world.ts';
 
 const makeNamespace = (w: World, name: string) =>

@@ -1,8 +1,8 @@
 import test from 'ava';
 import type { NodeCondition, Taint, Toleration } from 'kubernetes-types/core/v1.js';
 import type { Lease, Node, Pod } from '../../src/kinds/index.ts';
-import { evictionOf } from '../../src/reconcile/eviction.ts';
-import { GRACE_MS, planTaints, type Sign, signOf, unknownConditions } from '../../src/reconcile/node-health.ts';
+import { evictionOf } from '../../src/reconcile/nodes/eviction.ts';
+import { GRACE_MS, planTaints, type Sign, signOf, unknownConditions } from '../../src/reconcile/nodes/node-health.ts';
 
 const NOW = Date.parse('2030-01-01T00:00:00Z');
 const TIME = '2030-01-01T00:00:00Z';

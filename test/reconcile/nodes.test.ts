@@ -1,10 +1,10 @@
 import test from 'ava';
 import type { NodeCondition } from 'kubernetes-types/core/v1.js';
 import { Event, Lease, Node, Pod } from '../../src/kinds/index.ts';
-import { nodeCidr } from '../../src/reconcile/node-cidr.ts';
-import { nodeLifecycle } from '../../src/reconcile/node-lifecycle.ts';
-import { podGc } from '../../src/reconcile/pod-gc.ts';
-import { formatRange, freeRange, parseRange, type Range } from '../../src/reconcile/pod-ranges.ts';
+import { podGc } from '../../src/reconcile/cleanup/pod-gc.ts';
+import { nodeCidr } from '../../src/reconcile/nodes/node-cidr.ts';
+import { nodeLifecycle } from '../../src/reconcile/nodes/node-lifecycle.ts';
+import { formatRange, freeRange, parseRange, type Range } from '../../src/reconcile/nodes/pod-ranges.ts';
 import { eventually, found, run, settled, type World, world } from '../client/world.ts';
 
 const READY: NodeCondition = { type: 'Ready', status: 'True' };

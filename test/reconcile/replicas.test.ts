@@ -1,7 +1,7 @@
 import test from 'ava';
 import type { Pod } from '../../src/kinds/index.ts';
-import { deletionOrder } from '../../src/reconcile/deletion-order.ts';
-import { planReplicas, replicaStatus } from '../../src/reconcile/replicas.ts';
+import { deletionOrder } from '../../src/reconcile/workloads/deletion-order.ts';
+import { planReplicas, replicaStatus } from '../../src/reconcile/workloads/replicas.ts';
 import { ago, NOW, pod, replicaSet } from './workloads.ts';
 
 const names = (pods: readonly Pod[]) => pods.map(({ metadata }) => metadata.name);

@@ -1,8 +1,8 @@
 import test from 'ava';
 import type { Node, Pod } from '../../src/kinds/index.ts';
-import { allocations } from '../../src/reconcile/node-allocations.ts';
-import { hostPortsOf, requestsOf } from '../../src/reconcile/pod-requests.ts';
-import { type Strategy, schedule } from '../../src/reconcile/schedule.ts';
+import { allocations } from '../../src/reconcile/scheduling/node-allocations.ts';
+import { hostPortsOf, requestsOf } from '../../src/reconcile/scheduling/pod-requests.ts';
+import { type Strategy, schedule } from '../../src/reconcile/scheduling/schedule.ts';
 import { node, pod } from './workloads.ts';
 
 const asks = (name: string, requests: Record<string, string> = {}, spec: Partial<Pod['spec']> = {}): Pod =>

@@ -1,7 +1,7 @@
 /** The scheduler on a real API and store; only the nodes are played. */
 import test from 'ava';
 import { Event, Node, Pod } from '../../src/kinds/index.ts';
-import { type SchedulerOptions, scheduler } from '../../src/reconcile/scheduler.ts';
+import { type SchedulerOptions, scheduler } from '../../src/reconcile/scheduling/scheduler.ts';
 import { eventually, run, type World, world } from '../client/world.ts';
 import { node as nodeShape } from './workloads.ts';
 

@@ -1,6 +1,6 @@
 import test from 'ava';
 import type { Secret } from '../../src/kinds/index.ts';
-import { chooseCredentials } from '../../src/sync/credentials.ts';
+import { chooseCredentials } from '../../src/sync/want/credentials.ts';
 
 const secret = (type: string, data: Record<string, string>): Secret => ({
 	apiVersion: 'v1',

@@ -7,7 +7,7 @@ import {
 	retryDelay,
 	SELF_HEAL_DELAY_MS,
 	type Situation,
-} from '../../src/sync/decide.ts';
+} from '../../src/sync/operation/decide.ts';
 
 const application = (automated: object | undefined, more: Partial<ApplicationSpec> = {}): Application => ({
 	apiVersion: 'argoproj.io/v1alpha1',

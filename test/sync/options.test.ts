@@ -1,11 +1,11 @@
 /** What an Application and its objects may ask for, and how far a sync may go: the rules alone. */
 import test from 'ava';
 import type { ApplicationSpec, Dynamic, Kind, Operation } from '../../src/kinds/index.ts';
-import { type Desired, idOf } from '../../src/sync/desired.ts';
-import { objectOptionProblems, optionFor, optionOf, optionProblem } from '../../src/sync/options.ts';
-import { selection } from '../../src/sync/selection.ts';
-import { nextStage, type Stage, type Staged } from '../../src/sync/stage.ts';
-import { unsupported, unsupportedOperation } from '../../src/sync/unsupported.ts';
+import { selection } from '../../src/sync/operation/selection.ts';
+import { nextStage, type Stage, type Staged } from '../../src/sync/operation/stage.ts';
+import { type Desired, idOf } from '../../src/sync/want/desired.ts';
+import { objectOptionProblems, optionFor, optionOf, optionProblem } from '../../src/sync/want/options.ts';
+import { unsupported, unsupportedOperation } from '../../src/sync/want/unsupported.ts';
 
 const object = (name: string, annotations: Record<string, string> = {}, kind = 'ConfigMap'): Dynamic => ({
 	apiVersion: 'v1',

@@ -1,8 +1,8 @@
 import test from 'ava';
 import type { Dynamic, Kind } from '../../src/kinds/index.ts';
-import { type Desired, idOf } from '../../src/sync/desired.ts';
-import { rankOf, waveOf } from '../../src/sync/order.ts';
-import { planSync, type Step } from '../../src/sync/plan.ts';
+import { rankOf, waveOf } from '../../src/sync/operation/order.ts';
+import { planSync, type Step } from '../../src/sync/operation/plan.ts';
+import { type Desired, idOf } from '../../src/sync/want/desired.ts';
 
 const object = (apiVersion: string, kind: string, name: string, annotations?: Record<string, string>): Dynamic => ({
 	apiVersion,

@@ -8,8 +8,8 @@ import {
 	Secret,
 	Service,
 } from '../../src/kinds/index.ts';
-import type { Compared } from '../../src/sync/compare.ts';
-import { MAX_DRIFT_FIELDS, MAX_DRIFT_VALUE, report, worst } from '../../src/sync/report.ts';
+import type { Compared } from '../../src/sync/compare/compare.ts';
+import { MAX_DRIFT_FIELDS, MAX_DRIFT_VALUE, report, worst } from '../../src/sync/status/report.ts';
 
 const application: Application = {
 	apiVersion: 'argoproj.io/v1alpha1',

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { humanDuration } from '../../kinds/index.ts';
-import { short } from '../../sync/revision.ts';
+import { short } from '../../sync/status/revision.ts';
 import { connect, findApplication, type GlobalOptions } from '../connect.ts';
 import { table } from '../terminal.ts';
 

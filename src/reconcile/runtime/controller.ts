@@ -1,0 +1,88 @@
+/**
+ * What a controller is: level-triggered, its request a key and never an event. Everything hard (queue, cache, retry,
+ * leader election) is in runtime.ts and invisible here. `for`, `owns` and `watches` are data, so that the flow can be drawn.
+ */
+import type { Client } from '../../client/client.ts';
+import type { EventRecorder } from '../../client/events.ts';
+import type { Cache, Delta, IndexFunction } from '../../client/informer.ts';
+import type { Kind } from '../../kinds/kind.ts';
+import type { Key, KubeObject } from '../../kinds/object.ts';
+import type { Registry } from '../../kinds/registry.ts';
+import type { Log } from '../../log.ts';
+
+export interface Context {
+	/** Writes carry the controller's name as field manager. */
+	readonly client: Client;
+	/**
+	 * Holds the kinds that the controller declares, and no others. When reconcile is called it has seen every write that the
+	 * controller made through `client` before (also for other keys): no bookkeeping of own writes is needed.
+	 */
+	readonly cache: Cache;
+	readonly events: EventRecorder;
+	/** Milliseconds since the epoch. */
+	readonly now: () => number;
+	readonly log: Log;
+	readonly signal: AbortSignal;
+}
+
+/** Look at the key again after so many milliseconds, even if nothing changes. */
+export interface Again {
+	readonly after: number;
+}
+
+export interface Controller<T extends KubeObject = KubeObject> {
+	readonly name: string;
+	/** Who its Events are from. Default `NAME-controller`. */
+	readonly component?: string;
+	/** A change of an object of this kind queues its key. Absent where the keys are of another sort. */
+	readonly for?: Kind<T>;
+	/** A change of an object of these kinds queues its controlling owner, where that is of the kind `for`. */
+	readonly owns?: readonly Kind[];
+	/** A change of an object of `kind` queues the keys that `keys` finds for it (called with the new and with the old object). */
+	readonly watches?: readonly Watch[];
+	/** Called for each change of an object of every kind that the registry has, also of kinds that it gets later: the keys to queue. */
+	readonly everything?: (change: Change, cache: Cache, registry: Registry) => Iterable<Key>;
+	/** Indexes that reconcile reads, made before the first list. */
+	readonly indexes?: readonly Index[];
+	/**
+	 * Queues keys for other reasons than a change of an object of these kinds: a push, a webhook, a folder. Called once when the
+	 * controller starts; what it starts ends with context.signal.
+	 */
+	readonly triggers?: (queue: (key: Key) => void, context: Context) => void;
+	/** How many keys are reconciled at once; never one key twice at a time. Default 4. */
+	readonly workers?: number;
+	/**
+	 * Makes the world as the object says. Throwing retries with backoff. The object may be gone: read it from the cache. The
+	 * cache is complete (every kind declared is listed) and has the controller's own writes.
+	 */
+	reconcile(key: Key, context: Context): Promise<Again | undefined>;
+}
+
+/** A change of an object of any kind, and the kind. */
+export interface Change extends Delta<KubeObject> {
+	readonly kind: Kind;
+}
+
+export interface Watch<T extends KubeObject = KubeObject> {
+	readonly kind: Kind<T>;
+	keys(object: T, cache: Cache): Iterable<Key>;
+}
+
+export interface Index<T extends KubeObject = KubeObject> {
+	readonly kind: Kind<T>;
+	readonly name: string;
+	readonly of: IndexFunction<T>;
+}
+
+/** Keeps a controller's types when it is declared and forgets them for the runtime's list. */
+export function controller<T extends KubeObject>(declaration: Controller<T>): Controller {
+	return declaration as unknown as Controller;
+}
+
+export function watch<T extends KubeObject>(kind: Kind<T>, keys: (object: T, cache: Cache) => Iterable<Key>): Watch {
+	return { kind, keys } as unknown as Watch;
+}
+
+export function index<T extends KubeObject>(kind: Kind<T>, name: string, of: IndexFunction<T>): Index {
+	return { kind, name, of } as unknown as Index;
+}

@@ -1,0 +1,158 @@
+/**
+ * Runs controllers: a queue each, workers that reconcile its keys, retries with backoff. Before each reconcile the
+ * informers have the controller's own writes (docs/decisions/0005-controllers.md).
+ */
+import { type Clock, systemClock } from '../../client/clock.ts';
+import { recordEvents } from '../../client/events.ts';
+import { type Faults, faults } from '../../client/fault.ts';
+import type { Cache, Client } from '../../client/index.ts';
+import { createQueue, FIRST_RETRY_MS, type Queue } from '../../client/queue.ts';
+import { rememberWrites, type Writing } from '../../client/written.ts';
+import { ApiError, type Key } from '../../kinds/index.ts';
+import type { Log } from '../../log.ts';
+import type { Context, Controller } from './controller.ts';
+import { declaredCache, declaredKinds } from './declared.ts';
+import { type ControllerMetrics, type Metrics, metricsOf } from './metrics.ts';
+import { follow, followEverything } from './sources.ts';
+
+/** How many keys a controller reconciles at once when it does not say. */
+const WORKERS = 4;
+/** How often a controller of every kind looks whether the registry has got another: kinds come rarely, and looking is a loop over a map. */
+const LOOK_FOR_KINDS_MS = 5_000;
+
+/** A cache that lacks the controller's own writes for so long is told of: it follows the API again, or nothing goes on. */
+const LATE_MS = 30_000;
+
+export interface RuntimeOptions {
+	readonly client: Client;
+	readonly cache: Cache;
+	readonly controllers: readonly Controller[];
+	readonly log: Log;
+	/** Milliseconds since the epoch. */
+	readonly now: () => number;
+	readonly signal: AbortSignal;
+	/** Filled while the controllers run. */
+	readonly metrics?: Metrics;
+	readonly clock?: Clock;
+}
+
+/** Runs the controllers until the signal aborts, then waits for what is under way; nothing is left when it settles. */
+export async function runControllers(options: RuntimeOptions): Promise<void> {
+	// All indexes before any informer is asked to list, so that each object is indexed once, as it comes.
+	for (const { indexes } of options.controllers) {
+		for (const index of indexes ?? []) options.cache.informer(index.kind).addIndex(index.name, index.of);
+	}
+	await Promise.all(options.controllers.map((controller) => runController(controller, options)));
+}
+
+async function runController(controller: Controller, options: RuntimeOptions): Promise<void> {
+	const { now, signal, clock = systemClock } = options;
+	const log = named(options.log, controller.name);
+	const cache = declaredCache(options.cache, controller);
+	const metrics = metricsOf(options.metrics ?? new Map(), controller.name);
+	const client = options.client.as(controller.name);
+	using stack = new DisposableStack();
+
+	const queue = createQueue({ signal, clock });
+	const add = (key: Key) => {
+		queue.add(key);
+		metrics.depth = queue.depth;
+	};
+	const informers = declaredKinds(controller).map((kind) => cache.informer(kind));
+	stack.use(follow(controller, cache, add));
+	const everything = stack.use(followEverything(controller, cache, client.registry, add));
+	informers.push(...everything.more());
+	try {
+		await Promise.all(informers.map((informer) => informer.synced));
+	} catch (error) {
+		if (signal.aborted) return;
+		throw error;
+	}
+	if (signal.aborted) return;
+
+	const writing = rememberWrites(client, informers);
+	if (controller.everything) {
+		const look = () => {
+			for (const informer of everything.more()) writing.follow(informer);
+			timer = clock.after(LOOK_FOR_KINDS_MS, look);
+		};
+		let timer = clock.after(LOOK_FOR_KINDS_MS, look);
+		stack.defer(() => timer[Symbol.dispose]());
+	}
+	const component = controller.component ?? `${controller.name}-controller`;
+	const events = recordEvents(client, { component, now, log, signal, clock });
+	const context: Context = { client: writing.client, cache, events, now, log, signal };
+	controller.triggers?.(add, context);
+
+	const worker: Worker = { controller, context, queue, writing, metrics, clock, faults: faults(log) };
+	await Promise.all(Array.from({ length: controller.workers ?? WORKERS }, () => work(worker)));
+	await events.ended;
+	metrics.depth = 0;
+}
+
+interface Worker {
+	readonly controller: Controller;
+	readonly context: Context;
+	readonly queue: Queue;
+	readonly writing: Writing;
+	readonly metrics: ControllerMetrics;
+	readonly clock: Clock;
+	readonly faults: Faults;
+}
+
+async function work(worker: Worker): Promise<void> {
+	const { queue, metrics } = worker;
+	for (let key = await queue.take(); key !== undefined; key = await queue.take()) {
+		metrics.depth = queue.depth;
+		metrics.active++;
+		await reconcile(worker, key);
+		metrics.active--;
+	}
+}
+
+/** Reconciles a key once and tells the queue how it went. Never throws. */
+async function reconcile({ controller, context, queue, writing, metrics, clock, faults }: Worker, key: Key) {
+	const { log, signal } = context;
+	if (writing.pending) {
+		const wait = () => faults.failed('own writes', 'own writes are not in it', 'the cache is behind; waiting for it');
+		using _late = clock.after(LATE_MS, wait);
+		try {
+			await writing.seen(signal);
+		} catch {
+			// Rejects only when the signal aborts, and then the queue is closed.
+			return queue.done(key);
+		}
+		faults.healed('own writes', 'the cache has caught up');
+	}
+	const start = clock.now();
+	try {
+		const again = await controller.reconcile(key, context);
+		queue.done(key, again?.after);
+		faults.healed(key, 'reconciled after failures', { key });
+	} catch (error) {
+		const delay = queue.retry(key);
+		if (signal.aborted) return;
+		metrics.errors++;
+		// Two writers met, or what was to be written has just gone: the next look, at what is now, settles it.
+		if (is(error, 'Conflict') || (is(error, 'NotFound') && delay <= FIRST_RETRY_MS))
+			log.debug({ key, error: error.message, delay }, 'it has changed meanwhile, reconciles again');
+		else faults.failed(key, error, 'reconcile failed; it is retried with backoff', { key });
+	} finally {
+		const took = clock.now() - start;
+		metrics.reconciles++;
+		metrics.totalMs += took;
+		metrics.longestMs = Math.max(metrics.longestMs, took);
+	}
+}
+
+const is = (error: unknown, reason: string): error is ApiError => error instanceof ApiError && error.reason === reason;
+
+/** A log whose lines name the controller. */
+function named(log: Log, controller: string): Log {
+	return {
+		debug: (fields, message) => log.debug({ controller, ...fields }, message),
+		info: (fields, message) => log.info({ controller, ...fields }, message),
+		warn: (fields, message) => log.warn({ controller, ...fields }, message),
+		error: (fields, message) => log.error({ controller, ...fields }, message),
+	};
+}

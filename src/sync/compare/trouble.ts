@@ -1,0 +1,56 @@
+/** Why what an application wants does not work yet: what its objects made (replica sets, pods) says it for them. */
+import type { Cache } from '../../client/index.ts';
+import { type Dynamic, keyOf, Pod, ReplicaSet } from '../../kinds/index.ts';
+import { controllerOf } from '../../reconcile/index.ts';
+import { idOf } from '../want/desired.ts';
+
+/** What keeps a pod from working, in one line; undefined where nothing does, or where it only takes its time. */
+export function podTrouble(pod: Pod): string | undefined {
+	const health = Pod.health(pod);
+	if (health?.status === 'Degraded') return oneLine(health.message);
+	return unplaced(pod);
+}
+
+/** Why a pod has no node. */
+function unplaced({ status }: Pod): string | undefined {
+	const scheduled = status?.conditions?.find(({ type }) => type === 'PodScheduled');
+	return scheduled?.status === 'False' ? oneLine(scheduled.message) : undefined;
+}
+
+const oneLine = (text: string | undefined) => text?.replace(/\s*\n\s*/g, ' ').trim() || undefined;
+
+/** The trouble of one of the pods that an object has made, or of the replica set that could not make them; of a pod, why it has no node. */
+export function troubleBelow(object: Dynamic, cache: Cache): string | undefined {
+	// The rest of what a pod has to say is its health.
+	const itself = object.kind === 'Pod' ? cache.informer(Pod).get(keyOf(object)) : undefined;
+	if (itself) return unplaced(itself);
+	const sets = [...cache.informer(ReplicaSet).by('owner', object.metadata.uid ?? '')];
+	for (const { metadata, status } of sets) {
+		const failure = status?.conditions?.find(({ type, status }) => type === 'ReplicaFailure' && status === 'True');
+		if (failure) return oneLine(`replicaset ${metadata.name}: ${failure.message}`);
+	}
+	const pods = [object, ...sets].flatMap(({ metadata }) => [...cache.informer(Pod).by('owner', metadata.uid ?? '')]);
+	// Always the same one, while it is there.
+	for (const pod of pods.sort((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1))) {
+		const trouble = podTrouble(pod);
+		if (trouble) return `pod ${pod.metadata.name}: ${trouble}`;
+	}
+	return undefined;
+}
+
+/** The ids of the objects that made a pod, and what made those. */
+export function makersOf(pod: Pod, cache: Cache): string[] {
+	const ids: string[] = [];
+	const { namespace } = pod.metadata;
+	let maker = controllerOf(pod);
+	while (maker && ids.length < MAX_MAKERS) {
+		const { apiVersion, kind, name } = maker;
+		ids.push(idOf({ apiVersion, kind, metadata: { name, namespace } }));
+		const set = kind === 'ReplicaSet' ? cache.informer(ReplicaSet).get(`${namespace}/${name}`) : undefined;
+		maker = set && controllerOf(set);
+	}
+	return ids;
+}
+
+/** Owners of owners; a circle of them must end. */
+const MAX_MAKERS = 4;

@@ -1,0 +1,140 @@
+/** Carries out a plan through the API: one wave after the other, the members of a wave in parallel. */
+import pLimit from 'p-limit';
+import type { Client } from '../../client/index.ts';
+import { ApiError, type Dynamic, type Kind, parseApiVersion } from '../../kinds/index.ts';
+import { optionFor, optionOf } from '../want/options.ts';
+import type { Step, Wave } from './plan.ts';
+
+type PropagationPolicy = 'Foreground' | 'Background' | 'Orphan';
+
+const policies: Readonly<Record<string, PropagationPolicy>> = {
+	foreground: 'Foreground',
+	background: 'Background',
+	orphan: 'Orphan',
+};
+
+/** Applies of one wave that are under way at once. */
+const PARALLEL_APPLIES = 16;
+
+export interface Outcome {
+	readonly id: string;
+	readonly action: 'created' | 'configured' | 'unchanged' | 'pruned' | 'kept' | 'failed';
+	readonly object: Pick<Dynamic, 'apiVersion' | 'kind' | 'metadata'>;
+	/** `deployment.apps/web created`, or what went wrong. */
+	readonly message: string;
+}
+
+export interface Execution {
+	readonly client: Client;
+	readonly manager: string;
+	/** Everything is checked by the API, nothing is stored. */
+	readonly dryRun: boolean;
+	/** The sync options of the application. */
+	readonly options?: readonly string[];
+	/** How dependents of what is deleted go; foreground unless an option says otherwise. */
+	readonly propagation?: PropagationPolicy;
+	/** Namespaces that a real sync would have made before: a dry run does not miss them. */
+	readonly comes?: (namespace: string) => boolean;
+	readonly live: (id: string) => Dynamic | undefined;
+	readonly signal: AbortSignal;
+	/** Called as each step ends. */
+	readonly report: (outcome: Outcome) => void;
+}
+
+/** The outcomes in the order in which they ended. After a wave with a failure nothing further is done: what follows may depend on it. */
+export async function execute(waves: readonly Wave[], execution: Execution): Promise<Outcome[]> {
+	const outcomes: Outcome[] = [];
+	const limit = pLimit(PARALLEL_APPLIES);
+	for (const wave of waves) {
+		execution.signal.throwIfAborted();
+		await Promise.all(
+			wave.map((step) =>
+				limit(async () => {
+					const outcome = await carryOut(step, execution);
+					outcomes.push(outcome);
+					execution.report(outcome);
+				}),
+			),
+		);
+		if (outcomes.some(({ action }) => action === 'failed')) break;
+	}
+	return outcomes;
+}
+
+async function carryOut(step: Step, execution: Execution): Promise<Outcome> {
+	const { client, manager, dryRun } = execution;
+	const object = step.do === 'apply' ? step.desired.object : step.live;
+	const id = step.do === 'apply' ? step.desired.id : step.id;
+	const done = (action: Outcome['action'], message = `${nameOf(object)} ${action}`): Outcome => ({
+		id,
+		action,
+		object,
+		message,
+	});
+	try {
+		switch (step.do) {
+			case 'keep':
+				return done('kept', `${nameOf(object)}${whereOf(object)} is no longer in the source but kept: ${step.why}`);
+			case 'apply': {
+				const before = execution.live(id);
+				const { name, namespace } = object.metadata;
+				const after = await client.patch(
+					step.desired.kind,
+					{ name, namespace },
+					{ type: 'apply', body: object, force: true },
+					{ fieldManager: manager, dryRun, fieldValidation: validationOf(object, execution.options) },
+				);
+				if (!before) return done('created');
+				const same = before.metadata.resourceVersion === after.metadata.resourceVersion && !dryRun;
+				return done(same ? 'unchanged' : 'configured');
+			}
+			case 'prune': {
+				const kind = client.registry.of(object.apiVersion, object.kind);
+				if (kind) await prune(kind, object, execution);
+				return done('pruned');
+			}
+		}
+	} catch (error) {
+		if (!(error instanceof ApiError)) throw error;
+		const { namespace } = object.metadata;
+		if (dryRun && isNamespaceMissing(error, namespace) && execution.comes?.(namespace ?? '')) return done('created');
+		return done('failed', error.message);
+	}
+}
+
+/** How strictly the API looks at an object's fields. */
+export function validationOf(object: Dynamic, options: readonly string[] | undefined): 'Strict' | 'Ignore' {
+	return optionFor(object, 'Validate', options) === 'false' ? 'Ignore' : 'Strict';
+}
+
+async function prune(kind: Kind, live: Dynamic, execution: Execution): Promise<void> {
+	const { client, dryRun, options, propagation } = execution;
+	const asked = policies[optionOf('PrunePropagationPolicy', options) ?? ''];
+	try {
+		// The uid: never delete what somebody made anew under the same name.
+		await client.delete(kind, live.metadata, {
+			dryRun,
+			propagationPolicy: propagation ?? asked ?? 'Foreground',
+			preconditions: { uid: live.metadata.uid },
+		});
+	} catch (error) {
+		if (!(error instanceof ApiError && error.reason === 'NotFound')) throw error;
+	}
+}
+
+/** Whether the API refused an object because its namespace is not there. */
+export function isNamespaceMissing(error: ApiError, namespace: string | undefined): boolean {
+	const { details } = error.status;
+	return error.reason === 'NotFound' && details?.kind === 'namespaces' && details.name === namespace;
+}
+
+/** ` in shop`, or nothing for an object of the cluster. */
+export function whereOf({ metadata }: Pick<Dynamic, 'metadata'>): string {
+	return metadata.namespace ? ` in ${metadata.namespace}` : '';
+}
+
+/** `deployment.apps/web`, as kubectl names an object. */
+export function nameOf(object: Pick<Dynamic, 'apiVersion' | 'kind' | 'metadata'>): string {
+	const { group } = parseApiVersion(object.apiVersion);
+	return `${object.kind.toLowerCase()}${group ? `.${group}` : ''}/${object.metadata.name}`;
+}

@@ -1,0 +1,230 @@
+/** An application's status in Argo CD's shape, from what was compared. Pure. */
+import { excerpts } from '../../diff/excerpt.ts';
+import { type FieldDrift, indexesInto } from '../../diff/index.ts';
+import { formatPath } from '../../kinds/fieldset.ts';
+import {
+	type Application,
+	type ApplicationCondition,
+	type ApplicationHealth,
+	type ApplicationStatus,
+	type Dynamic,
+	type HealthStatus,
+	parseApiVersion,
+	type ReportedDrift,
+	type ResourceStatus,
+	type SyncStatusCode,
+} from '../../kinds/index.ts';
+import { type Compared, isSynced } from '../compare/compare.ts';
+import { waveOf } from '../operation/order.ts';
+
+/** Resources that a status lists at most, those that want attention first: an object may hold 1.5 MiB. */
+export const MAX_STATUS_RESOURCES = 4_000;
+/** Fields that a status lists for one drifted resource, and resources that it lists fields for. */
+export const MAX_DRIFT_FIELDS = 20;
+export const MAX_DRIFT_RESOURCES = 100;
+/** Characters of JSON that a status shows of one value; of longer ones what is around the first difference. */
+export const MAX_DRIFT_VALUE = 1_024;
+
+export interface Observed {
+	readonly objects: ReadonlyMap<string, Compared>;
+	readonly revision: string | undefined;
+	/** What is wrong, by condition type; the time at which it began is kept from the status before. */
+	readonly problems: readonly { readonly type: string; readonly message: string }[];
+	/** Whether `objects` says what the source wants; false while it cannot be read. */
+	readonly known: boolean;
+	readonly sourceType: 'Directory' | 'Kustomize';
+	/** What is known beyond its own health of why an object does not work. */
+	readonly trouble?: (live: Dynamic) => string | undefined;
+}
+
+/** Worse comes later. Source: Argo CD, "Resource Health", of an application. */
+const severity: readonly HealthStatus[] = ['Healthy', 'Suspended', 'Progressing', 'Missing', 'Degraded', 'Unknown'];
+
+/** The worst of the resources' health; an application without any is healthy. */
+export function worst(healths: Iterable<HealthStatus>): HealthStatus {
+	let level = 0;
+	for (const health of healths) level = Math.max(level, severity.indexOf(health));
+	return severity[level] ?? 'Unknown';
+}
+
+/** The parts of the status that follow from the comparison; operationState and history stay as they are. */
+export function report(application: Application, observed: Observed, now: string): ApplicationStatus {
+	const before = application.status;
+	const all = [...observed.objects.values()];
+	const health = observed.revision !== undefined ? healthOf(application, all) : 'Unknown';
+	return {
+		sync: {
+			status: syncStatus(observed),
+			revision: observed.revision ?? before?.sync?.revision,
+			comparedTo: { source: application.spec.source, destination: application.spec.destination },
+		},
+		health: transition({ status: health }, before?.health, now),
+		// What is not wanted can only be told by what is.
+		resources:
+			observed.revision === undefined
+				? before?.resources
+				: resources(all, before?.resources ?? [], observed.trouble, now),
+		conditions: conditions(observed.problems, before?.conditions ?? [], now),
+		sourceType: observed.sourceType,
+		summary: { images: images(all) },
+	};
+}
+
+/** The annotation of an object whose health is not to count. */
+const ignoreHealthAnnotation = 'argocd.argoproj.io/ignore-healthcheck';
+
+/** The health of an application from that of its objects. Source: Argo CD, "Resource Health", and how its controller sums up. */
+function healthOf(application: Application, all: readonly Compared[]): HealthStatus {
+	const counted = all.filter(
+		({ live, desired }) =>
+			(live ?? desired?.object)?.metadata.annotations?.[ignoreHealthAnnotation] !== 'true' &&
+			!(live && isItself(application, live)),
+	);
+	const healths = counted.flatMap(({ health, desired, live }): HealthStatus[] => {
+		if (!health) return [];
+		// Of what has no health a missing one says nothing about it; and a child tells its own story.
+		if (health.status === 'Missing' && !desired?.kind.assessed) return [];
+		const child = isApplication(live ?? desired?.object);
+		return child && (health.status === 'Missing' || health.status === 'Unknown') ? [] : [health.status];
+	});
+	return worst(counted.length > 0 && counted.every(({ live }) => !live) ? [...healths, 'Missing'] : healths);
+}
+
+const isApplication = (object: Dynamic | undefined) =>
+	object?.kind === 'Application' && parseApiVersion(object.apiVersion).group === 'argoproj.io';
+
+/** An application may be among its own objects. */
+const isItself = ({ metadata }: Application, live: Dynamic) =>
+	isApplication(live) && live.metadata.name === metadata.name && live.metadata.namespace === metadata.namespace;
+
+function syncStatus({ known, objects }: Observed): SyncStatusCode {
+	if (!known) return 'Unknown';
+	for (const each of objects.values()) if (!isSynced(each)) return 'OutOfSync';
+	return 'Synced';
+}
+
+function transition(health: ApplicationHealth, before: ApplicationHealth | undefined, now: string): ApplicationHealth {
+	return {
+		...health,
+		lastTransitionTime: before?.status === health.status ? (before?.lastTransitionTime ?? now) : now,
+	};
+}
+
+function resources(
+	all: readonly Compared[],
+	before: readonly ResourceStatus[],
+	trouble: Observed['trouble'],
+	now: string,
+): ResourceStatus[] {
+	const attention = (each: Compared) => (!isSynced(each) ? 0 : each.health && each.health.status !== 'Healthy' ? 1 : 2);
+	const ordered =
+		all.length > MAX_STATUS_RESOURCES
+			? [...all].sort((a, b) => attention(a) - attention(b)).slice(0, MAX_STATUS_RESOURCES)
+			: all;
+	const healthBefore = new Map(before.map((each) => [resourceKey(each), each.health]));
+	let detailed = 0;
+	return ordered
+		.map((each) => {
+			const status = resourceStatus(each, detailed < MAX_DRIFT_RESOURCES, trouble);
+			if (status.drift) detailed++;
+			if (status.health) status.health = transition(status.health, healthBefore.get(resourceKey(status)), now);
+			return status;
+		})
+		.sort((a, b) => (resourceKey(a) < resourceKey(b) ? -1 : 1));
+}
+
+const resourceKey = ({ group, kind, namespace, name }: ResourceStatus) =>
+	`${group ?? ''}/${kind}/${namespace ?? ''}/${name}`;
+
+function resourceStatus(compared: Compared, detail: boolean, trouble: Observed['trouble']): ResourceStatus {
+	const object = compared.desired?.object ?? compared.live;
+	if (!object) throw new TypeError(`${compared.id} is neither wanted nor live`);
+	const { group, version } = parseApiVersion(object.apiVersion);
+	const status: ResourceStatus = {
+		...(group ? { group } : {}),
+		version,
+		kind: object.kind,
+		...(object.metadata.namespace ? { namespace: object.metadata.namespace } : {}),
+		name: object.metadata.name,
+		status: isSynced(compared) ? 'Synced' : 'OutOfSync',
+	};
+	const wave = waveOf(object);
+	if (wave !== 0) status.syncWave = wave;
+	if (compared.health) {
+		const { status: health, message } = compared.health;
+		const unwell = health === 'Progressing' || health === 'Degraded';
+		const why = unwell && compared.live ? trouble?.(compared.live) : undefined;
+		const whole = [message?.replace(/\.\.\.$/, why ? '' : '...'), why].filter(Boolean).join(': ');
+		status.health = whole ? { status: health, message: whole } : { status: health };
+	}
+	if (!compared.desired) status.requiresPruning = true;
+	if (compared.desired) {
+		const { file, line, column } = compared.desired.manifest.position;
+		if (compared.drift.state === 'missing') status.origin = { file, line, column };
+		if (compared.drift.state === 'changed') {
+			const { fields } = compared.drift;
+			const listed = detail ? fields.slice(0, MAX_DRIFT_FIELDS) : [];
+			if (detail) status.drift = listed.map((field) => reportField(field, compared));
+			if (listed.length < fields.length) status.driftedFields = fields.length;
+		}
+	}
+	if (compared.refused) status.message = compared.refused.message;
+	return status;
+}
+
+/** Whether a field of a Secret holds what must not be shown: all but its metadata, where `kubectl apply` keeps a copy of the rest. */
+function isSecret(path: FieldDrift['path']): boolean {
+	const names = path.map((step) => ('field' in step ? step.field : undefined));
+	return names[0] !== 'metadata' || names[2] === 'kubectl.kubernetes.io/last-applied-configuration';
+}
+
+/** One drifted field as the status shows it. Values of Secrets are never shown. */
+export function reportField(field: FieldDrift, { desired }: Compared): ReportedDrift {
+	const secret = desired?.object.kind === 'Secret' && desired.kind.group === '' && isSecret(field.path);
+	const json = (side: unknown) =>
+		side === undefined ? undefined : secret ? '(hidden)' : (JSON.stringify(side) ?? 'null');
+	const [live, wanted] = excerpts(json(field.live), json(field.desired), MAX_DRIFT_VALUE);
+	const owner = [...field.owners].sort((a, b) => (b.time ?? '').localeCompare(a.time ?? ''))[0];
+	const origin =
+		desired && field.desired !== undefined
+			? desired.manifest.locate(indexesInto(desired.manifest.object, field.path))
+			: desired?.manifest.position;
+	return {
+		path: formatPath(field.path),
+		...(live === undefined ? {} : { live }),
+		...(wanted === undefined ? {} : { desired: wanted }),
+		...(owner ? { manager: owner.manager, time: owner.time } : {}),
+		...(origin ? { origin: { file: origin.file, line: origin.line, column: origin.column } } : {}),
+	};
+}
+
+function conditions(
+	problems: Observed['problems'],
+	before: readonly ApplicationCondition[],
+	now: string,
+): ApplicationCondition[] {
+	return problems.map(({ type, message }) => {
+		const same = before.find((each) => each.type === type && each.message === message);
+		return { type, message, lastTransitionTime: same?.lastTransitionTime ?? now };
+	});
+}
+
+function images(all: readonly Compared[]): string[] {
+	const found = new Set<string>();
+	for (const { desired } of all) {
+		const pod = desired && podSpec(desired.object);
+		for (const list of [pod?.containers, pod?.initContainers])
+			for (const container of list ?? []) if (typeof container?.image === 'string') found.add(container.image);
+	}
+	return [...found].sort();
+}
+
+interface PodSpecLike {
+	readonly containers?: readonly { readonly image?: unknown }[];
+	readonly initContainers?: readonly { readonly image?: unknown }[];
+}
+
+function podSpec(object: Dynamic): PodSpecLike | undefined {
+	const spec = object.spec as ({ template?: { spec?: PodSpecLike } } & PodSpecLike) | undefined;
+	return object.kind === 'Pod' ? spec : spec?.template?.spec;
+}

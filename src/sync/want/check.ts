@@ -1,0 +1,208 @@
+/**
+ * Whether the API would take every object of a revision. Run before a push is accepted and before a revision is synced, so
+ * that nothing is half-applied. Only manifests that are not known to be good are looked at.
+ */
+import pLimit from 'p-limit';
+import type { Client } from '../../client/index.ts';
+import {
+	ApiError,
+	type Application,
+	type Dynamic,
+	type FieldError,
+	type Kind,
+	prune,
+	type Registry,
+} from '../../kinds/index.ts';
+import { isNamespaceMissing, validationOf } from '../operation/execute.ts';
+import { type FieldPath, type Manifest, type Rendered, type RenderProblem, validateManifest } from '../render/index.ts';
+import { type Desired, desire } from './desired.ts';
+import { objectOptionProblems, optionOf, optionsAnnotation } from './options.ts';
+
+/** Dry runs that are under way at once. */
+const PARALLEL_DRY_RUNS = 16;
+
+/** Annotations of Argo CD whose objects are not applied like others, and which this version does not carry out. */
+const hookAnnotations = ['argocd.argoproj.io/hook', 'helm.sh/hook'];
+
+export interface Checked {
+	/** By id. */
+	readonly desired: ReadonlyMap<string, Desired>;
+	/** Empty: the revision may be applied. */
+	readonly problems: readonly RenderProblem[];
+	/** What looks as if it were meant and is passed over: a linked folder, a submodule, a chart. */
+	readonly ignored: readonly RenderProblem[];
+	/** Whether kustomize builds the application's path itself. */
+	readonly kustomized: boolean;
+}
+
+/** Turns manifests into desired objects, each manifest once; `undefined` for a kind that the API does not have. */
+export type Desirer = (manifest: Manifest) => Desired | undefined;
+
+/** A Desirer for one application that remembers its manifests for as long as the renderer keeps them. */
+export function createDesirer(application: Application, registry: Registry): Desirer {
+	const known = new WeakMap<Manifest, Desired>();
+	return (manifest) => {
+		const before = known.get(manifest);
+		if (before) return before;
+		const desired = desire(manifest, application, registry);
+		if (desired) known.set(manifest, desired);
+		return desired;
+	};
+}
+
+/** `good` are the objects that were applied or checked before. `manager` is the field manager of the dry runs. */
+export async function checkRevision(
+	rendered: Rendered,
+	application: Application,
+	desirer: Desirer,
+	good: ReadonlyMap<string, Desired>,
+	client: Client,
+	manager: string,
+	signal: AbortSignal,
+): Promise<Checked> {
+	const { syncOptions } = application.spec.syncPolicy ?? {};
+	const problems: RenderProblem[] = [...rendered.problems];
+	const desired = new Map<string, Desired>();
+	const fresh: Desired[] = [];
+	for (const manifest of rendered.manifests) {
+		const wanted = desirer(manifest);
+		const before = wanted && good.get(wanted.id);
+		if (wanted) desired.set(wanted.id, wanted);
+		if (wanted && before?.manifest.hash === manifest.hash) continue;
+		const unknown = validationOf(manifest.object, syncOptions) === 'Ignore';
+		const found = [
+			...validateManifest(manifest, client.registry, { unknown }),
+			...hooks(manifest),
+			...objectOptions(manifest),
+		];
+		problems.push(...found);
+		if (wanted && found.length === 0) fresh.push(wanted);
+	}
+	// The rules of the kinds need no API: what is wrong is told at once, not after all else has been put right.
+	if (problems.length > 0)
+		return {
+			desired,
+			problems: sorted([...problems, ...fresh.flatMap((each) => validateAlone(each, client.registry))]),
+			ignored: rendered.ignored,
+			kustomized: rendered.kustomized,
+		};
+	const limit = pLimit(PARALLEL_DRY_RUNS);
+	const createsNamespace = optionOf('CreateNamespace', syncOptions) === 'true';
+	const { namespace: home } = application.spec.destination;
+	const found = await Promise.all(
+		fresh.map((wanted) =>
+			limit(async () => {
+				signal.throwIfAborted();
+				const { namespace } = wanted.object.metadata;
+				const namespaceComes =
+					namespace !== undefined &&
+					(desired.has(`-/Namespace/-/${namespace}`) || (createsNamespace && namespace === home));
+				const fieldValidation = validationOf(wanted.object, syncOptions);
+				return dryRun(wanted, { namespaceComes, home, fieldValidation }, client, manager);
+			}),
+		),
+	);
+	const { ignored, kustomized } = rendered;
+	return { desired, problems: sorted(found.flat()), ignored, kustomized };
+}
+
+function hooks(manifest: Manifest): RenderProblem[] {
+	return hookAnnotations
+		.filter((name) => manifest.object.metadata.annotations?.[name] !== undefined)
+		.map((name) => ({
+			position: manifest.locate(['metadata', 'annotations', name]),
+			field: `metadata.annotations[${name}]`,
+			message: 'sync hooks are not supported; remove the annotation, or keep the object out of the source',
+		}));
+}
+
+function objectOptions(manifest: Manifest): RenderProblem[] {
+	return objectOptionProblems(manifest.object).map((message) => ({
+		position: manifest.locate(['metadata', 'annotations', optionsAnnotation]),
+		field: `metadata.annotations[${optionsAnnotation}]`,
+		message,
+	}));
+}
+
+interface DryRun {
+	/** The object's namespace is not there yet, but will be before the object is applied. */
+	readonly namespaceComes: boolean;
+	/** The namespace of the application's destination. */
+	readonly home: string | undefined;
+	readonly fieldValidation: 'Strict' | 'Ignore';
+}
+
+async function dryRun(
+	wanted: Desired,
+	{ namespaceComes, home, fieldValidation }: DryRun,
+	client: Client,
+	manager: string,
+): Promise<RenderProblem[]> {
+	const { name, namespace } = wanted.object.metadata;
+	try {
+		await client.patch(
+			wanted.kind,
+			{ name, namespace },
+			{ type: 'apply', body: wanted.object, force: true },
+			{ dryRun: true, fieldManager: manager, fieldValidation },
+		);
+		return [];
+	} catch (error) {
+		if (!(error instanceof ApiError) || error.code >= 500 || error.code === 429) throw error;
+		// The namespace comes with the same revision: the kind's own rules can be checked without it.
+		if (!isNamespaceMissing(error, namespace)) return problemsOf(error, wanted.manifest);
+		if (namespaceComes) return validateAlone(wanted, client.registry);
+		const option = namespace === home ? ', or set the sync option CreateNamespace=true' : '';
+		const message = `${error.message}: put a Namespace of this name into the source${option}`;
+		return [{ position: wanted.manifest.locate(['metadata', 'namespace']), message }];
+	}
+}
+
+/** The rules of the kind, after what decoding does to an object. */
+function validateAlone({ kind, object, manifest }: Desired, { schemas }: Registry): RenderProblem[] {
+	const draft = structuredClone(object);
+	const schema = schemas[kind.schema];
+	if (schema) prune(draft, schema, schemas);
+	(kind as Kind).defaults(draft);
+	kind.prepare(draft, undefined);
+	return kind.validate(draft, undefined).map((error) => fieldProblem(error, manifest));
+}
+
+/** One problem for each cause that the API names, at the field's place in the file. */
+export function problemsOf(error: ApiError, manifest: Manifest): RenderProblem[] {
+	const causes = error.status.details?.causes?.filter((cause) => cause.field) ?? [];
+	if (causes.length === 0) return [{ position: manifest.position, message: error.message }];
+	return causes.map((cause) => ({
+		position: manifest.locate(pathOf(cause.field ?? '', manifest.object)),
+		field: cause.field,
+		message: cause.message ?? error.message,
+	}));
+}
+
+function fieldProblem({ field, detail }: FieldError, manifest: Manifest): RenderProblem {
+	return { position: manifest.locate(pathOf(field, manifest.object)), field, message: detail };
+}
+
+/** `spec.containers[0].env[key]` as names and indexes; a dotted name that the object has as one field stays one. */
+export function pathOf(field: string, object: Dynamic): FieldPath {
+	const path: (string | number)[] = [];
+	let current: unknown = object;
+	for (const [, name, index] of field.matchAll(/([^.[\]]+)|\[([^\]]*)\]/g)) {
+		const step =
+			index !== undefined && /^\d+$/.test(index) && Array.isArray(current) ? Number(index) : (name ?? index ?? '');
+		path.push(step);
+		current =
+			typeof current === 'object' && current !== null ? (current as Record<string | number, unknown>)[step] : undefined;
+	}
+	return path;
+}
+
+function sorted(problems: readonly RenderProblem[]): RenderProblem[] {
+	return [...problems].sort((a, b) =>
+		a.position.file === b.position.file
+			? a.position.line - b.position.line || a.position.column - b.position.column
+			: a.position.file < b.position.file
+				? -1
+				: 1,
+	);
+}
