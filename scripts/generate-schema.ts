@@ -1,62 +1,63 @@
 /**
  * Makes src/kinds/schemas.generated.json: the OpenAPI v3 schemas of the built-in kinds, named as Kubernetes names them.
  * The source is the package @kubernetes/client-node: its model files carry each field's type and format, the type
- * declarations beside them which fields are required and what they mean; src/kinds/merge-keys.ts adds how lists merge.
+ * declarations beside them which fields are required and what they mean; each kind adds how its lists merge.
  *
- * `node scripts/generate-schema.ts` does nothing where the file is up to date. To add the kinds of another group, add a
- * line to `roots`.
+ * `node scripts/generate-schema.ts` does nothing where the file is up to date. scripts/generate-kinds.ts is
+ * run before it.
  */
 import { createHash } from 'node:crypto';
 import { existsSync, openSync, readFileSync, readSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { atomicTypes, fieldExtensions } from '../src/kinds/merge-keys.ts';
+import { builtins } from '../src/kinds/builtins.generated.ts';
+import type { Kind } from '../src/kinds/kind.ts';
+import { type Merges, metaMerges } from '../src/kinds/merges.ts';
 import type { Schema } from '../src/kinds/schema.ts';
 import { schemaFile } from '../src/kinds/schemas.ts';
 
+type Mutable<T> = { -readonly [K in keyof T]: T[K] };
+
+const metaPackage = 'io.k8s.apimachinery.pkg.apis.meta';
+
 interface Root {
-	readonly group: string;
+	/** Absent for what is no kind of its own. */
+	readonly group?: string;
+	/** `io.k8s.api.core`. */
 	readonly package: string;
-	/** Models of top-level kinds. */
-	readonly kinds: readonly string[];
-	/** Whether they have List types. */
-	readonly lists: boolean;
-	/** Models that belong here although another group refers to them first. */
-	readonly types?: readonly string[];
+	readonly model: string;
+	/** Whether it has a List type. */
+	readonly list: boolean;
 }
 
-type Mutable<T> = { -readonly [K in keyof T]: T[K] };
+/** What is no stored kind: requests, answers, and types that belong to core though another group refers to them first. */
+const messages: readonly Root[] = [
+	{ package: 'io.k8s.api.core', model: 'V1PodTemplateSpec', list: false },
+	{ group: '', package: 'io.k8s.api.core', model: 'V1Binding', list: false },
+	...['V1Status', 'V1DeleteOptions'].map((model) => ({ group: '', package: metaPackage, model, list: false })),
+	{ group: 'autoscaling', package: 'io.k8s.api.autoscaling', model: 'V1Scale', list: false },
+	{ group: 'policy', package: 'io.k8s.api.policy', model: 'V1Eviction', list: false },
+];
 
 /**
  * What is generated, with all it refers to. A model's name (`V1PodSpec`) does not say its group: a type belongs to the
  * group from which it is reached first, so core stands before the groups that refer to it.
  */
+const kinds = builtins.filter(({ schemas }) => !schemas);
+const rootOf = (kind: Kind): Root => ({
+	group: kind.group,
+	package: packageOf(kind),
+	model: kind.model ?? modelOf(kind),
+	list: true,
+});
 const roots: readonly Root[] = [
-	{
-		group: '',
-		package: 'io.k8s.api.core',
-		kinds: [
-			'V1Namespace',
-			'V1Node',
-			'V1Pod',
-			'V1Service',
-			'V1Endpoints',
-			'V1ConfigMap',
-			'V1Secret',
-			'V1ServiceAccount',
-			'CoreV1Event',
-		],
-		lists: true,
-		types: ['V1PodTemplateSpec'],
-	},
-	{ group: '', package: 'io.k8s.api.core', kinds: ['V1Binding'], lists: false },
-	{ group: '', package: 'io.k8s.apimachinery.pkg.apis.meta', kinds: ['V1Status', 'V1DeleteOptions'], lists: false },
-	{ group: 'apps', package: 'io.k8s.api.apps', kinds: ['V1ReplicaSet', 'V1Deployment'], lists: true },
-	{ group: 'discovery.k8s.io', package: 'io.k8s.api.discovery', kinds: ['V1EndpointSlice'], lists: true },
-	{ group: 'coordination.k8s.io', package: 'io.k8s.api.coordination', kinds: ['V1Lease'], lists: true },
-	{ group: 'autoscaling', package: 'io.k8s.api.autoscaling', kinds: ['V1Scale'], lists: false },
-	{ group: 'policy', package: 'io.k8s.api.policy', kinds: ['V1Eviction'], lists: false },
+	...kinds.filter(({ group }) => group === '').map(rootOf),
+	...messages,
+	...kinds.filter(({ group }) => group !== '').map(rootOf),
 ];
+
+/** How lists merge, as all kinds together say. */
+const merges: Merges = Object.assign({}, metaMerges, ...kinds.map((kind) => kind.merges));
 
 /** Types of apimachinery, whoever refers to them. */
 const metaTypes = new Set([
@@ -75,7 +76,6 @@ const metaTypes = new Set([
 	'StatusDetails',
 ]);
 
-const metaPackage = 'io.k8s.apimachinery.pkg.apis.meta';
 const time = `${metaPackage}.v1.Time`;
 const microTime = `${metaPackage}.v1.MicroTime`;
 const fieldsV1 = `${metaPackage}.v1.FieldsV1`;
@@ -163,7 +163,7 @@ function main(): void {
 function fingerprint(): string {
 	const hash = createHash('sha256');
 	hash.update(readFileSync(new URL(import.meta.url)));
-	hash.update(readFileSync(new URL('../src/kinds/merge-keys.ts', import.meta.url)));
+	hash.update(JSON.stringify([roots, merges]));
 	const manifest: { version: string } = JSON.parse(readFileSync(join(packageDirectory, 'package.json'), 'utf8'));
 	return hash.update(manifest.version).digest('hex');
 }
@@ -180,12 +180,10 @@ function generate(): Record<string, Schema> {
 	/** OpenAPI name by model name. */
 	const names = new Map<string, string>();
 
-	for (const root of roots) {
-		for (const type of root.types ?? []) declare(type, root.package);
-		for (const kind of root.kinds) {
-			declare(kind, root.package, { group: root.group });
-			if (root.lists) declare(`${kind}List`, root.package, { group: root.group });
-		}
+	for (const { model, package: from, group, list } of roots) {
+		const topLevel = group === undefined ? undefined : { group };
+		declare(model, from, topLevel);
+		if (list) declare(`${model}List`, from, topLevel);
 	}
 	return Object.fromEntries(Object.entries(schemas).sort(([a], [b]) => (a < b ? -1 : 1)));
 
@@ -197,7 +195,7 @@ function generate(): Record<string, Schema> {
 		const name = `${metaTypes.has(type) ? metaPackage : from}.${version}.${type}`;
 		names.set(model, name);
 		const declaration = readDeclaration(model);
-		const extensions = fieldExtensions[name] ?? {};
+		const { '.': whole, ...extensions } = merges[name] ?? {};
 		const properties: Record<string, Schema> = {};
 		for (const attribute of readAttributes(model)) {
 			const field = attribute.baseName;
@@ -208,13 +206,13 @@ function generate(): Record<string, Schema> {
 			properties[field] = value.$ref ? { ...around, allOf: [value] } : { ...around, ...value };
 		}
 		for (const field of Object.keys(extensions)) {
-			if (!properties[field]) throw new Error(`merge-keys.ts names ${name}.${field}, which ${model} does not have`);
+			if (!properties[field]) throw new Error(`a kind says how ${name}.${field} merges, which ${model} does not have`);
 		}
 		const required = [...declaration.fields].filter(([, field]) => field.required).map(([field]) => field);
 		const schema: Mutable<Schema> = { description: declaration.description, type: 'object' };
 		if (Object.keys(properties).length > 0) schema.properties = properties;
 		if (required.length > 0) schema.required = required;
-		if (atomicTypes.has(name)) schema['x-kubernetes-map-type'] = 'atomic';
+		Object.assign(schema, whole);
 		if (topLevel) schema['x-kubernetes-group-version-kind'] = [{ group: topLevel.group, version, kind: type }];
 		schemas[name] = schema;
 		return name;
@@ -246,6 +244,15 @@ function generate(): Record<string, Schema> {
 				return reference(declare(type, from));
 		}
 	}
+}
+
+/** `io.k8s.api.core.v1.Pod` lies in io.k8s.api.core. */
+function packageOf({ schema, version }: Kind): string {
+	return schema.slice(0, schema.lastIndexOf(`.${version}.`));
+}
+
+function modelOf({ version, schema }: Kind): string {
+	return `${version[0]?.toUpperCase()}${version.slice(1)}${schema.slice(schema.lastIndexOf('.') + 1)}`;
 }
 
 function reference(name: string): Schema {

@@ -183,13 +183,15 @@ async function switchOff(service) {
 	if (find(command)) await run(`switching the service ${service} off`, command, args);
 }
 
-function schemas() {
+function kinds() {
 	const node = join(root, 'node_modules/.bin/node');
-	const made = spawnSync(node, [join(root, 'scripts/generate-schema.ts')], {
-		cwd: root,
-		stdio: ['ignore', 'ignore', 'inherit'],
-	});
-	if (made.status !== 0) fail('the schemas of the built-in kinds could not be generated: see above');
+	for (const script of ['generate-kinds', 'generate-schema']) {
+		const made = spawnSync(node, [join(root, `scripts/${script}.ts`)], {
+			cwd: root,
+			stdio: ['ignore', 'ignore', 'inherit'],
+		});
+		if (made.status !== 0) fail('the list of the built-in kinds and their schemas could not be generated: see above');
+	}
 }
 
 if (process.platform !== 'linux') fail(`driftless runs on Linux; this is ${process.platform}`);
@@ -197,4 +199,4 @@ mkdirSync(join(root, 'node_modules'), { recursive: true });
 await systemPrograms();
 await kubectl();
 await npmPackages();
-schemas();
+kinds();

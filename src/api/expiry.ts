@@ -1,5 +1,5 @@
 /** Events tell of the recent past: those older than an hour are removed, as the reference API server lets them expire. */
-import type { Event } from '../kinds/types.ts';
+import type { Event } from '../kinds/core/event.ts';
 import type { Log } from '../log.ts';
 import type { Store } from '../store/store.ts';
 import type { WatchCache } from './cache/cache.ts';

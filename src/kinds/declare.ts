@@ -30,6 +30,7 @@ export function kind<T extends KubeObject>(declaration: Declaration<T>): Kind<T>
 		shortNames: [],
 		categories: [],
 		namespaced: true,
+		merges: {},
 		subresources: {},
 		selectableFields: {},
 		columns: [age],

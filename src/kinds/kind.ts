@@ -2,7 +2,9 @@
  * A kind is declared once, and everything else reads the declaration: the API server its paths, schema, defaults,
  * validation and table columns; the client its types; sync and the CLI its health.
  */
+import type { Merges } from './merges.ts';
 import type { KubeObject } from './object.ts';
+import type { Schemas } from './schema.ts';
 import type { FieldError } from './status.ts';
 
 export interface Kind<T extends KubeObject = KubeObject> {
@@ -18,6 +20,15 @@ export interface Kind<T extends KubeObject = KubeObject> {
 	readonly namespaced: boolean;
 	/** Name of its schema in the Schemas of the registry. */
 	readonly schema: string;
+	/** How the lists and maps of the types merge that the kind brings; what another kind has said of a shared type holds here too. */
+	readonly merges: Merges;
+	/**
+	 * The name of its type among the models from which the schema is generated, where it is not the version and the kind
+	 * (`V1Pod`). See scripts/generate-schema.ts.
+	 */
+	readonly model?: string;
+	/** The schemas of a kind that has none to be generated from. */
+	readonly schemas?: Schemas;
 	readonly subresources: Subresources;
 	/** Field-selector paths beside metadata.name and metadata.namespace, each with how to read it. */
 	readonly selectableFields: Readonly<Record<string, FieldReader<T>>>;

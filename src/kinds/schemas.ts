@@ -1,6 +1,6 @@
-/** The schemas of the built-in kinds: those that set-up generates (scripts/generate-schema.ts) and those written here. */
+/** The schemas of the built-in kinds: those that set-up generates (scripts/generate-schema.ts) and those that declarations bring. */
 import { readFileSync } from 'node:fs';
-import { applicationSchemas } from './argoproj/schema.ts';
+import { builtins } from './builtins.generated.ts';
 import type { Schemas } from './schema.ts';
 
 /** Where scripts/generate-schema.ts writes. */
@@ -24,5 +24,6 @@ function parse(): Schemas {
 			{ cause },
 		);
 	}
-	return { ...(JSON.parse(text) as { schemas: Schemas }).schemas, ...applicationSchemas };
+	const generated = (JSON.parse(text) as { schemas: Schemas }).schemas;
+	return Object.assign({}, generated, ...builtins.map(({ schemas }) => schemas));
 }

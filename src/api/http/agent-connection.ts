@@ -1,7 +1,7 @@
 /** A connection to the agent of a node: TLS with the server's client certificate, the agent's own one pinned by its node. */
 import { connect, type TLSSocket } from 'node:tls';
+import type { Node } from '../../kinds/core/node.ts';
 import { ApiError } from '../../kinds/status.ts';
-import type { Node } from '../../kinds/types.ts';
 import type { KeyPair } from '../certificates.ts';
 import { limits } from '../limits.ts';
 

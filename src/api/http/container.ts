@@ -1,6 +1,7 @@
 /** Which container of a pod a stream is for, and whether it has what is asked for. Pure; the messages are Kubernetes'. */
+
+import type { Pod } from '../../kinds/core/pod.ts';
 import { badRequest } from '../../kinds/status.ts';
-import type { Pod } from '../../kinds/types.ts';
 
 /** The named container, or the only one. Throws 400 with the choices where there is no such one. */
 export function containerOf(pod: Pod, wanted: string | undefined): string {

@@ -6,9 +6,10 @@ import { request as httpRequest, type IncomingMessage, type ServerResponse, STAT
 import type { Duplex } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { TLSSocket } from 'node:tls';
+import type { Node } from '../../kinds/core/node.ts';
+import type { Pod } from '../../kinds/core/pod.ts';
 import type { Kind } from '../../kinds/kind.ts';
 import { ApiError, badRequest, notFound } from '../../kinds/status.ts';
-import type { Node, Pod } from '../../kinds/types.ts';
 import type { Api, Caller } from '../api.ts';
 import type { KeyPair } from '../certificates.ts';
 import { connectAgent } from './agent-connection.ts';

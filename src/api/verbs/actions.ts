@@ -1,7 +1,8 @@
 /** The action subresources of pods: binding to a node, and eviction. */
+
+import type { Pod } from '../../kinds/core/pod.ts';
 import type { Dynamic } from '../../kinds/object.ts';
 import { badRequest, conflict, fieldError, invalid, notFound } from '../../kinds/status.ts';
-import type { Pod } from '../../kinds/types.ts';
 import type { Caller, Stored, Target, WriteOptions } from '../api.ts';
 import { copy, isObject } from '../json.ts';
 import { StoredObject } from '../storage.ts';

@@ -2,10 +2,11 @@
  * Admission: an ordered list of functions that see every create and update after decoding and defaulting, before
  * validation. One may change the object (it is the request's own copy) or refuse it by throwing an ApiError.
  */
+
+import type { ServiceAccount } from '../../kinds/core/service-account.ts';
 import type { Kind } from '../../kinds/kind.ts';
 import type { Dynamic, KubeObject } from '../../kinds/object.ts';
 import { forbidden } from '../../kinds/status.ts';
-import type { ServiceAccount } from '../../kinds/types.ts';
 import type { Caller } from '../api.ts';
 import { isObject } from '../json.ts';
 

@@ -1,8 +1,9 @@
 /** create: decode, complete, admit, validate, store. */
+
+import type { Service } from '../../kinds/core/service.ts';
 import type { Kind } from '../../kinds/kind.ts';
 import type { Dynamic, KubeObject } from '../../kinds/object.ts';
 import { ApiError, alreadyExists, badRequest, conflict, fieldError, invalid } from '../../kinds/status.ts';
-import type { Service } from '../../kinds/types.ts';
 import { validateObject } from '../../kinds/validate.ts';
 import { Conflict, type Expectation } from '../../store/store.ts';
 import type { Caller, Collection, Stored, WriteOptions } from '../api.ts';

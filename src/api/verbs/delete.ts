@@ -1,8 +1,9 @@
 /** delete: at once, after a grace period, or after finalizers. */
+
+import type { Pod } from '../../kinds/core/pod.ts';
 import type { Kind } from '../../kinds/kind.ts';
 import type { Dynamic, KubeObject } from '../../kinds/object.ts';
 import { conflict, notFound } from '../../kinds/status.ts';
-import type { Pod } from '../../kinds/types.ts';
 import type { Caller, DeleteOptions, Stored, Target } from '../api.ts';
 import { copy, isObject } from '../json.ts';
 import type { StoredObject } from '../storage.ts';

@@ -3,10 +3,10 @@
  * same value is seen to by claims.ts. The bands kept for values that people choose are those of KEP-3070 and KEP-3668.
  */
 import { randomInt } from 'node:crypto';
+import type { Service } from '../../kinds/core/service.ts';
 import { hasOwnEndpoints } from '../../kinds/index.ts';
 import type { KubeObject } from '../../kinds/object.ts';
 import { ApiError, type FieldError, fieldError } from '../../kinds/status.ts';
-import type { Service } from '../../kinds/types.ts';
 import type { WatchCache } from '../cache/cache.ts';
 
 export interface ServiceRange {

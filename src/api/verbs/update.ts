@@ -1,8 +1,9 @@
 /** update, and the rules that every change of an object follows, however it came about (PUT, patch, apply, scale). */
+
+import type { Service } from '../../kinds/core/service.ts';
 import { isBuiltin, type Kind } from '../../kinds/kind.ts';
 import type { Dynamic, KubeObject, ManagedFieldsEntry, Meta } from '../../kinds/object.ts';
 import { ApiError, conflict, type FieldError, invalid, notFound } from '../../kinds/status.ts';
-import type { Service } from '../../kinds/types.ts';
 import { validateObject } from '../../kinds/validate.ts';
 import type { Caller, Target, WriteOptions, Written } from '../api.ts';
 import { copy, equal, isObject } from '../json.ts';

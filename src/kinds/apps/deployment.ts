@@ -1,13 +1,15 @@
+import type * as apps from 'kubernetes-types/apps/v1.js';
 import { checkNonNegative, checkOneOf } from '../checks.ts';
 import { defaultPodSpec } from '../core/pod-defaults.ts';
 import { validatePodTemplate } from '../core/pod-validation.ts';
 import { age, column, kind } from '../declare.ts';
 import type { Health, Kind } from '../kind.ts';
+import { conditions, patch } from '../merges.ts';
+import type { Persisted } from '../object.ts';
 import { type FieldError, fieldError } from '../status.ts';
-import type * as types from '../types.ts';
 import { templateWarnings, validateSelector, workloadColumns } from './workload.ts';
 
-export type Deployment = types.Deployment;
+export type Deployment = Persisted<apps.Deployment>;
 
 /** Source: Kubernetes API reference, "Deployment". */
 export const Deployment: Kind<Deployment> = kind<Deployment>({
@@ -16,6 +18,10 @@ export const Deployment: Kind<Deployment> = kind<Deployment>({
 	kind: 'Deployment',
 	plural: 'deployments',
 	schema: 'io.k8s.api.apps.v1.Deployment',
+	merges: {
+		'io.k8s.api.apps.v1.DeploymentSpec': { strategy: patch('retainKeys') },
+		'io.k8s.api.apps.v1.DeploymentStatus': conditions,
+	},
 	shortNames: ['deploy'],
 	categories: ['all'],
 	subresources: {

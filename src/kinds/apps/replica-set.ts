@@ -1,13 +1,15 @@
+import type * as apps from 'kubernetes-types/apps/v1.js';
 import { checkNonNegative } from '../checks.ts';
 import { defaultPodSpec } from '../core/pod-defaults.ts';
 import { validatePodTemplate } from '../core/pod-validation.ts';
 import { age, column, kind } from '../declare.ts';
 import type { Health, Kind } from '../kind.ts';
+import { conditions } from '../merges.ts';
+import type { Persisted } from '../object.ts';
 import { type FieldError, fieldError } from '../status.ts';
-import type * as types from '../types.ts';
 import { templateWarnings, validateSelector, workloadColumns } from './workload.ts';
 
-export type ReplicaSet = types.ReplicaSet;
+export type ReplicaSet = Persisted<apps.ReplicaSet>;
 
 /** Source: Kubernetes API reference, "ReplicaSet". */
 export const ReplicaSet: Kind<ReplicaSet> = kind<ReplicaSet>({
@@ -16,6 +18,9 @@ export const ReplicaSet: Kind<ReplicaSet> = kind<ReplicaSet>({
 	kind: 'ReplicaSet',
 	plural: 'replicasets',
 	schema: 'io.k8s.api.apps.v1.ReplicaSet',
+	merges: {
+		'io.k8s.api.apps.v1.ReplicaSetStatus': conditions,
+	},
 	shortNames: ['rs'],
 	categories: ['all'],
 	subresources: {

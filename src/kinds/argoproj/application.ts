@@ -1,9 +1,16 @@
 import { kind } from '../declare.ts';
 import type { Column, Health, Kind } from '../kind.ts';
+import type { KubeObject } from '../object.ts';
 import { type FieldError, fieldError } from '../status.ts';
-import type * as types from '../types.ts';
+import { applicationSchemas } from './schema.ts';
+import type { ApplicationSpec, ApplicationStatus, Operation } from './types.ts';
 
-export type Application = types.Application;
+export interface Application extends KubeObject {
+	spec: ApplicationSpec;
+	status?: ApplicationStatus;
+	/** A request to sync, set by a client and taken away by the controller that starts it. */
+	operation?: Operation;
+}
 
 const text = (name: string, priority: 0 | 1, description: string, cell: Column<Application>['cell']) =>
 	({ name, type: 'string', priority, description, cell }) satisfies Column<Application>;
@@ -20,6 +27,7 @@ export const Application: Kind<Application> = kind<Application>({
 	kind: 'Application',
 	plural: 'applications',
 	schema: 'io.argoproj.v1alpha1.Application',
+	schemas: applicationSchemas,
 	shortNames: ['app', 'apps'],
 	subresources: { status: true },
 	generation: true,

@@ -3,14 +3,6 @@
  * the schema of its custom resource definition.
  */
 import type { HealthStatus } from '../kind.ts';
-import type { KubeObject } from '../object.ts';
-
-export interface Application extends KubeObject {
-	spec: ApplicationSpec;
-	status?: ApplicationStatus;
-	/** A request to sync, set by a client and taken away by the controller that starts it. */
-	operation?: Operation;
-}
 
 export interface ApplicationSpec {
 	project: string;

@@ -1,9 +1,10 @@
+import type * as coordination from 'kubernetes-types/coordination/v1.js';
 import { age, column, kind } from '../declare.ts';
 import type { Kind } from '../kind.ts';
+import type { Persisted } from '../object.ts';
 import { type FieldError, fieldError } from '../status.ts';
-import type * as types from '../types.ts';
 
-export type Lease = types.Lease;
+export type Lease = Persisted<coordination.Lease>;
 
 /** Source: Kubernetes API reference, "Lease". */
 export const Lease: Kind<Lease> = kind<Lease>({

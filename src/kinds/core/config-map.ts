@@ -1,10 +1,11 @@
+import type * as core from 'kubernetes-types/core/v1.js';
 import { age, column, kind } from '../declare.ts';
 import type { Kind } from '../kind.ts';
+import type { Persisted } from '../object.ts';
 import { type FieldError, fieldError } from '../status.ts';
-import type * as types from '../types.ts';
 import { DATA_MAX, decodedLength, validateImmutable, validateKeys } from './key-values.ts';
 
-export type ConfigMap = types.ConfigMap;
+export type ConfigMap = Persisted<core.ConfigMap>;
 
 /** Source: Kubernetes API reference, "ConfigMap". */
 export const ConfigMap: Kind<ConfigMap> = kind<ConfigMap>({

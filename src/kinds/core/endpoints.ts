@@ -1,12 +1,14 @@
+import type * as core from 'kubernetes-types/core/v1.js';
 import { checkName, checkOneOf, checkPort } from '../checks.ts';
 import { age, column, kind } from '../declare.ts';
 import type { Kind } from '../kind.ts';
+import { atomic, wholly } from '../merges.ts';
 import { dnsLabel, reachableAddress } from '../names.ts';
+import type { Persisted } from '../object.ts';
 import { type FieldError, fieldError } from '../status.ts';
-import type * as types from '../types.ts';
 import { protocols } from './container-validation.ts';
 
-export type Endpoints = types.Endpoints;
+export type Endpoints = Persisted<core.Endpoints>;
 
 /** How many addresses a line names before it says how many more there are. */
 const SHOWN = 3;
@@ -19,6 +21,12 @@ export const Endpoints: Kind<Endpoints> = kind<Endpoints>({
 	plural: 'endpoints',
 	singular: 'endpoints',
 	schema: 'io.k8s.api.core.v1.Endpoints',
+	merges: {
+		'io.k8s.api.core.v1.EndpointAddress': wholly,
+		'io.k8s.api.core.v1.EndpointPort': wholly,
+		'io.k8s.api.core.v1.EndpointSubset': { addresses: atomic, notReadyAddresses: atomic, ports: atomic },
+		'io.k8s.api.core.v1.Endpoints': { subsets: atomic },
+	},
 	shortNames: ['ep'],
 	createOnUpdate: true,
 	columns: [column('Endpoints', 'string', 'The addresses that are ready, each with its port.', addresses), age],

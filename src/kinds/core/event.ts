@@ -1,10 +1,11 @@
+import type * as core from 'kubernetes-types/core/v1.js';
 import { ageOf } from '../age.ts';
 import { kind } from '../declare.ts';
 import type { Column, Kind } from '../kind.ts';
+import type { Persisted } from '../object.ts';
 import { type FieldError, fieldError } from '../status.ts';
-import type * as types from '../types.ts';
 
-export type Event = types.Event;
+export type Event = Persisted<core.Event>;
 
 const text = (name: string, priority: 0 | 1, description: string, cell: Column<Event>['cell']): Column<Event> => ({
 	name,
@@ -26,6 +27,7 @@ export const Event: Kind<Event> = kind<Event>({
 	kind: 'Event',
 	plural: 'events',
 	schema: 'io.k8s.api.core.v1.Event',
+	model: 'CoreV1Event',
 	shortNames: ['ev'],
 	createOnUpdate: true,
 	selectableFields: {

@@ -1,10 +1,12 @@
+import type * as core from 'kubernetes-types/core/v1.js';
 import { age, column, kind } from '../declare.ts';
 import type { Kind } from '../kind.ts';
+import { atomic, conditions } from '../merges.ts';
 import { dnsLabel, qualifiedName } from '../names.ts';
+import type { Persisted } from '../object.ts';
 import { type FieldError, fieldError } from '../status.ts';
-import type * as types from '../types.ts';
 
-export type Namespace = types.Namespace;
+export type Namespace = Persisted<core.Namespace>;
 
 /** The finalizer that holds a namespace until its content is gone. */
 const FINALIZER = 'kubernetes';
@@ -18,6 +20,10 @@ export const Namespace: Kind<Namespace> = kind<Namespace>({
 	kind: 'Namespace',
 	plural: 'namespaces',
 	schema: 'io.k8s.api.core.v1.Namespace',
+	merges: {
+		'io.k8s.api.core.v1.NamespaceSpec': { finalizers: atomic },
+		'io.k8s.api.core.v1.NamespaceStatus': conditions,
+	},
 	shortNames: ['ns'],
 	namespaced: false,
 	names: dnsLabel,

@@ -1,14 +1,16 @@
+import type * as core from 'kubernetes-types/core/v1.js';
 import { checkOneOf, checkQuantities } from '../checks.ts';
 import { age, column, kind, wide } from '../declare.ts';
 import { deepEqual } from '../equal.ts';
 import type { Kind } from '../kind.ts';
+import { atomic, conditions, merge, patch, set } from '../merges.ts';
 import { cidr, labelValue, qualifiedName } from '../names.ts';
+import type { Persisted } from '../object.ts';
 import { type FieldError, fieldError } from '../status.ts';
-import type * as types from '../types.ts';
 import { canonicalize } from './container-defaults.ts';
 import { taintEffects } from './scheduling-validation.ts';
 
-export type Node = types.Node;
+export type Node = Persisted<core.Node>;
 
 const ROLE_PREFIX = 'node-role.kubernetes.io/';
 
@@ -19,6 +21,19 @@ export const Node: Kind<Node> = kind<Node>({
 	kind: 'Node',
 	plural: 'nodes',
 	schema: 'io.k8s.api.core.v1.Node',
+	merges: {
+		'io.k8s.api.core.v1.ContainerImage': { names: atomic },
+		'io.k8s.api.core.v1.NodeSpec': { podCIDRs: { ...set, ...patch('merge') }, taints: atomic },
+		'io.k8s.api.core.v1.NodeStatus': {
+			addresses: merge('type'),
+			...conditions,
+			declaredFeatures: atomic,
+			images: atomic,
+			runtimeHandlers: atomic,
+			volumesAttached: atomic,
+			volumesInUse: atomic,
+		},
+	},
 	shortNames: ['no'],
 	namespaced: false,
 	subresources: { status: true },

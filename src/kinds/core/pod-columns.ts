@@ -3,7 +3,7 @@ import type * as core from 'kubernetes-types/core/v1.js';
 import { ageOf } from '../age.ts';
 import { age, column, wide } from '../declare.ts';
 import type { Column } from '../kind.ts';
-import type { Pod } from '../types.ts';
+import type { Pod } from './pod.ts';
 
 export const podColumns: readonly Column<Pod>[] = [
 	column('Ready', 'string', 'How many of the containers are ready.', (pod) => {

@@ -1,7 +1,7 @@
 /** The health of pods. Source: Argo CD documentation, "Resource Health". */
 import type { ContainerStatus } from 'kubernetes-types/core/v1.js';
 import type { Health } from '../kind.ts';
-import type { Pod } from '../types.ts';
+import type { Pod } from './pod.ts';
 import { conditionStatus } from './pod-columns.ts';
 
 /** Reasons of waiting from which a container does not recover by itself. */

@@ -1,14 +1,16 @@
+import type * as core from 'kubernetes-types/core/v1.js';
 import { kind } from '../declare.ts';
 import type { Kind } from '../kind.ts';
-import type * as types from '../types.ts';
+import type { Persisted } from '../object.ts';
 import { podColumns } from './pod-columns.ts';
 import { defaultPod } from './pod-defaults.ts';
 import { podHealth } from './pod-health.ts';
+import { podMerges } from './pod-merges.ts';
 import { qosClass } from './pod-qos.ts';
 import { validatePod } from './pod-validation.ts';
 import { podWarnings } from './pod-warnings.ts';
 
-export type Pod = types.Pod;
+export type Pod = Persisted<core.Pod>;
 
 /** Grace of a delete where neither the pod nor the client says one, in seconds. */
 const GRACE_SECONDS = 30;
@@ -27,6 +29,7 @@ export const Pod: Kind<Pod> = kind<Pod>({
 	kind: 'Pod',
 	plural: 'pods',
 	schema: 'io.k8s.api.core.v1.Pod',
+	merges: podMerges,
 	shortNames: ['po'],
 	categories: ['all'],
 	subresources: { status: true, actions: ['log', 'exec', 'attach', 'portforward', 'binding', 'eviction'] },

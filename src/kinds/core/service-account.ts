@@ -1,8 +1,9 @@
+import type * as core from 'kubernetes-types/core/v1.js';
 import { age, column, kind } from '../declare.ts';
 import type { Kind } from '../kind.ts';
-import type * as types from '../types.ts';
+import type { Persisted } from '../object.ts';
 
-export type ServiceAccount = types.ServiceAccount;
+export type ServiceAccount = Persisted<core.ServiceAccount>;
 
 /** Source: Kubernetes API reference, "ServiceAccount". */
 export const ServiceAccount: Kind<ServiceAccount> = kind<ServiceAccount>({

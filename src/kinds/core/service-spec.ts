@@ -1,5 +1,5 @@
 /** What the spec of a service makes of it. Source: Kubernetes API reference, "Service". */
-import type { Service } from '../types.ts';
+import type { Service } from './service.ts';
 
 /** Whether clients outside the cluster can reach the service, by a port of the nodes or an address. */
 export function isReachedFromOutside({ type, externalIPs }: Service['spec']): boolean {

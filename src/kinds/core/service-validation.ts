@@ -4,8 +4,8 @@ import { deepEqual } from '../equal.ts';
 import { validateLabels } from '../metadata.ts';
 import { cidr, dnsLabel, dnsSubdomain, ipAddress, qualifiedName, reachableAddress } from '../names.ts';
 import { type FieldError, fieldError } from '../status.ts';
-import type { Service } from '../types.ts';
 import { protocols } from './container-validation.ts';
+import type { Service } from './service.ts';
 import { isReachedFromOutside } from './service-spec.ts';
 
 const ONE_DAY_SECONDS = 86_400;

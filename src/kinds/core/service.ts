@@ -1,13 +1,15 @@
 import { isIPv6 } from 'node:net';
+import type * as core from 'kubernetes-types/core/v1.js';
 import { age, column, kind, wide } from '../declare.ts';
 import { deepEqual } from '../equal.ts';
 import type { Health, Kind } from '../kind.ts';
+import { atomic, atomicMap, conditions, merge, tcp } from '../merges.ts';
 import { dns1035Label } from '../names.ts';
-import type * as types from '../types.ts';
+import type { Persisted } from '../object.ts';
 import { hasOwnEndpoints, isReachedFromOutside } from './service-spec.ts';
 import { validateService } from './service-validation.ts';
 
-export type Service = types.Service;
+export type Service = Persisted<core.Service>;
 
 /** Three hours: how long ClientIP affinity sticks. */
 const AFFINITY_SECONDS = 10_800;
@@ -19,6 +21,21 @@ export const Service: Kind<Service> = kind<Service>({
 	kind: 'Service',
 	plural: 'services',
 	schema: 'io.k8s.api.core.v1.Service',
+	merges: {
+		'io.k8s.api.core.v1.LoadBalancerIngress': { ports: atomic },
+		'io.k8s.api.core.v1.LoadBalancerStatus': { ingress: atomic },
+		'io.k8s.api.core.v1.ServiceAccount': { imagePullSecrets: atomic, secrets: merge('name') },
+		'io.k8s.api.core.v1.ServicePort': { protocol: tcp },
+		'io.k8s.api.core.v1.ServiceSpec': {
+			clusterIPs: atomic,
+			externalIPs: atomic,
+			ipFamilies: atomic,
+			loadBalancerSourceRanges: atomic,
+			ports: merge('port', 'protocol'),
+			selector: atomicMap,
+		},
+		'io.k8s.api.core.v1.ServiceStatus': conditions,
+	},
 	shortNames: ['svc'],
 	categories: ['all'],
 	names: dns1035Label,

@@ -1,13 +1,15 @@
 import { isIPv4, isIPv6 } from 'node:net';
+import type * as discovery from 'kubernetes-types/discovery/v1.js';
 import { checkName, checkOneOf, checkPort, checkUnique } from '../checks.ts';
 import { protocols } from '../core/container-validation.ts';
 import { age, column, kind } from '../declare.ts';
 import type { Kind } from '../kind.ts';
+import { atomic, set, wholly } from '../merges.ts';
 import { dnsLabel, dnsSubdomain, qualifiedName, reachableAddress } from '../names.ts';
+import type { Persisted } from '../object.ts';
 import { type FieldError, fieldError } from '../status.ts';
-import type * as types from '../types.ts';
 
-export type EndpointSlice = types.EndpointSlice;
+export type EndpointSlice = Persisted<discovery.EndpointSlice>;
 
 /** Source: Kubernetes API reference, "EndpointSlice". */
 const MAX_ENDPOINTS = 1000;
@@ -22,6 +24,12 @@ export const EndpointSlice: Kind<EndpointSlice> = kind<EndpointSlice>({
 	kind: 'EndpointSlice',
 	plural: 'endpointslices',
 	schema: 'io.k8s.api.discovery.v1.EndpointSlice',
+	merges: {
+		'io.k8s.api.discovery.v1.Endpoint': { addresses: set },
+		'io.k8s.api.discovery.v1.EndpointHints': { forNodes: atomic, forZones: atomic },
+		'io.k8s.api.discovery.v1.EndpointPort': wholly,
+		'io.k8s.api.discovery.v1.EndpointSlice': { endpoints: atomic, ports: atomic },
+	},
 	generation: true,
 	columns: [
 		column('AddressType', 'string', 'IPv4, IPv6 or FQDN.', ({ addressType }) => addressType ?? ''),
