@@ -14,6 +14,12 @@ export const limits = {
 	object: MAX_CHANGE_BYTES - 8 * KiB,
 	/** Deepest nesting of objects and arrays in a body. */
 	depth: 128,
+	/** Operations of one JSON patch (Kubernetes: 10,000). */
+	patchOperations: 10_000,
+	/** Bytes of JSON that the `copy` operations of one JSON patch may add together, each of which may double what is there (Kubernetes: 3 MiB). */
+	patchCopies: 3 * MiB,
+	/** Items of lists that one JSON patch may shift by insertions and removals. */
+	patchShifts: 100_000_000,
 	/** Requests in work at once, without watches and streams; more are answered with 429. */
 	requests: 400,
 	/** Open watches of the whole server. */

@@ -86,7 +86,8 @@ export function keepMetadata(meta: Meta, old: Meta): void {
 
 function validateOwners(owners: readonly OwnerReference[] | undefined, errors: FieldError[]): void {
 	let controller: OwnerReference | undefined;
-	owners?.forEach((owner, index) => {
+	let second: OwnerReference | undefined;
+	for (const [index, owner] of (owners ?? []).entries()) {
 		const path = `metadata.ownerReferences[${index}]`;
 		if (!owner.apiVersion)
 			errors.push(fieldError.invalid(`${path}.apiVersion`, owner.apiVersion ?? '', 'version must not be empty'));
@@ -94,17 +95,19 @@ function validateOwners(owners: readonly OwnerReference[] | undefined, errors: F
 			if (!owner[field]) errors.push(fieldError.invalid(`${path}.${field}`, owner[field] ?? '', 'must not be empty'));
 		if (owner.kind === 'Event' && (owner.apiVersion === 'v1' || owner.apiVersion === 'events.k8s.io/v1'))
 			errors.push(fieldError.invalid(path, owner, `${owner.apiVersion}, Kind=Event is disallowed from being an owner`));
-		if (!owner.controller) return;
-		if (controller)
-			errors.push(
-				fieldError.invalid(
-					'metadata.ownerReferences',
-					owners,
-					`Only one reference can have Controller set to true. Found "true" in references for ${controller.kind}/${controller.name} and ${owner.kind}/${owner.name}`,
-				),
-			);
-		controller = owner;
-	});
+		if (!owner.controller) continue;
+		if (!controller) controller = owner;
+		else second ??= owner;
+	}
+	// Said once: it repeats the whole list.
+	if (controller && second)
+		errors.push(
+			fieldError.invalid(
+				'metadata.ownerReferences',
+				owners,
+				`Only one reference can have Controller set to true. Found "true" in references for ${controller.kind}/${controller.name} and ${second.kind}/${second.name}`,
+			),
+		);
 }
 
 function validateFinalizers(meta: Partial<Meta>, old: Meta | undefined, builtin: boolean, errors: FieldError[]): void {
@@ -134,8 +137,9 @@ function validateFinalizers(meta: Partial<Meta>, old: Meta | undefined, builtin:
 
 /** Finalizers of custom resources may have any name, but two controllers may then choose the same. New ones are told. */
 export function finalizerWarnings(meta: Meta, old: Meta | undefined): string[] {
+	const before = new Set(old?.finalizers);
 	return (meta.finalizers ?? [])
-		.filter((name) => !name.includes('/') && !standardFinalizers.has(name) && !old?.finalizers?.includes(name))
+		.filter((name) => !name.includes('/') && !standardFinalizers.has(name) && !before.has(name))
 		.map(
 			(name) =>
 				`metadata.finalizers: ${JSON.stringify(name)}: prefer a domain-qualified finalizer name including a path (/) to avoid accidental conflicts with other finalizer writers`,

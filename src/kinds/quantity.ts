@@ -1,18 +1,24 @@
 /**
  * Kubernetes quantities: `500m`, `1.5Gi`, `2e3`. Source: Kubernetes API reference, "Quantity".
  *
- * Amounts are kept exactly, as whole nano-units in a bigint (the finest suffix is `n`).
+ * Amounts are kept exactly, as whole nano-units in a bigint (the finest suffix is `n`). What is finer is rounded up, and
+ * what is larger than 2^63-1 units is taken for that, as the reference says.
  */
 
 /** Decimal suffixes as powers of ten of the nano-unit. */
 const decimal: Readonly<Record<string, number>> = { n: 0, u: 3, m: 6, '': 9, k: 12, M: 15, G: 18, T: 21, P: 24, E: 27 };
 const decimalSuffixes = ['n', 'u', 'm', '', 'k', 'M', 'G', 'T', 'P', 'E'] as const;
 const binarySuffixes = ['', 'Ki', 'Mi', 'Gi', 'Ti', 'Pi', 'Ei'] as const;
-const pattern = /^([+-])?(\d+\.?\d*|\.\d+)(?:([eE][+-]?\d+)|([KMGTPE]i)|([numkMGTPE]))?$/;
+/** Each text matches in one way only, so that one that matches not is known as such in one pass. */
+const pattern = /^([+-])?(\d+(?:\.\d*)?|\.\d+)(?:([eE][+-]?\d+)|([KMGTPE]i)|([numkMGTPE]))?$/;
 const nano = 1_000_000_000n;
 
-/** A larger exponent than any amount has; refused, so that a short text cannot ask for gigabytes of digits. */
-const MAX_EXPONENT = 100;
+/** The longest text that is read as a quantity: 2^63-1 has 19 digits, and a nano-unit is the ninth behind the point. */
+const MAX_LENGTH = 128;
+/** The greatest amount. Source: Kubernetes API reference, "Quantity". */
+const MAX_NANOS = (2n ** 63n - 1n) * nano;
+/** Powers of ten beyond this make of any number of MAX_LENGTH digits more than the greatest amount, or less than a nano-unit. */
+const MAX_POWER = 2 * MAX_LENGTH;
 
 export type QuantityFormat = 'DecimalSI' | 'BinarySI' | 'DecimalExponent';
 
@@ -84,7 +90,7 @@ function read(text: string | number): Parsed {
 }
 
 function parse(text: string): Parsed | undefined {
-	const parts = pattern.exec(text);
+	const parts = text.length > MAX_LENGTH ? null : pattern.exec(text);
 	if (!parts) return undefined;
 	const [, sign, number = '', exponent, binary, suffix = ''] = parts;
 	const point = number.indexOf('.');
@@ -99,9 +105,10 @@ function parse(text: string): Parsed | undefined {
 	} else {
 		if (exponent) shape = 'DecimalExponent';
 		const power = (exponent ? 9 + Number(exponent.slice(1)) : (decimal[suffix] ?? 9)) - fraction.length;
-		if (Math.abs(power) > MAX_EXPONENT) return undefined;
-		nanos = power >= 0 ? digits * 10n ** BigInt(power) : ceilDivide(digits, 10n ** BigInt(-power));
+		const bounded = BigInt(Math.min(Math.abs(power), MAX_POWER));
+		nanos = power >= 0 ? digits * 10n ** bounded : ceilDivide(digits, 10n ** bounded);
 	}
+	if (nanos > MAX_NANOS) nanos = MAX_NANOS;
 	return { nanos: sign === '-' ? -nanos : nanos, format: shape };
 }
 

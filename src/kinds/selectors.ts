@@ -59,7 +59,7 @@ export function parseLabelSelector(text: string): Requirement[] {
 			case '>':
 			case '<': {
 				const value = valueToken();
-				if (!/^-?\d+$/.test(value)) throw malformed("for 'Gt', 'Lt' operators, the value must be an integer");
+				if (integerOf(value) === undefined) throw malformed("for 'Gt', 'Lt' operators, the value must be an integer");
 				return { key, operator: operator === '>' ? 'Gt' : 'Lt', values: [value] };
 			}
 			case 'in':
@@ -241,14 +241,21 @@ function testOf({ key, operator, values }: Requirement): (labels: Labels) => boo
 			return (labels) => !Object.hasOwn(labels, key);
 		case 'Gt':
 		case 'Lt': {
-			const bound = BigInt(first);
+			const bound = integerOf(first);
 			return (labels) => {
-				const value = Object.hasOwn(labels, key) ? labels[key] : undefined;
-				if (value === undefined || !/^-?\d+$/.test(value)) return false;
-				return operator === 'Gt' ? BigInt(value) > bound : BigInt(value) < bound;
+				const value = Object.hasOwn(labels, key) ? integerOf(labels[key] ?? '') : undefined;
+				if (value === undefined || bound === undefined) return false;
+				return operator === 'Gt' ? value > bound : value < bound;
 			};
 		}
 	}
+}
+
+/** A whole number of 64 bits, as Gt and Lt compare them; undefined for what is none. Source: Kubernetes API reference, NodeSelectorRequirement. */
+function integerOf(text: string): bigint | undefined {
+	if (!/^[-+]?\d{1,63}$/.test(text)) return undefined;
+	const value = BigInt(text.startsWith('+') ? text.slice(1) : text);
+	return BigInt.asIntN(64, value) === value ? value : undefined;
 }
 
 const symbols = new Set(['!', '=', '==', '!=', '>', '<', '(', ')', ',']);

@@ -5,6 +5,7 @@ import {
 	formatRequirements,
 	labelPredicate,
 	mapPredicate,
+	matchRequirements,
 	Pod,
 	parseFieldSelector,
 	parseLabelSelector,
@@ -113,4 +114,18 @@ test('escaped separators belong to the value of a field selector', (t) => {
 	]);
 	t.throws(() => parseFieldSelector('nothing'), { message: /invalid field selector/ });
 	t.throws(() => parseFieldSelector('a=b=c'), { message: /invalid field selector/ });
+});
+
+test('Gt and Lt compare whole numbers of 64 bits, and nothing is more or less than what is none', (t) => {
+	const matches = (operator: 'Gt' | 'Lt', bound: string, value: string) =>
+		matchRequirements([{ key: 'n', operator, values: [bound] }])({ n: value });
+	t.true(matches('Gt', '9', '10'));
+	t.true(matches('Lt', '-1', '-2'));
+	t.true(matches('Gt', '9223372036854775806', '9223372036854775807'));
+	t.true(matches('Gt', '+1', '2'));
+	for (const none of ['', 'many', '1.5', '9223372036854775808', '1'.repeat(3_000_000)]) {
+		t.false(matches('Gt', none, '10'), none.slice(0, 30));
+		t.false(matches('Lt', '0', none), none.slice(0, 30));
+	}
+	t.throws(() => parseLabelSelector('n>9223372036854775808'), { message: /must be an integer/ });
 });

@@ -95,14 +95,15 @@ export function flag(query: URLSearchParams, name: string): boolean {
 	return value !== null && !['0', 'f', 'F', 'false', 'FALSE', 'False'].includes(value);
 }
 
-/** Durations of Go: `30s`, `1m30s`, `0`. */
-const duration = /^[+-]?(0|((\d+\.?\d*|\.\d+)(ns|us|µs|ms|s|m|h))+)$/;
+/** Durations of Go: `30s`, `1m30s`, `0`. Each text matches in one way only: this is read before it is known who asks. */
+const duration = /^[+-]?(?:0|(?:(?:\d+(?:\.\d*)?|\.\d+)(?:ns|us|[µμ]s|ms|s|m|h))+)$/;
+/** Longer than any duration that a client would write. */
+const longestDuration = 128;
 
 /** Clients say how long they wait, and end the request themselves then. Throws 400 for what is no duration. */
 export function checkTimeout(query: URLSearchParams): void {
 	const timeout = query.get('timeout');
-	if (timeout && !duration.test(timeout))
-		throw badRequest(
-			`invalid timeout specified in the request URL - time: invalid duration ${JSON.stringify(timeout)}`,
-		);
+	if (!timeout || (timeout.length <= longestDuration && duration.test(timeout))) return;
+	const shown = timeout.slice(0, longestDuration);
+	throw badRequest(`invalid timeout specified in the request URL - time: invalid duration ${JSON.stringify(shown)}`);
 }

@@ -1,7 +1,7 @@
 /** The door of patch/: the four kinds of patch, ownership of fields, and the scale subresource, as pure functions. */
 export { type Applied, type ApplyInput, serverSideApply } from './apply.ts';
 export { equalButTimes, equalJson } from './equal.ts';
-export { applyJsonPatch, maxOperations } from './json.ts';
+export { applyJsonPatch } from './json.ts';
 export { applyMergePatch } from './merge.ts';
 export { readScale, type Scale, writeScale } from './scale.ts';
 export { applyStrategicMergePatch } from './strategic.ts';

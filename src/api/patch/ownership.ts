@@ -71,15 +71,9 @@ function decode(
 	});
 }
 
+/** One entry an owner: the last, as upstream reads them. */
 function merged(entries: readonly Owned[]): readonly Owned[] {
-	const out: Owned[] = [];
-	for (const entry of entries) {
-		const i = out.findIndex((other) => sameOwner(other, entry));
-		const same = out[i];
-		if (same) out[i] = { ...entry, fields: unionSets(same.fields, entry.fields) };
-		else out.push(entry);
-	}
-	return out;
+	return [...new Map(entries.map((entry) => [identity(entry), entry])).values()];
 }
 
 /** Takes what a change touched from everybody: what was modified belongs to its writer, what was removed to nobody. */
@@ -138,8 +132,8 @@ export function capped(entries: readonly Owned[]): readonly Owned[] {
 	return [...entries.filter((entry) => !gone.has(entry)), ...buckets.values()];
 }
 
-const identity = (owner: Owner) =>
-	`${owner.manager}\0${owner.operation}\0${owner.apiVersion}\0${owner.subresource ?? ''}`;
+const identity = ({ manager, operation, apiVersion, subresource = '' }: Owner) =>
+	`${manager}\0${operation}\0${operation === 'Apply' ? '' : apiVersion}\0${subresource}`;
 
 const seconds = (time: string | undefined) => (time ? Math.floor(Date.parse(time) / 1000) || 0 : 0);
 
@@ -152,7 +146,8 @@ const compareText = (a: string, b: string) => (a < b ? -1 : a > b ? 1 : 0);
 export function encode(entries: readonly Owned[], before: Ownership): ManagedFieldsEntry[] {
 	const { recorded = [], entries: was } = before;
 	const held = entries.filter((entry) => !isEmpty(entry.fields));
-	if (was.length === recorded.length && held.length === was.length && held.every((entry) => was.includes(entry)))
+	const known = new Set(was);
+	if (was.length === recorded.length && held.length === was.length && held.every((entry) => known.has(entry)))
 		return recorded;
 	return held
 		.sort(

@@ -39,13 +39,14 @@ function retained(original: Fields, patch: Fields): Fields {
 	const keep = patch[retainKeys];
 	if (keep === undefined) return original;
 	if (!Array.isArray(keep)) throw badRequest(`${retainKeys} must be a list of field names`);
-	const missing = Object.keys(patch).find((key) => !key.startsWith('$') && !keep.includes(key));
+	const kept = new Set(keep);
+	const missing = Object.keys(patch).find((key) => !key.startsWith('$') && !kept.has(key));
 	if (missing !== undefined)
 		throw badRequest(`${retainKeys} must name every field of the patch: ${JSON.stringify(missing)} is missing`);
 	const entries = Object.entries(original);
-	return entries.every(([key]) => keep.includes(key))
+	return entries.every(([key]) => kept.has(key))
 		? original
-		: Object.fromEntries(entries.filter(([key]) => keep.includes(key)));
+		: Object.fromEntries(entries.filter(([key]) => kept.has(key)));
 }
 
 function plain(original: Fields, patch: Fields, schema: Schema | undefined, schemas: Schemas): Fields {
@@ -122,11 +123,12 @@ function cleaned(item: unknown, list: Schema | undefined, schemas: Schemas): unk
 }
 
 function mergeScalars(items: readonly unknown[], wanted: readonly unknown[], list: ListDirectives): unknown[] {
-	const gone = listOf(list.gone, deleteFromList + list.key) ?? [];
-	const out = items.filter((item) => !gone.includes(item));
-	for (const item of wanted) if (!out.includes(item)) out.push(item);
+	const gone = new Set(listOf(list.gone, deleteFromList + list.key));
+	const out = items.filter((item) => !gone.has(item));
+	const present = new Set(out);
+	const added = [...new Set(wanted)].filter((item) => !present.has(item));
 	const order = listOf(list.order, elementOrder + list.key) ?? wanted;
-	return inOrder(out, items, (item) => item, order);
+	return inOrder([...out, ...added], items, (item) => item, order);
 }
 
 interface Keyed {
@@ -158,12 +160,13 @@ function mergeItems(items: readonly unknown[], wanted: readonly unknown[], how: 
 	const base = patches.some((patch) => patch[directive] === 'replace') ? [] : items;
 	const gone = new Set(patches.filter((patch) => patch[directive] === 'delete').map(keyOf));
 	const out = base.filter((item) => !gone.has(keyOf(item)));
+	// The first of a key is the one that is merged.
+	const place = new Map(out.map((item, i) => [keyOf(item), i] as const).reverse());
 	for (const patch of additions) {
-		const at = out.findIndex((item) => keyOf(item) === keyOf(patch));
+		const at = place.get(keyOf(patch)) ?? out.length;
 		const present = out[at];
-		const merged = mergeMap(isFields(present) ? present : {}, patch, how.item, how.schemas);
-		if (at < 0) out.push(merged);
-		else out[at] = merged;
+		out[at] = mergeMap(isFields(present) ? present : {}, patch, how.item, how.schemas);
+		place.set(keyOf(patch), at);
 	}
 	const order = listOf(list.order, elementOrder + list.key) ?? additions;
 	return inOrder(out, items, keyOf, order.map(keyOf));

@@ -155,12 +155,8 @@ function validatePodUpdate(spec: core.PodSpec, old: core.PodSpec, errors: FieldE
 			return;
 		}
 	validateDeadline(spec.activeDeadlineSeconds, old.activeDeadlineSeconds, errors);
-	const kept = (old.tolerations ?? []).every((toleration) =>
-		spec.tolerations?.some((each) =>
-			deepEqual({ ...each, tolerationSeconds: 0 }, { ...toleration, tolerationSeconds: 0 }),
-		),
-	);
-	if (!kept)
+	const tolerated = new Set(spec.tolerations?.map(tolerationKey));
+	if (!(old.tolerations ?? []).every((toleration) => tolerated.has(tolerationKey(toleration))))
 		errors.push(
 			fieldError.forbidden('spec.tolerations', 'existing toleration can not be modified except its tolerationSeconds'),
 		);
@@ -188,6 +184,10 @@ function validatePodUpdate(spec: core.PodSpec, old: core.PodSpec, errors: FieldE
 			fieldError.forbidden('spec', `${updatable}; changed: ${changed.map((each) => `spec.${each}`).join(', ')}`),
 		);
 }
+
+/** What makes a toleration the same: all but how long it holds. */
+const tolerationKey = ({ key, operator, value, effect }: core.Toleration) =>
+	JSON.stringify([key, operator, value, effect]);
 
 function validateDeadline(deadline: number | undefined, old: number | undefined, errors: FieldError[]): void {
 	const field = 'spec.activeDeadlineSeconds';

@@ -113,8 +113,9 @@ function carryOver(spec: Service['spec'], old: Service['spec']): void {
 	} else if (old.type !== 'ExternalName') keepAddress(spec, old);
 
 	const outside = spec.type === 'NodePort' || spec.type === 'LoadBalancer';
+	const known = new Map(old.ports?.map((each) => [`${each.port}/${each.protocol}`, each] as const).reverse());
 	for (const port of spec.ports ?? []) {
-		const before = old.ports?.find((each) => each.port === port.port && each.protocol === port.protocol);
+		const before = known.get(`${port.port}/${port.protocol}`);
 		if (outside) port.nodePort ||= before?.nodePort;
 		else if (old.type !== spec.type && port.nodePort === before?.nodePort) delete port.nodePort;
 		if (port.nodePort === undefined) delete port.nodePort;

@@ -71,7 +71,8 @@ export function problemAt(manifest: Manifest, field: string, message: string): R
 /** The inverse of how field errors write a path: `spec.ports[0].name`, `metadata.labels[app.kubernetes.io/name]`. */
 export function parseField(field: string): FieldPath {
 	const path: (string | number)[] = [];
-	for (const [, key, index] of field.matchAll(/([^.[\]]+)|\[([^\]]*)\]/g)) {
+	// What is open and never closed is no index; a bracket within one would make the search start again at each.
+	for (const [, key, index] of field.matchAll(/([^.[\]]+)|\[([^[\]]*)\]/g)) {
 		if (key !== undefined) path.push(key);
 		else if (index !== undefined) path.push(/^\d+$/.test(index) ? Number(index) : index.replace(/^"(.*)"$/, '$1'));
 	}

@@ -1,5 +1,6 @@
 import test from 'ava';
-import { applyJsonPatch, maxOperations } from '../../../src/api/patch/index.ts';
+import { limits } from '../../../src/api/limits.ts';
+import { applyJsonPatch } from '../../../src/api/patch/index.ts';
 import type { Dynamic } from '../../../src/kinds/object.ts';
 import { ApiError } from '../../../src/kinds/status.ts';
 import { frozen } from './deployment.ts';
@@ -113,8 +114,58 @@ const refused: Record<string, [ops: unknown, code: number, message: RegExp]> = {
 	'no value': [[{ op: 'add', path: '/n' }], 400, /value is missing/],
 	'no from': [[{ op: 'copy', path: '/n' }], 400, /from is missing/],
 	'a whole that is no object': [[{ op: 'replace', path: '', value: 1 }], 400, /no object/],
+	'copies that double what is there, again and again': [
+		Array.from({ length: 1000 }, (_, i) => ({ op: 'copy', from: '/o', path: `/o/x${i}` })),
+		422,
+		new RegExp(`exceed the limit of ${limits.patchCopies} bytes`),
+	],
+	'copies of a long text that are too long together': [
+		[
+			{ op: 'add', path: '/text', value: 'x'.repeat(limits.patchCopies / 2) },
+			{ op: 'copy', from: '/text', path: '/a' },
+			{ op: 'copy', from: '/text', path: '/b' },
+		],
+		422,
+		/operation 2 \(copy \/b\): unable to complete the copy/,
+	],
+	'moves that nest the object deeper and deeper': [
+		Array.from({ length: 5000 }, (_, i) => [
+			{ op: 'add', path: `/${i % 2}`, value: {} },
+			{ op: 'move', from: `/${(i + 1) % 2}`, path: `/${i % 2}/x` },
+		])
+			.flat()
+			.toSpliced(1, 1),
+		400,
+		/nests the object too deeply/,
+	],
+	'a copy of what moves have nested too deeply': [
+		[
+			...Array.from({ length: 4000 }, (_, i) => [
+				{ op: 'add', path: `/${i % 2}`, value: {} },
+				{ op: 'move', from: `/${(i + 1) % 2}`, path: `/${i % 2}/x` },
+			])
+				.flat()
+				.toSpliced(1, 1),
+			{ op: 'copy', from: '/1', path: '/copy' },
+		],
+		422,
+		/nested deeper than 128 levels/,
+	],
+	'a path that is deeper than any object': [
+		[{ op: 'remove', path: '/a'.repeat(1_000_000) }],
+		400,
+		/path is deeper than the 128 levels/,
+	],
+	'insertions that shift a long list again and again': [
+		[
+			{ op: 'add', path: '/long', value: Array.from({ length: 200_000 }, () => 0) },
+			...Array.from({ length: limits.patchOperations - 1 }, () => ({ op: 'add', path: '/long/0', value: 1 })),
+		],
+		422,
+		new RegExp(`shift more than ${limits.patchShifts} items`),
+	],
 	'too many operations': [
-		Array.from({ length: maxOperations + 1 }, () => ({ op: 'test', path: '/n', value: 10 })),
+		Array.from({ length: limits.patchOperations + 1 }, () => ({ op: 'test', path: '/n', value: 10 })),
 		413,
 		/allowed maximum operations in a JSON patch is 10000, got 10001/,
 	],
@@ -127,3 +178,14 @@ for (const [what, [ops, code, message]] of Object.entries(refused))
 		});
 		t.is(error?.code, code);
 	});
+
+test('JSON Patch: a copy and its original change apart from one another', (t) => {
+	const before = { a: { list: [{ n: 1 }] } };
+	const after = patched(before, [
+		{ op: 'add', path: '/a/list/-', value: { n: 2 } },
+		{ op: 'copy', from: '/a', path: '/b' },
+		{ op: 'replace', path: '/a/list/0/n', value: 3 },
+		{ op: 'add', path: '/b/list/1/m', value: 4 },
+	]);
+	t.deepEqual(after, { a: { list: [{ n: 3 }, { n: 2 }] }, b: { list: [{ n: 1 }, { n: 2, m: 4 }] } });
+});

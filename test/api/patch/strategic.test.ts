@@ -165,6 +165,24 @@ test('strategic merge patch: without a schema maps merge and lists are replaced'
 	t.deepEqual(spec, { a: { b: 1, c: 2 }, l: [{ name: 'y' }] });
 });
 
+test('strategic merge patch: a long patch of a long list reads each item a few times', (t) => {
+	const length = 2000;
+	let reads = 0;
+	const containers = Array.from({ length }, (_, i) =>
+		Object.defineProperty({ image: 'old' }, 'name', {
+			enumerable: true,
+			get() {
+				reads++;
+				return `c${i}`;
+			},
+		}),
+	);
+	const patch = Array.from({ length }, (_, i) => ({ name: `c${length - 1 - i}`, image: 'new' }));
+	const { containers: merged } = onPod({ containers }, { containers: patch }) as { containers: unknown };
+	t.deepEqual(merged, patch);
+	t.true(reads < 20 * length, `${reads} reads of the keys of ${length} items`);
+});
+
 const refused: Record<string, [patch: unknown, message: RegExp]> = {
 	'a patch that is no object': [[], /must be a JSON object/],
 	'an unknown directive': [{ spec: { $patch: 'wipe' } }, /unknown patch type "wipe"/],
