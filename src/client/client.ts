@@ -65,6 +65,9 @@ export interface Client {
 		options: ListOptions & { namespace?: string },
 		how?: DeleteOptions,
 	): Promise<void>;
-	/** Binds a pod to a node (POST pods/NAME/binding). */
-	bind(pod: Name, node: string): Promise<void>;
+	/**
+	 * Binds a pod to a node (POST pods/NAME/binding). With a `uid` only that pod: throws ApiError Conflict where another one has
+	 * taken its name.
+	 */
+	bind(pod: Name & { readonly uid?: string }, node: string): Promise<void>;
 }

@@ -76,11 +76,11 @@ function podKind(api: Api): Kind {
 }
 
 /** The body of POST pods/NAME/binding. */
-export function binding(pod: Name, node: string) {
+export function binding({ name, namespace, uid }: Parameters<Client['bind']>[0], node: string) {
 	return {
 		apiVersion: 'v1',
 		kind: 'Binding',
-		metadata: { name: pod.name, namespace: pod.namespace },
+		metadata: { name, namespace, uid },
 		target: { apiVersion: 'v1', kind: 'Node', name: node },
 	};
 }

@@ -399,6 +399,13 @@ export function semantics(test: TestFn, openStore: () => Promise<Store | undefin
 	it('a pod is bound once', async (t, api) => {
 		await api.create(pods, pod('p'), {}, admin);
 		const binding = { ...pods, name: 'p', subresource: 'binding' } as const;
+		for (const field of ['uid', 'resourceVersion'])
+			await refused(
+				t,
+				api.create(binding, { metadata: { [field]: 'another' }, target: { name: 'n1' } }, {}, admin),
+				409,
+				/Precondition failed: (UID|ResourceVersion) in precondition: another, /,
+			);
 		await api.create(binding, { target: { kind: 'Node', name: 'n1' } }, {}, admin);
 		const { object } = await api.get({ ...pods, name: 'p' }, {}, admin);
 		t.is(object.spec.nodeName, 'n1');

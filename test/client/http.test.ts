@@ -98,6 +98,8 @@ test('subresources, bindings and preconditions go over HTTP', async (t) => {
 		metadata: at('p'),
 		spec: { containers: [{ name: 'main', image: 'example' }] },
 	});
+	const other = await t.throwsAsync(client.bind({ ...at('p'), uid: 'another' }, 'n'));
+	t.is(other instanceof ApiError && other.reason, 'Conflict', 'a binding is for one pod, not for its name');
 	await client.bind(at('p'), 'n');
 	t.is((await beside.get(Pod, at('p'))).spec.nodeName, 'n');
 

@@ -326,6 +326,70 @@ const refused: [string, Dynamic, string[]][] = [
 		],
 	],
 	[
+		'spreading by rules that do not go together',
+		pod({
+			topologySpreadConstraints: [
+				{
+					maxSkew: 1,
+					topologyKey: 'zone',
+					whenUnsatisfiable: 'ScheduleAnyway',
+					minDomains: 0,
+					nodeAffinityPolicy: 'Never',
+					nodeTaintsPolicy: 'Never',
+					labelSelector: { matchLabels: { app: 'web' } },
+					matchLabelKeys: ['app', 'pod-template-hash'],
+				},
+				{ maxSkew: 1, topologyKey: 'node', whenUnsatisfiable: 'DoNotSchedule', matchLabelKeys: ['app'] },
+			],
+		}),
+		[
+			'spec.topologySpreadConstraints[0].minDomains: Invalid value: 0: must be greater than zero',
+			'spec.topologySpreadConstraints[0].minDomains: Invalid value: 0: can only use minDomains if whenUnsatisfiable=DoNotSchedule, not ScheduleAnyway',
+			'spec.topologySpreadConstraints[0].nodeAffinityPolicy: Unsupported value: "Never": supported values: "Honor", "Ignore"',
+			'spec.topologySpreadConstraints[0].nodeTaintsPolicy: Unsupported value: "Never": supported values: "Honor", "Ignore"',
+			'spec.topologySpreadConstraints[0].matchLabelKeys[0]: Invalid value: "app": exists in both matchLabelKeys and labelSelector',
+			'spec.topologySpreadConstraints[1].matchLabelKeys: Forbidden: must not be specified when labelSelector is not set',
+		],
+	],
+	[
+		'affinity to pods by keys that contradict, in a namespace that cannot be',
+		pod({
+			affinity: {
+				podAntiAffinity: {
+					requiredDuringSchedulingIgnoredDuringExecution: [
+						{
+							topologyKey: 'zone',
+							labelSelector: {},
+							matchLabelKeys: ['tenant'],
+							mismatchLabelKeys: ['tenant'],
+							namespaces: ['A'],
+						},
+					],
+				},
+			},
+		}),
+		[
+			`spec.affinity.podAntiAffinity.requiredDuringSchedulingIgnoredDuringExecution[0].namespaces[0]: Invalid value: "A": ${label}`,
+			'spec.affinity.podAntiAffinity.requiredDuringSchedulingIgnoredDuringExecution[0].matchLabelKeys[0]: Invalid value: "tenant": exists in both matchLabelKeys and mismatchLabelKeys',
+		],
+	],
+	[
+		'node affinity by another field than the name',
+		pod({
+			affinity: {
+				nodeAffinity: {
+					requiredDuringSchedulingIgnoredDuringExecution: {
+						nodeSelectorTerms: [{ matchFields: [{ key: 'metadata.uid', operator: 'Exists', values: [] }] }],
+					},
+				},
+			},
+		}),
+		[
+			'spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms[0].matchFields[0].operator: Invalid value: "Exists": not a valid selector operator',
+			'spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms[0].matchFields[0].key: Invalid value: "metadata.uid": not a valid field selector key',
+		],
+	],
+	[
 		'DNS without servers',
 		pod({ dnsPolicy: 'None' }),
 		['spec.dnsConfig: Required value: must provide `dnsConfig` when `dnsPolicy` is None'],

@@ -142,6 +142,12 @@ const table: [string, Pod, Case, string][] = [
 		'n2',
 	],
 	[
+		'required affinity: what is no number is greater than nothing',
+		asks('p', {}, required({ matchExpressions: [{ key: 'cores', operator: 'Gt', values: ['many'] }] })),
+		{ nodes: [node('n1', {}, { cores: '8' })] },
+		"0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector.",
+	],
+	[
 		'required affinity by name',
 		asks('p', {}, required({ matchFields: [{ key: 'metadata.name', operator: 'In', values: ['n3'] }] })),
 		{ nodes: three },

@@ -1,5 +1,6 @@
 /** The scheduler on a real API and store; only the nodes are played. */
 import test from 'ava';
+import type { Client } from '../../src/client/index.ts';
 import { Event, Node, Pod } from '../../src/kinds/index.ts';
 import { type SchedulerOptions, scheduler } from '../../src/reconcile/scheduling/scheduler.ts';
 import { eventually, run, type World, world } from '../client/world.ts';
@@ -167,6 +168,40 @@ test('pods of other schedulers, and gated ones, are left alone', async (t) => {
 	);
 	const both = (await bound(place, 2)).map(({ metadata }) => metadata.name).sort();
 	t.deepEqual(both, ['gated', 'own']);
+});
+
+test('a pod that takes the name of one that is being bound gets a node of its own', async (t) => {
+	const place = await world(t);
+	await addNode(place, 'n1');
+	await addNode(place, 'n2');
+	await addPod(place, 'web', '1', { nodeSelector: { 'kubernetes.io/hostname': 'n1' } });
+	await place.client.patch(
+		Node,
+		{ name: 'n1' },
+		{ type: 'merge', body: { metadata: { labels: { 'kubernetes.io/hostname': 'n1' } } } },
+	);
+	await place.client.patch(
+		Node,
+		{ name: 'n2' },
+		{ type: 'merge', body: { metadata: { labels: { 'kubernetes.io/hostname': 'n2' } } } },
+	);
+	let replaced = false;
+	const replacing = (client: Client): Client => ({
+		...client,
+		as: (name) => replacing(client.as(name)),
+		async bind(pod, node) {
+			if (!replaced) {
+				replaced = true;
+				await place.client.delete(Pod, { name: 'web', namespace: 'default' }, { gracePeriodSeconds: 0 });
+				await addPod(place, 'web', '1', { nodeSelector: { 'kubernetes.io/hostname': 'n2' } });
+			}
+			await client.bind(pod, node);
+		},
+	});
+	run(t, { ...place, client: replacing(place.client) }, [scheduler()]);
+	const [pod] = await bound(place, 1);
+	t.true(replaced);
+	t.is(pod?.spec.nodeName, 'n2');
 });
 
 test('a scheduler that takes over knows what is on the nodes', async (t) => {

@@ -12,6 +12,12 @@ import { readDeleteOptions } from './options.ts';
 import { untyped } from './read.ts';
 import { change } from './update.ts';
 
+/** What the metadata of a Binding may ask of the pod. */
+const preconditions = [
+	['UID', 'uid'],
+	['ResourceVersion', 'resourceVersion'],
+] as const;
+
 /** Binds a pod to the node that a Binding names. Throws 409 where it has one. Answers with a Status, as Kubernetes does. */
 export async function bind(
 	context: Context,
@@ -30,12 +36,15 @@ export async function bind(
 	await change(context, { ...target, subresource: 'binding' }, options, caller, 'CreateOptions', async (current) => {
 		// Only pods have the subresource.
 		const pod = copy(current.object) as Dynamic & { spec: Pod['spec']; status?: Record<string, unknown> };
-		if (typeof metadata.uid === 'string' && metadata.uid && metadata.uid !== pod.metadata.uid)
-			throw conflict(
-				target.kind,
-				target.name,
-				`Precondition failed: UID in precondition: ${metadata.uid}, UID in object meta: ${pod.metadata.uid}`,
-			);
+		for (const [name, field] of preconditions) {
+			const wanted = metadata[field];
+			if (typeof wanted === 'string' && wanted && wanted !== pod.metadata[field])
+				throw conflict(
+					target.kind,
+					target.name,
+					`Precondition failed: ${name} in precondition: ${wanted}, ${name} in object meta: ${pod.metadata[field]}`,
+				);
+		}
 		if (pod.metadata.deletionTimestamp)
 			throw conflict(
 				target.kind,

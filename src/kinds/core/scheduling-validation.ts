@@ -2,7 +2,8 @@
 import type * as core from 'kubernetes-types/core/v1.js';
 import { checkLabelSelector, checkOneOf } from '../checks.ts';
 import { validateLabels } from '../metadata.ts';
-import { labelValue, qualifiedName } from '../names.ts';
+import { dnsLabel, dnsSubdomain, labelValue, qualifiedName } from '../names.ts';
+import type { LabelSelector } from '../selectors.ts';
 import { type FieldError, fieldError } from '../status.ts';
 
 export const taintEffects = ['NoSchedule', 'PreferNoSchedule', 'NoExecute'] as const;
@@ -71,10 +72,44 @@ function validateSpread(
 			errors.push(fieldError.invalid(`${at}.maxSkew`, constraint.maxSkew ?? 0, 'must be greater than zero'));
 		if (!constraint.topologyKey) errors.push(fieldError.required(`${at}.topologyKey`, 'can not be empty'));
 		checkOneOf(constraint.whenUnsatisfiable, `${at}.whenUnsatisfiable`, ['DoNotSchedule', 'ScheduleAnyway'], errors);
+		const { minDomains, whenUnsatisfiable } = constraint;
+		if (minDomains !== undefined && minDomains <= 0)
+			errors.push(fieldError.invalid(`${at}.minDomains`, minDomains, 'must be greater than zero'));
+		if (minDomains !== undefined && whenUnsatisfiable !== 'DoNotSchedule')
+			errors.push(
+				fieldError.invalid(
+					`${at}.minDomains`,
+					minDomains,
+					`can only use minDomains if whenUnsatisfiable=DoNotSchedule, not ${whenUnsatisfiable}`,
+				),
+			);
+		for (const field of ['nodeAffinityPolicy', 'nodeTaintsPolicy'] as const)
+			checkOneOf(constraint[field], `${at}.${field}`, ['Honor', 'Ignore'], errors);
 		const pair = `{${constraint.topologyKey}, ${constraint.whenUnsatisfiable}}`;
 		if (seen.has(pair)) errors.push(fieldError.duplicate(`${at}.{topologyKey, whenUnsatisfiable}`, pair));
 		seen.add(pair);
 		checkLabelSelector(constraint.labelSelector, `${at}.labelSelector`, errors);
+		checkLabelKeys(constraint.matchLabelKeys, constraint.labelSelector, `${at}.matchLabelKeys`, errors);
+	}
+}
+
+/** Keys of labels whose values the pod itself gives: they add to a selector, and may not be in it already. */
+function checkLabelKeys(
+	keys: readonly string[] | undefined,
+	selector: LabelSelector | undefined,
+	path: string,
+	errors: FieldError[],
+): void {
+	if (!keys?.length) return;
+	if (!selector) errors.push(fieldError.forbidden(path, 'must not be specified when labelSelector is not set'));
+	const selected = new Set([
+		...Object.keys(selector?.matchLabels ?? {}),
+		...(selector?.matchExpressions ?? []).map(({ key }) => key),
+	]);
+	for (const [index, key] of keys.entries()) {
+		const at = `${path}[${index}]`;
+		for (const wrong of qualifiedName(key)) errors.push(fieldError.invalid(at, key, wrong));
+		if (selected.has(key)) errors.push(fieldError.invalid(at, key, 'exists in both matchLabelKeys and labelSelector'));
 	}
 }
 
@@ -116,6 +151,22 @@ function validateTerm(term: core.NodeSelectorTerm, path: string, errors: FieldEr
 			errors.push(fieldError.invalid(`${at}.operator`, operator ?? '', 'not a valid selector operator'));
 		for (const wrong of qualifiedName(key ?? '')) errors.push(fieldError.invalid(`${at}.key`, key ?? '', wrong));
 	}
+	for (const [index, { key, operator, values }] of (term.matchFields ?? []).entries()) {
+		const at = `${path}.matchFields[${index}]`;
+		if (operator !== 'In' && operator !== 'NotIn')
+			errors.push(fieldError.invalid(`${at}.operator`, operator ?? '', 'not a valid selector operator'));
+		else if (values?.length !== 1)
+			errors.push(
+				fieldError.required(
+					`${at}.values`,
+					"must be only one value when `operator` is 'In' or 'NotIn' for node field selector",
+				),
+			);
+		if (key !== 'metadata.name')
+			errors.push(fieldError.invalid(`${at}.key`, key ?? '', 'not a valid field selector key'));
+		for (const [place, name] of (values ?? []).entries())
+			for (const wrong of dnsSubdomain(name)) errors.push(fieldError.invalid(`${at}.values[${place}]`, name, wrong));
+	}
 }
 
 function validatePodAffinity(
@@ -139,6 +190,21 @@ function validatePodTerm(term: core.PodAffinityTerm, path: string, errors: Field
 			errors.push(fieldError.invalid(`${path}.topologyKey`, term.topologyKey, wrong));
 	checkLabelSelector(term.labelSelector, `${path}.labelSelector`, errors);
 	checkLabelSelector(term.namespaceSelector, `${path}.namespaceSelector`, errors);
+	for (const [index, namespace] of (term.namespaces ?? []).entries())
+		for (const wrong of dnsLabel(namespace))
+			errors.push(fieldError.invalid(`${path}.namespaces[${index}]`, namespace, wrong));
+	const { labelSelector, matchLabelKeys = [], mismatchLabelKeys = [] } = term;
+	checkLabelKeys(matchLabelKeys, labelSelector, `${path}.matchLabelKeys`, errors);
+	checkLabelKeys(mismatchLabelKeys, labelSelector, `${path}.mismatchLabelKeys`, errors);
+	for (const [index, key] of matchLabelKeys.entries())
+		if (mismatchLabelKeys.includes(key))
+			errors.push(
+				fieldError.invalid(
+					`${path}.matchLabelKeys[${index}]`,
+					key,
+					'exists in both matchLabelKeys and mismatchLabelKeys',
+				),
+			);
 }
 
 function validateWeight(weight: number | undefined, path: string, errors: FieldError[]): void {

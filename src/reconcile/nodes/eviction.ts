@@ -1,6 +1,7 @@
 /** When a pod must leave a node because of its taints. Source: Kubernetes documentation, "Taint based Evictions". */
 import type { Taint, Toleration } from 'kubernetes-types/core/v1.js';
 import type { Pod } from '../../kinds/index.ts';
+import { tolerates } from '../scheduling/tolerations.ts';
 import { timeOf } from '../workloads/pod-state.ts';
 import { NOT_READY, UNREACHABLE } from './node-health.ts';
 
@@ -32,11 +33,4 @@ function tolerationSeconds(tolerations: readonly Toleration[], taint: Taint): nu
 	if (fitting.length === 0) return 0;
 	const limits = fitting.flatMap((toleration) => toleration.tolerationSeconds ?? []);
 	return limits.length > 0 ? Math.max(0, Math.min(...limits)) : undefined;
-}
-
-/** An empty key with Exists tolerates every key, an empty effect every effect. */
-function tolerates({ key, operator = 'Equal', value = '', effect }: Toleration, taint: Taint): boolean {
-	if (effect && effect !== taint.effect) return false;
-	if (!key) return operator === 'Exists';
-	return key === taint.key && (operator === 'Exists' || value === (taint.value ?? ''));
 }

@@ -3,11 +3,12 @@
  * that Kubernetes has for it; scores choose among the rest.
  * Source: Kubernetes documentation, "Kubernetes Scheduler", "Assigning Pods to Nodes" and "Taints and Tolerations".
  */
-import type { Affinity, NodeSelectorTerm, Taint, Toleration } from 'kubernetes-types/core/v1.js';
+import type { Affinity, NodeSelectorTerm, Taint } from 'kubernetes-types/core/v1.js';
 import { matchRequirements, type Node, type Pod, type Requirement } from '../../kinds/index.ts';
 import { includes } from '../runtime/label-selector.ts';
 import { type NodeState, weightOf } from './node-allocations.ts';
 import { type HostPort, hostPortsOf, type Resources, requestsOf } from './pod-requests.ts';
+import { untolerated } from './tolerations.ts';
 
 /** `least-allocated` keeps nodes equally full, `round-robin` takes one after the other. */
 export type Strategy = 'least-allocated' | 'round-robin';
@@ -53,13 +54,12 @@ interface Needs {
 /** Why the pod cannot run on the node: what the first filter that refuses it says; empty when it can. */
 function unfit({ pod, requests, ports }: Needs, state: NodeState): readonly string[] {
 	const { node } = state;
-	const tolerations = pod.spec.tolerations ?? [];
-	if (node.spec.unschedulable && !tolerates(tolerations, unschedulableTaint)) return ['node(s) were unschedulable'];
+	const { tolerations } = pod.spec;
+	if (node.spec.unschedulable && untolerated([unschedulableTaint], tolerations, FORBIDDING))
+		return ['node(s) were unschedulable'];
 	if (pod.spec.nodeName && pod.spec.nodeName !== node.metadata.name)
 		return ["node(s) didn't match the requested node name"];
-	const taint = node.spec.taints?.find(
-		(taint) => taint.effect !== 'PreferNoSchedule' && !tolerates(tolerations, taint),
-	);
+	const taint = untolerated(node.spec.taints, tolerations, FORBIDDING);
 	if (taint) return [`node(s) had untolerated taint {${taint.key}: ${taint.value ?? ''}}`];
 	if (!isChosenBy(pod.spec.nodeSelector, pod.spec.affinity, node))
 		return ["node(s) didn't match Pod's node affinity/selector"];
@@ -87,16 +87,8 @@ function clashes(wanted: readonly HostPort[], taken: Iterable<HostPort>): boolea
 }
 
 const ANY = '0.0.0.0';
+const FORBIDDING = ['NoSchedule', 'NoExecute'];
 const unschedulableTaint: Taint = { key: 'node.kubernetes.io/unschedulable', effect: 'NoSchedule' };
-
-function tolerates(tolerations: readonly Toleration[], taint: Taint): boolean {
-	return tolerations.some(
-		({ key, operator, value, effect }) =>
-			(!effect || effect === taint.effect) &&
-			(!key || key === taint.key) &&
-			(operator === 'Exists' || (Boolean(key) && (value ?? '') === (taint.value ?? ''))),
-	);
-}
 
 /** The node selector, and the required node affinity. */
 function isChosenBy(selector: Pod['spec']['nodeSelector'], affinity: Affinity | undefined, node: Node): boolean {
@@ -161,8 +153,8 @@ function affinityScore(pod: Pod, node: Node): number {
 
 /** How many taints would rather not have the pod. */
 function unwelcome(pod: Pod, node: Node): number {
-	const soft = (node.spec.taints ?? []).filter(({ effect }) => effect === 'PreferNoSchedule');
-	return soft.filter((taint) => !tolerates(pod.spec.tolerations ?? [], taint)).length;
+	return (node.spec.taints ?? []).filter((taint) => untolerated([taint], pod.spec.tolerations, ['PreferNoSchedule']))
+		.length;
 }
 
 /** Scores scaled so that the largest is 100. */
