@@ -2,11 +2,11 @@
  * Drift is not a text diff: it is the patch that the next apply would send, computed by the same server-side apply that
  * would send it (as a dry run). Fields that others own and the manifest does not mention are no drift.
  */
-import jsonPatch, { type Operation } from 'fast-json-patch';
 import type { Client } from '../client/index.ts';
 import { ownersOf, type PathElement } from '../kinds/fieldset.ts';
 import { ApiError, type Dynamic, type Kind, type ManagedFieldsEntry } from '../kinds/index.ts';
 import { differences, type FieldDifference } from './fields.ts';
+import { heldBy } from './ownership.ts';
 
 /** Who set a field, as managedFields records it. */
 export interface Owner {
@@ -26,8 +26,13 @@ export type Drift =
 	| { readonly state: 'synced' }
 	/** Not in the cluster. */
 	| { readonly state: 'missing' }
-	/** `patch` turns the live object into what the next apply makes of it. */
-	| { readonly state: 'changed'; readonly patch: readonly Operation[]; readonly fields: readonly FieldDrift[] };
+	/** The next apply would change these fields. */
+	| { readonly state: 'changed'; readonly fields: readonly FieldDrift[] }
+	/**
+	 * All values are as they should be, but sync does not own what it applies, or not alone: what leaves the source would stay.
+	 * The next apply takes it from these managers.
+	 */
+	| { readonly state: 'held'; readonly managers: readonly string[] };
 
 const synced: Drift = { state: 'synced' };
 const missing: Drift = { state: 'missing' };
@@ -60,7 +65,7 @@ export async function drift(
 			)) as Dynamic;
 			// The API may know a newer object than the caller's cache: what others wrote since is no drift.
 			if (applied.metadata.resourceVersion === current.metadata.resourceVersion || attempt === MAX_ATTEMPTS) {
-				return between(current, applied, kind, client);
+				return between(current, applied, kind, client, manager);
 			}
 			current = (await client.get(kind, { name, namespace })) as Dynamic;
 		}
@@ -70,17 +75,23 @@ export async function drift(
 	}
 }
 
-/** The drift between a live object and the outcome of an apply to it. */
-export function between(live: Dynamic, applied: Dynamic, kind: Kind, client: Pick<Client, 'registry'>): Drift {
-	if (live === applied) return synced;
+/** The drift between a live object and the outcome of an apply to it by `manager`. */
+function between(
+	live: Dynamic,
+	applied: Dynamic,
+	kind: Kind,
+	client: Pick<Client, 'registry'>,
+	manager: string,
+): Drift {
 	const schemas = client.registry.schemas;
-	const fields = differences(live, applied, schemas[kind.schema], schemas);
-	if (fields.length === 0) return synced;
-	return {
-		state: 'changed',
-		patch: jsonPatch.compare(comparable(live), comparable(applied)),
-		fields: fields.map((field) => ({ ...field, owners: owners(live.metadata.managedFields ?? [], field.path) })),
-	};
+	const fields = live === applied ? [] : differences(live, applied, schemas[kind.schema], schemas);
+	if (fields.length > 0)
+		return {
+			state: 'changed',
+			fields: fields.map((field) => ({ ...field, owners: owners(live.metadata.managedFields ?? [], field.path) })),
+		};
+	const managers = heldBy(live.metadata.managedFields ?? [], applied.metadata.managedFields ?? [], manager);
+	return managers.length > 0 ? { state: 'held', managers } : synced;
 }
 
 function owners(managedFields: readonly ManagedFieldsEntry[], path: readonly PathElement[]): Owner[] {
@@ -90,11 +101,4 @@ function owners(managedFields: readonly ManagedFieldsEntry[], path: readonly Pat
 		time,
 		subresource,
 	}));
-}
-
-/** Without what the API server writes itself. */
-function comparable(object: Dynamic): Dynamic {
-	const { managedFields: _, resourceVersion: __, generation: ___, ...metadata } = object.metadata;
-	const { status: ____, ...rest } = object;
-	return { ...rest, metadata } as Dynamic;
 }

@@ -5,7 +5,7 @@
 import type { Cache } from '../client/index.ts';
 import type { Application, Dynamic, OperationState } from '../kinds/index.ts';
 import type { Again, Context } from '../reconcile/index.ts';
-import { isSynced } from './compare/compare.ts';
+import { isSettled, isSynced } from './compare/compare.ts';
 import { type Shared, sharedText } from './compare/shared.ts';
 import { decide } from './operation/decide.ts';
 import { operate, refuse } from './operation/operate.ts';
@@ -50,6 +50,7 @@ export async function turn(
 
 	const objects = [...state.comparison.objects.values()];
 	const outOfSync = objects.filter((each) => each.desired && !isSynced(each)).length;
+	const held = objects.filter((each) => each.desired && isSynced(each) && !isSettled(each)).length;
 	const gone = [...state.gone().values()].filter((object) => !isExtraneous(object)).length;
 	const shared = sharedOf();
 	const decision = decide(
@@ -57,6 +58,7 @@ export async function turn(
 			application,
 			revision: state.revision,
 			outOfSync,
+			held,
 			gone,
 			wanted: state.desired.size,
 			healAt: state.healAt(shared),

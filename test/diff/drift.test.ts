@@ -30,11 +30,7 @@ test('drift is what the next apply would change: as a patch, and by field with i
 	const found = await drift(client, kind, desired(2), scaled, 'driftless');
 	t.is(found.state, 'changed');
 	if (found.state !== 'changed') return;
-	t.deepEqual(
-		found.patch,
-		[{ op: 'replace', path: '/spec/replicas', value: 2 }],
-		'the label that nobody wants is left alone',
-	);
+	t.is(found.fields.length, 1, 'the label that nobody wants is left alone');
 	t.like(found.fields[0], { path: [{ field: 'spec' }, { field: 'replicas' }], live: 5, desired: 2 });
 	t.deepEqual(
 		found.fields[0]?.owners.map(({ manager }) => manager),

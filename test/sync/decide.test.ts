@@ -25,6 +25,7 @@ const situation = (change: Partial<Situation>): Situation => ({
 	application: application({ prune: true, selfHeal: true }),
 	revision: 'b',
 	outOfSync: 0,
+	held: 0,
 	gone: 0,
 	wanted: 5,
 	healAt: undefined,

@@ -36,7 +36,6 @@ const configMap = (name: string, change: Partial<Compared> = {}) =>
 const drifted = (path: string, live: unknown, desired: unknown): Partial<Compared> => ({
 	drift: {
 		state: 'changed',
-		patch: [],
 		fields: [
 			{
 				path: [{ field: 'data' }, { field: path }],
@@ -153,7 +152,6 @@ test('long values and many fields are cut', (t) => {
 	const [field] = (configMap('a', drifted('x', 'y'.repeat(5_000), 'z')).drift as { fields: readonly object[] }).fields;
 	const many = {
 		state: 'changed',
-		patch: [],
 		fields: Array.from({ length: 100 }, () => field),
 	} as unknown as Compared['drift'];
 	const [resource] = status([configMap('a', { drift: many })]).resources ?? [];

@@ -108,12 +108,15 @@ async function compareObject(
 			desired,
 			live,
 			health,
-			drift: live ? { state: 'changed', patch: [], fields: [] } : { state: 'missing' },
+			drift: live ? { state: 'changed', fields: [] } : { state: 'missing' },
 			refused: error,
 		};
 	}
 }
 
-/** Whether the object counts as in sync: a sync has nothing to do for it, or what is left to prune was said not to count. */
+/** Whether the object counts as in sync: its values are as they should be, or what is left to prune was said not to count. */
 export const isSynced = ({ desired, live, drift, refused }: Compared) =>
-	desired ? drift.state === 'synced' && !refused : live !== undefined && isExtraneous(live);
+	desired ? (drift.state === 'synced' || drift.state === 'held') && !refused : live !== undefined && isExtraneous(live);
+
+/** Whether a sync has nothing to do for a wanted object: it is in sync, and nobody else holds its fields. */
+export const isSettled = ({ drift, refused }: Compared) => drift.state === 'synced' && !refused;

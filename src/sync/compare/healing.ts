@@ -1,7 +1,7 @@
 /** Keeps book of when objects drifted and how often they were mended, so that the same drift is mended less and less often. */
 
 import { healDelay } from '../operation/decide.ts';
-import { type Comparison, isSynced } from './compare.ts';
+import { type Comparison, isSettled } from './compare.ts';
 
 /** How long ago a self-heal may lie to count when the same object drifts again. */
 const HEAL_MEMORY_MS = 600_000;
@@ -22,7 +22,7 @@ export function createHealing({ objects }: Pick<Comparison, 'objects'>): Healing
 		noteDrift(ids, now) {
 			for (const id of ids) {
 				const compared = objects.get(id);
-				if (!compared?.desired || isSynced(compared)) driftSince.delete(id);
+				if (!compared?.desired || isSettled(compared)) driftSince.delete(id);
 				else if (!driftSince.has(id)) driftSince.set(id, now);
 			}
 		},

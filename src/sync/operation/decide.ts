@@ -15,6 +15,8 @@ export interface Situation {
 	readonly revision: string | undefined;
 	/** Objects that are missing or have drifted. */
 	readonly outOfSync: number;
+	/** Objects that are as they should be, but whose fields others hold. */
+	readonly held: number;
 	/** Objects in the cluster that left the source. */
 	readonly gone: number;
 	/** Objects that the source wants. */
@@ -68,7 +70,7 @@ export function decide(situation: Situation, now: number): Decision {
 	if (!automated || automated.enabled === false || revision === undefined) return { do: 'nothing' };
 	const prune = automated.prune ?? false;
 	const due = situation.outOfSync + (prune ? situation.gone : 0);
-	if (due === 0) return { do: 'nothing' };
+	if (due + situation.held === 0) return { do: 'nothing' };
 	if (situation.wanted === 0 && situation.gone > 0 && !automated.allowEmpty) {
 		return {
 			do: 'nothing',
@@ -92,8 +94,10 @@ export function decide(situation: Situation, now: number): Decision {
 			? { do: 'wait', until }
 			: { do: 'sync', why: 'revision', operation, prune, retries: failure.count };
 	}
-	if (situation.syncedRevision !== revision) return { do: 'sync', why: 'revision', operation, prune, retries: 0 };
-	if (!automated.selfHeal) return { do: 'nothing' };
+	if (due > 0 && situation.syncedRevision !== revision)
+		return { do: 'sync', why: 'revision', operation, prune, retries: 0 };
+	// To take back what nobody changed undoes nothing.
+	if (!automated.selfHeal && due > 0) return { do: 'nothing' };
 	if (situation.healAt === undefined) return { do: 'nothing' };
 	return situation.healAt > now
 		? { do: 'wait', until: situation.healAt }

@@ -3,6 +3,7 @@ import pLimit from 'p-limit';
 import type { Client } from '../../client/index.ts';
 import { ApiError, type Dynamic, type Kind, parseApiVersion } from '../../kinds/index.ts';
 import { optionFor, optionOf } from '../want/options.ts';
+import { holdAlone, takeOver } from './ownership.ts';
 import type { Step, Wave } from './plan.ts';
 
 type PropagationPolicy = 'Foreground' | 'Background' | 'Orphan';
@@ -78,12 +79,14 @@ async function carryOut(step: Step, execution: Execution): Promise<Outcome> {
 			case 'apply': {
 				const before = execution.live(id);
 				const { name, namespace } = object.metadata;
+				if (before && !dryRun) await takeOver(client, step.desired, before, manager, execution.options);
 				const after = await client.patch(
 					step.desired.kind,
 					{ name, namespace },
 					{ type: 'apply', body: object, force: true },
 					{ fieldManager: manager, dryRun, fieldValidation: validationOf(object, execution.options) },
 				);
+				if (!dryRun) await holdAlone(client, step.desired.kind, after as Dynamic, manager);
 				if (!before) return done('created');
 				const same = before.metadata.resourceVersion === after.metadata.resourceVersion && !dryRun;
 				return done(same ? 'unchanged' : 'configured');

@@ -26,7 +26,9 @@ export function tellHealed(
 						)
 						.slice(0, MAX_FIELDS)
 						.join(', ')
-				: 'was missing';
+				: drift?.state === 'held'
+					? `its fields were held by ${drift.managers.join(', ')} too`
+					: 'was missing';
 		events.event(application, 'Normal', 'SelfHealed', `${nameOf(object)}${whereOf(object)}: ${what}`);
 	}
 	state.noteHealed(

@@ -4,7 +4,7 @@
  */
 import { ApiError, type Application, type Dynamic, type Operation, type OperationState } from '../../kinds/index.ts';
 import type { Context } from '../../reconcile/index.ts';
-import { isSynced } from '../compare/compare.ts';
+import { isSettled } from '../compare/compare.ts';
 import { type Shared, sharedText } from '../compare/shared.ts';
 import { formatProblem } from '../render/index.ts';
 import { SourceError } from '../source/index.ts';
@@ -160,7 +160,7 @@ async function subjectOf(
 	const objects = [...state.comparison.objects.values()].flatMap((compared): Staged[] => {
 		const { desired, health } = compared;
 		return desired && selected(desired.object)
-			? [{ desired, synced: isSynced(compared), healthy: isHealthy(health) }]
+			? [{ desired, synced: isSettled(compared), healthy: isHealthy(health) }]
 			: [];
 	});
 	return { revision: state.revision, objects, gone: goneOf(state.gone()) };

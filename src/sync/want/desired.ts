@@ -10,6 +10,7 @@ import {
 	type Registry,
 } from '../../kinds/index.ts';
 import type { Manifest } from '../render/index.ts';
+import { decodedSecret } from './secret.ts';
 
 /** One object that an application wants. */
 export interface Desired {
@@ -68,16 +69,35 @@ export function trackedBy(object: Dynamic): string | undefined {
 	return instance && id === trackingId(instance, object) ? instance : undefined;
 }
 
+/**
+ * What the API server writes itself, and what an exported object has of it: as part of a manifest it would say that only this
+ * very state of this very object may be changed.
+ */
+const serverSide = new Set([
+	'creationTimestamp',
+	'deletionGracePeriodSeconds',
+	'deletionTimestamp',
+	'generation',
+	'managedFields',
+	'resourceVersion',
+	'selfLink',
+	'uid',
+]);
+
 /** Undefined where the registry has no such kind. The namespace is the manifest's own, or else the destination's. */
-export function desire(manifest: Manifest, application: Application, registry: Registry): Desired | undefined {
-	const kind = registry.of(manifest.object.apiVersion, manifest.object.kind);
+export function desire(written: Manifest, application: Application, registry: Registry): Desired | undefined {
+	const kind = registry.of(written.object.apiVersion, written.object.kind);
 	if (!kind) return undefined;
-	const { namespace: written, ...metadata } = manifest.object.metadata;
-	const namespace = kind.namespaced ? written || application.spec.destination.namespace || 'default' : undefined;
+	const manifest = decodedSecret(written, kind);
+	const { namespace: home, ...metadata } = manifest.object.metadata;
+	const namespace = kind.namespaced ? home || application.spec.destination.namespace || 'default' : undefined;
 	const object: Dynamic = {
 		...manifest.object,
 		apiVersion: apiVersionOf(kind),
-		metadata: { ...metadata, ...(namespace === undefined ? {} : { namespace }) },
+		metadata: {
+			...(Object.fromEntries(Object.entries(metadata).filter(([field]) => !serverSide.has(field))) as typeof metadata),
+			...(namespace === undefined ? {} : { namespace }),
+		},
 	};
 	const tracked: Dynamic = {
 		...object,

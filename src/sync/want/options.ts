@@ -28,9 +28,9 @@ const known: Readonly<Record<string, Option>> = {
 	Validate: { values: choice },
 	Prune: { values: choice, unsupported: confirm },
 	Delete: { values: choice, unsupported: confirm },
+	ClientSideApplyMigration: { values: choice },
 	// Every apply is server-side, and only of what is out of sync; a kind that is not there is told before anything is applied.
 	ServerSideApply: { values: choice },
-	ClientSideApplyMigration: { values: choice },
 	ApplyOutOfSyncOnly: { values: choice },
 	RespectIgnoreDifferences: { values: choice },
 	SkipDryRunOnMissingResource: { values: choice },
