@@ -220,6 +220,45 @@ test('a controller may look again later, be triggered from outside, and read onl
 	t.true(misread instanceof Error && /asking reads nodes without declaring/.test(misread.message));
 });
 
+test('a controller with a state of its own has one for each time that it runs', async (t) => {
+	const w = await world(t);
+	const said: string[] = [];
+	let opened = 0;
+	const counting = controller({
+		name: 'counting',
+		watches: [watch(ConfigMap, ({ metadata }) => [metadata.name])],
+		open({ cache }, queue) {
+			const number = ++opened;
+			said.push(`${number} opens with ${cache.informer(ConfigMap).size}`);
+			queue('own');
+			return {
+				async reconcile(key) {
+					said.push(`${number} has ${key}`);
+					return undefined;
+				},
+				[Symbol.dispose]: () => void said.push(`${number} is over`),
+			};
+		},
+	});
+	await w.client.create(ConfigMap, configMap('a'));
+	for (let time = 1; time <= 2; time++) {
+		const running = run(t, w, [counting]);
+		await until(() => ['own', 'a'].every((key) => said.includes(`${time} has ${key}`)));
+		await running.stop();
+	}
+	t.deepEqual(said.toSorted(), [
+		'1 has a',
+		'1 has own',
+		'1 is over',
+		'1 opens with 1',
+		'2 has a',
+		'2 has own',
+		'2 is over',
+		'2 opens with 1',
+	]);
+	t.is(said.indexOf('1 is over') + 1, said.indexOf('2 opens with 1'), 'the second begins when the first is over');
+});
+
 test('when the signal aborts, reconciles under way are waited for and nothing new begins', async (t) => {
 	const w = await world(t);
 	let begun = 0;

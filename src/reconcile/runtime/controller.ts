@@ -30,7 +30,9 @@ export interface Again {
 	readonly after: number;
 }
 
-export interface Controller<T extends KubeObject = KubeObject> {
+export type Controller<T extends KubeObject = KubeObject> = Declaration<T> & (Stateless | Stateful);
+
+interface Declaration<T extends KubeObject> {
 	readonly name: string;
 	/** Who its Events are from. Default `NAME-controller`. */
 	readonly component?: string;
@@ -51,11 +53,26 @@ export interface Controller<T extends KubeObject = KubeObject> {
 	readonly triggers?: (queue: (key: Key) => void, context: Context) => void;
 	/** How many keys are reconciled at once; never one key twice at a time. Default 4. */
 	readonly workers?: number;
+}
+
+interface Stateless {
 	/**
 	 * Makes the world as the object says. Throwing retries with backoff. The object may be gone: read it from the cache. The
 	 * cache is complete (every kind declared is listed) and has the controller's own writes.
 	 */
 	reconcile(key: Key, context: Context): Promise<Again | undefined>;
+}
+
+/** A controller that keeps a state of its own between its keys. */
+interface Stateful {
+	/** Called each time that the controller starts, when the cache is complete. `queue` queues a key. */
+	open(context: Context, queue: (key: Key) => void): Session;
+}
+
+/** One run of a controller with the state that it keeps; disposed of when the controller has stopped. */
+export interface Session extends Disposable {
+	/** As that of a controller without state. */
+	reconcile(key: Key): Promise<Again | undefined>;
 }
 
 /** A change of an object of any kind, and the kind. */

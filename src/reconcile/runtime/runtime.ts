@@ -10,7 +10,7 @@ import { createQueue, FIRST_RETRY_MS, type Queue } from '../../client/queue.ts';
 import { rememberWrites, type Writing } from '../../client/written.ts';
 import { ApiError, type Key } from '../../kinds/index.ts';
 import type { Log } from '../../log.ts';
-import type { Context, Controller } from './controller.ts';
+import type { Context, Controller, Session } from './controller.ts';
 import { declaredCache, declaredKinds } from './declared.ts';
 import { type ControllerMetrics, type Metrics, metricsOf } from './metrics.ts';
 import { follow, followEverything } from './sources.ts';
@@ -83,15 +83,27 @@ async function runController(controller: Controller, options: RuntimeOptions): P
 	const events = recordEvents(client, { component, now, log, signal, clock });
 	const context: Context = { client: writing.client, cache, events, now, log, signal };
 	controller.triggers?.(add, context);
+	const session =
+		'open' in controller
+			? stack.use(controller.open(context, add))
+			: { reconcile: (key: Key) => controller.reconcile(key, context) };
 
-	const worker: Worker = { controller, context, queue, writing, metrics, clock, faults: faults(log) };
+	const worker: Worker = {
+		session,
+		context,
+		queue,
+		writing,
+		metrics,
+		clock,
+		faults: faults(log),
+	};
 	await Promise.all(Array.from({ length: controller.workers ?? WORKERS }, () => work(worker)));
 	await events.ended;
 	metrics.depth = 0;
 }
 
 interface Worker {
-	readonly controller: Controller;
+	readonly session: Pick<Session, 'reconcile'>;
 	readonly context: Context;
 	readonly queue: Queue;
 	readonly writing: Writing;
@@ -111,7 +123,7 @@ async function work(worker: Worker): Promise<void> {
 }
 
 /** Reconciles a key once and tells the queue how it went. Never throws. */
-async function reconcile({ controller, context, queue, writing, metrics, clock, faults }: Worker, key: Key) {
+async function reconcile({ session, context, queue, writing, metrics, clock, faults }: Worker, key: Key) {
 	const { log, signal } = context;
 	if (writing.pending) {
 		const wait = () => faults.failed('own writes', 'own writes are not in it', 'the cache is behind; waiting for it');
@@ -126,7 +138,7 @@ async function reconcile({ controller, context, queue, writing, metrics, clock, 
 	}
 	const start = clock.now();
 	try {
-		const again = await controller.reconcile(key, context);
+		const again = await session.reconcile(key);
 		queue.done(key, again?.after);
 		faults.healed(key, 'reconciled after failures', { key });
 	} catch (error) {

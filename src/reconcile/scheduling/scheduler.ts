@@ -28,23 +28,21 @@ export interface SchedulerOptions {
 }
 
 export function scheduler({ strategy = 'least-allocated', name = DEFAULT_NAME }: SchedulerOptions = {}): Controller {
-	const running = new WeakMap<Context, Scheduling>();
 	return controller({
 		name: 'scheduler',
 		component: name,
-		// What is to be done on a change depends on what it changed: the handlers of `triggers` tell.
+		// What is to be done on a change depends on what it changed: the session's own handlers tell.
 		watches: [watch(Pod, () => []), watch(Node, () => [])],
-		triggers(queue, context) {
-			running.set(
-				context,
-				follow(name, strategy, context, () => queue(WAITING)),
-			);
-		},
 		workers: 1,
-		async reconcile(_key, context) {
-			const state = running.get(context);
-			if (state) await placeAll(state, context);
-			return undefined;
+		open(context, queue) {
+			const { state, following } = follow(name, strategy, context, () => queue(WAITING));
+			return {
+				async reconcile() {
+					await placeAll(state, context);
+					return undefined;
+				},
+				[Symbol.dispose]: () => following.dispose(),
+			};
 		},
 	});
 }
@@ -60,8 +58,8 @@ interface Scheduling {
 	last: string;
 }
 
-/** Keeps the state current until the signal aborts; `wake` is called when a pod is to be looked at. */
-function follow(name: string, strategy: Strategy, { cache, signal }: Context, wake: () => void): Scheduling {
+/** Keeps the state current until `following` is disposed of; `wake` is called when a pod is to be looked at. */
+function follow(name: string, strategy: Strategy, { cache }: Context, wake: () => void) {
 	const state: Scheduling = {
 		strategy,
 		allocations: allocations(),
@@ -99,11 +97,10 @@ function follow(name: string, strategy: Strategy, { cache, signal }: Context, wa
 			wake();
 		}
 	};
-	const subscriptions = new DisposableStack();
-	subscriptions.use(cache.informer(Node).on(onNode));
-	subscriptions.use(cache.informer(Pod).on(onPod));
-	signal.addEventListener('abort', () => subscriptions.dispose(), { once: true });
-	return state;
+	const following = new DisposableStack();
+	following.use(cache.informer(Node).on(onNode));
+	following.use(cache.informer(Pod).on(onPod));
+	return { state, following };
 }
 
 /** Places all that wait, also those that come meanwhile. Throws the first write that failed; those pods wait again. */
