@@ -2,25 +2,29 @@
 import type { Log } from '../log.ts';
 
 export interface Faults {
-	/** Logs a warning unless the same thing failed with the same message before. */
+	/** Logs a warning, unless the same thing failed with the same message before: then it is counted. */
 	failed(what: string, error: unknown, message: string, fields?: object): void;
-	/** Tells the log that it works again, if it had failed. */
+	/** Tells the log that it works again, if it had failed, and how many times it had. */
 	healed(what: string, message: string, fields?: object): void;
 	/** Forgets a fault silently: the thing that failed is gone. */
 	forget(what: string): void;
 }
 
 export function faults(log: Log): Faults {
-	const known = new Map<string, string>();
+	const known = new Map<string, { cause: string; times: number }>();
 	return {
 		failed(what, error, message, fields = {}) {
 			const cause = describe(error);
-			if (known.get(what) === cause) return;
-			known.set(what, cause);
+			const fault = known.get(what) ?? { cause: '', times: 0 };
+			known.set(what, fault);
+			fault.times++;
+			if (fault.cause === cause) return;
+			fault.cause = cause;
 			log.warn({ ...fields, cause }, message);
 		},
 		healed(what, message, fields = {}) {
-			if (known.delete(what)) log.info(fields, message);
+			const { times } = known.get(what) ?? {};
+			if (known.delete(what)) log.info({ ...fields, times }, message);
 		},
 		forget(what) {
 			known.delete(what);

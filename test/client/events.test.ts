@@ -6,8 +6,10 @@ import {
 	REFILL_MS,
 	SIMILAR_INTERVAL_MS,
 } from '../../src/client/event-series.ts';
+import { MOST_WAITING } from '../../src/client/events.ts';
 import { type Client, recordEvents } from '../../src/client/index.ts';
 import { ConfigMap, Event, type KubeObject, Node, serviceUnavailable } from '../../src/kinds/index.ts';
+import type { Log } from '../../src/log.ts';
 import { silentLog } from '../testbed/silent-log.ts';
 import { handClock } from './clock.ts';
 import { eventually, type World, world } from './world.ts';
@@ -102,6 +104,53 @@ test('an API that is away delays events and loses none; a refused one holds up n
 	const items = await events(w, ({ length }) => length === 2);
 	clearInterval(ticking);
 	t.deepEqual(items.map(({ message }) => message).toSorted(), ['first', 'second']);
+});
+
+test('in a storm that never ends it is logged once that events are dropped, and when it is over how many were', async (t) => {
+	const w = await world(t);
+	const lines: string[] = [];
+	const log: Log = {
+		...silentLog,
+		warn: (_, message) => void lines.push(message),
+		info: (fields, message) => void lines.push(`${message} ${JSON.stringify(fields)}`),
+	};
+	/** Each write waits to be let through. */
+	const writes: (() => void)[] = [];
+	const client: Client = {
+		...w.client,
+		create: async (_kind, object) => {
+			await new Promise<void>((resolve) => writes.push(resolve));
+			return object;
+		},
+	};
+	const letThrough = async (count: number) => {
+		for (let done = 0; done < count; done++) {
+			while (writes.length === 0) await new Promise((resolve) => setImmediate(resolve));
+			writes.shift()?.();
+		}
+		// The next write is under way, and so its place is free.
+		while (writes.length === 0) await new Promise((resolve) => setImmediate(resolve));
+	};
+	const { event } = recordEvents(client, { component: 'tester', now: Date.now, log, signal: w.signal });
+	let told = 0;
+	const tell = (count: number) => {
+		for (const end = told + count; told < end; told++) event(about(`object-${told}`), 'Normal', 'Tested', 'again');
+	};
+	tell(1);
+	await letThrough(0);
+	tell(MOST_WAITING);
+	// From now on one place becomes free at a time, and two ask for it.
+	for (let round = 0; round < 50; round++) {
+		tell(1);
+		await letThrough(1);
+		tell(1);
+	}
+	t.deepEqual(lines, ['events are dropped']);
+	const left = 1 + MOST_WAITING;
+	await letThrough(left - 1);
+	writes.shift()?.();
+	while (lines.length < 2) await new Promise((resolve) => setImmediate(resolve));
+	t.deepEqual(lines.slice(1), ['events are kept again; so many were dropped {"times":50}']);
 });
 
 test('many alike are combined into one, those before stay as they are', (t) => {
