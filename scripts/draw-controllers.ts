@@ -1,5 +1,5 @@
 /**
- * Draws the controllers as a Mermaid flowchart from what they declare (`for`, `owns`, `watches`, `indexes`), so that the
+ * Draws the controllers as a Mermaid flowchart from what they declare (`for`, `owns`, `watches`, `indexes`, `inputs`), so that the
  * picture is never older than the code.
  *
  *   node scripts/draw-controllers.ts                        prints the block
@@ -32,6 +32,8 @@ export function drawControllers(controllers: readonly Controller[]): string {
 			else if (owned.has(kind)) arrows.push(`  ${kind} -->|owns| ${name}`);
 			else arrows.push(`  ${kind} -.->|watches| ${name}`);
 		}
+		for (const input of controller.inputs ?? [])
+			arrows.push(`  i_${input.name.replaceAll(/\W/g, '_')}[/"${input.name}"/] -.->|input| ${name}`);
 		if (controller.everything) arrows.push(`  every[/every kind/] -.->|watches| ${name}`);
 	}
 	const boxes = [...kinds].sort().map((kind) => `  ${kind}["${kind}"]`);

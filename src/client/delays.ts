@@ -7,6 +7,9 @@ export interface Delays extends Disposable {
 	set(key: Key, ms: number): void;
 	/** The key does not come due. */
 	delete(key: Key): void;
+	has(key: Key): boolean;
+	/** Every key comes due now. */
+	ring(): void;
 	readonly size: number;
 }
 
@@ -64,12 +67,14 @@ export function createDelays(clock: Clock, due: (key: Key) => void): Delays {
 		const first = heap[0];
 		if (timer && timer.at === first?.at) return;
 		timer?.handle[Symbol.dispose]();
-		timer = first && { at: first.at, handle: clock.after(first.at - clock.now(), ring) };
+		timer = first && { at: first.at, handle: clock.after(first.at - clock.now(), rung) };
 	};
-	const ring = () => {
+	const rung = () => {
 		timer = undefined;
-		const now = clock.now();
-		for (let first = heap[0]; first && first.at <= now; first = heap[0]) {
+		ring(clock.now());
+	};
+	const ring = (until: number) => {
+		for (let first = heap[0]; first && first.at <= until; first = heap[0]) {
 			remove(first.key);
 			due(first.key);
 		}
@@ -91,6 +96,8 @@ export function createDelays(clock: Clock, due: (key: Key) => void): Delays {
 			remove(key);
 			arm();
 		},
+		has: (key) => places.has(key),
+		ring: () => ring(Number.POSITIVE_INFINITY),
 		get size() {
 			return heap.length;
 		},

@@ -29,14 +29,15 @@ export interface ElectionOptions {
 }
 
 /**
- * Calls `run` while we lead: its signal aborts when leadership is lost, and it is called again when it is regained. Returns
+ * Calls `run` while we lead: its signal aborts when leadership is lost, and it is called again when it is regained. `holds`
+ * tells whether the Lease was renewed in time, at the very moment: after a stop of the process sooner than the signal. Returns
  * when `options.signal` aborts, after `run` has ended and the Lease was given back, or when `run` ends by itself. Rejects
  * with what `run` throws, also after giving the Lease back.
  */
 export async function runWhileLeader(
 	client: Client,
 	options: ElectionOptions,
-	run: (signal: AbortSignal) => Promise<void>,
+	run: (signal: AbortSignal, holds: () => boolean) => Promise<void>,
 ): Promise<void> {
 	const { signal, log, name, identity } = options;
 	const candidate = createCandidate(client, options);
@@ -68,17 +69,22 @@ async function acquire(candidate: Candidate, { name, log, signal, clock }: Elect
 async function lead(
 	candidate: Candidate,
 	options: ElectionOptions,
-	run: (signal: AbortSignal) => Promise<void>,
+	run: (signal: AbortSignal, holds: () => boolean) => Promise<void>,
 ): Promise<boolean> {
-	const { name, log, clock } = options;
+	const { name, log, clock = systemClock } = options;
 	const lost = new AbortController();
 	const over = new AbortController();
 	const signal = AbortSignal.any([options.signal, lost.signal]);
-	const renewing = renew(candidate, { ...options, signal: AbortSignal.any([options.signal, over.signal]), clock }).then(
-		() => lost.abort(new Error(`the lease ${name} was lost`)),
-	);
+	let renewed = clock.now();
+	const renewing = renew(
+		candidate,
+		{ ...options, signal: AbortSignal.any([options.signal, over.signal]), clock },
+		(at) => {
+			renewed = at;
+		},
+	).then(() => lost.abort(new Error(`the lease ${name} was lost`)));
 	try {
-		await run(signal);
+		await run(signal, () => clock.now() - renewed <= RENEW_DEADLINE_MS);
 		return !lost.signal.aborted || options.signal.aborted;
 	} catch (error) {
 		if (lost.signal.aborted && !options.signal.aborted) {
@@ -93,8 +99,8 @@ async function lead(
 	}
 }
 
-/** Renews until the Lease is lost or the signal aborts. */
-async function renew(candidate: Candidate, options: ElectionOptions): Promise<void> {
+/** Renews until the Lease is lost or the signal aborts, and tells of each time. */
+async function renew(candidate: Candidate, options: ElectionOptions, tell: (at: number) => void): Promise<void> {
 	const { name, log, signal, clock = systemClock } = options;
 	const known = faults(log);
 	let renewed = clock.now();
@@ -115,6 +121,7 @@ async function renew(candidate: Candidate, options: ElectionOptions): Promise<vo
 			if (held === 'taken' || held === 'late') return;
 			if (held === 'contested') continue;
 			renewed = asked;
+			tell(asked);
 			known.healed('lease', 'the lease is renewed again', { lease: name });
 		} catch (error) {
 			known.failed('lease', error, 'the lease cannot be renewed; trying on', { lease: name });

@@ -7,6 +7,18 @@ import { exponential } from './backoff.ts';
 import { type Clock, systemClock } from './clock.ts';
 import { createDelays } from './delays.ts';
 
+/** What a queue counts of itself. */
+export interface QueueMetrics {
+	/** Keys that wait now. */
+	depth: number;
+	/** Keys that were put in line. */
+	adds: number;
+	/** Failures that were put off. */
+	retries: number;
+	/** Told how long a key has stood in line, in ms. */
+	waited(ms: number): void;
+}
+
 /** The first delay of a failing key. Source: client-go's DefaultControllerRateLimiter. */
 export const FIRST_RETRY_MS = 5;
 /** The longest delay of a failing key; client-go's 1,000 s leave a healed cause unnoticed for too long. */
@@ -15,6 +27,10 @@ export const LONGEST_RETRY_MS = 5 * 60_000;
 export interface Queue {
 	/** The key shall be worked on. */
 	add(key: Key): void;
+	/** The key shall be worked on after so many ms, together with whatever else asks for it until then. */
+	gather(key: Key, ms: number): void;
+	/** Every key that waits for its time shall be worked on now. */
+	hurry(): void;
 	/** The next key, once there is one; it is the caller's until `done` or `retry`. undefined when the queue has closed. */
 	take(): Promise<Key | undefined>;
 	/** The work on a taken key went well. It comes again after `againMs` if given, and no time set before counts any more. */
@@ -26,28 +42,40 @@ export interface Queue {
 }
 
 /** A queue that closes when the signal aborts: what waits is dropped, takers get undefined, no timer stays. */
-export function createQueue(options: { readonly signal: AbortSignal; readonly clock?: Clock }): Queue {
-	const { signal, clock = systemClock } = options;
+export function createQueue(options: {
+	readonly signal: AbortSignal;
+	readonly clock?: Clock;
+	readonly metrics?: QueueMetrics;
+}): Queue {
+	const { signal, clock = systemClock, metrics } = options;
 	const line = createLine();
-	/** Waiting in line, or to be put in line once their work is done. */
-	const wanted = new Set<Key>();
+	/** Waiting in line, or to be put in line once their work is done; and since when. */
+	const wanted = new Map<Key, number>();
 	const working = new Set<Key>();
 	const failures = new Map<Key, number>();
 	const takers: ((key: Key | undefined) => void)[] = [];
 	const delays = createDelays(clock, (key) => add(key));
+	/** Apart from the delays, which the end of a key's work replaces. */
+	const gathering = createDelays(clock, (key) => add(key));
 
+	const count = () => {
+		if (metrics) metrics.depth = line.length;
+	};
 	const hand = () => {
 		while (takers.length > 0 && line.length > 0) {
 			const key = line.shift();
 			if (key === undefined) return;
+			metrics?.waited(clock.now() - (wanted.get(key) ?? 0));
 			wanted.delete(key);
 			working.add(key);
 			takers.shift()?.(key);
 		}
+		count();
 	};
 	const add = (key: Key) => {
 		if (signal.aborted || wanted.has(key)) return;
-		wanted.add(key);
+		wanted.set(key, clock.now());
+		if (metrics) metrics.adds++;
 		if (working.has(key)) return;
 		line.push(key);
 		hand();
@@ -62,6 +90,8 @@ export function createQueue(options: { readonly signal: AbortSignal; readonly cl
 		line.clear();
 		wanted.clear();
 		delays[Symbol.dispose]();
+		gathering[Symbol.dispose]();
+		count();
 		for (const taker of takers.splice(0)) taker(undefined);
 	};
 	if (signal.aborted) close();
@@ -69,6 +99,12 @@ export function createQueue(options: { readonly signal: AbortSignal; readonly cl
 
 	return {
 		add,
+		gather(key, ms) {
+			if (!signal.aborted && !gathering.has(key)) gathering.set(key, ms);
+		},
+		hurry() {
+			delays.ring();
+		},
 		take() {
 			if (signal.aborted) return Promise.resolve(undefined);
 			const { promise, resolve } = Promise.withResolvers<Key | undefined>();
@@ -87,6 +123,7 @@ export function createQueue(options: { readonly signal: AbortSignal; readonly cl
 			const delay = exponential(FIRST_RETRY_MS, LONGEST_RETRY_MS, failed);
 			if (!signal.aborted) {
 				failures.set(key, failed + 1);
+				if (metrics) metrics.retries++;
 				delays.set(key, delay);
 			}
 			finish(key);

@@ -3,5 +3,6 @@ export { type ClusterOptions, clusterControllers } from './all.ts';
 export { controllerOf } from './runtime/claim.ts';
 export * from './runtime/controller.ts';
 export { declaredKinds } from './runtime/declared.ts';
-export type { ControllerMetrics, Metrics } from './runtime/metrics.ts';
+export { type Input, type Reading, readings, type Surroundings, watchedFile } from './runtime/inputs.ts';
+export { type ControllerMetrics, controllerFamilies, type Metrics } from './runtime/metrics.ts';
 export { type RuntimeOptions, runControllers } from './runtime/runtime.ts';

@@ -91,6 +91,38 @@ test('the newest word on when to look again is the one that counts', async (t) =
 	t.is(clock.waiting, 0);
 });
 
+test('what is gathered comes once for all that asked, and not before its time, whatever is done with the key meanwhile', async (t) => {
+	const { queue: q, clock } = queue();
+	q.gather('a', 1000);
+	clock.advance(900);
+	q.gather('a', 1000);
+	q.add('a');
+	t.is(await q.take(), 'a');
+	q.done('a');
+	t.is(q.depth, 0);
+	clock.advance(100);
+	t.is(await q.take(), 'a');
+	q.done('a');
+	clock.advance(10_000);
+	t.is(q.depth, 0);
+	t.is(clock.waiting, 0);
+});
+
+test('what waits for its time can be hurried', async (t) => {
+	const { queue: q, clock } = queue();
+	for (const key of ['a', 'b', 'c']) {
+		q.add(key);
+		await q.take();
+	}
+	q.done('a', 5000);
+	q.retry('b');
+	q.done('c');
+	q.hurry();
+	t.deepEqual([await q.take(), await q.take()].sort(), ['a', 'b']);
+	t.is(q.depth, 0);
+	t.is(clock.waiting, 0);
+});
+
 test('when the signal aborts, workers are sent home, what waits is dropped, and no timer stays', async (t) => {
 	const { queue: q, clock, stop } = queue();
 	q.add('a');

@@ -68,7 +68,7 @@ export async function settled<T extends KubeObject>(
 ): Promise<void> {
 	const informer = w.cache.informer(kind);
 	await informer.until(() => informer.revision >= Number(written.metadata.resourceVersion), w.signal);
-	const busy = () => [...metrics.values()].some(({ depth, active }) => depth + active > 0);
+	const busy = () => [...metrics.values()].some(({ depth, running }) => depth + running.size > 0);
 	do await new Promise((resolve) => setImmediate(resolve));
 	while (busy());
 }

@@ -57,7 +57,7 @@ test('all controllers together bring a Deployment to its nodes, clear it away, a
 	t.deepEqual((await w.client.list(ReplicaSet)).items, []);
 
 	// At rest: nothing waits, nothing is under way, and nobody writes.
-	const busy = () => [...metrics.values()].some(({ depth, active }) => depth + active > 0);
+	const busy = () => [...metrics.values()].some(({ depth, running }) => depth + running.size > 0);
 	let before = '';
 	let after = (await w.client.list(Node)).resourceVersion;
 	for (let calm = 0; calm < 20; calm = busy() || before !== after ? 0 : calm + 1) {
@@ -66,8 +66,8 @@ test('all controllers together bring a Deployment to its nodes, clear it away, a
 		after = (await w.client.list(Node)).resourceVersion;
 	}
 	const errors = [...metrics]
-		.filter(([, counted]) => counted.errors > 0)
-		.map(([name, counted]) => `${name}: ${counted.errors}`);
+		.filter(([, counted]) => counted.outcomes.error > 0)
+		.map(([name, counted]) => `${name}: ${counted.outcomes.error}`);
 	t.log(`reconciles that threw: ${errors.join(', ') || 'none'}`);
 	t.pass();
 });

@@ -341,7 +341,7 @@ test('a settled deployment is looked at, and not written', async (t) => {
 	const marked = await edit(place, { metadata: { labels: { seen: 'again' } } });
 	const idle = () => {
 		const metrics = ['deployment', 'replicaset'].map((name) => running.metrics.get(name));
-		return metrics.every((one) => one && one.depth + one.active === 0) || undefined;
+		return metrics.every((one) => one && one.depth + one.running.size === 0) || undefined;
 	};
 	await eventually(place, [Deployment, ReplicaSet, Pod], () => {
 		const seen = place.cache.informer(Deployment).get('default/web')?.metadata.labels?.seen === 'again';

@@ -108,7 +108,7 @@ test('a change of a pod costs the services that select it, and no others', async
 	await addPod(place, 'p1');
 	await shows(place, 'p1:ready,serving', 'p1/ on 8080');
 	const looks = () =>
-		(running.metrics.get('endpointslice')?.reconciles ?? 0) + (running.metrics.get('endpoints')?.reconciles ?? 0);
+		(running.metrics.get('endpointslice')?.works.count ?? 0) + (running.metrics.get('endpoints')?.works.count ?? 0);
 	const before = looks();
 	const versions = async () => (await client.list(EndpointSlice)).items.map(({ metadata }) => metadata.resourceVersion);
 	const written = await versions();

@@ -1,7 +1,24 @@
+import { mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import test from 'ava';
-import { type Client, createCache, inProcess } from '../../src/client/index.ts';
+import { RENEW_DEADLINE_MS } from '../../src/client/election.ts';
+import { type Client, createCache, inProcess, runWhileLeader } from '../../src/client/index.ts';
 import { ConfigMap, Lease, Namespace, Node, notFound } from '../../src/kinds/index.ts';
-import { type Controller, controller, index, runControllers, watch } from '../../src/reconcile/index.ts';
+import { exposition } from '../../src/metrics.ts';
+import {
+	type Controller,
+	controller,
+	controllerFamilies,
+	index,
+	type Metrics,
+	type Reading,
+	readings,
+	runControllers,
+	watch,
+	watchedFile,
+} from '../../src/reconcile/index.ts';
+import { handClock } from '../client/clock.ts';
 import { caller, eventually, run, world } from '../client/world.ts';
 import { silentLog } from '../testbed/silent-log.ts';
 
@@ -137,7 +154,7 @@ test('a failing key is retried until it works, is logged once, and does not hold
 			return undefined;
 		},
 	});
-	const metrics = new Map();
+	const metrics: Metrics = new Map();
 	const stop = new AbortController();
 	const running = runControllers({
 		client: w.client,
@@ -155,10 +172,16 @@ test('a failing key is retried until it works, is logged once, and does not hold
 	stop.abort();
 	await running;
 	t.is(lines.length, 1, 'what was deleted meanwhile is no failure');
-	t.is(metrics.get('failing')?.errors, 5);
-	t.is(metrics.get('failing')?.reconciles, 8);
-	t.is(metrics.get('failing')?.depth, 0);
-	t.is(metrics.get('failing')?.active, 0);
+	const counted = metrics.get('failing');
+	t.deepEqual(counted?.outcomes, { success: 3, requeue_after: 0, error: 5 });
+	t.is(counted?.retries, 5);
+	t.is(counted?.works.count, 8);
+	t.is(counted?.depth, 0);
+	t.is(counted?.running.size, 0);
+	const text = exposition(controllerFamilies(metrics, () => 0));
+	t.regex(text, /^workqueue_retries_total\{name="failing"\} 5$/m);
+	t.regex(text, /^workqueue_queue_duration_seconds_bucket\{name="failing",le="\+Inf"\} 8$/m);
+	t.regex(text, /^controller_runtime_reconcile_total\{controller="failing",result="error"\} 5$/m);
 });
 
 test('one key is never reconciled twice at a time, and several keys are at once', async (t) => {
@@ -300,4 +323,202 @@ test('a controller of everything sees changes of every kind, but for Events', as
 	await other.create(Namespace, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'new' }, spec: {} });
 	await until(() => seen.has('ConfigMap default/a') && seen.has('Namespace new'));
 	t.false([...seen].some((key) => key.startsWith('Event ')));
+});
+
+/** Writes of every verb, the first of which ends the term. */
+const everyWrite = (client: Client): (() => Promise<unknown>)[] => [
+	() => client.create(ConfigMap, configMap('late')),
+	() => client.update(ConfigMap, configMap('there', { late: 'yes' })),
+	() => client.patch(ConfigMap, configMap('there').metadata, { type: 'merge', body: { data: { late: 'yes' } } }),
+	() => client.delete(ConfigMap, configMap('there').metadata),
+	() => client.deleteCollection(ConfigMap, { namespace: 'default' }),
+	() => client.bind({ name: 'there', namespace: 'default' }, 'node'),
+	() => client.as('another').create(ConfigMap, configMap('late')),
+];
+
+test('a reconcile under way writes nothing any more from the moment at which the term ends', async (t) => {
+	const w = await world(t);
+	const stop = new AbortController();
+	const refusals: unknown[] = [];
+	const writing = controller({
+		name: 'writing',
+		for: ConfigMap,
+		async reconcile(key, { client }) {
+			if (key !== 'default/there') return undefined;
+			await client.create(ConfigMap, configMap('in-time'));
+			stop.abort(new Error('the lease was lost'));
+			for (const write of everyWrite(client)) await write().catch((error) => refusals.push(error));
+			// What is read is read.
+			await client.get(ConfigMap, configMap('in-time').metadata);
+			return undefined;
+		},
+	});
+	const running = runControllers({
+		client: w.client,
+		cache: w.cache,
+		controllers: [writing],
+		log: silentLog,
+		now: Date.now,
+		signal: stop.signal,
+	});
+	await w.client.create(ConfigMap, configMap('there'));
+	await running;
+	t.deepEqual(refusals.map(String), Array(7).fill('Error: the lease was lost'));
+	const left = (await w.client.list(ConfigMap, { namespace: 'default' })).items.map(({ metadata, data }) => [
+		metadata.name,
+		data,
+	]);
+	t.deepEqual(left, [
+		['in-time', {}],
+		['there', {}],
+	]);
+});
+
+test('a process that was stopped for longer than its lease writes nothing when it goes on, before anything has aborted', async (t) => {
+	const w = await world(t);
+	const clock = handClock();
+	const refusals: unknown[] = [];
+	const begun = Promise.withResolvers<void>();
+	const goOn = Promise.withResolvers<void>();
+	const ended = Promise.withResolvers<void>();
+	const writing = controller({
+		name: 'writing',
+		for: ConfigMap,
+		async reconcile(key, { client, signal }) {
+			if (key !== 'default/there') return undefined;
+			begun.resolve();
+			await goOn.promise;
+			t.false(signal.aborted);
+			for (const write of everyWrite(client)) await write().catch((error) => refusals.push(error));
+			ended.resolve();
+			return undefined;
+		},
+	});
+	const stop = new AbortController();
+	t.teardown(() => stop.abort());
+	/** The clock of the process, which goes on while it stands. */
+	let stood = 0;
+	const process = { ...clock, now: () => clock.now() + stood };
+	const options = { name: 'test', identity: 'one', now: Date.now, log: silentLog, clock: process, signal: stop.signal };
+	const { client, cache } = w;
+	const leading = runWhileLeader(client, options, (signal, holds) =>
+		runControllers({ client, cache, controllers: [writing], log: silentLog, now: Date.now, signal, holds }),
+	);
+	await client.create(ConfigMap, configMap('there'));
+	await begun.promise;
+	stood = RENEW_DEADLINE_MS + 1;
+	goOn.resolve();
+	await ended.promise;
+	t.is(refusals.length, 7);
+	t.regex(String(refusals[0]), /not renewed in time/);
+	stop.abort();
+	await leading;
+});
+
+test('what waits for its time is looked at when the wall clock jumps, forward or back', async (t) => {
+	const w = await world(t);
+	const clock = handClock();
+	let set = 0;
+	const looks: number[] = [];
+	const waiting = controller({
+		name: 'waiting',
+		for: ConfigMap,
+		async reconcile(key) {
+			if (key !== 'default/a') return undefined;
+			looks.push(clock.now());
+			return { after: 3600_000 };
+		},
+	});
+	const stop = new AbortController();
+	const now = () => 1e12 + clock.now() + set;
+	const { client, cache } = w;
+	const running = runControllers({
+		client,
+		cache,
+		controllers: [waiting],
+		log: silentLog,
+		now,
+		clock,
+		signal: stop.signal,
+	});
+	const pass = async (ms: number) => {
+		for (let left = ms; left > 0; left -= 1_000) clock.advance(1_000);
+		await new Promise((resolve) => setImmediate(resolve));
+	};
+	await client.create(ConfigMap, configMap('a'));
+	await until(() => looks.length === 1);
+	await pass(60_000);
+	t.is(looks.length, 1);
+	set = 7200_000;
+	await pass(2_000);
+	await until(() => looks.length === 2);
+	set = 0;
+	await pass(2_000);
+	await until(() => looks.length === 3);
+	// A drift of less than a second is none.
+	set = 900;
+	await pass(60_000);
+	t.is(looks.length, 3);
+	stop.abort();
+	await running;
+	t.is(clock.waiting, 0);
+});
+
+test('a controller follows readings and files that it declares, and reads no others', async (t) => {
+	const w = await world(t);
+	const folder = await mkdtemp(join(tmpdir(), 'driftless-inputs-'));
+	t.teardown(() => rm(folder, { recursive: true, force: true }));
+	const path = join(folder, 'there', 'settings');
+	let load = 1;
+	let broken = false;
+	const pressure = readings({
+		name: 'load',
+		everyMs: 5,
+		async read() {
+			if (broken) throw new Error('nobody answers');
+			return load;
+		},
+		keys: ({ value }) => [`load ${value}`],
+	});
+	const file = watchedFile({ path, keys: () => ['file'] });
+	const undeclared = readings({ name: 'other', everyMs: 5, read: async () => 0, keys: () => [] });
+	const seen = new Map<string, unknown>();
+	let misread: unknown;
+	const lines: string[] = [];
+	const log = { ...silentLog, warn: (_: object, line: string) => void lines.push(line) };
+	const following = controller({
+		name: 'following',
+		inputs: [pressure, file],
+		async reconcile(key, { input }) {
+			const reading: Reading<number> | undefined = input(pressure);
+			seen.set(key, key === 'file' ? (input(file)?.toString() ?? 'none') : reading?.value);
+			try {
+				input(undeclared);
+			} catch (error) {
+				misread = error;
+			}
+			return undefined;
+		},
+	});
+	const stop = new AbortController();
+	const { client, cache } = w;
+	const running = runControllers({ client, cache, controllers: [following], log, now: Date.now, signal: stop.signal });
+	await mkdir(join(folder, 'there'));
+	await until(() => seen.get('load 1') === 1 && seen.get('file') === 'none');
+	await writeFile(path, 'one');
+	await until(() => seen.get('file') === 'one');
+	await writeFile(`${path}.new`, 'two');
+	await rename(`${path}.new`, path);
+	await until(() => seen.get('file') === 'two');
+	await rm(path);
+	await until(() => seen.get('file') === 'none');
+	broken = true;
+	await until(() => lines.length > 0);
+	broken = false;
+	load = 2;
+	await until(() => seen.get('load 2') === 2);
+	t.true(misread instanceof Error && /following reads other without declaring/.test(misread.message));
+	stop.abort();
+	await running;
+	t.deepEqual(lines, ['it cannot be read; the last reading counts']);
 });

@@ -1,26 +1,22 @@
-/** What the server counts of itself, in Prometheus' text format. The names are those of the reference API server. */
+/** What the server counts of its requests. The names are those of the reference API server. */
+import { createHistogram, exposition, type Family, type Histogram } from '../../metrics.ts';
 
 /** Upper bounds of the latency buckets, in seconds. */
 const bounds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
-
-interface Series {
-	readonly labels: string;
-	count: number;
-	sum: number;
-	readonly buckets: number[];
-}
 
 export interface Metrics {
 	/** Counts a request that took `seconds`. */
 	observe(verb: string, resource: string, code: number, seconds: number): void;
 	inFlight: number;
 	watches: number;
+	/** In Prometheus' text form. */
 	text(): string;
 }
 
-export function createMetrics(): Metrics {
+/** `more` are the figures of others in this process. */
+export function createMetrics(more: () => Iterable<Family> = () => []): Metrics {
 	const requests = new Map<string, number>();
-	const durations = new Map<string, Series>();
+	const durations = new Map<string, Histogram>();
 	return {
 		inFlight: 0,
 		watches: 0,
@@ -28,42 +24,40 @@ export function createMetrics(): Metrics {
 			const labels = `verb="${verb}",resource="${resource}"`;
 			const key = `${labels},code="${code}"`;
 			requests.set(key, (requests.get(key) ?? 0) + 1);
-			let series = durations.get(labels);
-			if (!series) {
-				series = { labels, count: 0, sum: 0, buckets: bounds.map(() => 0) };
-				durations.set(labels, series);
+			let duration = durations.get(labels);
+			if (!duration) {
+				duration = createHistogram(bounds);
+				durations.set(labels, duration);
 			}
-			series.count++;
-			series.sum += seconds;
-			const bucket = bounds.findIndex((bound) => seconds <= bound);
-			if (bucket >= 0) series.buckets[bucket] = (series.buckets[bucket] ?? 0) + 1;
+			duration.observe(seconds);
 		},
 		text() {
-			const lines = [
-				'# HELP apiserver_request_total Requests by verb, resource and HTTP code.',
-				'# TYPE apiserver_request_total counter',
-				...[...requests].map(([labels, count]) => `apiserver_request_total{${labels}} ${count}`),
-				'# HELP apiserver_request_duration_seconds Time from the headers of a request to the end of its answer; watches excepted.',
-				'# TYPE apiserver_request_duration_seconds histogram',
-			];
-			for (const { labels, count, sum, buckets } of durations.values()) {
-				let below = 0;
-				for (const [index, bound] of bounds.entries()) {
-					below += buckets[index] ?? 0;
-					lines.push(`apiserver_request_duration_seconds_bucket{${labels},le="${bound}"} ${below}`);
-				}
-				lines.push(`apiserver_request_duration_seconds_bucket{${labels},le="+Inf"} ${count}`);
-				lines.push(`apiserver_request_duration_seconds_sum{${labels}} ${sum}`);
-				lines.push(`apiserver_request_duration_seconds_count{${labels}} ${count}`);
-			}
 			const { rss, heapUsed } = process.memoryUsage();
-			const gauge = (name: string, help: string, value: number) =>
-				lines.push(`# HELP ${name} ${help}`, `# TYPE ${name} gauge`, `${name} ${value}`);
-			gauge('apiserver_current_inflight_requests', 'Requests in work.', this.inFlight);
-			gauge('apiserver_longrunning_requests', 'Open watches and streams.', this.watches);
-			gauge('process_resident_memory_bytes', 'Resident memory in bytes.', rss);
-			gauge('nodejs_heap_size_used_bytes', 'Used heap in bytes.', heapUsed);
-			return `${lines.join('\n')}\n`;
+			const gauge = (name: string, help: string, value: number): Family => ({
+				name,
+				help,
+				type: 'gauge',
+				samples: [['', value]],
+			});
+			return exposition([
+				{
+					name: 'apiserver_request_total',
+					help: 'Requests by verb, resource and HTTP code.',
+					type: 'counter',
+					samples: requests,
+				},
+				{
+					name: 'apiserver_request_duration_seconds',
+					help: 'Time from the headers of a request to the end of its answer; watches excepted.',
+					type: 'histogram',
+					samples: durations,
+				},
+				gauge('apiserver_current_inflight_requests', 'Requests in work.', this.inFlight),
+				gauge('apiserver_longrunning_requests', 'Open watches and streams.', this.watches),
+				gauge('process_resident_memory_bytes', 'Resident memory in bytes.', rss),
+				gauge('nodejs_heap_size_used_bytes', 'Used heap in bytes.', heapUsed),
+				...more(),
+			]);
 		},
 	};
 }

@@ -6,6 +6,7 @@ import type { Duplex } from 'node:stream';
 import type { Kind } from '../../kinds/kind.ts';
 import { ApiError, badRequest, notServed, tooManyRequests, unauthorized } from '../../kinds/status.ts';
 import type { Log } from '../../log.ts';
+import type { Family } from '../../metrics.ts';
 import type { Api, Caller } from '../api.ts';
 import { authenticate } from '../authenticate.ts';
 import { type Attributes, anonymous, authorize, forbiddenBy, type User } from '../authorize.ts';
@@ -38,6 +39,8 @@ export interface ServeOptions {
 	readonly tokens?: string;
 	/** Milliseconds since the epoch. */
 	readonly now?: () => number;
+	/** Figures of others in this process, served at /metrics with the server's own. */
+	readonly metrics?: () => Iterable<Family>;
 }
 
 export interface Served {
@@ -123,7 +126,7 @@ interface Asked {
 function createHandler(options: ServeOptions, closing: AbortSignal) {
 	const { api, log, pki, now = Date.now } = options;
 	const tokens: Tokens = options.tokens ? openTokens(options.tokens, log) : { user: async () => undefined };
-	const metrics = createMetrics();
+	const metrics = createMetrics(options.metrics);
 	const streaming = { api, client: pki.kubelet };
 	const serving = { api, log, now };
 	const paths: Paths = {

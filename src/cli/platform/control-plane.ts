@@ -2,13 +2,23 @@
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { type Api, openApi, openPki, type Pki, serveApi, writeKubeconfig } from '../../api/index.ts';
-import { type Cache, type Client, createCache, inProcess, runWhileLeader } from '../../client/index.ts';
+import { type Cache, type Client, createCache, inProcess, runWhileLeader, systemClock } from '../../client/index.ts';
 import { loadRegistry } from '../../kinds/index.ts';
 import type { Log } from '../../log.ts';
-import { type Controller, clusterControllers, runControllers } from '../../reconcile/index.ts';
+import { type Family, labelled } from '../../metrics.ts';
+import {
+	type Controller,
+	clusterControllers,
+	controllerFamilies,
+	type Metrics,
+	runControllers,
+} from '../../reconcile/index.ts';
 import { openStore } from '../../store/index.ts';
 import { networkAddress } from './addresses.ts';
 import { starting } from './starting.ts';
+
+/** The Lease in kube-system whose holder runs the controllers. */
+const LEASE = 'driftless';
 
 export interface ControlPlaneOptions {
 	readonly dataDir: string;
@@ -51,8 +61,11 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
 		serviceAddress: networkAddress(serviceNetwork, 1),
 	});
 	const tokens = join(dataDir, 'tokens');
+	const counted: Metrics = new Map();
+	let leads = false;
+	const metrics = () => [...controllerFamilies(counted, systemClock.now), leadership(leads)];
 	const server = await starting(
-		() => serveApi({ api, pki, address: options.apiAddress, port: options.apiPort, tokens, log, signal }),
+		() => serveApi({ api, pki, address: options.apiAddress, port: options.apiPort, tokens, log, signal, metrics }),
 		'--api-port or --api-address',
 	);
 	stack.defer(() => server.close());
@@ -92,9 +105,25 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
 			runWhileLeader(
 				client,
 				// Stable, so that a process that died and is started again leads at once.
-				{ name: 'driftless', identity: `${hostname()}_${dataDir}`, now: Date.now, signal, log },
-				(leading) => runControllers({ client, cache, controllers, log, now: Date.now, signal: leading }),
+				{ name: LEASE, identity: `${hostname()}_${dataDir}`, now: Date.now, signal, log },
+				async (leading, holds) => {
+					leads = true;
+					try {
+						const { now } = Date;
+						await runControllers({ client, cache, controllers, log, now, signal: leading, holds, metrics: counted });
+					} finally {
+						leads = false;
+					}
+				},
 			),
 		[Symbol.asyncDispose]: () => life[Symbol.asyncDispose](),
 	};
 }
+
+/** As client-go's leader election counts it. */
+const leadership = (leads: boolean): Family => ({
+	name: 'leader_election_master_status',
+	help: 'Whether this server leads: 1, or 0.',
+	type: 'gauge',
+	samples: [[labelled({ name: LEASE }), leads ? 1 : 0]],
+});

@@ -3,15 +3,17 @@
  * leader election) is in runtime.ts and invisible here. `for`, `owns` and `watches` are data, so that the flow can be drawn.
  */
 import type { Client } from '../../client/client.ts';
+import type { Clock } from '../../client/clock.ts';
 import type { EventRecorder } from '../../client/events.ts';
 import type { Cache, Delta, IndexFunction } from '../../client/informer.ts';
 import type { Kind } from '../../kinds/kind.ts';
 import type { Key, KubeObject } from '../../kinds/object.ts';
 import type { Registry } from '../../kinds/registry.ts';
 import type { Log } from '../../log.ts';
+import type { Input } from './inputs.ts';
 
 export interface Context {
-	/** Writes carry the controller's name as field manager. */
+	/** Writes carry the controller's name as field manager, and are refused once the signal has aborted (term.ts). */
 	readonly client: Client;
 	/**
 	 * Holds the kinds that the controller declares, and no others. When reconcile is called it has seen every write that the
@@ -19,13 +21,20 @@ export interface Context {
 	 */
 	readonly cache: Cache;
 	readonly events: EventRecorder;
-	/** Milliseconds since the epoch. */
+	/** What a declared input is now; undefined before it was first told. Throws for one that is not declared. */
+	readonly input: <V>(input: Input<V>) => V | undefined;
+	/** Milliseconds since the epoch, for what is written and what is read in objects. It may be set, forward and back. */
 	readonly now: () => number;
+	/** For how long something lasts. */
+	readonly clock: Clock;
 	readonly log: Log;
 	readonly signal: AbortSignal;
 }
 
-/** Look at the key again after so many milliseconds, even if nothing changes. */
+/**
+ * Look at the key again after so many milliseconds, even if nothing changes. When the wall clock jumps every key that waits is
+ * looked at, so that a wait may be computed from a time of day.
+ */
 export interface Again {
 	readonly after: number;
 }
@@ -44,6 +53,8 @@ interface Declaration<T extends KubeObject> {
 	readonly watches?: readonly Watch[];
 	/** Called for each change of an object of every kind that the registry has, also of kinds that it gets later: the keys to queue. */
 	readonly everything?: (change: Change, cache: Cache, registry: Registry) => Iterable<Key>;
+	/** What it reads beside objects. A change queues the keys that the input finds. */
+	readonly inputs?: readonly Input[];
 	/** Indexes that reconcile reads, made before the first list. */
 	readonly indexes?: readonly Index[];
 	/**
@@ -80,9 +91,16 @@ export interface Change extends Delta<KubeObject> {
 	readonly kind: Kind;
 }
 
-export interface Watch<T extends KubeObject = KubeObject> {
+export interface Watch<T extends KubeObject = KubeObject> extends WatchOptions<T> {
 	readonly kind: Kind<T>;
 	keys(object: T, cache: Cache): Iterable<Key>;
+}
+
+export interface WatchOptions<T extends KubeObject = KubeObject> {
+	/** What of an object matters: a change that leaves it as it was queues nothing. Default: all of it. */
+	part?(object: T): unknown;
+	/** Changes are gathered for so many ms, and each key is looked at once for all of them. Default 0. */
+	readonly gatherMs?: number;
 }
 
 export interface Index<T extends KubeObject = KubeObject> {
@@ -96,8 +114,12 @@ export function controller<T extends KubeObject>(declaration: Controller<T>): Co
 	return declaration as unknown as Controller;
 }
 
-export function watch<T extends KubeObject>(kind: Kind<T>, keys: (object: T, cache: Cache) => Iterable<Key>): Watch {
-	return { kind, keys } as unknown as Watch;
+export function watch<T extends KubeObject>(
+	kind: Kind<T>,
+	keys: (object: T, cache: Cache) => Iterable<Key>,
+	options: WatchOptions<T> = {},
+): Watch {
+	return { kind, keys, ...options } as unknown as Watch;
 }
 
 export function index<T extends KubeObject>(kind: Kind<T>, name: string, of: IndexFunction<T>): Index {

@@ -7,13 +7,16 @@ import { recordEvents } from '../../client/events.ts';
 import { type Faults, faults } from '../../client/fault.ts';
 import type { Cache, Client } from '../../client/index.ts';
 import { createQueue, FIRST_RETRY_MS, type Queue } from '../../client/queue.ts';
+import { onJump } from '../../client/wall-clock.ts';
 import { rememberWrites, type Writing } from '../../client/written.ts';
 import { ApiError, type Key } from '../../kinds/index.ts';
 import type { Log } from '../../log.ts';
 import type { Context, Controller, Session } from './controller.ts';
 import { declaredCache, declaredKinds } from './declared.ts';
-import { type ControllerMetrics, type Metrics, metricsOf } from './metrics.ts';
+import type { Input } from './inputs.ts';
+import { type ControllerMetrics, type Metrics, metricsOf, type Outcome } from './metrics.ts';
 import { follow, followEverything } from './sources.ts';
+import { type Term, whileTerm } from './term.ts';
 
 /** How many keys a controller reconciles at once when it does not say. */
 const WORKERS = 4;
@@ -23,14 +26,13 @@ const LOOK_FOR_KINDS_MS = 5_000;
 /** A cache that lacks the controller's own writes for so long is told of: it follows the API again, or nothing goes on. */
 const LATE_MS = 30_000;
 
-export interface RuntimeOptions {
+export interface RuntimeOptions extends Term {
 	readonly client: Client;
 	readonly cache: Cache;
 	readonly controllers: readonly Controller[];
 	readonly log: Log;
 	/** Milliseconds since the epoch. */
 	readonly now: () => number;
-	readonly signal: AbortSignal;
 	/** Filled while the controllers run. */
 	readonly metrics?: Metrics;
 	readonly clock?: Clock;
@@ -49,18 +51,16 @@ async function runController(controller: Controller, options: RuntimeOptions): P
 	const { now, signal, clock = systemClock } = options;
 	const log = named(options.log, controller.name);
 	const cache = declaredCache(options.cache, controller);
+	const { workers = WORKERS } = controller;
 	const metrics = metricsOf(options.metrics ?? new Map(), controller.name);
-	const client = options.client.as(controller.name);
+	metrics.workers = workers;
+	const client = whileTerm(options, options.client.as(controller.name));
 	using stack = new DisposableStack();
 
-	const queue = createQueue({ signal, clock });
-	const add = (key: Key) => {
-		queue.add(key);
-		metrics.depth = queue.depth;
-	};
+	const queue = createQueue({ signal, clock, metrics });
 	const informers = declaredKinds(controller).map((kind) => cache.informer(kind));
-	stack.use(follow(controller, cache, add));
-	const everything = stack.use(followEverything(controller, cache, client.registry, add));
+	stack.use(follow(controller, cache, queue));
+	const everything = stack.use(followEverything(controller, cache, client.registry, queue.add));
 	informers.push(...everything.more());
 	try {
 		await Promise.all(informers.map((informer) => informer.synced));
@@ -81,25 +81,37 @@ async function runController(controller: Controller, options: RuntimeOptions): P
 	}
 	const component = controller.component ?? `${controller.name}-controller`;
 	const events = recordEvents(client, { component, now, log, signal, clock });
-	const context: Context = { client: writing.client, cache, events, now, log, signal };
-	controller.triggers?.(add, context);
+	const told = new Map<Input, unknown>();
+	const { inputs = [] } = controller;
+	const input: Context['input'] = (asked) => {
+		if (!inputs.includes(asked as Input))
+			throw new Error(`controller ${controller.name} reads ${asked.name} without declaring it: add it to its inputs`);
+		return told.get(asked as Input) as never;
+	};
+	const context: Context = { client: writing.client, cache, input, events, now, clock, log, signal };
+	controller.triggers?.(queue.add, context);
 	const session =
 		'open' in controller
-			? stack.use(controller.open(context, add))
+			? stack.use(controller.open(context, queue.add))
 			: { reconcile: (key: Key) => controller.reconcile(key, context) };
+	onJump({ now, clock, signal }, (byMs) => {
+		log.info({ byMs }, 'the wall clock has jumped; what waits for a time is looked at');
+		queue.hurry();
+	});
+	const known = faults(log);
+	const following = inputs.map((each) =>
+		each.follow(
+			(value) => {
+				told.set(each, value);
+				for (const key of each.keys(value, cache)) queue.add(key);
+			},
+			{ clock, signal, faults: known },
+		),
+	);
 
-	const worker: Worker = {
-		session,
-		context,
-		queue,
-		writing,
-		metrics,
-		clock,
-		faults: faults(log),
-	};
-	await Promise.all(Array.from({ length: controller.workers ?? WORKERS }, () => work(worker)));
+	const worker: Worker = { session, context, queue, writing, metrics, clock, faults: known };
+	await Promise.all([...following, ...Array.from({ length: workers }, () => work(worker))]);
 	await events.ended;
-	metrics.depth = 0;
 }
 
 interface Worker {
@@ -113,12 +125,11 @@ interface Worker {
 }
 
 async function work(worker: Worker): Promise<void> {
-	const { queue, metrics } = worker;
+	const { queue, metrics, clock } = worker;
 	for (let key = await queue.take(); key !== undefined; key = await queue.take()) {
-		metrics.depth = queue.depth;
-		metrics.active++;
+		metrics.running.set(key, clock.now());
 		await reconcile(worker, key);
-		metrics.active--;
+		metrics.running.delete(key);
 	}
 }
 
@@ -137,23 +148,23 @@ async function reconcile({ session, context, queue, writing, metrics, clock, fau
 		faults.healed('own writes', 'the cache has caught up');
 	}
 	const start = clock.now();
+	let outcome: Outcome = 'success';
 	try {
 		const again = await session.reconcile(key);
+		if (again) outcome = 'requeue_after';
 		queue.done(key, again?.after);
 		faults.healed(key, 'reconciled after failures', { key });
 	} catch (error) {
+		outcome = 'error';
 		const delay = queue.retry(key);
 		if (signal.aborted) return;
-		metrics.errors++;
 		// Two writers met, or what was to be written has just gone: the next look, at what is now, settles it.
 		if (is(error, 'Conflict') || (is(error, 'NotFound') && delay <= FIRST_RETRY_MS))
 			log.debug({ key, error: error.message, delay }, 'it has changed meanwhile, reconciles again');
 		else faults.failed(key, error, 'reconcile failed; it is retried with backoff', { key });
 	} finally {
-		const took = clock.now() - start;
-		metrics.reconciles++;
-		metrics.totalMs += took;
-		metrics.longestMs = Math.max(metrics.longestMs, took);
+		metrics.works.observe((clock.now() - start) / 1000);
+		metrics.outcomes[outcome]++;
 	}
 }
 

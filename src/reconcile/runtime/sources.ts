@@ -1,25 +1,29 @@
 /** Turns changes of objects into keys, as a controller declares it. */
 import type { Cache, Informer } from '../../client/informer.ts';
+import type { Queue } from '../../client/queue.ts';
 import { type Key, type Kind, type KubeObject, keyOf, parseApiVersion, type Registry } from '../../kinds/index.ts';
-import type { Controller } from './controller.ts';
+import type { Controller, Watch } from './controller.ts';
 import { nameOf } from './declared.ts';
+import { sameJson } from './equality.ts';
 
-/** Follows what the controller declares until disposed. `add` queues a key. */
-export function follow(controller: Controller, cache: Cache, add: (key: Key) => void): Disposable {
+/** Follows what the controller declares until disposed, and puts the keys into the queue. */
+export function follow(controller: Controller, cache: Cache, queue: Pick<Queue, 'add' | 'gather'>): Disposable {
 	const subscriptions = new DisposableStack();
-	const on = (kind: Kind, keys: (object: KubeObject) => Iterable<Key>) => {
+	const on = ({ kind, keys, part, gatherMs = 0 }: Watch) => {
+		const add = gatherMs > 0 ? (key: Key) => queue.gather(key, gatherMs) : queue.add;
 		const subscription = cache.informer(kind).on(({ object, old }) => {
-			if (old) for (const key of keys(old)) add(key);
-			if (object) for (const key of keys(object)) add(key);
+			if (part && object && old && sameJson(part(object), part(old))) return;
+			if (old) for (const key of keys(old, cache)) add(key);
+			if (object) for (const key of keys(object, cache)) add(key);
 		});
 		subscriptions.use(subscription);
 	};
 	const owner = controller.for;
 	if (owner) {
-		on(owner, (object) => [keyOf(object)]);
-		for (const kind of controller.owns ?? []) on(kind, (object) => controllingOwner(object, owner));
+		on({ kind: owner, keys: (object) => [keyOf(object)] });
+		for (const kind of controller.owns ?? []) on({ kind, keys: (object) => controllingOwner(object, owner) });
 	}
-	for (const watch of controller.watches ?? []) on(watch.kind, (object) => watch.keys(object, cache));
+	for (const watch of controller.watches ?? []) on(watch);
 	return subscriptions;
 }
 
