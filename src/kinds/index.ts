@@ -15,6 +15,7 @@ export * from './registry.ts';
 export * from './schema.ts';
 export * from './selectors.ts';
 export * from './status.ts';
+export { timestamp } from './timestamp.ts';
 export {
 	decodeError,
 	formatFieldPath,

@@ -2,7 +2,7 @@
 import test from 'ava';
 import type * as core from 'kubernetes-types/core/v1.js';
 import { specHash } from '../../src/agents/pods/names.ts';
-import type { Instance, Observed } from '../../src/agents/pods/observed.ts';
+import type { Instance, Observed, Stopping } from '../../src/agents/pods/observed.ts';
 import { planPod, type Step } from '../../src/agents/pods/plan.ts';
 import { podStatus } from '../../src/agents/pods/status.ts';
 import type { Pod } from '../../src/kinds/index.ts';
@@ -54,13 +54,13 @@ function observed(rest: Partial<Observed> = {}): Observed {
 	const instances = rest.instances ?? [];
 	const healthy = instances.map(({ id }) => [id, { started: true, ready: true }] as const);
 	return {
-		gone: false,
 		sandboxes: [sandbox],
 		volumes: 'mounted',
 		images: new Map(['main', 'a', 'b', 'side'].map((name) => [name, { state: 'present' }])),
 		failures: new Map(),
 		health: new Map(healthy),
 		stopping: new Map(),
+		hooking: new Set(),
 		digest: () => undefined,
 		hostAddresses: ['192.0.2.1'],
 		...rest,
@@ -91,10 +91,16 @@ function brief(step: Step): string {
 	}
 }
 
+/** A container that was asked `ago` seconds ago, and is to end `left` seconds from now. */
+const asked = (left: number, ago = 10): Stopping => ({ deadline: NOW + left * S, signalled: NOW - ago * S });
 const failure = (until: number) => ({ reason: 'X', message: 'why', at: NOW, until, count: 1 });
 const deleted = { metadata: { deletionTimestamp: '2024-05-01T12:00:20Z', deletionGracePeriodSeconds: 20 } };
 const initialized = pod({ initContainers: [container('a'), container('b')] });
 const sidecar = pod({ initContainers: [container('side', { restartPolicy: 'Always' }), container('a')] });
+
+const images = (...names: string[]) => new Map(names.map((name) => [name, { state: 'present' }] as const));
+const postStart = { exec: { command: ['true'] } };
+const hooked = pod({ containers: [container('a', { lifecycle: { postStart } }), container('main')] });
 
 const plans: readonly (readonly [string, Pod, Partial<Observed>, readonly string[]])[] = [
 	['a new pod first gets its volumes', pod(), { volumes: 'unmounted', sandboxes: [] }, ['mountVolumes']],
@@ -131,6 +137,25 @@ const plans: readonly (readonly [string, Pod, Partial<Observed>, readonly string
 		{ instances: [instance('main', { state: 'created' })] },
 		['resumeContainer main-0'],
 	],
+	[
+		'unless that has just failed',
+		pod(),
+		{ instances: [instance('main', { state: 'created' })], failures: new Map([['main', failure(NOW + 3 * S)]]) },
+		['wait 3'],
+	],
+	[
+		'the next container waits for the postStart hook of the one before it',
+		hooked,
+		{ images: images('a', 'main') },
+		['start a 0 backoff 0'],
+	],
+	[
+		'as long as that runs',
+		hooked,
+		{ instances: [instance('a')], hooking: new Set(['a-0']), images: new Map([['main', { state: 'absent' }]]) },
+		['pull main'],
+	],
+	['and not longer', hooked, { instances: [instance('a')] }, ['start main 0 backoff 0']],
 	['one that runs is left alone', pod(), { instances: [instance('main')] }, []],
 	['the first restart is at once', pod(), { instances: [ended('main', 1)] }, ['start main 1 backoff 10']],
 	['the next waits', pod(), { instances: [ended('main', 1, { attempt: 1, backoff: 10 })] }, ['wait 10']],
@@ -195,7 +220,7 @@ const plans: readonly (readonly [string, Pod, Partial<Observed>, readonly string
 		{
 			instances: [instance('main')],
 			health: new Map([['main-0', { started: true, ready: true, unhealthy: { probe: 'Liveness' } }]]),
-			stopping: new Map([['main-0', NOW]]),
+			stopping: new Map([['main-0', asked(0)]]),
 		},
 		['kill main-0'],
 	],
@@ -238,14 +263,68 @@ const plans: readonly (readonly [string, Pod, Partial<Observed>, readonly string
 	[
 		'it is not asked twice',
 		pod({}, deleted),
-		{ instances: [instance('main')], stopping: new Map([['main-0', NOW + 7 * S]]) },
+		{ instances: [instance('main')], stopping: new Map([['main-0', asked(7)]]), stoppingSince: NOW - 13 * S },
 		['wait 7'],
 	],
 	[
-		'a shorter grace counts at once',
-		pod({}, { metadata: { ...deleted.metadata, deletionGracePeriodSeconds: 2 } }),
-		{ instances: [instance('main')], stopping: new Map([['main-0', NOW + 7 * S]]) },
+		'a shorter grace counts at once, from when the stop began',
+		pod({}, { metadata: { ...deleted.metadata, deletionGracePeriodSeconds: 8 } }),
+		{ instances: [instance('main')], stopping: new Map([['main-0', asked(15, 5)]]), stoppingSince: NOW - 5 * S },
+		['wait 3'],
+	],
+	[
+		'and ends a stop that has taken longer already',
+		pod({}, { metadata: { ...deleted.metadata, deletionGracePeriodSeconds: 1 } }),
+		{ instances: [instance('main')], stopping: new Map([['main-0', asked(15, 5)]]), stoppingSince: NOW - 5 * S },
+		['kill main-0'],
+	],
+	[
+		'what was asked to stop before, for itself, takes nothing from the grace of the pod',
+		pod({}, deleted),
+		{ instances: [instance('main', { attempt: 1 }), ended('main', 137)], stopping: new Map([['main-0', asked(-50)]]) },
+		['stopContainer main-1 in 20'],
+	],
+	[
+		'what the agent remembers of a stop before its own restart counts',
+		pod({}, deleted),
+		{ instances: [instance('main')], stoppingSince: NOW - 15 * S },
+		['stopContainer main-0 in 5'],
+	],
+	[
+		'a container that is asked has time to hear its signal, though the grace is over',
+		pod({}, deleted),
+		{ instances: [instance('main')], stoppingSince: NOW - 3600 * S },
+		['stopContainer main-0 in 2'],
+	],
+	[
+		'and so has one whose preStop hook has taken all of the grace',
+		pod({}, deleted),
+		{
+			instances: [instance('main')],
+			stopping: new Map([['main-0', { deadline: NOW }]]),
+			stoppingSince: NOW - 20 * S,
+		},
 		['wait 2'],
+	],
+	[
+		'counted from the signal when that has been sent',
+		pod({}, deleted),
+		{
+			instances: [instance('main')],
+			stopping: new Map([['main-0', { deadline: NOW, signalled: NOW - S }]]),
+			stoppingSince: NOW - 20 * S,
+		},
+		['wait 1'],
+	],
+	[
+		'a sidecar has what the containers before it have left of the grace',
+		pod({ initContainers: [container('side', { restartPolicy: 'Always' })] }, deleted),
+		{
+			instances: [instance('side'), ended('main', 0)],
+			stopping: new Map([['main-0', asked(8)]]),
+			stoppingSince: NOW - 12 * S,
+		},
+		['stopContainer side-0 in 8'],
 	],
 	[
 		'sidecars stop last',
@@ -259,8 +338,25 @@ const plans: readonly (readonly [string, Pod, Partial<Observed>, readonly string
 		{ instances: [ended('main', 0)] },
 		['report', 'remove main-0', 'remove s0', 'removeVolumes', 'deletePod'],
 	],
-	['a pod that the API forgot is only removed', pod(), { gone: true, volumes: 'removed' }, ['remove s0']],
-	['and gets a short grace', pod(), { gone: true, instances: [instance('main')] }, ['stopContainer main-0 in 2']],
+	['a pod that the API forgot is only removed', pod(), { gone: NOW, volumes: 'removed' }, ['remove s0']],
+	['and gets a short grace', pod(), { gone: NOW, instances: [instance('main')] }, ['stopContainer main-0 in 2']],
+	[
+		'also where it had a long one before',
+		pod({}, deleted),
+		{
+			gone: NOW - S,
+			instances: [instance('main')],
+			stopping: new Map([['main-0', asked(15)]]),
+			stoppingSince: NOW - S,
+		},
+		['wait 1'],
+	],
+	[
+		'and ends with it',
+		pod({}, deleted),
+		{ gone: NOW - 2 * S, instances: [instance('main')], stopping: new Map([['main-0', asked(15)]]) },
+		['kill main-0'],
+	],
 	[
 		'of each container one dead one is kept, of the sandboxes none',
 		pod(),

@@ -1,6 +1,6 @@
 /** A node's conditions in the kubelet's words. Source: Kubernetes documentation, "Nodes", Conditions. */
 import type * as core from 'kubernetes-types/core/v1.js';
-import { timestamp } from '../pods/status.ts';
+import { timestamp } from '../../kinds/index.ts';
 import type { Pressure } from './capacity.ts';
 
 export interface NodeState {

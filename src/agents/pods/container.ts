@@ -7,6 +7,7 @@ import { environment, expand, type Objects } from './environment.ts';
 import type { Place } from './fields.ts';
 import { kernelHostname, type PodFiles } from './files.ts';
 import { containerName, labels, podLabels, SANDBOX, specHash } from './names.ts';
+import { members } from './outlook.ts';
 import { limitsOf, type Machine } from './resources.ts';
 import { checkUser, securityOf, userOf } from './security.ts';
 
@@ -53,15 +54,13 @@ export interface ContainerContext {
 	readonly sandbox: string;
 	readonly image: Image;
 	readonly files: PodFiles;
-	/** The volume mounts of the container, resolved to paths. */
-	readonly mounts: readonly Mount[];
 	readonly securityOptions: readonly string[];
 	readonly objects: Objects;
 	readonly place: Place;
 	readonly machine: Machine;
 }
 
-/** A container of the pod's spec. Throws ConfigError where it cannot be created as it is. */
+/** A container of the pod's spec, without the mounts of volumes. Throws ConfigError where it cannot be created as it is. */
 export function containerSpec(pod: Pod, container: core.Container, context: ContainerContext): ContainerSpec {
 	const variables = environment(pod, container, context.objects, context.place);
 	const substitute = (text: string) => expand(text, (name) => variables.get(name));
@@ -73,7 +72,6 @@ export function containerSpec(pod: Pod, container: core.Container, context: Cont
 		mount(context.files.resolv, '/etc/resolv.conf'),
 		mount(context.files.terminationMessage(container.name, context.attempt), terminationPath),
 	];
-	const taken = new Set(context.mounts.map(({ target }) => target));
 	const groups = [
 		...(pod.spec.securityContext?.supplementalGroups ?? []),
 		...(pod.spec.securityContext?.fsGroup === undefined ? [] : [pod.spec.securityContext.fsGroup]),
@@ -97,7 +95,7 @@ export function containerSpec(pod: Pod, container: core.Container, context: Cont
 		args: container.args?.length ? container.args.map(substitute) : undefined,
 		env: [...variables].map(([name, value]) => `${name}=${value}`),
 		workingDir: container.workingDir,
-		user: userOf(security),
+		user: userOf(security, context.image),
 		groups: groups.length > 0 ? groups.map(String) : undefined,
 		tty: container.tty,
 		stdin: container.stdin,
@@ -105,7 +103,7 @@ export function containerSpec(pod: Pod, container: core.Container, context: Cont
 		network: { container: context.sandbox },
 		ipc: hostIPC ? 'host' : { container: context.sandbox },
 		pid: hostPID ? 'host' : shareProcessNamespace ? { container: context.sandbox } : undefined,
-		mounts: [...context.mounts, ...own.filter(({ target }) => !taken.has(target))],
+		mounts: own,
 		...limitsOf(pod, container, context.machine),
 		privileged: security.privileged,
 		addCapabilities: security.capabilities?.add,
@@ -117,8 +115,7 @@ export function containerSpec(pod: Pod, container: core.Container, context: Cont
 }
 
 function hostPorts(pod: Pod): PortBinding[] {
-	const containers = [...(pod.spec.initContainers ?? []), ...pod.spec.containers];
-	return containers.flatMap((container) =>
+	return members(pod).flatMap(({ container }) =>
 		(container.ports ?? []).flatMap(({ containerPort, protocol = 'TCP', hostPort, hostIP }) =>
 			hostPort
 				? [{ containerPort, protocol: protocol.toLowerCase() as PortBinding['protocol'], hostPort, hostIp: hostIP }]

@@ -1,5 +1,5 @@
 /** What is on the machine's disk for each pod, and the files that give a pod its names. Paths as the kubelet has them. */
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Pod } from '../../kinds/index.ts';
 import { uidOf } from './names.ts';
@@ -12,6 +12,8 @@ export interface PodFiles {
 	readonly root: string;
 	readonly hosts: string;
 	readonly resolv: string;
+	/** Since when the pod is being stopped. */
+	readonly stopping: string;
 	volume(plugin: string, name: string): string;
 	terminationMessage(container: string, attempt: number): string;
 }
@@ -23,6 +25,7 @@ export function podFiles(dataDir: string, uid: string): PodFiles {
 		root,
 		hosts: join(root, 'etc-hosts'),
 		resolv: join(root, 'resolv.conf'),
+		stopping: join(root, 'stopping-since'),
 		volume: (plugin, name) => join(root, 'volumes', `kubernetes.io~${plugin}`, name),
 		terminationMessage: (container, attempt) => join(root, 'containers', container, `termination-${attempt}`),
 	};
@@ -54,15 +57,37 @@ export interface Dns {
 	readonly domain: string;
 }
 
-/** Writes the pod's hosts and resolv.conf. `address` is the pod's, once it has one. */
+/** Sees to it that the pod's hosts and resolv.conf are there and right. `address` is the pod's, once it has one. */
 export async function writeNames(dataDir: string, pod: Pod, address: string | undefined, dns: Dns): Promise<void> {
 	const files = podFiles(dataDir, uidOf(pod));
 	await mkdir(files.root, { recursive: true, mode: 0o750 });
 	const machineHosts = pod.spec.hostNetwork ? await readFile('/etc/hosts', 'utf8').catch(() => '') : undefined;
-	await writeFile(files.hosts, hostsFile(pod, address, dns, machineHosts));
-	const machineResolv = await readFile('/etc/resolv.conf', 'utf8').catch(() => '');
-	await writeFile(files.resolv, resolvFile(pod, dns, machineResolv));
+	await writeWhole(files.hosts, hostsFile(pod, address, dns, machineHosts));
+	await writeWhole(files.resolv, resolvFile(pod, dns, await machineResolv()));
 }
+
+/** All of the content or what was there before, also when the process dies meanwhile. A file that has it already stays. */
+async function writeWhole(path: string, content: string): Promise<void> {
+	const present = await readFile(path, 'utf8').catch(() => undefined);
+	if (present === content) return;
+	await writeFile(`${path}.new`, content);
+	await rename(`${path}.new`, path);
+}
+
+/**
+ * Where systemd-resolved serves the machine, its file names a resolver on the machine's loopback; this one names those behind
+ * it. Source: systemd-resolved.service(8), "/etc/resolv.conf"; kubeadm gives it to the kubelet as `resolvConf`.
+ */
+const RESOLVED = '/run/systemd/resolve/resolv.conf';
+
+/** The machine's resolv.conf, as it is of use outside of the machine's network. */
+async function machineResolv(): Promise<string> {
+	const text = await readFile('/etc/resolv.conf', 'utf8').catch(() => '');
+	if (!parseResolv(text).servers.every(isLoopback)) return text;
+	return await readFile(RESOLVED, 'utf8').catch(() => text);
+}
+
+const isLoopback = (address: string) => address.startsWith('127.') || address === '::1';
 
 /** The content of /etc/hosts. `machine` is the machine's own, for pods on its network. */
 export function hostsFile(pod: Pod, address: string | undefined, dns: Dns, machine?: string): string {
@@ -92,7 +117,7 @@ export function resolvFile(pod: Pod, dns: Dns, machine: string): string {
 		policy === 'None'
 			? { servers: [], searches: [], options: [] }
 			: policy === 'Default'
-				? parseResolv(machine)
+				? inherited(parseResolv(machine), pod, dns)
 				: {
 						servers: [dns.server],
 						searches: [
@@ -115,7 +140,23 @@ export function resolvFile(pod: Pod, dns: Dns, machine: string): string {
 	].join('\n');
 }
 
-function parseResolv(text: string): { servers: string[]; searches: string[]; options: string[] } {
+interface Resolution {
+	readonly servers: readonly string[];
+	readonly searches: readonly string[];
+	readonly options: readonly string[];
+}
+
+/**
+ * What a pod takes over of its machine. A server on the machine's loopback is not there in a network of the pod's own: where
+ * there is no other, the cluster's stands in, which asks those of the machine.
+ */
+function inherited(machine: Resolution, pod: Pod, dns: Dns): Resolution {
+	if (pod.spec.hostNetwork) return machine;
+	const servers = machine.servers.filter((server) => !isLoopback(server));
+	return { ...machine, servers: servers.length > 0 ? servers : [dns.server] };
+}
+
+function parseResolv(text: string): Resolution {
 	const found = { servers: [] as string[], searches: [] as string[], options: [] as string[] };
 	for (const line of text.split('\n')) {
 		const [word, ...rest] = line.trim().split(/\s+/);

@@ -1,5 +1,5 @@
 /** What the agent remembers of one pod beyond its containers. Losing it costs a retry or a probe, never a container. */
-import type { Failure, Volumes } from './observed.ts';
+import type { Failure, Stopping, Volumes } from './observed.ts';
 
 export interface Memory {
 	volumes: Volumes;
@@ -8,8 +8,10 @@ export interface Memory {
 	sandboxFailure: Failure | undefined;
 	/** By container name. */
 	readonly failures: Map<string, Failure>;
-	/** By container id: killed at this time. */
-	readonly stopping: Map<string, number>;
+	/** By container id. */
+	readonly stopping: Map<string, Stopping>;
+	/** Since when the pod as a whole is being stopped; a file remembers it as well (see stop.ts). */
+	stoppingSince: number | undefined;
 	/** Ids of containers whose postStart hook runs, and of those whose hook has failed. */
 	readonly hooking: Set<string>;
 	readonly hookFailed: Set<string>;
@@ -25,6 +27,7 @@ export const newMemory = (): Memory => ({
 	sandboxFailure: undefined,
 	failures: new Map(),
 	stopping: new Map(),
+	stoppingSince: undefined,
 	hooking: new Set(),
 	hookFailed: new Set(),
 	told: new Map(),

@@ -72,9 +72,18 @@ export interface Health {
 /** `stale`: their content has to be brought up to date. */
 export type Volumes = 'unmounted' | 'mounted' | 'stale' | 'removed' | Failure;
 
+/** A container that was asked to stop. */
+export interface Stopping {
+	readonly deadline: number;
+	/** When the stop signal was sent; undefined while its preStop hook runs. */
+	readonly signalled?: number;
+}
+
 export interface Observed {
-	/** The API has no such pod any more, or another one of its name. */
-	readonly gone: boolean;
+	/** Since when the API has no such pod any more, or another one of its name. */
+	readonly gone?: number;
+	/** Since when the pod as a whole is being stopped: its one period of grace began then. */
+	readonly stoppingSince?: number;
 	/** Newest first. */
 	readonly sandboxes: readonly Sandbox[];
 	/** Newest first within each name. */
@@ -87,8 +96,10 @@ export interface Observed {
 	readonly sandboxFailure?: Failure;
 	/** By container id. */
 	readonly health: ReadonlyMap<string, Health>;
-	/** By container id: it was asked to stop, and is killed at this time. */
-	readonly stopping: ReadonlyMap<string, number>;
+	/** By container id. */
+	readonly stopping: ReadonlyMap<string, Stopping>;
+	/** Ids of containers whose postStart hook still runs. */
+	readonly hooking: ReadonlySet<string>;
 	/** `repository@sha256:…` of an image id, where it came from a registry; `reference` is the container's name of it. */
 	digest(imageId: string, reference: string): string | undefined;
 	readonly hostAddresses: readonly string[];

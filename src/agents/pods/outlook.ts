@@ -14,11 +14,47 @@ const BACKOFF_RESET_MS = 600_000;
 /** What a container counts as whose end nobody has seen. */
 export const VANISHED_EXIT_CODE = 137;
 
-export type Role = 'init' | 'sidecar' | 'main';
+/** What a container is to its pod. All that tells the one from the other stands here: a further role is a further entry. */
+export interface Role {
+	/** What those after it in the pod wait for before they start. */
+	readonly gate?: 'end' | 'start';
+	/** Not run again once the containers that it is for have started. */
+	readonly preparatory?: boolean;
+	/** The pod is over when all of these are; their exit codes say how. */
+	readonly decisive?: boolean;
+	/** Probed, and with a say in whether the pod is ready. */
+	readonly serving?: boolean;
+	/** Stopped after the others, the last one first. */
+	readonly stopsLast?: boolean;
+	restarts(policy: string, exitCode: number): boolean;
+}
+
+export const roles = {
+	init: { gate: 'end', preparatory: true, restarts: (policy, exitCode) => exitCode !== 0 && policy !== 'Never' },
+	sidecar: { gate: 'start', serving: true, stopsLast: true, restarts: () => true },
+	main: {
+		decisive: true,
+		serving: true,
+		restarts: (policy, exitCode) => policy === 'Always' || (policy === 'OnFailure' && exitCode !== 0),
+	},
+} as const satisfies Record<string, Role>;
+
+/** The lists of a pod's containers in the order in which they start, and where the status of each stands. */
+export const lists = [
+	{
+		spec: 'initContainers',
+		status: 'initContainerStatuses',
+		role: ({ restartPolicy }: core.Container): Role => (restartPolicy === 'Always' ? roles.sidecar : roles.init),
+	},
+	{ spec: 'containers', status: 'containerStatuses', role: (): Role => roles.main },
+] as const;
+
+type List = (typeof lists)[number];
 
 export interface Member {
 	readonly container: core.Container;
 	readonly role: Role;
+	readonly list: List;
 }
 
 export type Outlook =
@@ -33,19 +69,23 @@ export type Outlook =
 
 /** The pod's containers in the order in which they start. */
 export function members(pod: Pod): readonly Member[] {
-	return [
-		...(pod.spec.initContainers ?? []).map(
-			(container): Member => ({ container, role: container.restartPolicy === 'Always' ? 'sidecar' : 'init' }),
-		),
-		...pod.spec.containers.map((container): Member => ({ container, role: 'main' })),
-	];
+	return lists.flatMap((list) =>
+		(pod.spec[list.spec] ?? []).map((container): Member => ({ container, role: list.role(container), list })),
+	);
 }
 
+const memberOf = (pod: Pod, name: string) => members(pod).find(({ container }) => container.name === name);
+
+/** The container of the pod's spec with this name. */
+export const containerOf = (pod: Pod, name: string): core.Container | undefined => memberOf(pod, name)?.container;
+
 /** Where a container stands in the pod, as the events about it say it. */
-export function fieldPath(pod: Pod, name: string): string {
-	const list = pod.spec.initContainers?.some((container) => container.name === name) ? 'initContainers' : 'containers';
-	return `spec.${list}{${name}}`;
-}
+export const fieldPath = (pod: Pod, name: string): string =>
+	`spec.${memberOf(pod, name)?.list.spec ?? 'containers'}{${name}}`;
+
+/** What the pod's status says of the container so far. */
+export const statusOf = (pod: Pod, name: string): core.ContainerStatus | undefined =>
+	lists.flatMap(({ status }) => pod.status?.[status] ?? []).find((status) => status.name === name);
 
 export const newest = (observed: Observed, name: string): Instance | undefined =>
 	observed.instances.find((instance) => instance.name === name);
@@ -55,7 +95,7 @@ export function outlook(pod: Pod, { container, role }: Member, observed: Observe
 	if (!instance) return afterVanishing(pod, container.name, role);
 	if (!ended(instance)) return { is: 'live', instance };
 	// A new sandbox runs its init containers again, unless the containers that need them are up already.
-	if (role === 'init' && instance.exitCode === 0) {
+	if (role.preparatory && instance.exitCode === 0) {
 		const sandbox = observed.sandboxes[0]?.id;
 		const current = sandbox === undefined || instance.sandbox === sandbox || mainStarted(pod, observed);
 		return current ? { is: 'done', exitCode: 0, instance } : { is: 'restart', at: 0, backoff: 0, instance };
@@ -67,13 +107,21 @@ export function outlook(pod: Pod, { container, role }: Member, observed: Observe
 	return { is: 'restart', at: end + backoff * 1000, backoff, instance };
 }
 
+/** Whether the container runs and has passed its startup probe. */
+export const isStarted = (view: Outlook, { health }: Observed): boolean =>
+	view.is === 'live' && view.instance.state === 'running' && health.get(view.instance.id)?.started === true;
+
 /** Seconds that the successor of a restarted container will have to wait. */
 export const nextBackoff = (backoff: number) => Math.min(backoff === 0 ? BACKOFF_FIRST_S : backoff * 2, BACKOFF_MAX_S);
 
-/** Whether a container of the pod's own (no init container) has been started in the present sandbox. */
+/** Whether a container that the pod is about (no init container or sidecar) has been started in the present sandbox. */
 export function mainStarted(pod: Pod, observed: Observed): boolean {
 	const sandbox = observed.sandboxes[0]?.id;
-	const names = new Set(pod.spec.containers.map((container) => container.name));
+	const names = new Set(
+		members(pod)
+			.filter(({ role }) => role.decisive)
+			.map(({ container }) => container.name),
+	);
 	return observed.instances.some(
 		(instance) => instance.sandbox === sandbox && names.has(instance.name) && instance.state !== 'created',
 	);
@@ -99,35 +147,30 @@ export function outcome(pod: Pod, observed: Observed, now: number): Outcome | un
 		};
 	}
 	const all = members(pod).map((member) => ({ member, outlook: outlook(pod, member, observed) }));
-	const initFailed = all.some(
-		({ member, outlook }) => member.role === 'init' && outlook.is === 'done' && outlook.exitCode !== 0,
+	const unprepared = all.some(
+		({ member, outlook }) => member.role.preparatory && outlook.is === 'done' && outlook.exitCode !== 0,
 	);
-	if (initFailed) return { phase: 'Failed' };
+	if (unprepared) return { phase: 'Failed' };
 	const codes: number[] = [];
 	for (const { member, outlook } of all) {
-		if (member.role !== 'main') continue;
+		if (!member.role.decisive) continue;
 		if (outlook.is !== 'done') return undefined;
 		codes.push(outlook.exitCode);
 	}
 	return { phase: codes.every((code) => code === 0) ? 'Succeeded' : 'Failed' };
 }
 
-function restarts(pod: Pod, role: Role, exitCode: number): boolean {
-	if (role === 'sidecar') return true;
-	const policy = pod.spec.restartPolicy ?? 'Always';
-	if (role === 'init') return exitCode !== 0 && policy !== 'Never';
-	return policy === 'Always' || (policy === 'OnFailure' && exitCode !== 0);
-}
+const restarts = (pod: Pod, role: Role, exitCode: number) =>
+	role.restarts(pod.spec.restartPolicy ?? 'Always', exitCode);
 
 /**
  * The engine has no container of the name. If the pod's status says that one ran, it was removed behind our back: it
  * counts as killed, so that a pod that must not run twice does not.
  */
 function afterVanishing(pod: Pod, name: string, role: Role): Outlook {
-	const statuses = role === 'main' ? pod.status?.containerStatuses : pod.status?.initContainerStatuses;
-	const status = statuses?.find((one) => one.name === name);
+	const status = statusOf(pod, name);
 	if (!status?.containerID) return { is: 'waiting' };
 	const exitCode = status.state?.terminated?.exitCode ?? VANISHED_EXIT_CODE;
-	if (role === 'init' && exitCode === 0) return { is: 'done', exitCode };
+	if (role.preparatory && exitCode === 0) return { is: 'done', exitCode };
 	return restarts(pod, role, exitCode) ? { is: 'restart', at: 0, backoff: 0 } : { is: 'done', exitCode };
 }

@@ -5,7 +5,17 @@
 import type { Pod } from '../../kinds/index.ts';
 import { specHash } from './names.ts';
 import { ended, type Instance, type Observed } from './observed.ts';
-import { type Member, mainStarted, members, newest, nextBackoff, outcome, outlook } from './outlook.ts';
+import {
+	isStarted,
+	type Member,
+	mainStarted,
+	members,
+	newest,
+	nextBackoff,
+	outcome,
+	outlook,
+	statusOf,
+} from './outlook.ts';
 
 export type Step =
 	/** Sets the volumes up, or brings their content up to date. */
@@ -24,13 +34,14 @@ export type Step =
 	  }
 	/** Starts what was created but not started, because the agent or the engine was interrupted. */
 	| { readonly do: 'resumeContainer'; readonly container: string; readonly id: string }
-	/** Asks to stop (preStop hook, then the stop signal); it is killed at `deadline`. */
+	/** Asks to stop (preStop hook, then the stop signal); it is killed at `deadline`. `whole`: because all of the pod is. */
 	| {
 			readonly do: 'stopContainer';
 			readonly container: string;
 			readonly id: string;
 			readonly deadline: number;
 			readonly message: string;
+			readonly whole: boolean;
 	  }
 	| { readonly do: 'kill'; readonly id: string }
 	| { readonly do: 'remove'; readonly id: string }
@@ -45,31 +56,40 @@ export type Step =
 			readonly backoff?: { readonly container: string; readonly after: string };
 	  };
 
-/** Milliseconds that containers of a pod get which the API does not know any more. */
-const GONE_GRACE_MS = 2_000;
+/**
+ * Milliseconds that a container has at least between its stop signal and its end: also where its pod was deleted by force,
+ * where its preStop hook took all of the grace, and where that was over before it could be asked. Source: Kubernetes
+ * documentation, "Termination of Pods" (the extension of 2 seconds); the kubelet has the same minimum.
+ */
+const MINIMUM_GRACE_MS = 2_000;
+
+const SANDBOX_CHANGED = 'Pod sandbox changed, it will be killed and re-created.';
 
 /** The steps to take now, in order. None: all is as it should be until something changes. `now` in milliseconds. */
 export function planPod(pod: Pod, observed: Observed, now: number): readonly Step[] {
-	if (observed.gone || pod.metadata.deletionTimestamp) return planRemoval(pod, observed, now);
+	if (observed.gone !== undefined || pod.metadata.deletionTimestamp) return planRemoval(pod, observed, now);
 	if (outcome(pod, observed, now)) return [...planHalt(pod, observed, now), ...planCleaning(observed)];
 	return [...planDeadline(pod), ...planRun(pod, observed, now), ...planCleaning(observed)];
 }
 
 /** Everything of the pod goes away, and the pod last of all. */
 function planRemoval(pod: Pod, observed: Observed, now: number): Step[] {
-	const grace = pod.metadata.deletionGracePeriodSeconds ?? pod.spec.terminationGracePeriodSeconds ?? 30;
-	const stopping = planStopAll(pod, observed, now, observed.gone ? GONE_GRACE_MS : grace * 1000);
+	const { gone } = observed;
+	// Looked at anew each time: a second delete may have shortened it.
+	const grace = pod.metadata.deletionGracePeriodSeconds ?? graceOf(pod);
+	const latest = gone === undefined ? undefined : gone + MINIMUM_GRACE_MS;
+	const stopping = planStopAll(pod, observed, now, { grace, latest });
 	if (stopping.length > 0) return stopping;
-	const steps: Step[] = observed.gone ? [] : [{ do: 'report' }];
+	const steps: Step[] = gone === undefined ? [{ do: 'report' }] : [];
 	for (const { id } of [...observed.instances, ...observed.sandboxes]) steps.push({ do: 'remove', id });
 	if (observed.volumes !== 'removed') steps.push({ do: 'removeVolumes' });
-	if (!observed.gone) steps.push({ do: 'deletePod' });
+	if (gone === undefined) steps.push({ do: 'deletePod' });
 	return steps;
 }
 
 /** The pod is over: nothing of it runs, and what has ended stays for its logs. */
 function planHalt(pod: Pod, observed: Observed, now: number): Step[] {
-	const stopping = planStopAll(pod, observed, now, (pod.spec.terminationGracePeriodSeconds ?? 30) * 1000);
+	const stopping = planStopAll(pod, observed, now, { grace: graceOf(pod) });
 	if (stopping.length > 0) return stopping;
 	return observed.sandboxes.filter(({ state }) => state === 'running').map(({ id }) => ({ do: 'kill', id }));
 }
@@ -85,8 +105,7 @@ function planRun(pod: Pod, observed: Observed, now: number): Step[] {
 	const sandbox = observed.sandboxes[0];
 	if (sandbox?.state !== 'running') {
 		// Without the sandbox the containers have no network: they go, and start again in the next one.
-		const grace = (pod.spec.terminationGracePeriodSeconds ?? 30) * 1000;
-		const stopping = planStopAll(pod, observed, now, grace, 'Pod sandbox changed, it will be killed and re-created.');
+		const stopping = planStopAll(pod, observed, now, { grace: graceOf(pod), message: SANDBOX_CHANGED });
 		if (stopping.length > 0) return [...steps, ...stopping];
 		if (sandboxFailure && sandboxFailure.until > now) return [...steps, { do: 'wait', until: sandboxFailure.until }];
 		if (sandbox?.state === 'created' && !sandboxFailure) return [...steps, { do: 'startSandbox', id: sandbox.id }];
@@ -94,41 +113,43 @@ function planRun(pod: Pod, observed: Observed, now: number): Step[] {
 	}
 
 	const initialized = mainStarted(pod, observed);
+	let hooked = false;
 	for (const member of members(pod)) {
 		const { container, role } = member;
-		if (role === 'init' && initialized) continue;
+		if (role.preparatory && initialized) continue;
 		const view = outlook(pod, member, observed);
-		if (view.is !== 'done') steps.push(...keep(pod, member, sandbox.id, observed, now));
-		if (initialized || role === 'main') continue;
-		const instance = newest(observed, container.name);
-		const up =
-			role === 'sidecar'
-				? instance?.state === 'running' && observed.health.get(instance.id)?.started === true
-				: view.is === 'done';
-		// The next one waits for this one.
-		if (!up) break;
+		const next = keep(pod, member, sandbox.id, observed, now);
+		// As with the kubelet, what starts next waits until the postStart hook of the one before it has ended.
+		steps.push(...(hooked ? next.filter((step) => !starts(step)) : next));
+		hooked ||= next.some(starts) && container.lifecycle?.postStart !== undefined;
+		hooked ||= view.is === 'live' && observed.hooking.has(view.instance.id);
+		if (initialized || !role.gate) continue;
+		if (!(role.gate === 'end' ? view.is === 'done' : isStarted(view, observed))) break;
 	}
 	return steps;
 }
+
+const starts = (step: Step) => step.do === 'startContainer' || step.do === 'resumeContainer';
 
 /** The steps that keep one container running. */
 function keep(pod: Pod, member: Member, sandbox: string, observed: Observed, now: number): Step[] {
 	const { container } = member;
 	const view = outlook(pod, member, observed);
 	if (view.is === 'done') return [];
+	const failure = observed.failures.get(container.name);
+	const pause: Step[] = failure && failure.until > now ? [{ do: 'wait', until: failure.until }] : [];
 	if (view.is === 'live') {
 		const { instance } = view;
 		if (instance.state === 'running') return planReplacement(pod, member, instance, sandbox, observed, now);
 		if (instance.sandbox !== sandbox) return [{ do: 'remove', id: instance.id }];
-		return [{ do: 'resumeContainer', container: container.name, id: instance.id }];
+		return pause.length > 0 ? pause : [{ do: 'resumeContainer', container: container.name, id: instance.id }];
 	}
 	if (view.is === 'restart' && view.at > now) {
 		const backoff = view.instance && { container: container.name, after: view.instance.id };
 		return [{ do: 'wait', until: view.at, backoff }];
 	}
 
-	const failure = observed.failures.get(container.name);
-	if (failure && failure.until > now) return [{ do: 'wait', until: failure.until }];
+	if (pause.length > 0) return pause;
 	const image = observed.images.get(container.name) ?? { state: 'absent' };
 	if (image.state === 'pulling') return [];
 	if (image.state === 'failed' && image.failure.until > now) return [{ do: 'wait', until: image.failure.until }];
@@ -155,41 +176,62 @@ function planReplacement(
 ): Step[] {
 	const { unhealthy, hookFailed } = observed.health.get(instance.id) ?? {};
 	let message: string | undefined;
-	if (instance.sandbox !== sandbox) message = 'Pod sandbox changed, it will be killed and re-created.';
+	if (instance.sandbox !== sandbox) message = SANDBOX_CHANGED;
 	else if (instance.hash !== specHash(container)) {
 		message = `Container ${container.name} definition changed, will be restarted`;
 	} else if (unhealthy) {
 		message = `Container ${container.name} failed ${unhealthy.probe.toLowerCase()} probe, will be restarted`;
 	} else if (hookFailed) message = 'FailedPostStartHook';
 	else if (!observed.stopping.has(instance.id)) return [];
-	const grace = unhealthy?.graceSeconds ?? pod.spec.terminationGracePeriodSeconds ?? 30;
-	return planStop(instance, observed, now, now + grace * 1000, message ?? `Stopping container ${container.name}`);
+	const deadline = now + (unhealthy?.graceSeconds ?? graceOf(pod)) * 1000;
+	return planStop(instance, observed, now, { deadline, message, whole: false });
+}
+
+/** Seconds. */
+const graceOf = (pod: Pod) => pod.spec.terminationGracePeriodSeconds ?? 30;
+
+interface StopAll {
+	/** Seconds from the beginning of the stop. */
+	readonly grace: number;
+	/** Not later than this, whatever the grace. */
+	readonly latest?: number;
+	readonly message?: string;
 }
 
 /** Containers first, then sidecars in the reverse of their order: each group once those that may need it have ended. */
-function planStopAll(pod: Pod, observed: Observed, now: number, grace: number, message?: string): Step[] {
+function planStopAll(pod: Pod, observed: Observed, now: number, { grace, latest, message }: StopAll): Step[] {
 	const running = observed.instances.filter((instance) => instance.state === 'running');
-	const sidecars = members(pod)
-		.filter(({ role }) => role === 'sidecar')
+	const last = members(pod)
+		.filter(({ role }) => role.stopsLast)
 		.map(({ container }) => container.name)
 		.reverse();
-	const others = running.filter(({ name }) => !sidecars.includes(name));
-	const last = sidecars.find((name) => running.some((instance) => instance.name === name));
-	const group = others.length > 0 ? others : running.filter(({ name }) => name === last);
-	// One period of grace for the whole pod.
-	const asked = [...observed.stopping.values()];
-	const deadline = Math.min(now + grace, ...(asked.length > 0 ? [Math.max(...asked)] : []));
-	return group.flatMap((instance) =>
-		planStop(instance, observed, now, deadline, message ?? `Stopping container ${instance.name}`),
-	);
+	const others = running.filter(({ name }) => !last.includes(name));
+	const next = last.find((name) => running.some((instance) => instance.name === name));
+	const group = others.length > 0 ? others : running.filter(({ name }) => name === next);
+	// One period of grace for the whole pod, from when its first container was asked.
+	const since = Math.min(observed.stoppingSince ?? now, now);
+	const deadline = Math.min(since + grace * 1000, latest ?? Number.POSITIVE_INFINITY);
+	return group.flatMap((instance) => planStop(instance, observed, now, { deadline, message, whole: true }));
 }
 
-function planStop(instance: Instance, observed: Observed, now: number, deadline: number, message: string): Step[] {
+interface Stop {
+	readonly deadline: number;
+	/** Default: that it is being stopped. */
+	readonly message: string | undefined;
+	readonly whole: boolean;
+}
+
+function planStop(instance: Instance, observed: Observed, now: number, { deadline, message, whole }: Stop): Step[] {
 	const { id, name: container } = instance;
 	const asked = observed.stopping.get(id);
-	if (asked === undefined) return [{ do: 'stopContainer', container, id, deadline, message }];
-	const end = Math.min(asked, deadline);
-	return [end <= now ? { do: 'kill', id } : { do: 'wait', until: end }];
+	if (!asked) {
+		const ask = { container, id, deadline: Math.max(deadline, now + MINIMUM_GRACE_MS), whole } as const;
+		return [{ do: 'stopContainer', ...ask, message: message ?? `Stopping container ${container}` }];
+	}
+	const end = Math.min(asked.deadline, deadline);
+	// A hook that has run until then is still followed by the signal.
+	const until = Math.max(end, (asked.signalled ?? end) + MINIMUM_GRACE_MS);
+	return [until <= now ? { do: 'kill', id } : { do: 'wait', until }];
 }
 
 /** The pod's own deadline is looked at when it comes. */
@@ -214,7 +256,6 @@ function planCleaning(observed: Observed): Step[] {
 export function nextAttempt(pod: Pod, name: string, observed: Observed): number {
 	const last = newest(observed, name);
 	if (last) return last.attempt + 1;
-	const statuses = [...(pod.status?.containerStatuses ?? []), ...(pod.status?.initContainerStatuses ?? [])];
-	const status = statuses.find((one) => one.name === name);
+	const status = statusOf(pod, name);
 	return status?.containerID ? status.restartCount + 1 : 0;
 }

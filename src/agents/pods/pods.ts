@@ -4,6 +4,7 @@ import { ConfigMap, type KubeObject, Pod, Secret } from '../../kinds/index.ts';
 import { podsOnDisk, referencedObjects } from '../volumes/index.ts';
 import type { PodContext } from './context.ts';
 import { labels, uidOf } from './names.ts';
+import { members } from './outlook.ts';
 import { createPodWorker, type PodWorker } from './worker.ts';
 
 export interface Pods {
@@ -103,7 +104,7 @@ function orphan(uid: string, of: Readonly<Record<string, string>>): Pod {
 function references(pod: Pod): Set<string> {
 	const { namespace } = pod.metadata;
 	const { configMaps, secrets } = referencedObjects(pod);
-	for (const container of [...(pod.spec.initContainers ?? []), ...pod.spec.containers]) {
+	for (const { container } of members(pod)) {
 		for (const { configMapRef, secretRef } of container.envFrom ?? []) {
 			if (configMapRef?.name) configMaps.add(configMapRef.name);
 			if (secretRef?.name) secrets.add(secretRef.name);

@@ -7,16 +7,18 @@ import type { PodContext } from './context.ts';
 
 const RETRY_FIRST_MS = 500;
 const RETRY_MAX_MS = 30_000;
+/** Answers to a status that the API will never take; every other failure is tried again. */
+const REFUSED = [400, 413, 415, 422];
 
 export interface Reporter {
 	/** The pod with the newest status that is known: the API's, or what was written since. */
 	current(pod: Pod): Pod;
 	report(pod: Pod, status: core.PodStatus): void;
-	/** Settles when the last wish is written, or cannot be for now. */
-	flush(): Promise<void>;
+	/** Settles when the last wish is written, or cannot be for now: false then, and the pod is poked once it is. */
+	flush(): Promise<boolean>;
 }
 
-export function createReporter({ client, now, wheel, reports, signal }: PodContext): Reporter {
+export function createReporter({ client, now, wheel, reports, signal }: PodContext, poke: () => void): Reporter {
 	let wish: { readonly pod: Pod; readonly status: core.PodStatus } | undefined;
 	let written: Pod | undefined;
 	let writing: Promise<void> | undefined;
@@ -35,13 +37,19 @@ export function createReporter({ client, now, wheel, reports, signal }: PodConte
 			const { name, namespace, uid } = pod.metadata;
 			try {
 				const body = { metadata: { uid }, status: changes };
-				written = await client.patch(PodKind, { name, namespace }, { type: 'merge', body }, { subresource: 'status' });
+				const patch = { type: 'strategic', body } as const;
+				written = await client.patch(PodKind, { name, namespace }, patch, { subresource: 'status' });
+				if (failures > 0) poke();
 				failures = 0;
 				reports.healed('status', 'pod statuses are written again');
 			} catch (error) {
 				// The pod is gone, or another has its name: the informer will say so.
 				if (error instanceof ApiError && (error.code === 404 || error.code === 409)) return;
 				if (signal.aborted) return;
+				if (error instanceof ApiError && REFUSED.includes(error.code)) {
+					reports.failed('refused', error, 'a pod status is refused', { pod: `${namespace}/${name}` });
+					continue;
+				}
 				reports.failed('status', error, 'a pod status could not be written; trying on', {
 					pod: `${namespace}/${name}`,
 				});
@@ -66,23 +74,43 @@ export function createReporter({ client, now, wheel, reports, signal }: PodConte
 			if (failures === 0) begin();
 		},
 		flush: async () => {
-			await writing;
+			while (writing) await writing;
+			return wish === undefined;
 		},
 	};
 }
 
 const revision = (pod: Pod) => Number(pod.metadata.resourceVersion ?? 0);
 
-/** A merge patch from one status to the other: whole fields, null for those that go; undefined where nothing differs. */
+/** Lists that a strategic merge patch would only add to. */
+const whole = new Set(['podIPs', 'hostIPs']);
+
+/**
+ * A strategic merge patch from one status to the other; undefined where nothing differs. Of the conditions only those that
+ * differ, by their types: what others write of them meanwhile stays.
+ */
 export function difference(from: core.PodStatus, to: core.PodStatus): Record<string, unknown> | undefined {
-	const before = from as Record<string, unknown>;
-	const after = to as Record<string, unknown>;
+	const before = plain(from);
+	const after = plain(to);
 	const changes: Record<string, unknown> = {};
 	for (const key of new Set([...Object.keys(before), ...Object.keys(after)])) {
-		if (!isDeepStrictEqual(plain(before[key]), plain(after[key]))) changes[key] = after[key] ?? null;
+		const value = after[key];
+		if (isDeepStrictEqual(before[key], value)) continue;
+		if (key === 'conditions') changes[key] = changedConditions(from.conditions ?? [], to.conditions ?? []);
+		else if (whole.has(key) && Array.isArray(value)) changes[key] = [...value, { $patch: 'replace' }];
+		else changes[key] = value ?? null;
 	}
 	return Object.keys(changes).length > 0 ? changes : undefined;
 }
 
+function changedConditions(before: readonly core.PodCondition[], after: readonly core.PodCondition[]): object[] {
+	return after.flatMap((condition) => {
+		const last = before.find(({ type }) => type === condition.type) ?? {};
+		// Fields that it does not have any more are taken out by name.
+		const gone = Object.fromEntries(Object.keys(last).map((field) => [field, null]));
+		return isDeepStrictEqual(plain(last), plain(condition)) ? [] : [{ ...gone, ...condition }];
+	});
+}
+
 /** As it looks in JSON: without fields that are undefined. */
-const plain = (value: unknown) => (value === undefined ? undefined : (JSON.parse(JSON.stringify(value)) as unknown));
+const plain = (value: object) => JSON.parse(JSON.stringify(value)) as Record<string, unknown>;

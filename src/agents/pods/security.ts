@@ -15,10 +15,13 @@ export function securityOf(pod: Pod, container: core.Container): core.SecurityCo
 	return { ...pod.spec.securityContext, ...Object.fromEntries(own) } as core.SecurityContext;
 }
 
-/** `USER`, `USER:GROUP` or `0:GROUP`; undefined where the image decides. */
-export function userOf({ runAsUser, runAsGroup }: core.SecurityContext): string | undefined {
-	if (runAsUser === undefined) return runAsGroup === undefined ? undefined : `0:${runAsGroup}`;
-	return runAsGroup === undefined ? String(runAsUser) : `${runAsUser}:${runAsGroup}`;
+/** Who the image runs as where nothing else is said: a name or a number. */
+const imageUser = ({ user }: Image) => user.split(':')[0] || '0';
+
+/** `USER` or `USER:GROUP`; undefined where the image decides. A group alone leaves the user to the image. */
+export function userOf({ runAsUser, runAsGroup }: core.SecurityContext, image: Image): string | undefined {
+	if (runAsGroup === undefined) return runAsUser === undefined ? undefined : String(runAsUser);
+	return `${runAsUser ?? imageUser(image)}:${runAsGroup}`;
 }
 
 /** runAsNonRoot is a promise that the agent keeps before it starts anything. Throws ConfigError. */
@@ -29,8 +32,8 @@ export function checkUser(pod: Pod, container: core.Container, security: core.Se
 		if (security.runAsUser === 0) throw new ConfigError(`container's runAsUser breaks non-root policy ${whose}`);
 		return;
 	}
-	const name = image.user.split(':')[0] ?? '';
-	if (name === '' || name === '0' || name === 'root') {
+	const name = imageUser(image);
+	if (name === 'root' || Number(name) === 0) {
 		throw new ConfigError(`container has runAsNonRoot and image will run as root ${whose}`);
 	}
 	if (!/^\d+$/.test(name)) {

@@ -5,14 +5,16 @@ import { describe } from '../../client/index.ts';
 import type { Pod } from '../../kinds/index.ts';
 import { EngineError } from '../engine/engine.ts';
 import type { PodContext } from './context.ts';
-import { createExecutor } from './execute.ts';
+import { execute } from './execute.ts';
 import { newMemory } from './memory.ts';
 import { podTitle, uidOf } from './names.ts';
 import { arrange, type Failure, type Health, type ImageState, type Observed } from './observed.ts';
-import { fieldPath } from './outlook.ts';
+import { fieldPath, members } from './outlook.ts';
 import { planPod } from './plan.ts';
 import { createReporter } from './report.ts';
 import { podStatus } from './status.ts';
+import { recallStop } from './stop.ts';
+import type { Work } from './work.ts';
 
 /** Pause after something unforeseen went wrong; it doubles up to the longest. */
 const RETRY_FIRST_MS = 1_000;
@@ -37,13 +39,13 @@ export function createPodWorker(first: Pod, context: PodContext, finished: () =>
 	const { mirror, images, prober, now, signal, wheel, log } = context;
 	const uid = uidOf(first);
 	const memory = newMemory();
-	const reporter = createReporter(context);
 	let pod = first;
-	let gone = false;
+	let gone: number | undefined;
 	let dirty = false;
 	let running: Promise<void> | undefined;
 	let alarm: { readonly at: number; readonly handle: Disposable } | undefined;
 	let failures = 0;
+	let recalled = false;
 
 	const poke = () => {
 		dirty = true;
@@ -53,7 +55,8 @@ export function createPodWorker(first: Pod, context: PodContext, finished: () =>
 			if (dirty && failures === 0) poke();
 		});
 	};
-	const executor = createExecutor(context, memory, poke);
+	const reporter = createReporter(context, poke);
+	const work: Work = { context, memory, poke };
 
 	const wakeAt = (time: number) => {
 		if (alarm && alarm.at <= time && alarm.at > now()) return;
@@ -81,12 +84,14 @@ export function createPodWorker(first: Pod, context: PodContext, finished: () =>
 
 	/** One round. @returns whether to go on with another at once. */
 	const look = async (): Promise<boolean> => {
-		if (memory.deleted && !gone) return false;
-		if (!gone) await images.prepare(pod);
+		if (memory.deleted && gone === undefined) return false;
+		if (gone === undefined) await images.prepare(pod);
+		if (!recalled) memory.stoppingSince = await recallStop(context, uid);
+		recalled = true;
 		const seen = reporter.current(pod);
 		const observed = observe(seen);
 		const time = now();
-		if (!gone) {
+		if (gone === undefined) {
 			const status = podStatus(seen, observed, time);
 			reporter.report(seen, status);
 			tellDeadline(status);
@@ -97,10 +102,12 @@ export function createPodWorker(first: Pod, context: PodContext, finished: () =>
 			if (step.do === 'wait') {
 				wakeAt(step.until);
 				if (step.backoff) tellBackoff(step.backoff.container, step.backoff.after);
-			} else if (step.do === 'report') await reporter.flush();
-			else if (await executor.execute(step, seen)) changed = true;
+			} else if (step.do === 'report') {
+				// What the containers have left is known to them alone until the API has it. The reporter pokes when it has.
+				if (!(await reporter.flush())) return changed;
+			} else if (await execute(work, step, seen)) changed = true;
 		}
-		if (gone && !changed && [...mirror.of(uid)].length === 0) {
+		if (gone !== undefined && !changed && [...mirror.of(uid)].length === 0) {
 			alarm?.handle[Symbol.dispose]();
 			prober.forget(uid);
 			images.forget(uid);
@@ -144,7 +151,7 @@ export function createPodWorker(first: Pod, context: PodContext, finished: () =>
 			if (known) health.set(id, memory.hookFailed.has(id) ? { ...known, hookFailed: true } : known);
 		}
 		const imageStates = new Map<string, ImageState>();
-		for (const container of [...(seen.spec.initContainers ?? []), ...seen.spec.containers]) {
+		for (const { container } of members(seen)) {
 			const state = images.state(seen, container);
 			imageStates.set(container.name, state);
 			if (state.state === 'failed') tellMissing(container.name, state.failure);
@@ -159,6 +166,8 @@ export function createPodWorker(first: Pod, context: PodContext, finished: () =>
 			sandboxFailure: memory.sandboxFailure,
 			health,
 			stopping: memory.stopping,
+			stoppingSince: memory.stoppingSince,
+			hooking: memory.hooking,
 			digest: images.digest,
 			hostAddresses: [context.address],
 		};
@@ -186,7 +195,7 @@ export function createPodWorker(first: Pod, context: PodContext, finished: () =>
 			poke();
 		},
 		gone() {
-			gone = true;
+			gone ??= now();
 			poke();
 		},
 		poke,

@@ -5,7 +5,7 @@ import type { Pod } from '../../kinds/index.ts';
 import type { Engine } from '../engine/engine.ts';
 import { uidOf } from '../pods/names.ts';
 import type { Health, Instance } from '../pods/observed.ts';
-import { fieldPath, members } from '../pods/outlook.ts';
+import { fieldPath, members, statusOf } from '../pods/outlook.ts';
 import type { Wheel } from '../wheel.ts';
 import { runHandler } from './handler.ts';
 import { count, type Tally, untold } from './verdict.ts';
@@ -111,9 +111,8 @@ export function createProber(options: ProberOptions): Prober {
 	};
 
 	const track = (pod: Pod, container: core.Container, instance: Instance, address: string) => {
-		const before = [...(pod.status?.containerStatuses ?? []), ...(pod.status?.initContainerStatuses ?? [])].find(
-			(status) => status.containerID === `docker://${instance.id}`,
-		);
+		const known = statusOf(pod, container.name);
+		const before = known?.containerID === `docker://${instance.id}` ? known : undefined;
 		// After a restart of the agent a container is what it was, until its probes say otherwise.
 		const started = container.startupProbe === undefined || before?.started === true;
 		const ready = started && (container.readinessProbe === undefined || before?.ready === true);
@@ -157,7 +156,7 @@ export function createProber(options: ProberOptions): Prober {
 				if (!member) continue;
 				known.add(instance.id);
 				// Init containers have no probes; sidecars have.
-				if (member.role === 'init') continue;
+				if (!member.role.serving) continue;
 				track(pod, member.container, instance, address);
 			}
 			byPod.set(uid, known);

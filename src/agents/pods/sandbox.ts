@@ -1,0 +1,52 @@
+/** A pod's sandbox: the pause container that holds its network, and the files of its names. */
+import type { Pod } from '../../kinds/index.ts';
+import { ensurePauseImage, PAUSE_IMAGE } from '../images/pause.ts';
+import { sandboxSpec } from './container.ts';
+import { writeNames } from './files.ts';
+import { failure } from './memory.ts';
+import { forgetStop } from './stop.ts';
+import { CREATE_BACKOFF, placeOf, rethrowIfDown, type Work } from './work.ts';
+
+/** Creates and starts the pod's next sandbox. What goes wrong is remembered and told. Throws when the engine is down. */
+export async function createSandbox(work: Work, pod: Pod, attempt: number): Promise<void> {
+	const { node, dns, machine, engine, images, limit, signal } = work.context;
+	await attempting(work, pod, async () => {
+		const network = await work.context.network();
+		if (!images.get(PAUSE_IMAGE)) await ensurePauseImage(engine, signal);
+		await limit(async () => {
+			const spec = sandboxSpec(pod, attempt, { node, network, domain: dns.domain, machine });
+			const { id } = await engine.containers.create(spec);
+			await start(work, pod, id);
+		});
+	});
+}
+
+/** Starts a sandbox that was created only, because the agent or the engine was interrupted. As createSandbox otherwise. */
+export async function startSandbox(work: Work, pod: Pod, id: string): Promise<void> {
+	await attempting(work, pod, () => work.context.limit(() => start(work, pod, id)));
+}
+
+async function start({ context, memory }: Work, pod: Pod, id: string): Promise<void> {
+	try {
+		await context.engine.containers.start(id);
+	} finally {
+		await context.mirror.refresh(id);
+	}
+	await writeNames(context.dataDir, pod, placeOf(context, pod).podIp, context.dns);
+	memory.sandboxFailure = undefined;
+}
+
+async function attempting({ context, memory }: Work, pod: Pod, attempt: () => Promise<void>): Promise<void> {
+	try {
+		// What was stopped because its sandbox had gone has a whole grace again.
+		await forgetStop(context, memory, pod);
+		await attempt();
+	} catch (error) {
+		rethrowIfDown(error);
+		const { message } = error as Error;
+		if (/network .*not found/.test(message)) context.networkLost();
+		context.events.event(pod, 'Warning', 'FailedCreatePodSandBox', `Failed to create pod sandbox: ${message}`);
+		const before = memory.sandboxFailure;
+		memory.sandboxFailure = failure('FailedCreatePodSandBox', message, before, context.now(), CREATE_BACKOFF);
+	}
+}

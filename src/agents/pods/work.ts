@@ -1,0 +1,43 @@
+/** What the parts share that carry out the steps of one pod's plan. */
+import type { Pod } from '../../kinds/index.ts';
+import { EngineError } from '../engine/engine.ts';
+import type { PodContext } from './context.ts';
+import type { Place } from './fields.ts';
+import type { Memory } from './memory.ts';
+import { uidOf } from './names.ts';
+import { arrange } from './observed.ts';
+import { fieldPath } from './outlook.ts';
+
+/** Pauses before a container or a sandbox is created again. As the kubelet: what was wrong may have been mended elsewhere. */
+export const CREATE_BACKOFF = { firstMs: 1_000, mostMs: 10_000 };
+
+export interface Work {
+	readonly context: PodContext;
+	readonly memory: Memory;
+	/** Something that the plan depends on may have changed. */
+	poke(): void;
+}
+
+/** Where the pod is now. */
+export function placeOf({ mirror, address, allocatable }: PodContext, pod: Pod): Place {
+	const { sandboxes } = arrange(mirror.of(uidOf(pod)), () => undefined);
+	const podIp = pod.spec.hostNetwork ? address : sandboxes[0]?.address;
+	return { podIp: podIp ?? '', hostIp: address, allocatable };
+}
+
+/** An event about one of the pod's containers. */
+export function tell(
+	{ events }: PodContext,
+	pod: Pod,
+	container: string,
+	type: 'Normal' | 'Warning',
+	reason: string,
+	message: string,
+): void {
+	events.event(pod, type, reason, message, fieldPath(pod, container));
+}
+
+/** An engine that does not answer is no fault of the pod's. */
+export function rethrowIfDown(error: unknown): void {
+	if (error instanceof EngineError && error.fault === 'down') throw error;
+}
