@@ -15,12 +15,18 @@ export interface RunningAgent extends AsyncDisposable {
 	readonly cache: Cache;
 }
 
+interface AgentOptions {
+	readonly parallelStarts?: number;
+	/** Stands between the agent and the API. */
+	readonly between?: (client: Client) => Client;
+}
+
 export interface TestNode extends AsyncDisposable {
 	readonly engine: TestEngine;
 	readonly server: TestServer;
 	readonly client: Client;
 	/** Starts the agent in this process. The node gets its range at once. */
-	runAgent(options?: { readonly parallelStarts?: number }): Promise<RunningAgent>;
+	runAgent(options?: AgentOptions): Promise<RunningAgent>;
 	/** Creates a pod of the example image on the node; `spec` and `metadata` are merged over that. */
 	pod(name: string, spec: Partial<Pod['spec']>, metadata?: Partial<Pod['metadata']>): Promise<Pod>;
 	get(name: string): Promise<Pod>;
@@ -111,14 +117,15 @@ async function startAgent(
 	testEngine: TestEngine,
 	client: Client,
 	clientCa: string,
-	extra: { readonly parallelStarts?: number },
+	{ between, ...extra }: AgentOptions,
 ): Promise<RunningAgent> {
 	await using stack = new AsyncDisposableStack();
 	const abort = new AbortController();
 	const { signal } = abort;
 	const { dataDir, dockerHost } = testEngine;
 	const engine = stack.use(await connectEngine({ dockerHost, dataDir, log: silentLog, signal }));
-	const kubelet = client.as('kubelet');
+	const own = client.as('kubelet');
+	const kubelet = between ? between(own) : own;
 	const cache = stack.use(createCache(kubelet, { signal, log: silentLog }));
 	const options = { component: 'kubelet', host: NODE, now: Date.now, log: silentLog, signal };
 	const events = recordEvents(kubelet, options);

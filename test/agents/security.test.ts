@@ -32,6 +32,14 @@ async function said(...args: Parameters<typeof create>): Promise<string | undefi
 	return words(await node.until(args[0], over));
 }
 
+/** The example image, but for its user. */
+async function imageOf(name: string, user: string): Promise<string> {
+	const container = await node.engine.docker.createContainer({ Image: 'driftless/example:1' });
+	await container.commit({ repo: `driftless/${name}`, tag: '1', changes: `USER ${user}` });
+	await container.remove();
+	return `driftless/${name}:1`;
+}
+
 test('a container that must not run as root is not started as root, and the reason names it', async (t) => {
 	const created = await node.pod('nonroot', {
 		securityContext: { runAsNonRoot: true },
@@ -51,6 +59,26 @@ test('a container that must not run as root is not started as root, and the reas
 	);
 	t.is(waiting(pod)?.message, `container has runAsNonRoot and image will run as root ${whose('main')}`);
 	t.is(waiting(pod, 'asked')?.message, `container's runAsUser breaks non-root policy ${whose('asked')}`);
+});
+
+test('a group alone leaves the user to the image', async (t) => {
+	const image = await imageOf('nobody', '65534:65534');
+	const securityContext = { runAsGroup: 3000, runAsNonRoot: true };
+	t.is(
+		await said('group-alone', 'id', { containers: [{ name: 'main', image, securityContext }] }),
+		'uid=65534(nobody) gid=3000 groups=3000',
+	);
+	const group = { name: 'main', securityContext: { runAsGroup: 3000 } };
+	t.is(await said('group-of-root', 'id', { containers: [group] }), 'uid=0(root) gid=3000 groups=3000');
+});
+
+test('zero by any number of digits is root', async (t) => {
+	const image = await imageOf('zeroes', '000');
+	const securityContext = { runAsNonRoot: true };
+	const container = { name: 'main', image, command: WAIT, securityContext };
+	await node.pod('zeroes', { containers: [container] });
+	const pod = await node.until('zeroes', (one) => waiting(one)?.reason === 'CreateContainerConfigError');
+	t.regex(waiting(pod)?.message ?? '', /^container has runAsNonRoot and image will run as root /);
 });
 
 test('a seccomp profile of the machine binds, and nothing starts without it', async (t) => {

@@ -18,7 +18,10 @@ export interface Reporter {
 	flush(): Promise<boolean>;
 }
 
-export function createReporter({ client, now, wheel, reports, signal }: PodContext, poke: () => void): Reporter {
+export function createReporter(
+	{ client, now, wheel, reports, signal }: Pick<PodContext, 'client' | 'now' | 'wheel' | 'reports' | 'signal'>,
+	poke: () => void,
+): Reporter {
 	let wish: { readonly pod: Pod; readonly status: core.PodStatus } | undefined;
 	let written: Pod | undefined;
 	let writing: Promise<void> | undefined;
