@@ -8,6 +8,7 @@ import { namespace } from './cleanup/namespace.ts';
 import { podGc } from './cleanup/pod-gc.ts';
 import { nodeCidr, type PodNetwork } from './nodes/node-cidr.ts';
 import { nodeLifecycle } from './nodes/node-lifecycle.ts';
+import { taintEviction } from './nodes/taint-eviction.ts';
 import type { Controller } from './runtime/controller.ts';
 import { type SchedulerOptions, scheduler } from './scheduling/scheduler.ts';
 import { clusterDns } from './services/cluster-dns.ts';
@@ -35,7 +36,8 @@ export function clusterControllers(options: ClusterOptions = {}): Controller[] {
 		namespace,
 		serviceAccount,
 		nodeCidr(options.podNetwork),
-		nodeLifecycle(),
+		nodeLifecycle,
+		taintEviction,
 		scheduler(options.scheduler),
 		deployment,
 		replicaSet,

@@ -4,11 +4,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ExecutionContext } from 'ava';
 import { openApi } from '../../src/api/index.ts';
-import { type Cache, type Client, createCache, inProcess } from '../../src/client/index.ts';
+import { type Cache, type Client, type Clock, createCache, inProcess } from '../../src/client/index.ts';
 import { type Kind, type KubeObject, loadRegistry } from '../../src/kinds/index.ts';
 import { type Controller, type Metrics, runControllers } from '../../src/reconcile/index.ts';
 import { openStore } from '../../src/store/index.ts';
 import { silentLog } from '../testbed/silent-log.ts';
+import type { HandClock } from './clock.ts';
 
 export interface World {
 	readonly client: Client;
@@ -45,12 +46,18 @@ export interface Running {
 }
 
 /** Runs controllers in the world until its end. */
-export function run(t: ExecutionContext, world: World, controllers: Controller[], now = () => Date.now()): Running {
+export function run(
+	t: ExecutionContext,
+	world: World,
+	controllers: Controller[],
+	now = () => Date.now(),
+	clock?: Clock,
+): Running {
 	const stop = new AbortController();
 	const metrics: Metrics = new Map();
 	const { client, cache } = world;
 	const signal = AbortSignal.any([world.signal, stop.signal]);
-	const running = runControllers({ client, cache, controllers, log: silentLog, now, signal, metrics });
+	const running = runControllers({ client, cache, controllers, log: silentLog, now, signal, metrics, clock });
 	const end = async () => {
 		stop.abort();
 		await running;
@@ -71,6 +78,19 @@ export async function settled<T extends KubeObject>(
 	const busy = () => [...metrics.values()].some(({ depth, running }) => depth + running.size > 0);
 	do await new Promise((resolve) => setImmediate(resolve));
 	while (busy());
+}
+
+/** How many turns of the event loop nothing is to be done in, before it counts as rest: a write comes back by a watch. */
+const TURNS_OF_REST = 10;
+
+/** Turns the clock on, a second at a time, in each of which the controllers do what falls due. */
+export async function pass({ metrics }: Running, clock: HandClock, seconds: number): Promise<void> {
+	const busy = () => [...metrics.values()].some(({ depth, running }) => depth + running.size > 0);
+	for (let left = seconds; left >= 0; left--) {
+		for (let rest = 0; rest < TURNS_OF_REST; rest = busy() ? 0 : rest + 1)
+			await new Promise((resolve) => setImmediate(resolve));
+		if (left > 0) clock.advance(Math.min(left, 1) * 1000);
+	}
 }
 
 /** The first answer that is not undefined, asked for again after each change of any object of the kinds given by `on`. */

@@ -86,12 +86,23 @@ const taintCases: [title: string, before: Node, after: string[] | undefined][] =
 ];
 for (const [title, before, after] of taintCases) {
 	test(`taints of a node: ${title}`, (t) => {
-		t.deepEqual(short(planTaints(before, NOW)), after);
+		t.deepEqual(short(planTaints(before, NOW, true)), after);
 	});
 }
 
+test('a node that is not to be evicted keeps pods away, and those that it has', (t) => {
+	const tainted = node(
+		{ Ready: 'Unknown' },
+		{ taints: [known('unreachable', 'NoExecute'), { ...known('mine', 'NoExecute') }] },
+	);
+	t.deepEqual(short(planTaints(tainted, NOW, false)), [
+		'node.kubernetes.io/mine:NoExecute',
+		'node.kubernetes.io/unreachable:NoSchedule',
+	]);
+});
+
 test('a taint that evicts has the time from which tolerations count, also one that a person set', (t) => {
-	const taints = planTaints(node({ Ready: 'True' }, { taints: [{ key: 'mine', effect: 'NoExecute' }] }), NOW);
+	const taints = planTaints(node({ Ready: 'True' }, { taints: [{ key: 'mine', effect: 'NoExecute' }] }), NOW, true);
 	t.deepEqual(taints, [{ key: 'mine', effect: 'NoExecute', timeAdded: TIME }]);
 });
 

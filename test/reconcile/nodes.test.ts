@@ -1,12 +1,13 @@
 import test from 'ava';
 import type { NodeCondition } from 'kubernetes-types/core/v1.js';
-import { Event, Lease, Node, Pod } from '../../src/kinds/index.ts';
+import { Event, Node, Pod } from '../../src/kinds/index.ts';
 import { podGc } from '../../src/reconcile/cleanup/pod-gc.ts';
 import { nodeCidr } from '../../src/reconcile/nodes/node-cidr.ts';
-import { nodeLifecycle } from '../../src/reconcile/nodes/node-lifecycle.ts';
 import { formatRange, freeRange, parseRange, type Range } from '../../src/reconcile/nodes/pod-ranges.ts';
-import { eventually, found, run, settled, type World, world } from '../client/world.ts';
+import { handClock } from '../client/clock.ts';
+import { eventually, found, pass, run, settled, type World, world } from '../client/world.ts';
 
+const START = Date.parse('2030-01-01T00:00:00Z');
 const READY: NodeCondition = { type: 'Ready', status: 'True' };
 
 /** A node as its agent registers it. */
@@ -17,18 +18,6 @@ async function makeNode(w: World, name: string, conditions: NodeCondition[] = [R
 
 const report = (w: World, name: string, conditions: NodeCondition[] = [READY]) =>
 	w.client.patch(Node, { name }, { type: 'strategic', body: { status: { conditions } } }, { subresource: 'status' });
-
-/** The agent's sign of life. */
-const beat = (w: World, name: string, renewTime: string) =>
-	w.client.patch(
-		Lease,
-		{ name, namespace: 'kube-node-lease' },
-		{
-			type: 'apply',
-			body: { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', metadata: { name }, spec: { renewTime } },
-			force: true,
-		},
-	);
 
 async function makePod(
 	w: World,
@@ -59,96 +48,6 @@ const nodeThat = (w: World, name: string, is: (node: Node) => boolean | undefine
 		const node = await w.client.get(Node, { name });
 		return is(node) ? node : undefined;
 	});
-
-const readyOf = (node: Node) => node.status?.conditions?.find(({ type }) => type === 'Ready')?.status;
-const taintsOf = (node: Node) =>
-	(node.spec.taints ?? []).map(({ key, effect }) => `${key.split('/')[1]}:${effect}`).sort();
-
-test('a node that falls silent is Unknown and tainted, its pods do not serve and then go; when it reports again all is well', async (t) => {
-	const w = await world(t);
-	let now = Date.parse('2030-01-01T00:00:00Z');
-	await makeNode(w, 'alive');
-	await makeNode(w, 'silent');
-	await beat(w, 'alive', '2030-01-01T00:00:00.000000Z');
-	await beat(w, 'silent', '2030-01-01T00:00:00.000000Z');
-	await makePod(w, 'leaving', 'silent');
-	await makePod(w, 'staying', 'silent', { tolerations: [{ operator: 'Exists' }] });
-	for (const name of ['leaving', 'staying']) await podStatus(w, name, { phase: 'Running', conditions: [READY] });
-	const running = run(t, w, [nodeLifecycle()], () => now);
-	/** Time passes; each Lease is renewed or written without a new time, so that the node is looked at. */
-	let round = 0;
-	const pass = async (seconds: number, ...beating: string[]) => {
-		now += seconds * 1000;
-		round++;
-		for (const name of beating) await beat(w, name, new Date(now).toISOString().replace('Z', '000Z'));
-		for (const name of ['alive', 'silent']) {
-			const body = { metadata: { labels: { round: String(round) } } };
-			await settled(w, running, Node, await w.client.patch(Node, { name }, { type: 'merge', body }));
-		}
-	};
-	await w.cache.synced();
-	await pass(0);
-	await pass(30, 'alive', 'silent');
-	await pass(30, 'alive');
-	t.is(readyOf(await w.client.get(Node, { name: 'silent' })), 'True');
-	await pass(30, 'alive');
-	const silent = await nodeThat(w, 'silent', (node) => taintsOf(node).length === 2);
-	t.is(readyOf(silent), 'Unknown');
-	t.deepEqual(taintsOf(silent), ['unreachable:NoExecute', 'unreachable:NoSchedule']);
-	for (const name of ['leaving', 'staying']) {
-		const pod = await eventually(w, [Pod], async () => {
-			const current = await getPod(w, name);
-			return current?.status?.conditions?.find(({ type }) => type === 'Ready')?.status === 'False'
-				? current
-				: undefined;
-		});
-		t.is(pod.metadata.deletionTimestamp, undefined);
-	}
-	const alive = await w.client.get(Node, { name: 'alive' });
-	t.is(readyOf(alive), 'True');
-	t.deepEqual(taintsOf(alive), []);
-
-	for (let left = 300; left > 0; left -= 30) await pass(30, 'alive');
-	await pass(1, 'alive');
-	const leaving = await eventually(w, [Pod], async () => {
-		const pod = await getPod(w, 'leaving');
-		return pod?.metadata.deletionTimestamp ? pod : undefined;
-	});
-	t.like(
-		leaving.status?.conditions?.find(({ type }) => type === 'DisruptionTarget'),
-		{ status: 'True', reason: 'DeletionByTaintManager' },
-	);
-	t.is((await getPod(w, 'staying'))?.metadata.deletionTimestamp, undefined);
-
-	await report(w, 'silent');
-	await pass(1, 'alive', 'silent');
-	await nodeThat(w, 'silent', (node) => taintsOf(node).length === 0);
-	t.is(readyOf(await w.client.get(Node, { name: 'silent' })), 'True');
-});
-
-test('while every node is silent nobody is evicted', async (t) => {
-	const w = await world(t);
-	let now = Date.parse('2030-01-01T00:00:00Z');
-	await makeNode(w, 'only');
-	await makePod(w, 'p', 'only', { tolerations: [{ operator: 'Exists', effect: 'NoExecute', tolerationSeconds: 5 }] });
-	const running = run(t, w, [nodeLifecycle()], () => now);
-	const pass = async (seconds: number) => {
-		now += seconds * 1000;
-		const body = { metadata: { labels: { now: String(now) } } };
-		await settled(w, running, Node, await w.client.patch(Node, { name: 'only' }, { type: 'merge', body }));
-	};
-	await w.cache.synced();
-	await pass(0);
-	await pass(41);
-	t.is(taintsOf(await w.client.get(Node, { name: 'only' })).length, 2);
-	await pass(30);
-	t.is((await getPod(w, 'p'))?.metadata.deletionTimestamp, undefined);
-	// As soon as there is another node to go to, it goes.
-	await makeNode(w, 'fresh');
-	await pass(1);
-	await eventually(w, [Pod], async () => ((await getPod(w, 'p'))?.metadata.deletionTimestamp ? true : undefined));
-	t.pass();
-});
 
 test('free ranges: the lowest that meets no other, of any size', (t) => {
 	const range = (cidr: string): Range => {
@@ -202,7 +101,7 @@ test('a node for which no range is left is told so', async (t) => {
 
 test('pods of a node that is gone fail and go, after a while in which it could have come back', async (t) => {
 	const w = await world(t);
-	let now = Date.parse('2030-01-01T00:00:00Z');
+	const clock = handClock();
 	for (const name of ['gone', 'back', 'here']) {
 		await makeNode(w, name);
 		await makePod(w, `on-${name}`, name);
@@ -211,28 +110,19 @@ test('pods of a node that is gone fail and go, after a while in which it could h
 	using _ = w.cache.informer(Pod).on(({ object, old }) => {
 		if (!object) ends.push(`${old?.metadata.name} ${old?.status?.phase}`);
 	});
-	const running = run(t, w, [podGc()], () => now);
+	const running = run(t, w, [podGc()], () => START + clock.now(), clock);
 	await w.cache.synced();
 	await w.client.delete(Node, { name: 'gone' });
 	await w.client.delete(Node, { name: 'back' });
 	await w.cache.informer(Node).until(() => w.cache.informer(Node).size === 1, w.signal);
-	const touch = async () => {
-		for (const name of ['gone', 'back', 'here']) {
-			const body = { metadata: { labels: { now: String(now) } } };
-			const pod = { name: `on-${name}`, namespace: 'default' };
-			await settled(w, running, Pod, await w.client.patch(Pod, pod, { type: 'merge', body }));
-		}
-	};
-	await touch();
-	now += 30_000;
-	await touch();
+	await pass(running, clock, 30);
 	await makeNode(w, 'back');
 	await w.cache.informer(Node).until(() => w.cache.informer(Node).size === 2, w.signal);
 	t.deepEqual(ends, []);
-	now += 11_000;
-	await touch();
+	await pass(running, clock, 11);
 	await eventually(w, [Pod], async () => ((await getPod(w, 'on-gone')) ? undefined : true));
 	await eventually(w, [Pod], () => (ends.length > 0 ? true : undefined));
+	await pass(running, clock, 60);
 	t.deepEqual(ends, ['on-gone Failed']);
 	t.truthy(await getPod(w, 'on-back'));
 	t.truthy(await getPod(w, 'on-here'));

@@ -19,7 +19,7 @@ import {
 	watchedFile,
 } from '../../src/reconcile/index.ts';
 import { handClock } from '../client/clock.ts';
-import { caller, eventually, run, world } from '../client/world.ts';
+import { caller, eventually, run, settled, world } from '../client/world.ts';
 import { silentLog } from '../testbed/silent-log.ts';
 
 const configMap = (
@@ -91,6 +91,35 @@ test('what is for, owned and watched queues the keys that the declaration says',
 	await w.client.create(Node, { apiVersion: 'v1', kind: 'Node', metadata: { name: 'n' }, spec: {} });
 	await until(() => keys.includes('from-n'));
 	t.deepEqual(keys, ['default/own', 'default/owner', 'from-n']);
+});
+
+test('a change is looked at once, though it concerns a key before and after', async (t) => {
+	const w = await world(t);
+	const keys: string[] = [];
+	const declared = controller({
+		name: 'test',
+		for: ConfigMap,
+		watches: [watch(Lease, () => ['leases', 'more']), watch(Node, () => ['nodes'], { part: ({ spec }) => spec })],
+		async reconcile(key) {
+			keys.push(key);
+			return undefined;
+		},
+	});
+	const running = run(t, w, [declared]);
+	const node = await w.client.create(Node, { apiVersion: 'v1', kind: 'Node', metadata: { name: 'n' }, spec: {} });
+	const made = await w.client.create(Lease, lease('one'));
+	await w.client.create(ConfigMap, configMap('a'));
+	await until(() => keys.includes('default/a') && keys.includes('more') && keys.includes('nodes'));
+	keys.length = 0;
+	await settled(w, running, ConfigMap, await w.client.update(ConfigMap, configMap('a', { changed: 'yes' })));
+	await settled(w, running, Lease, await w.client.update(Lease, { ...made, spec: { holderIdentity: 'a' } }));
+	// What is declared as no matter.
+	const touched = { ...node, metadata: { ...node.metadata, labels: { touched: 'yes' } } };
+	const labelled = await w.client.update(Node, touched);
+	await settled(w, running, Node, labelled);
+	t.deepEqual(keys.toSorted(), ['default/a', 'leases', 'more']);
+	await settled(w, running, Node, await w.client.update(Node, { ...labelled, spec: { unschedulable: true } }));
+	await until(() => keys.includes('nodes'));
 });
 
 test('a controller counts in its cache on all that it has written, however slow the watch is', async (t) => {
@@ -190,6 +219,8 @@ test('one key is never reconciled twice at a time, and several keys are at once'
 	let most = 0;
 	let worst = 0;
 	let calls = 0;
+	/** Open once as many are under way as may be. */
+	const full = Promise.withResolvers<void>();
 	const slow = controller({
 		name: 'slow',
 		for: ConfigMap,
@@ -199,6 +230,8 @@ test('one key is never reconciled twice at a time, and several keys are at once'
 			active.set(key, count);
 			worst = Math.max(worst, count);
 			most = Math.max(most, active.size);
+			if (active.size === 3) full.resolve();
+			await full.promise;
 			await new Promise((resolve) => setTimeout(resolve, 5));
 			active.delete(key);
 			calls++;

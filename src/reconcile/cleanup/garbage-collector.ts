@@ -14,7 +14,7 @@ import {
 	type Registry,
 } from '../../kinds/index.ts';
 import { type Change, type Context, type Controller, controller } from '../runtime/controller.ts';
-import { isNotFound } from '../runtime/refusal.ts';
+import { unlessGone } from '../runtime/refusal.ts';
 import { isFleeting } from '../runtime/sources.ts';
 import { blocks, concerns, FOREGROUND, judge, ORPHAN, type OwnerState, sameOwners, waitsFor } from './garbage.ts';
 
@@ -127,7 +127,7 @@ async function collect(item: Item, states: ReadonlyMap<string, OwnerState>, { cl
 	const circular = verdict.policy === 'Foreground' && own.some((dependent) => waitsFor(dependent.object, FOREGROUND));
 	const current = circular ? await unblock(item, client) : resourceVersion;
 	log.debug({ kind: kind.kind, key: keyOf(object), policy: verdict.policy }, 'deleting an object without owners');
-	await ignoreNotFound(
+	await unlessGone(
 		client.delete(kind, object.metadata, {
 			propagationPolicy: verdict.policy,
 			preconditions: { uid, resourceVersion: current },
@@ -156,7 +156,7 @@ async function withoutFinalizer(item: Item, finalizer: string, client: Client): 
 
 /** Merges into the metadata of the object, if it is still at the resourceVersion given. */
 function patchMeta({ kind, object }: Item, metadata: object, client: Client): Promise<KubeObject | undefined> {
-	return ignoreNotFound(client.patch(kind, object.metadata, { type: 'merge', body: { metadata } }));
+	return unlessGone(client.patch(kind, object.metadata, { type: 'merge', body: { metadata } }));
 }
 
 /** Where an owner is: `nowhere` for a kind that the server does not have, `invisible` from a dependent without its namespace. */
@@ -181,16 +181,7 @@ function ofAnyVersion(owner: OwnerReference, registry: Registry): Kind | undefin
 	return undefined;
 }
 
-const read = (place: Place, { client }: Context) => ignoreNotFound(client.get(place.kind, place));
-
-async function ignoreNotFound<T>(call: Promise<T>): Promise<T | undefined> {
-	try {
-		return await call;
-	} catch (error) {
-		if (isNotFound(error)) return undefined;
-		throw error;
-	}
-}
+const read = (place: Place, { client }: Context) => unlessGone(client.get(place.kind, place));
 
 /** `apps/v1 Deployment default/web`: keys of this controller name the kind as well. */
 const itemKey = ({ kind, object }: Item): Key => `${apiVersionOf(kind)} ${kind.kind} ${keyOf(object)}`;

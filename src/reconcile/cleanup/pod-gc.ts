@@ -5,9 +5,9 @@
  */
 import { Node, Pod } from '../../kinds/index.ts';
 import { readyOf } from '../nodes/node-health.ts';
-import { patchCondition, unlessGone } from '../nodes/node-lifecycle.ts';
-import { type Context, type Controller, controller, index, watch } from '../runtime/controller.ts';
-import { isNotFound } from '../runtime/refusal.ts';
+import { patchCondition } from '../nodes/pod-condition.ts';
+import { type Again, type Context, type Controller, controller, index, watch } from '../runtime/controller.ts';
+import { unlessGone } from '../runtime/refusal.ts';
 import { isFinished, timeOf, timestamp } from '../workloads/pod-state.ts';
 
 /** How many finished pods are kept for people to look at. */
@@ -27,8 +27,6 @@ export interface PodGcOptions {
 }
 
 export function podGc({ mostFinished = MOST_FINISHED }: PodGcOptions = {}): Controller {
-	/** When a node was first missed. */
-	const missed = new Map<string, number>();
 	return controller({
 		name: 'pod-gc',
 		indexes: [
@@ -48,41 +46,48 @@ export function podGc({ mostFinished = MOST_FINISHED }: PodGcOptions = {}): Cont
 			}),
 			watch(Node, ({ metadata: { name } }, cache) => {
 				const node = cache.informer(Node).get(name);
-				if (node) missed.delete(name);
 				if (node && !isOutOfService(node)) return [];
 				return [...cache.informer(Pod).by(BY_NODE, name)].map(
 					({ metadata }) => `${metadata.namespace}/${metadata.name}`,
 				);
 			}),
 		],
-		triggers: () => missed.clear(),
-		async reconcile(key, context) {
-			const { cache, now } = context;
-			if (key === ALL_FINISHED) return trim(mostFinished, context);
-			const pod = cache.informer(Pod).get(key);
-			if (!pod) return;
-			const node = pod.spec.nodeName;
-			if (!node) {
-				if (pod.metadata.deletionTimestamp) await remove(pod, context);
-				return;
-			}
-			const there = cache.informer(Node).get(node);
-			if (there) {
-				if (!pod.metadata.deletionTimestamp || !isOutOfService(there)) return;
-				if (!isFinished(pod)) await fail(pod, 'PodGC: node is out of service', context);
-				await remove(pod, context);
-				return;
-			}
-			const since = missed.get(node) ?? now();
-			missed.set(node, since);
-			const left = since + QUARANTINE_MS - now();
-			if (left > 0) return { after: left };
-			if (await exists(node, context)) return { after: QUARANTINE_MS };
-			if (!isFinished(pod)) await fail(pod, 'PodGC: node no longer exists', context);
-			await remove(pod, context);
-			return;
+		open(context) {
+			/** When a node was first missed. */
+			const missed = new Map<string, number>();
+			const nodes = context.cache.informer(Node).on(({ key, object }) => void (object && missed.delete(key)));
+			return {
+				reconcile: (key) => (key === ALL_FINISHED ? trim(mostFinished, context) : look(key, missed, context)),
+				[Symbol.dispose]: () => nodes[Symbol.dispose](),
+			};
 		},
 	});
+}
+
+async function look(key: string, missed: Map<string, number>, context: Context): Promise<Again | undefined> {
+	const { cache, clock } = context;
+	const pod = cache.informer(Pod).get(key);
+	if (!pod) return undefined;
+	const node = pod.spec.nodeName;
+	if (!node) {
+		if (pod.metadata.deletionTimestamp) await remove(pod, context);
+		return undefined;
+	}
+	const there = cache.informer(Node).get(node);
+	if (there) {
+		if (!pod.metadata.deletionTimestamp || !isOutOfService(there)) return undefined;
+		if (!isFinished(pod)) await fail(pod, 'PodGC: node is out of service', context);
+		await remove(pod, context);
+		return undefined;
+	}
+	const since = missed.get(node) ?? clock.now();
+	missed.set(node, since);
+	const left = since + QUARANTINE_MS - clock.now();
+	if (left > 0) return { after: left };
+	if (await exists(node, context)) return { after: QUARANTINE_MS };
+	if (!isFinished(pod)) await fail(pod, 'PodGC: node no longer exists', context);
+	await remove(pod, context);
+	return undefined;
 }
 
 /** A person says by the taint that the node is shut down, so that its agent will not end anything any more. */
@@ -98,14 +103,8 @@ async function trim(most: number, context: Context): Promise<undefined> {
 }
 
 /** Asks the API itself: what is done to the pods of a node that is gone cannot be undone. */
-async function exists(node: string, { client }: Context): Promise<boolean> {
-	try {
-		await client.get(Node, { name: node });
-		return true;
-	} catch (error) {
-		if (isNotFound(error)) return false;
-		throw error;
-	}
+async function exists(name: string, { client }: Context): Promise<boolean> {
+	return (await unlessGone(client.get(Node, { name }))) !== undefined;
 }
 
 /** Its end is told before it goes, so that whoever made the pod counts it as failed. */

@@ -10,7 +10,7 @@ export const GRACE_MS = 40_000;
 export interface Sign {
 	/** Changes with each sign; what it says does not matter, so that clocks need not agree. */
 	readonly beat: string;
-	/** When the beat was first seen, by our clock. */
+	/** When the beat was first seen, by a clock of ours that nobody sets. */
 	readonly since: number;
 	/** When the node was last looked at. */
 	readonly looked: number;
@@ -62,8 +62,11 @@ const OURS = new Set([NOT_READY, UNREACHABLE, UNSCHEDULABLE, ...Object.values(PR
 
 const nameOf = ({ key, effect }: Taint) => `${key}:${effect}`;
 
-/** The taints that the node must have instead of its own; undefined when they are right. */
-export function planTaints(node: Node, now: number): Taint[] | undefined {
+/**
+ * The taints that the node must have instead of its own; undefined when they are right. `evicts` tells whether its own state
+ * may make its pods go.
+ */
+export function planTaints(node: Node, now: number, evicts: boolean): Taint[] | undefined {
 	const wanted = new Map<string, Taint>();
 	const want = (taint: Taint) => wanted.set(nameOf(taint), taint);
 	const ready = readyOf(node)?.status;
@@ -71,7 +74,7 @@ export function planTaints(node: Node, now: number): Taint[] | undefined {
 		const key = ready === 'Unknown' ? UNREACHABLE : NOT_READY;
 		want({ key, effect: 'NoSchedule' });
 		// A node that has yet to report has no pods that would have to go.
-		if (ready) want({ key, effect: 'NoExecute' });
+		if (ready && evicts) want({ key, effect: 'NoExecute' });
 	}
 	for (const { type, status } of node.status?.conditions ?? []) {
 		const key = PRESSURES[type];

@@ -1,143 +1,86 @@
 /**
- * Notices nodes that fall silent: marks them Unknown, taints them, takes their pods out of service, and evicts the pods
- * when their toleration ends. All of it is undone, or not done any more, when the node reports again.
+ * Notices nodes that fall silent: marks them Unknown and taints them, so that no pod comes and, no faster than disruption.ts
+ * allows, pods go (taint-eviction.ts). All of it is undone when the node reports again.
  */
-import type { Client } from '../../client/index.ts';
-import { Lease, Node, Pod } from '../../kinds/index.ts';
-import { type Context, type Controller, controller, index, watch } from '../runtime/controller.ts';
-import { isNotFound } from '../runtime/refusal.ts';
-import { isFinished, isReady, timestamp } from '../workloads/pod-state.ts';
-import { evictionOf, isOfNodeState } from './eviction.ts';
-import { GRACE_MS, isSilent, planTaints, readyOf, type Sign, signOf, unknownConditions } from './node-health.ts';
+import { Lease, Node } from '../../kinds/index.ts';
+import { type Again, type Context, type Controller, controller, index, watch } from '../runtime/controller.ts';
+import { censusOf, censusValues, createPace, evictionRate, type Pace, zoneOf } from './disruption.ts';
+import { isOfNodeState } from './eviction.ts';
+import { GRACE_MS, planTaints, readyOf, type Sign, signOf, unknownConditions } from './node-health.ts';
 
 /** Where agents keep their Leases, one a node, of its name. */
 const LEASES = 'kube-node-lease';
-/** The index of pods by the node they are bound to. */
-const BY_NODE = 'node';
-/** While no node at all is ready nobody is evicted; how soon to look whether one is. */
+/** The index of nodes for the census. */
+const CENSUS = 'census';
+/** How often a node that is not ready is looked at: what becomes of it depends on the others. */
 const LOOK_AGAIN_MS = 10_000;
 
-export function nodeLifecycle(): Controller {
-	const signs = new Map<string, Sign>();
-	return controller({
-		name: 'node-lifecycle',
-		for: Node,
-		watches: [
-			watch(Lease, ({ metadata }) => (metadata.namespace === LEASES ? [metadata.name] : [])),
-			// Pods matter where there is something to do about them.
-			watch(Pod, ({ spec, metadata }, cache) => {
-				const node = spec.nodeName ? cache.informer(Node).get(spec.nodeName) : undefined;
-				if (!node || metadata.deletionTimestamp) return [];
-				return isSilent(node) || hasNoExecute(node) ? [node.metadata.name] : [];
-			}),
-		],
-		indexes: [index(Pod, BY_NODE, ({ spec }) => (spec.nodeName ? [spec.nodeName] : []))],
-		// A term of leadership begins with a whole grace period for every node.
-		triggers: () => signs.clear(),
-		async reconcile(key, context) {
-			const { cache, now } = context;
-			const node = cache.informer(Node).get(key);
-			if (!node) {
-				signs.delete(key);
-				return;
-			}
-			const sign = signOf(node, cache.informer(Lease).get(`${LEASES}/${key}`), signs.get(key), now());
-			signs.set(key, sign);
-			const left = sign.since + GRACE_MS - now();
-			const marked = left > 0 ? node : await markSilent(node, context);
-			const tainted = await taint(marked, context);
-			if (isSilent(tainted)) await takeOutOfService(key, context);
-			const eviction = await evict(tainted, context);
-			return { after: Math.max(0, Math.min(left > 0 ? left : GRACE_MS, eviction)) };
-		},
-	});
+export const nodeLifecycle: Controller = controller({
+	name: 'node-lifecycle',
+	for: Node,
+	watches: [watch(Lease, ({ metadata }) => (metadata.namespace === LEASES ? [metadata.name] : []))],
+	indexes: [index(Node, CENSUS, censusValues)],
+	// A term of leadership begins with a whole grace period for every node.
+	open(context) {
+		const signs = new Map<string, Sign>();
+		const pace = createPace();
+		return { reconcile: (key) => look(key, signs, pace, context), [Symbol.dispose]: () => signs.clear() };
+	},
+});
+
+async function look(key: string, signs: Map<string, Sign>, pace: Pace, context: Context): Promise<Again | undefined> {
+	const { cache, clock } = context;
+	const node = cache.informer(Node).get(key);
+	if (!node) {
+		signs.delete(key);
+		return undefined;
+	}
+	const sign = signOf(node, cache.informer(Lease).get(`${LEASES}/${key}`), signs.get(key), clock.now());
+	signs.set(key, sign);
+	const left = sign.since + GRACE_MS - clock.now();
+	// What it is now counts in the census that decides on its taints.
+	if (left <= 0 && (await markSilent(node, context))) return { after: 0 };
+	const wait = await taint(node, pace, context);
+	if (readyOf(node)?.status === 'True') return { after: left };
+	return { after: Math.min(wait, left > 0 ? left : GRACE_MS) };
 }
 
-const hasNoExecute = (node: Node) => Boolean(node.spec.taints?.some(({ effect }) => effect === 'NoExecute'));
-
-/** Makes what only the agent can know Unknown. */
-async function markSilent(node: Node, { client, events, log, now }: Context): Promise<Node> {
+/** Makes what only the agent can know Unknown. Returns whether there was something to do. */
+async function markSilent(node: Node, { client, events, log, now }: Context): Promise<boolean> {
 	const conditions = unknownConditions(node, now());
-	if (conditions.length === 0) return node;
+	if (conditions.length === 0) return false;
 	const { name, resourceVersion } = node.metadata;
 	log.warn({ node: name }, 'the node has stopped reporting');
 	const body = { metadata: { resourceVersion }, status: { conditions } };
-	const marked = await client.patch(Node, { name }, { type: 'strategic', body }, { subresource: 'status' });
+	await client.patch(Node, { name }, { type: 'strategic', body }, { subresource: 'status' });
 	events.event(node, 'Normal', 'NodeNotReady', `Node ${name} status is now: NodeNotReady`);
-	return marked;
+	return true;
 }
 
-async function taint(node: Node, { client, now }: Context): Promise<Node> {
-	const taints = planTaints(node, now());
-	if (!taints) return node;
-	const { name, resourceVersion } = node.metadata;
-	return client.patch(Node, { name }, { type: 'merge', body: { metadata: { resourceVersion }, spec: { taints } } });
-}
-
-/** Nobody knows whether the pods of a silent node serve: services shall not send anyone there. */
-async function takeOutOfService(node: string, { client, cache, now }: Context): Promise<void> {
-	for (const pod of [...cache.informer(Pod).by(BY_NODE, node)]) {
-		if (!isReady(pod)) continue;
-		await patchCondition(client, pod, {
-			type: 'Ready',
-			status: 'False',
-			reason: 'NodeNotReady',
-			lastTransitionTime: timestamp(now()),
-		});
-	}
-}
-
-/** Evicts the pods whose time has come. Returns in how many milliseconds the next one's does. */
-async function evict(node: Node, { client, cache, events, log, now }: Context): Promise<number> {
-	const taints = node.spec.taints ?? [];
-	let next = Number.POSITIVE_INFINITY;
-	if (!hasNoExecute(node)) return next;
-	for (const pod of [...cache.informer(Pod).by(BY_NODE, node.metadata.name)]) {
-		if (pod.metadata.deletionTimestamp || isFinished(pod)) continue;
-		const eviction = evictionOf(pod, taints);
-		if (!eviction) continue;
-		const left = eviction.at - now();
-		if (left > 0) {
-			next = Math.min(next, left);
-			continue;
+/** Gives the node the taints that it must have. Returns in how many ms to look whether it may have the one that evicts. */
+async function taint(node: Node, pace: Pace, { cache, client, clock, now }: Context): Promise<number> {
+	const zone = zoneOf(node);
+	const count = (value: string) => cache.informer(Node).count(CENSUS, value);
+	const rate = evictionRate(censusOf(count, zone), censusOf(count));
+	const begun = node.spec.taints?.some((each) => each.effect === 'NoExecute' && isOfNodeState(each)) === true;
+	const asks = !begun && rate > 0 && failed(node);
+	const wait = asks ? pace.take(zone, rate, clock.now()) : 0;
+	const taints = planTaints(node, now(), rate > 0 && wait === 0);
+	if (taints) {
+		const { name, resourceVersion } = node.metadata;
+		const body = { metadata: { resourceVersion }, spec: { taints } };
+		try {
+			await client.patch(Node, { name }, { type: 'merge', body });
+		} catch (error) {
+			if (asks && wait === 0) pace.giveBack(zone);
+			throw error;
 		}
-		// With every node silent it is rather us who are cut off, and there is nowhere to go.
-		if (isOfNodeState(eviction.taint) && !someReady(cache.informer(Node).list())) {
-			next = Math.min(next, LOOK_AGAIN_MS);
-			continue;
-		}
-		const { name, namespace, uid } = pod.metadata;
-		const message = `Taint manager: deleting due to NoExecute taint ${eviction.taint.key}`;
-		log.info({ pod: `${namespace}/${name}`, node: node.metadata.name, taint: eviction.taint.key }, 'evicting a pod');
-		await patchCondition(client, pod, {
-			type: 'DisruptionTarget',
-			status: 'True',
-			reason: 'DeletionByTaintManager',
-			message,
-			lastTransitionTime: timestamp(now()),
-		});
-		events.event(pod, 'Normal', 'TaintManagerEviction', `Marking for deletion Pod ${namespace}/${name}`);
-		await unlessGone(client.delete(Pod, { name, namespace }, { preconditions: { uid } }));
 	}
-	return next;
+	return wait || LOOK_AGAIN_MS;
 }
 
-function someReady(nodes: Iterable<Node>): boolean {
-	for (const node of nodes) if (readyOf(node)?.status === 'True') return true;
-	return false;
-}
-
-/** Sets a condition of a pod. A pod that has gone needs none. */
-export async function patchCondition(client: Client, pod: Pod, condition: object, phase?: string): Promise<void> {
-	const { name, namespace, uid } = pod.metadata;
-	const body = { metadata: { uid }, status: { phase, conditions: [condition] } };
-	await unlessGone(client.patch(Pod, { name, namespace }, { type: 'strategic', body }, { subresource: 'status' }));
-}
-
-export async function unlessGone(call: Promise<unknown>): Promise<void> {
-	try {
-		await call;
-	} catch (error) {
-		if (!isNotFound(error)) throw error;
-	}
-}
+/** Not ready, or silent. A node that has yet to report has no pods that would have to go. */
+const failed = (node: Node) => {
+	const ready = readyOf(node);
+	return ready !== undefined && ready.status !== 'True';
+};

@@ -15,3 +15,13 @@ export const isTerminating = (error: unknown) =>
 	error.status.details?.causes?.some(({ reason }) => reason === 'NamespaceTerminating') === true;
 
 export const messageOf = (error: unknown) => (error instanceof Error ? error.message : String(error));
+
+/** Settles with what the call does; with undefined where its object is not there any more. */
+export async function unlessGone<T>(call: Promise<T>): Promise<T | undefined> {
+	try {
+		return await call;
+	} catch (error) {
+		if (isNotFound(error)) return undefined;
+		throw error;
+	}
+}

@@ -13,8 +13,10 @@ export function follow(controller: Controller, cache: Cache, queue: Pick<Queue, 
 		const add = gatherMs > 0 ? (key: Key) => queue.gather(key, gatherMs) : queue.add;
 		const subscription = cache.informer(kind).on(({ object, old }) => {
 			if (part && object && old && sameJson(part(object), part(old))) return;
-			if (old) for (const key of keys(old, cache)) add(key);
-			if (object) for (const key of keys(object, cache)) add(key);
+			// Each key once: a worker that waits takes a key at once, and would look a second time for the second.
+			const found = new Set(old && keys(old, cache));
+			if (object) for (const key of keys(object, cache)) found.add(key);
+			for (const key of found) add(key);
 		});
 		subscriptions.use(subscription);
 	};
