@@ -1,4 +1,5 @@
-/** Plain JSON data: copies, freezing, equality. Faster than structuredClone, and safe against hostile depth by the body limit. */
+/** Plain JSON data: copies and freezing. Faster than structuredClone, and safe against hostile depth by the body limit. */
+import { setMember } from '../kinds/mergetype.ts';
 
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
 
@@ -6,6 +7,9 @@ export type Json = null | boolean | number | string | readonly Json[] | { readon
 export function isObject(value: unknown): value is Record<string, unknown> {
 	return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
+
+/** A value of a request as text, for messages and comparisons: text as it is, all else as JSON. String() would call what the request calls toString. */
+export const asText = (value: unknown): string => (typeof value === 'string' ? value : (JSON.stringify(value) ?? ''));
 
 /** A deep copy of JSON data. Members that are undefined are left out, as serialization would. */
 export function copy<T>(value: T): T {
@@ -24,8 +28,7 @@ function copyAny(value: unknown): unknown {
 	for (const key in value) {
 		const member = (value as Record<string, unknown>)[key];
 		if (member === undefined) continue;
-		if (key === '__proto__') Object.defineProperty(result, key, { value: copyAny(member), enumerable: true });
-		else result[key] = copyAny(member);
+		setMember(result, key, copyAny(member));
 	}
 	return result;
 }
@@ -36,26 +39,4 @@ export function freeze<T>(value: T): T {
 	if (Array.isArray(value)) for (const member of value) freeze(member);
 	else for (const key in value) freeze((value as Record<string, unknown>)[key]);
 	return Object.freeze(value);
-}
-
-/** Deep equality of JSON data; the order of members does not count, a member that is undefined is absent. */
-export function equal(left: unknown, right: unknown): boolean {
-	if (left === right) return true;
-	if (typeof left !== 'object' || typeof right !== 'object' || left === null || right === null) return false;
-	if (Array.isArray(left)) {
-		if (!Array.isArray(right) || left.length !== right.length) return false;
-		for (let index = 0; index < left.length; index++) if (!equal(left[index], right[index])) return false;
-		return true;
-	}
-	if (Array.isArray(right)) return false;
-	const a = left as Record<string, unknown>;
-	const b = right as Record<string, unknown>;
-	let members = 0;
-	for (const key in a) {
-		if (a[key] === undefined) continue;
-		members++;
-		if (!equal(a[key], b[key])) return false;
-	}
-	for (const key in b) if (b[key] !== undefined) members--;
-	return members === 0;
 }

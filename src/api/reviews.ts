@@ -1,7 +1,7 @@
 /** Questions that are answered and not stored: what somebody may do, who he is, and whose a token is. */
 import { badRequest } from '../kinds/status.ts';
 import { type Attributes, authenticatedGroup, authorize, mastersGroup, type User } from './authorize.ts';
-import { isObject } from './json.ts';
+import { asText, isObject } from './json.ts';
 import type { Tokens } from './tokens.ts';
 import { timestamp } from './verbs/context.ts';
 
@@ -136,7 +136,7 @@ function subjectOf(body: Record<string, unknown>): User {
 	const spec = isObject(body.spec) ? body.spec : {};
 	if (typeof spec.user !== 'string' && !Array.isArray(spec.groups))
 		throw badRequest('spec.user: Required value: at least one of user or group must be specified');
-	return { name: String(spec.user ?? ''), groups: Array.isArray(spec.groups) ? spec.groups.map(String) : [] };
+	return { name: asText(spec.user ?? ''), groups: Array.isArray(spec.groups) ? spec.groups.map(asText) : [] };
 }
 
 export const reviewOf = (group: string, version: string, plural: string): Review | undefined =>

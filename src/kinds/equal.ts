@@ -1,15 +1,22 @@
-/** Whether two JSON values are the same; the order of an object's keys does not matter, and an undefined field is an absent one. */
-export function deepEqual(a: unknown, b: unknown): boolean {
-	if (a === b) return true;
-	if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return false;
-	if (Array.isArray(a)) {
-		if (!Array.isArray(b) || a.length !== b.length) return false;
-		return a.every((item, index) => deepEqual(item, b[index]));
+/** Deep equality of JSON data: the order of members does not count, and a member that is undefined is an absent one. */
+export function deepEqual(left: unknown, right: unknown): boolean {
+	if (left === right) return true;
+	if (typeof left !== 'object' || typeof right !== 'object' || left === null || right === null) return false;
+	if (Array.isArray(left)) {
+		if (!Array.isArray(right) || left.length !== right.length) return false;
+		for (let index = 0; index < left.length; index++) if (!deepEqual(left[index], right[index])) return false;
+		return true;
 	}
-	if (Array.isArray(b)) return false;
-	const left = a as Record<string, unknown>;
-	const right = b as Record<string, unknown>;
-	for (const key of Object.keys(left)) if (!deepEqual(left[key], right[key])) return false;
-	for (const key of Object.keys(right)) if (right[key] !== undefined && left[key] === undefined) return false;
-	return true;
+	if (Array.isArray(right)) return false;
+	const a = left as Record<string, unknown>;
+	const b = right as Record<string, unknown>;
+	let members = 0;
+	for (const key in a) {
+		if (a[key] === undefined) continue;
+		members++;
+		// A key may be called `constructor` or `__proto__`, which every object inherits.
+		if (!Object.hasOwn(b, key) || !deepEqual(a[key], b[key])) return false;
+	}
+	for (const key in b) if (b[key] !== undefined) members--;
+	return members === 0;
 }

@@ -1,11 +1,11 @@
 /** What decoding does to an object beside checking it. Each schema is compiled once into closures. */
 import { canonicalQuantity, isQuantity } from './quantity.ts';
-import { resolve, resolveStrictly, type Schema, type Schemas } from './schema.ts';
+import { resolveStrictly, type Schema, type Schemas } from './schema.ts';
 
 /**
  * Makes of an object what Kubernetes' decoder makes of it: fields that the schema does not have are dropped, and so are
- * nulls (a null in a map of strings becomes the empty string); quantities take their canonical form (cpu 0.5 is 500m).
- * In place; returns the object.
+ * fields that are null; a null in a list or in a map is the zero of its type, as Go has it (an empty object, an empty
+ * string, 0); quantities take their canonical form (cpu 0.5 is 500m). In place; returns the object.
  */
 export function prune<T>(object: T, schema: Schema, schemas: Schemas): T {
 	pruneOf(schema, schemas)(object);
@@ -38,13 +38,37 @@ function compile(schema: Schema, schemas: Schemas): Prune {
 	return schema.properties ? pruneStruct(schema, schemas) : pruneMap(schema, schemas);
 }
 
+/** What Go makes of a null where it keeps a value; a value of any type stays null. */
+function zeroOf(schema: Schema, schemas: Schemas): () => unknown {
+	const { type, format } = resolveStrictly(schema, schemas);
+	if (format === 'quantity') return () => '0';
+	if (format === 'int-or-string') return () => 0;
+	switch (type) {
+		case 'object':
+			return () => ({});
+		case 'array':
+			return () => [];
+		case 'string':
+			// The zero time is written as null.
+			return format === 'date-time' ? () => null : () => '';
+		case 'integer':
+		case 'number':
+			return () => 0;
+		case 'boolean':
+			return () => false;
+		default:
+			return () => null;
+	}
+}
+
 function pruneList(items: Schema, schemas: Schemas): Prune {
 	const item = pruneOf(items, schemas);
+	const zero = zeroOf(items, schemas);
 	return (value) => {
 		if (Array.isArray(value))
 			for (let index = 0; index < value.length; index++) {
 				const before: unknown = value[index];
-				const after = item(before);
+				const after = before === null ? zero() : item(before);
 				if (after !== before) value[index] = after;
 			}
 		return value;
@@ -55,17 +79,12 @@ function pruneMap(schema: Schema, schemas: Schemas): Prune {
 	const values = schema.additionalProperties;
 	if (typeof values !== 'object') return keep;
 	const entry = pruneOf(values, schemas);
-	const ofStrings = resolve(values, schemas)?.type === 'string';
+	const zero = zeroOf(values, schemas);
 	return (value) => {
 		if (!isObject(value)) return value;
 		for (const key of Object.keys(value)) {
 			const before = value[key];
-			if (before === null) {
-				if (ofStrings) value[key] = '';
-				else delete value[key];
-				continue;
-			}
-			const after = entry(before);
+			const after = before === null ? zero() : entry(before);
 			if (after !== before) value[key] = after;
 		}
 		return value;

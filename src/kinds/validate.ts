@@ -109,11 +109,11 @@ export function validateObject<T extends KubeObject>(
  */
 export function decodeError(kind: Kind, object: unknown, mistyped: readonly Mistyped[]): ApiError {
 	if (!isBuiltin(kind.group)) {
-		const name = (object as Partial<KubeObject> | null)?.metadata?.name ?? '';
+		const name: unknown = (object as Partial<KubeObject> | null)?.metadata?.name;
 		const errors = mistyped.map(({ field, given, expected }) =>
 			fieldError.typeInvalid(field, given, `${field} in body must be of type ${expected}`),
 		);
-		return invalid(kind.group, kind.kind, String(name), errors);
+		return invalid(kind.group, kind.kind, typeof name === 'string' ? name : '', errors);
 	}
 	const [first] = mistyped;
 	return badRequest(

@@ -89,6 +89,26 @@ const refusals: Readonly<Record<string, Case>> = {
 		code: 413,
 		reason: 'RequestEntityTooLarge',
 	},
+	'a list item that is null': {
+		path: '/api/v1/namespaces/default/pods',
+		ask: { body: pod('p', { containers: [null] }) },
+		code: 422,
+		reason: 'Invalid',
+		message: /spec\.containers\[0\]\.name: Required value/,
+	},
+	'a spec that is null': {
+		path: '/api/v1/namespaces/default/services',
+		ask: { body: { apiVersion: 'v1', kind: 'Service', metadata: { name: 's' }, spec: null } },
+		code: 422,
+		reason: 'Invalid',
+		message: /spec.*Required value/,
+	},
+	'a kind that is no text': {
+		path: maps,
+		ask: { body: '{"kind":{"toString":1}}' },
+		code: 400,
+		message: /\{"toString":1\} in version "v1" cannot be handled as a ConfigMap/,
+	},
 	'an object that is too large': {
 		path: '/apis/apps/v1/namespaces/default/deployments',
 		ask: { body: { ...deployment('big'), metadata: { name: 'big' }, spec: huge } },
@@ -458,4 +478,21 @@ test('bytes that are no TLS, and TLS that is no HTTP, hurt nobody', async (t) =>
 			.on('close', () => resolve());
 	});
 	t.is((await ask('/livez')).code, 200);
+});
+
+test('a key may be named as what objects inherit, and is kept like any other', async (t) => {
+	const data = '{"__proto__":"a","constructor":"b","toString":"c"}';
+	const sent = `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"inherited"},"data":${data}}`;
+	t.is((await ask(maps, { body: sent })).code, 201);
+	const { text } = await ask(`${maps}/inherited`);
+	t.true(text.includes(`"data":${data}`), text);
+	const patch = await ask(`${maps}/inherited`, {
+		method: 'PATCH',
+		headers: merge,
+		body: '{"data":{"__proto__":null,"constructor":"d"}}',
+	});
+	t.deepEqual(Object.entries(patch.body.data), [
+		['constructor', 'd'],
+		['toString', 'c'],
+	]);
 });

@@ -2,8 +2,9 @@ import test from 'ava';
 import fc from 'fast-check';
 import { ResourceCache, rangeOf } from '../../src/api/cache/resource.ts';
 import { Change, Ring } from '../../src/api/cache/ring.ts';
-import { copy, equal, freeze } from '../../src/api/json.ts';
+import { copy, freeze } from '../../src/api/json.ts';
 import { decode, draft, parseStorageKey, removedAt, storageKey } from '../../src/api/storage.ts';
+import { deepEqual } from '../../src/kinds/equal.ts';
 import type { KubeObject } from '../../src/kinds/index.ts';
 import { textOf } from './objects.ts';
 
@@ -77,7 +78,7 @@ test('a ring of any history hands out exactly the changes after a revision', (t)
 			if (start === undefined) return wanted.length >= 8 || all.length > 8;
 			const read: (number | undefined)[] = [];
 			for (let at = start; at < ring.end; at++) read.push(ring.at(at)?.revision);
-			return equal(read, wanted);
+			return deepEqual(read, wanted);
 		}),
 	);
 	t.pass();
@@ -107,15 +108,15 @@ test('a cache lists what a sorted map would, whatever comes and goes', (t) => {
 			const { keys } = cache.snapshot(99, 0);
 			const { from, to } = rangeOf(keys, namespace, undefined);
 			return (
-				equal(
+				deepEqual(
 					revisions(cache.list(undefined)),
 					sorted.map(([, revision]) => revision),
 				) &&
-				equal(
+				deepEqual(
 					revisions(cache.list(namespace)),
 					inside.map(([, revision]) => revision),
 				) &&
-				equal(
+				deepEqual(
 					keys.slice(from, to),
 					inside.map(([key]) => key),
 				) &&
@@ -132,14 +133,14 @@ test('copies, freezing and equality agree with JSON', (t) => {
 			const text = JSON.stringify(left);
 			return (
 				JSON.stringify(copy(left)) === text &&
-				equal(left, JSON.parse(text)) &&
+				deepEqual(left, JSON.parse(text)) &&
 				JSON.stringify(freeze(copy(left))) === text &&
-				equal(left, right) === equal(right, left)
+				deepEqual(left, right) === deepEqual(right, left)
 			);
 		}),
 	);
-	t.true(equal({ a: 1, b: undefined }, { a: 1 }));
-	t.false(equal({ a: 1 }, { a: 1, b: null }));
-	t.false(equal([], {}));
-	t.false(equal({ a: 1, b: 2 }, { a: 1, c: 2 }));
+	t.true(deepEqual({ a: 1, b: undefined }, { a: 1 }));
+	t.false(deepEqual({ a: 1 }, { a: 1, b: null }));
+	t.false(deepEqual([], {}));
+	t.false(deepEqual({ a: 1, b: 2 }, { a: 1, c: 2 }));
 });

@@ -176,6 +176,32 @@ test('a null among texts becomes the empty text, as Go decodes it', (t) => {
 	t.deepEqual(map.data as unknown, { key: '' });
 });
 
+test('a null in a list or a map becomes the zero of its type, as Go decodes it', (t) => {
+	const container = {
+		args: [null],
+		env: [null],
+		ports: [{ containerPort: 80 }, null],
+		resources: { limits: { cpu: null } },
+	};
+	const metadata = { name: 'p', labels: { a: null }, ownerReferences: [null] };
+	const spec = { containers: [null, container], securityContext: { supplementalGroups: [null] } };
+	const pod = changed({ apiVersion: 'v1', kind: 'Pod', metadata: { name: 'p' }, spec: {} }, { metadata, spec });
+	prune(pod, schemaOf(pod), schemas);
+	t.deepEqual(pod.metadata as unknown, { name: 'p', labels: { a: '' }, ownerReferences: [{}] });
+	t.deepEqual(pod.spec as unknown, {
+		containers: [
+			{},
+			{
+				args: [''],
+				env: [{}],
+				ports: [{ containerPort: 80 }, {}],
+				resources: { limits: { cpu: '0' } },
+			},
+		],
+		securityContext: { supplementalGroups: [0] },
+	});
+});
+
 test('quantities are stored in their canonical form', (t) => {
 	const object = structuredClone(deployment);
 	prune(object, schemaOf(object as Parameters<typeof schemaOf>[0]), schemas);

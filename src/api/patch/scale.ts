@@ -4,6 +4,7 @@ import type { Kind } from '../../kinds/kind.ts';
 import { isFields } from '../../kinds/mergetype.ts';
 import type { Dynamic, Meta } from '../../kinds/object.ts';
 import { badRequest } from '../../kinds/status.ts';
+import { asText } from '../json.ts';
 
 export interface Scale {
 	readonly apiVersion: 'autoscaling/v1';
@@ -76,8 +77,8 @@ function selectorText(selector: unknown): string | undefined {
 			NotIn: `${key} notin (${list})`,
 			Exists: `${key}`,
 			DoesNotExist: `!${key}`,
-		}[String(operator)];
-		if (text) terms.push([String(key), text]);
+		}[asText(operator)];
+		if (text) terms.push([asText(key), text]);
 	}
 	return terms
 		.sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0))

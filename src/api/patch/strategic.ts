@@ -6,6 +6,7 @@ import { type Fields, isFields, memberOf, setMember } from '../../kinds/mergetyp
 import type { Dynamic } from '../../kinds/object.ts';
 import { resolve, type Schema, type Schemas } from '../../kinds/schema.ts';
 import { badRequest } from '../../kinds/status.ts';
+import { asText } from '../json.ts';
 
 const directive = '$patch';
 const retainKeys = '$retainKeys';
@@ -143,7 +144,7 @@ function mergeItems(items: readonly unknown[], wanted: readonly unknown[], how: 
 	const keyOf = (item: unknown) => {
 		const key = isFields(item) ? item[mergeKey] : undefined;
 		// Keys of a patch from YAML may be text where the object has numbers.
-		return key === undefined ? undefined : String(key);
+		return key === undefined ? undefined : asText(key);
 	};
 	const patches = wanted.map((patch) => {
 		if (!isFields(patch))

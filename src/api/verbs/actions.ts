@@ -68,10 +68,20 @@ export async function bind(
 			conditions: [...conditions, { type: 'PodScheduled', status: 'True', lastTransitionTime }],
 		};
 		if (isObject(metadata.annotations))
-			pod.metadata.annotations = { ...pod.metadata.annotations, ...(metadata.annotations as Record<string, string>) };
+			pod.metadata.annotations = { ...pod.metadata.annotations, ...textsOf(metadata.annotations) };
 		return { next: pod };
 	});
 	return success(201);
+}
+
+function textsOf(annotations: Record<string, unknown>): Record<string, string> {
+	return Object.fromEntries(
+		Object.entries(annotations).map(([key, value]) => {
+			if (typeof value !== 'string')
+				throw badRequest('the body is no Binding: the values of metadata.annotations must be strings');
+			return [key, value];
+		}),
+	);
 }
 
 /** Deletes a pod on behalf of a drain. policy/v1 Eviction carries the delete options. */

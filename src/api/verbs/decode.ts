@@ -4,7 +4,7 @@ import type { Dynamic } from '../../kinds/object.ts';
 import { badRequest } from '../../kinds/status.ts';
 import { decodeError, prune, validateSchema } from '../../kinds/validate.ts';
 import type { WriteOptions } from '../api.ts';
-import { copy, isObject } from '../json.ts';
+import { asText, copy, isObject } from '../json.ts';
 import { undeclared } from '../patch/index.ts';
 import type { Context } from './context.ts';
 
@@ -14,12 +14,12 @@ export function decode(context: Context, kind: Kind, body: unknown, options: Wri
 	const apiVersion = apiVersionOf(kind);
 	if (body.kind !== undefined && body.kind !== kind.kind)
 		throw badRequest(
-			`${String(body.kind)} in version ${JSON.stringify(body.apiVersion ?? apiVersion)} cannot be handled as a ${kind.kind}: ` +
-				`the kind in the data (${String(body.kind)}) does not match the expected kind (${kind.kind})`,
+			`${asText(body.kind)} in version ${JSON.stringify(body.apiVersion ?? apiVersion)} cannot be handled as a ${kind.kind}: ` +
+				`the kind in the data (${asText(body.kind)}) does not match the expected kind (${kind.kind})`,
 		);
 	if (body.apiVersion !== undefined && body.apiVersion !== apiVersion)
 		throw badRequest(
-			`the API version in the data (${String(body.apiVersion)}) does not match the expected API version (${apiVersion})`,
+			`the API version in the data (${asText(body.apiVersion)}) does not match the expected API version (${apiVersion})`,
 		);
 	const object: Record<string, unknown> = copy(body);
 	object.apiVersion = apiVersion;

@@ -1,7 +1,7 @@
 /** Options of requests as clients send them. What is wrong with them is said as Kubernetes does: an invalid object of their kind. */
 import { badRequest, type FieldError, fieldError, invalid } from '../../kinds/status.ts';
 import type { DeleteOptions } from '../api.ts';
-import { isObject } from '../json.ts';
+import { asText, isObject } from '../json.ts';
 
 /** 422 for options that break a rule. `kind` is ListOptions, CreateOptions, and so on. */
 export const invalidOptions = (kind: string, ...errors: readonly FieldError[]) =>
@@ -23,12 +23,12 @@ const isPolicy = (value: unknown): value is Policy => policies.some((policy) => 
 export function readDeleteOptions(body: unknown): DeleteOptions {
 	if (!isObject(body)) throw badRequest('the body is no DeleteOptions: it must be a JSON object');
 	if (body.kind !== undefined && body.kind !== 'DeleteOptions')
-		throw badRequest(`the body is a ${String(body.kind)}, where DeleteOptions belong`);
+		throw badRequest(`the body is a ${asText(body.kind)}, where DeleteOptions belong`);
 	const { gracePeriodSeconds, preconditions } = body;
 	if (gracePeriodSeconds != null && !Number.isInteger(gracePeriodSeconds))
 		throw badRequest('gracePeriodSeconds must be a whole number');
 	return {
-		dryRun: readDryRun('DeleteOptions', Array.isArray(body.dryRun) ? body.dryRun.map(String) : []),
+		dryRun: readDryRun('DeleteOptions', Array.isArray(body.dryRun) ? body.dryRun.map(asText) : []),
 		gracePeriodSeconds: typeof gracePeriodSeconds === 'number' ? gracePeriodSeconds : undefined,
 		propagationPolicy: propagation(body),
 		preconditions: isObject(preconditions)

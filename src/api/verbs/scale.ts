@@ -3,7 +3,7 @@ import { apiVersionOf, type Kind } from '../../kinds/kind.ts';
 import type { Dynamic, KubeObject } from '../../kinds/object.ts';
 import { badRequest, conflict, fieldError, invalid, notFound } from '../../kinds/status.ts';
 import type { Caller, ReadOptions, Stored, Target, WriteOptions } from '../api.ts';
-import { copy, isObject } from '../json.ts';
+import { asText, copy, isObject } from '../json.ts';
 import { readScale, writeScale } from '../patch/index.ts';
 import { StoredObject } from '../storage.ts';
 import type { Context } from './context.ts';
@@ -71,10 +71,10 @@ export function appliedScale(
 function replicasOf(kind: Kind, scale: Record<string, unknown>, target: Pick<Target, 'name'>): number | undefined {
 	if (!kind.subresources.scale) throw notFound(kind, target.name);
 	if (scale.kind !== undefined && scale.kind !== 'Scale')
-		throw badRequest(`the body is a ${String(scale.kind)}, where a Scale of autoscaling/v1 belongs`);
+		throw badRequest(`the body is a ${asText(scale.kind)}, where a Scale of autoscaling/v1 belongs`);
 	const { name } = isObject(scale.metadata) ? scale.metadata : {};
 	if (name && name !== target.name)
-		throw badRequest(`the name of the object (${String(name)}) does not match the name on the URL (${target.name})`);
+		throw badRequest(`the name of the object (${asText(name)}) does not match the name on the URL (${target.name})`);
 	const { replicas } = isObject(scale.spec) ? scale.spec : {};
 	if (replicas == null) return undefined;
 	if (typeof replicas !== 'number' || !Number.isInteger(replicas))

@@ -186,8 +186,11 @@ export function createServiceAddresses(cache: WatchCache, range: ServiceRange): 
 			const before = old ? held(old) : [];
 			const { namespace, name } = service.metadata;
 			try {
-				assignAddress(service.spec, `${namespace}/${name}`, before, assigned);
-				assignPorts(service.spec, old?.spec, before, assigned);
+				// An object without spec is refused by validation; that must not be hindered here.
+				if (service.spec) {
+					assignAddress(service.spec, `${namespace}/${name}`, before, assigned);
+					assignPorts(service.spec, old?.spec, before, assigned);
+				}
 			} catch (cause) {
 				this.release(assigned.took);
 				throw cause;

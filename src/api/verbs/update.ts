@@ -1,12 +1,13 @@
 /** update, and the rules that every change of an object follows, however it came about (PUT, patch, apply, scale). */
 
 import type { Service } from '../../kinds/core/service.ts';
+import { deepEqual } from '../../kinds/equal.ts';
 import { isBuiltin, type Kind } from '../../kinds/kind.ts';
 import type { Dynamic, KubeObject, ManagedFieldsEntry, Meta } from '../../kinds/object.ts';
 import { ApiError, conflict, type FieldError, invalid, notFound } from '../../kinds/status.ts';
 import { validateObject } from '../../kinds/validate.ts';
 import type { Caller, Target, WriteOptions, Written } from '../api.ts';
-import { copy, equal, isObject } from '../json.ts';
+import { copy, isObject } from '../json.ts';
 import { limits } from '../limits.ts';
 import { trackUpdate } from '../patch/index.ts';
 import type { StoredObject } from '../storage.ts';
@@ -144,7 +145,7 @@ export async function settle(
 		// Without any of its own, a request keeps those that are stored.
 		metadata.managedFields = metadata.managedFields?.length ? metadata.managedFields : old.metadata.managedFields;
 		// Nothing changed, so nobody comes to own anything.
-		if (equal(old, { ...next, metadata: { ...metadata, resourceVersion: old.metadata.resourceVersion } }))
+		if (deepEqual(old, { ...next, metadata: { ...metadata, resourceVersion: old.metadata.resourceVersion } }))
 			return { do: 'keep', stored: current };
 		const tracked = trackUpdate({
 			before: old,
@@ -216,5 +217,5 @@ function unchanged(old: KubeObject, next: KubeObject): boolean {
 			managedFields: object.metadata.managedFields?.map(({ time: _, ...entry }) => entry),
 		},
 	});
-	return equal(timeless(old), timeless(next));
+	return deepEqual(timeless(old), timeless(next));
 }

@@ -53,9 +53,11 @@ export const Secret: Kind<Secret> = kind<Secret>({
 /** stringData is for writing only: its text goes into data, where it wins over what stands there. */
 function takeText(secret: Secret): void {
 	if (!secret.stringData) return;
-	secret.data = { ...secret.data };
-	for (const [key, text] of Object.entries(secret.stringData))
-		secret.data[key] = Buffer.from(text, 'utf8').toString('base64');
+	const data = Object.entries(secret.stringData).map(([key, text]) => [
+		key,
+		Buffer.from(text, 'utf8').toString('base64'),
+	]);
+	secret.data = { ...secret.data, ...Object.fromEntries(data) };
 	delete secret.stringData;
 }
 
