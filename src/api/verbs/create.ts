@@ -11,7 +11,7 @@ import { copy } from '../json.ts';
 import { limits } from '../limits.ts';
 import { trackUpdate } from '../patch/index.ts';
 import { admitAll } from './admit.ts';
-import { latest, placeOf, put, readStored, unstored } from './commit.ts';
+import { placeOf, put, readStored, unstored } from './commit.ts';
 import { type Context, timestamp } from './context.ts';
 import { decode, placeInNamespace } from './decode.ts';
 import { generateName, newUid } from './names.ts';
@@ -117,7 +117,7 @@ export async function createNamed(
 			if (options.warn) for (const warning of kind.warnings(object, undefined)) options.warn(warning);
 			metadata.managedFields = [...owned];
 			if (options.dryRun) {
-				if (latest(context, place) ?? (await readStored(context, place))) throw alreadyExists(kind, name);
+				if (await readStored(context, place)) throw alreadyExists(kind, name);
 				return unstored(object, undefined);
 			}
 			return await put(context, place, undefined, object, expect);
