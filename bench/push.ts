@@ -35,7 +35,7 @@ const gitops = await openGitOps({
 	pushWaitMs: 0,
 	pollMs: undefined,
 	webhookSecret: undefined,
-	client: () => client,
+	credentials: async () => undefined,
 	log: silentLog,
 	signal,
 	onPush: () => {
@@ -51,11 +51,7 @@ const running = runControllers({
 	signal,
 });
 const { port } = await gitops.serve();
-await ensureDefaultApplication(client, {
-	repoURL: `http://127.0.0.1:${port}/git/default.git`,
-	targetRevision: 'main',
-	asked: true,
-});
+await ensureDefaultApplication(client, `http://127.0.0.1:${port}/git/default.git`, 'main');
 const url = `http://git:${await loadToken(directory)}@127.0.0.1:${port}/git/default.git`;
 
 const clone = join(directory, 'clone');

@@ -3,7 +3,7 @@
  * discovery. Built from the registry. Source: Kubernetes API reference, APIGroup, APIResourceList, APIGroupDiscoveryList.
  */
 import { createHash } from 'node:crypto';
-import { apiVersionOf, type Kind } from '../kinds/kind.ts';
+import { apiVersionOf, type Kind, storageOf } from '../kinds/kind.ts';
 import type { Registry } from '../kinds/registry.ts';
 import { reviews } from './reviews.ts';
 import { compareVersions } from './version-order.ts';
@@ -34,7 +34,8 @@ interface Served extends GroupVersionKind {
 	readonly categories: readonly string[];
 	readonly verbs: readonly string[];
 	readonly subresources: readonly Subresource[];
-	readonly stored: boolean;
+	/** Whose objects are stored; absent for reviews. */
+	readonly storage?: GroupVersionKind;
 }
 
 /** Verbs of a stored kind, in the order in which Kubernetes lists them. */
@@ -44,7 +45,7 @@ const servedKind = (kind: Kind): Served => ({
 	...kind,
 	verbs: kind.deleteCollection ? verbs : verbs.filter((verb) => verb !== 'deletecollection'),
 	subresources: subresourcesOf(kind),
-	stored: true,
+	storage: storageOf(kind),
 });
 
 const servedReviews: readonly Served[] = reviews.map((review) => ({
@@ -54,7 +55,6 @@ const servedReviews: readonly Served[] = reviews.map((review) => ({
 	categories: [],
 	verbs: ['create'],
 	subresources: [],
-	stored: false,
 }));
 
 interface GroupVersionKind {
@@ -126,7 +126,7 @@ function resourceOf(kind: Served) {
 		verbs: kind.verbs,
 		...(kind.shortNames.length > 0 && { shortNames: kind.shortNames }),
 		...(kind.categories.length > 0 && { categories: kind.categories }),
-		...(kind.stored && { storageVersionHash: storageVersionHash(kind) }),
+		...(kind.storage && { storageVersionHash: storageVersionHash(kind.storage) }),
 	};
 }
 

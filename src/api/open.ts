@@ -1,15 +1,19 @@
 /** Opens the API over a store: loads the cache, makes the first namespaces, and binds the verbs together. */
+
+import { Service } from '../kinds/index.ts';
+import { type Kind, storageOf } from '../kinds/kind.ts';
 import type { KubeObject } from '../kinds/object.ts';
 import type { Registry } from '../kinds/registry.ts';
 import { ApiError, alreadyExists, badRequest, expired, notServed, serviceUnavailable } from '../kinds/status.ts';
 import type { Log } from '../log.ts';
 import { Compacted, Conflict, type Store, Unavailable } from '../store/store.ts';
-import type { Api, Caller, Collection, Stored, Target, WriteOptions } from './api.ts';
+import type { Api, Caller, Collection, ListOptions, Stored, Target, WriteOptions } from './api.ts';
 import { WatchCache } from './cache/cache.ts';
 import { expireEvents } from './expiry.ts';
+import { resourceOf } from './storage.ts';
 import { bind, evict } from './verbs/actions.ts';
-import { type Admission, builtinAdmission } from './verbs/admission.ts';
-import { createClaims } from './verbs/claims.ts';
+import type { AdmissionPlugin } from './verbs/admission.ts';
+import { builtinAdmission } from './verbs/builtin-admission.ts';
 import type { Context } from './verbs/context.ts';
 import { create } from './verbs/create.ts';
 import { remove } from './verbs/delete.ts';
@@ -22,6 +26,7 @@ import { get, typed, untyped, written } from './verbs/read.ts';
 import { getScale, scaleAnswer, updateScale } from './verbs/scale.ts';
 import { createServiceAddresses, defaultServiceRange, type ServiceRange } from './verbs/services.ts';
 import { update } from './verbs/update.ts';
+import { served, servedEvents, servedList, storedSelection } from './verbs/versions.ts';
 import { watch } from './verbs/watch.ts';
 
 export interface ApiOptions {
@@ -32,7 +37,7 @@ export interface ApiOptions {
 	readonly now?: () => number;
 	readonly services?: Partial<ServiceRange>;
 	/** Run after the built-in ones. */
-	readonly admission?: readonly Admission[];
+	readonly admission?: readonly AdmissionPlugin[];
 }
 
 /** The server's own writes. */
@@ -57,8 +62,7 @@ export async function openApi(options: ApiOptions): Promise<Api & AsyncDisposabl
 		log,
 		now,
 		admission: [...builtinAdmission, ...(options.admission ?? [])],
-		claims: createClaims(addresses),
-		addresses,
+		allocators: new Map([[resourceOf(Service), addresses]]),
 		queue: createKeyedQueue(),
 	};
 	const api: Api = bindVerbs(context);
@@ -79,38 +83,68 @@ export async function openApi(options: ApiOptions): Promise<Api & AsyncDisposabl
 }
 
 function bindVerbs(context: Context): Api {
+	const { registry } = context;
+	/** The stored version of what a request is about. Throws 404 where the kind is not served (any more). */
+	const storage = <K extends { readonly kind: unknown }>(target: K): Omit<K, 'kind'> & { readonly kind: Kind } => {
+		const kind = target.kind as Kind;
+		if (!registry.has(kind)) throw notServed();
+		return { ...target, kind: storageOf(kind) };
+	};
 	return {
-		registry: context.registry,
+		registry,
 		get: (target, options) =>
 			answering(async () => {
 				checkSubresource(target, ['status', 'scale']);
+				const stored = storage(target);
 				return target.subresource === 'scale'
-					? typed(await getScale(context, { ...target, kind: untyped(target.kind) }, options))
-					: get(context, target, options);
+					? typed(await getScale(context, stored, options))
+					: served(target.kind, await get(context, stored, options));
 			}),
-		list: (collection, options) => answering(() => list(context, collection, options)),
-		watch: (collection, options) => answeringAll(watch(context, collection, options)),
-		create: (target, body, options, caller) => answering(() => post(context, target, body, options, caller)),
+		list: (collection, options) =>
+			answering(async () => {
+				const selection = storedSelection(untyped(collection.kind), options);
+				return servedList(collection.kind, await list(context, storage(collection), selection));
+			}),
+		watch: (collection, options) => {
+			const stored = storage(collection);
+			const selection = storedSelection(untyped(collection.kind), options);
+			const signal = AbortSignal.any([options.signal, registry.life(stored.kind), registry.life(collection.kind)]);
+			const events = watch(context, stored, { ...selection, signal });
+			return answeringAll(servedEvents(collection.kind, events));
+		},
+		create: (target, body, options, caller) =>
+			answering(() => {
+				storage(target);
+				return post(context, target, body, options, caller);
+			}),
 		update: (target, body, options, caller) =>
 			answering(async () => {
 				checkSubresource(target, ['status', 'scale', 'finalize']);
+				const stored = storage(target);
 				return target.subresource === 'scale'
-					? written(
-							typed(await updateScale(context, { ...target, kind: untyped(target.kind) }, body, options, caller)),
-							false,
-						)
+					? written(typed(await updateScale(context, stored, body, options, caller)), false)
 					: update(context, target, body, options, caller);
 			}),
 		patch: (target, body, options, caller) =>
 			answering(async () => {
 				checkSubresource(target, ['status', 'scale', 'finalize']);
-				const patched = await patch(context, target, body, options, caller);
-				if (target.subresource !== 'scale') return patched;
-				return written(typed<typeof patched.object>(scaleAnswer(untyped(target.kind), patched)), false);
+				const stored = storage(target);
+				if (target.subresource !== 'scale') return patch(context, target, body, options, caller);
+				const patched = await patch(context, stored, body, options, caller);
+				return written(typed(scaleAnswer(stored.kind, patched)), false);
 			}),
-		delete: (target, options, caller) => answering(() => remove(context, target, options, caller)),
-		deleteCollection: (collection, selection, options, caller) =>
-			answering(() => removeAll(context, collection, selection, options, caller)),
+		delete: (target, options, caller) =>
+			answering(() => {
+				storage(target);
+				return remove(context, target, options, caller);
+			}),
+		deleteCollection: (collection, selection: ListOptions, options, caller) =>
+			answering(async () => {
+				const stored = storage(collection);
+				const where = storedSelection(untyped(collection.kind), selection);
+				const removed = await removeAll(context, stored, where, options, caller);
+				return removed.map((each) => served(collection.kind, each));
+			}),
 	};
 }
 

@@ -1,7 +1,7 @@
 /** The builder of kinds: a declaration says only what is particular to the kind, and the rest is filled in here. */
 import { ageOf } from './age.ts';
 import { deepEqual } from './equal.ts';
-import { type Column, type Health, isBuiltin, type Kind } from './kind.ts';
+import type { Column, Health, Kind } from './kind.ts';
 import { finalizerWarnings, keepMetadata, validateMetadata } from './metadata.ts';
 import { dnsSubdomain, type NameCheck } from './names.ts';
 import type { KubeObject } from './object.ts';
@@ -25,6 +25,7 @@ export interface Declaration<T extends KubeObject>
  */
 export function kind<T extends KubeObject>(declaration: Declaration<T>): Kind<T> {
 	const { names = dnsSubdomain, statusOnCreate = false, prepare, validate, warnings, health, ...rest } = declaration;
+	const custom = rest.custom ?? !isKubernetes(rest.group);
 	const made: Kind<T> = {
 		singular: rest.kind.toLowerCase(),
 		shortNames: [],
@@ -36,13 +37,19 @@ export function kind<T extends KubeObject>(declaration: Declaration<T>): Kind<T>
 		columns: [age],
 		defaults: () => {},
 		gracePeriod: () => 0,
+		holds: () => false,
+		onDelete: () => {},
+		propagation: 'Background',
+		prepareStatus: custom ? keepAllMetadata : () => {},
+		claims: noClaims,
 		generation: false,
 		createOnUpdate: false,
 		// Custom resources must say which state they replace.
-		unconditionalUpdate: isBuiltin(rest.group),
+		unconditionalUpdate: !custom,
 		deleteCollection: true,
 		returnsDeleted: false,
 		...rest,
+		custom,
 		assessed: health !== undefined,
 		health: (object) => (object.metadata.deletionTimestamp ? pendingDeletion : health?.(object)),
 		prepare(object, old) {
@@ -63,6 +70,17 @@ export function kind<T extends KubeObject>(declaration: Declaration<T>): Kind<T>
 	};
 	return made;
 }
+
+/** What objects of most kinds hold. */
+export const noClaims = (): readonly string[] => [];
+
+/** Groups of Kubernetes' own. Definitions of custom resources lie in such groups as well (Gateway API): they say so. */
+const isKubernetes = (group: string) => !group.includes('.') || group.endsWith('.k8s.io');
+
+/** A custom resource's status is written alone; Kubernetes' own kinds let labels, annotations and finalizers go with it. */
+const keepAllMetadata = (object: KubeObject, old: KubeObject) => {
+	object.metadata = { ...old.metadata, managedFields: object.metadata.managedFields };
+};
 
 /** Source: Argo CD, the health of any resource with a deletionTimestamp. */
 const pendingDeletion: Health = { status: 'Progressing', message: 'Pending deletion' };

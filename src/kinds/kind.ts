@@ -18,6 +18,8 @@ export interface Kind<T extends KubeObject = KubeObject> {
 	/** For instance `all`. */
 	readonly categories: readonly string[];
 	readonly namespaced: boolean;
+	/** Whether Kubernetes treats the kind as a custom resource: other errors, other patches, and no defaults of its own. */
+	readonly custom: boolean;
 	/** Name of its schema in the Schemas of the registry. */
 	readonly schema: string;
 	/** How the lists and maps of the types merge that the kind brings; what another kind has said of a shared type holds here too. */
@@ -52,8 +54,23 @@ export interface Kind<T extends KubeObject = KubeObject> {
 	health(object: T): Health | undefined;
 	/** Whether objects of the kind have a health of their own, so that a missing one counts. */
 	readonly assessed: boolean;
-	/** Grace period in seconds that a delete of the object gets when the client names none; 0 deletes at once. Only Pods have one. */
-	gracePeriod(object: T): number;
+	/**
+	 * Grace period in seconds of a delete: `wanted` is what the client names, if it does; 0 deletes at once. Only Pods have one.
+	 */
+	gracePeriod(object: T, wanted?: number): number;
+	/** Whether the object stays after its delete for a reason of its own, beside its finalizers. */
+	holds(object: T): boolean;
+	/** What else changes when the object is marked as being deleted. In place. */
+	onDelete(object: T): void;
+	/** What becomes of the objects that it owns when a delete does not say (DefaultGarbageCollectionPolicy). */
+	readonly propagation: 'Background' | 'Orphan';
+	/** What a write of the status may not change beside spec. In place on `object`, whose status is the new one. */
+	prepareStatus(object: T, old: T): void;
+	/**
+	 * Values that only one object of the cluster may hold at a time (`ip/10.96.0.7`): the commit that writes the object claims
+	 * them, and fails where another holds one.
+	 */
+	claims(object: T): readonly string[];
 	/** Whether .metadata.generation counts changes of the object outside metadata and status. */
 	readonly generation: boolean;
 	/** Whether a PUT of an object that does not exist creates it, as AllowCreateOnUpdate of Kubernetes' strategies. */
@@ -64,9 +81,27 @@ export interface Kind<T extends KubeObject = KubeObject> {
 	readonly deleteCollection: boolean;
 	/** Whether a delete that removes the object answers with it, and not with a Status (ReturnDeletedObject). */
 	readonly returnsDeleted: boolean;
+	/** Absent: objects are stored as they are. Else this is another version of the kind that it names, whose objects are stored. */
+	readonly storedAs?: Conversion<T>;
 	/** Never set: carries the object's type for inference. */
 	readonly object?: T;
 }
+
+/**
+ * How the objects of one version become those that are stored, and back. Pure, and without loss either way: what the
+ * stored version cannot say lies in annotations, as Kubernetes' own conversions keep it. Arguments are frozen.
+ */
+export interface Conversion<T extends KubeObject = KubeObject> {
+	/** The stored version; it has no conversion itself. */
+	readonly kind: Kind;
+	toStored: { convert(object: T): KubeObject }['convert'];
+	fromStored: { convert(object: KubeObject): T }['convert'];
+	/** Selectable fields by the stored version's name, where it has another. */
+	readonly fields?: Readonly<Record<string, string>>;
+}
+
+/** The version of a kind whose objects lie in the store. */
+export const storageOf = (kind: Kind): Kind => kind.storedAs?.kind ?? kind;
 
 /** Reads a selectable field. Declared as a method, so that a `Kind<Pod>` can stand where any `Kind` is asked for. */
 export type FieldReader<T extends KubeObject = KubeObject> = { read(object: T): string }['read'];
@@ -101,9 +136,6 @@ export interface Health {
 export function apiVersionOf(kind: Pick<Kind, 'group' | 'version'>): string {
 	return kind.group ? `${kind.group}/${kind.version}` : kind.version;
 }
-
-/** Whether a group is one of Kubernetes' own; in others Kubernetes treats kinds as custom resources. */
-export const isBuiltin = (group: string) => !group.includes('.') || group.endsWith('.k8s.io');
 
 /** The group and version of an apiVersion. */
 export function parseApiVersion(apiVersion: string): { group: string; version: string } {

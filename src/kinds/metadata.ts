@@ -1,6 +1,6 @@
 /** The rules of metadata, which hold for all kinds. Source: Kubernetes API conventions, "Metadata", and apimachinery's messages. */
 import { deepEqual } from './equal.ts';
-import { isBuiltin, type Kind } from './kind.ts';
+import type { Kind } from './kind.ts';
 import { ANNOTATIONS_MAX, asPrefix, dnsLabel, labelValue, type NameCheck, qualifiedName } from './names.ts';
 import type { KubeObject, Meta, OwnerReference } from './object.ts';
 import { type FieldError, fieldError } from './status.ts';
@@ -10,7 +10,7 @@ const standardFinalizers = new Set(['kubernetes', 'orphan', 'foregroundDeletion'
 
 /** What is wrong with an object's metadata; `name` is the rule of the kind's names. `old` is the stored object on an update. */
 export function validateMetadata(
-	kind: Pick<Kind, 'group' | 'namespaced'>,
+	kind: Pick<Kind, 'custom' | 'namespaced'>,
 	object: KubeObject,
 	old: KubeObject | undefined,
 	name: NameCheck,
@@ -40,7 +40,7 @@ export function validateMetadata(
 	validateAnnotations(meta.annotations, 'metadata.annotations', errors);
 	validateOwners(meta.ownerReferences, errors);
 	// Only the built-in groups ask for more than a qualified name: finalizers of custom resources may have any.
-	validateFinalizers(meta, old?.metadata, isBuiltin(kind.group), errors);
+	validateFinalizers(meta, old?.metadata, !kind.custom, errors);
 	if (old) validateUpdate(meta, old.metadata, errors);
 	return errors;
 }

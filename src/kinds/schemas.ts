@@ -1,6 +1,5 @@
-/** The schemas of the built-in kinds: those that set-up generates (scripts/generate-schema.ts) and those that declarations bring. */
+/** The schemas of the built-in kinds that set-up generates (scripts/generate-schema.ts). */
 import { readFileSync } from 'node:fs';
-import { builtins } from './builtins.generated.ts';
 import type { Schemas } from './schema.ts';
 
 /** Where scripts/generate-schema.ts writes. */
@@ -24,6 +23,5 @@ function parse(): Schemas {
 			{ cause },
 		);
 	}
-	const generated = (JSON.parse(text) as { schemas: Schemas }).schemas;
-	return Object.assign({}, generated, ...builtins.map(({ schemas }) => schemas));
+	return (JSON.parse(text) as { schemas: Schemas }).schemas;
 }

@@ -2,7 +2,7 @@
  * Objects against their schema, as the Kubernetes API server decodes them: unknown fields, mistyped values, required
  * fields; null counts as absent. Each schema is compiled once into closures, since every write passes through here.
  */
-import { isBuiltin, type Kind } from './kind.ts';
+import type { Kind } from './kind.ts';
 import type { KubeObject } from './object.ts';
 import type { Schema, Schemas } from './schema.ts';
 import { checkOf, type Expected, type Finding } from './schema-check.ts';
@@ -108,7 +108,7 @@ export function validateObject<T extends KubeObject>(
  * kinds that are custom resources there.
  */
 export function decodeError(kind: Kind, object: unknown, mistyped: readonly Mistyped[]): ApiError {
-	if (!isBuiltin(kind.group)) {
+	if (kind.custom) {
 		const name: unknown = (object as Partial<KubeObject> | null)?.metadata?.name;
 		const errors = mistyped.map(({ field, given, expected }) =>
 			fieldError.typeInvalid(field, given, `${field} in body must be of type ${expected}`),

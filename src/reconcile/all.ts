@@ -2,6 +2,7 @@
 
 import { rootCa } from './accounts/root-ca.ts';
 import { serviceAccount } from './accounts/service-account.ts';
+import { eventTtl } from './cleanup/event-ttl.ts';
 import { garbageCollector } from './cleanup/garbage-collector.ts';
 import { namespace } from './cleanup/namespace.ts';
 import { podGc } from './cleanup/pod-gc.ts';
@@ -40,11 +41,12 @@ export function clusterControllers(options: ClusterOptions = {}): Controller[] {
 		scheduler(options.scheduler),
 		deployment,
 		replicaSet,
-		endpoints(),
+		endpoints,
 		endpointSlice,
 		endpointSliceMirroring,
 		garbageCollector(),
 		podGc(),
+		eventTtl,
 		...(options.ca ? [rootCa(options.ca)] : []),
 		...(options.kubernetesService ? [kubernetesService(options.kubernetesService)] : []),
 		...(options.clusterDns ? [clusterDns(options.clusterDns)] : []),

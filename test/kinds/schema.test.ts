@@ -122,8 +122,12 @@ test('the types beside the kinds are named as Kubernetes names them', (t) => {
 });
 
 test('each built-in kind is found by its path and by its objects', (t) => {
-	const seen = new Set(manifests().map((object) => kindOf(object).kind));
-	t.deepEqual([...seen].sort(), builtins.map(({ kind }) => kind).sort());
+	const seen = new Set(manifests().map(kindOf));
+	t.deepEqual(
+		builtins.filter((kind) => !seen.has(kind)).map(({ kind }) => kind),
+		[],
+		'each has an example',
+	);
 	for (const kind of builtins) t.is(registry.resource(kind.group, kind.version, kind.plural), kind);
 });
 

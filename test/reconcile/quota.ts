@@ -1,6 +1,6 @@
 /** A world as test/client/world.ts makes it, whose API refuses pods beyond a number, as an admission plugin for quotas does. */
 import type { ExecutionContext } from 'ava';
-import type { Admission } from '../../src/api/index.ts';
+import type { AdmissionPlugin } from '../../src/api/index.ts';
 import { createCache, inProcess } from '../../src/client/index.ts';
 import { forbidden, Pod } from '../../src/kinds/index.ts';
 import { caller, type World } from '../client/world.ts';
@@ -16,10 +16,14 @@ export interface Quota {
 
 export async function worldWithQuota(t: ExecutionContext, left: number): Promise<World & { readonly quota: Quota }> {
 	const quota: Quota = { left, refused: 0 };
-	const limit: Admission = ({ operation, kind, subresource, object }) => {
-		if (kind.plural !== Pod.plural || operation !== 'CREATE' || subresource || quota.left-- > 0) return;
-		quota.refused++;
-		throw forbidden(Pod, object.metadata.name, 'exceeded quota: pods');
+	const limit: AdmissionPlugin = {
+		name: 'Limit',
+		handles: ({ operation, kind, subresource }) => kind.plural === Pod.plural && operation === 'CREATE' && !subresource,
+		validate({ name }) {
+			if (quota.left-- > 0) return;
+			quota.refused++;
+			throw forbidden(Pod, name, 'exceeded quota: pods');
+		},
 	};
 	const opened = await openTestApi({ admission: [limit] });
 	const stop = new AbortController();

@@ -27,6 +27,7 @@ import { merge } from './structured.ts';
 import { trackUpdate } from './track.ts';
 import { isUnchanged } from './unchanged.ts';
 import { untypedPatch } from './untyped.ts';
+import { type DeltaIn, deltaIn, type Versions } from './versions.ts';
 
 export interface ApplyInput {
 	/** The stored object; undefined where there is none: the apply then creates it. */
@@ -42,6 +43,8 @@ export interface ApplyInput {
 	readonly subresource?: string;
 	/** False where the status is an ordinary field, because the kind has no status subresource. Default true. */
 	readonly statusSubresource?: boolean;
+	/** Where the kind has several versions: the object in each. `live` and `applied` are in that of the request. */
+	readonly versions?: Versions;
 	/** RFC 3339, seconds. */
 	readonly now: string;
 }
@@ -98,10 +101,10 @@ function merged(input: ApplyInput, { type, live, config, owner, recorded, entrie
 	const others = entries.filter((entry) => entry !== own);
 	const whole = merge(type, live, config);
 	const same = own !== undefined && equalSets(own.fields, fields);
-	const result =
-		own && !same ? prune(type, whole, own.fields, [identity, fields, ...others.map((entry) => entry.fields)]) : whole;
+	const result = own && !same ? pruned(input, type, whole as Dynamic, own, others, fields) : whole;
 	const delta = compare(type, live, result);
-	const conflicts = conflictsOf(others, delta?.changed);
+	const by = deltaIn(input.versions, owner.apiVersion, delta, live, result as Dynamic);
+	const conflicts = conflictsOf(others, by);
 	if (conflicts.length > 0 && !input.force) {
 		const allowed = input.manager === kubectl ? lastAppliedFields(type, live) : undefined;
 		const refused = allowed ? outside(conflicts, allowed) : conflicts;
@@ -109,11 +112,46 @@ function merged(input: ApplyInput, { type, live, config, owner, recorded, entrie
 	}
 	const settled = same && own.apiVersion === owner.apiVersion && !delta;
 	const entry: Owned = settled ? own : { ...owner, fields: same ? own.fields : fields, time: input.now };
-	const managedFields = encode([...released(others, delta), entry], recorded);
+	const managedFields = encode([...released(others, by), entry], recorded);
 	const object = input.manager === kubectl ? withLastApplied(result as Dynamic, input.applied) : (result as Dynamic);
 	const sameOwners = managedFields === recorded.recorded || (managedFields.length === 0 && !recorded.recorded);
 	if (object === live && sameOwners) return { object: live, changed: false };
 	return { object: withManagedFields(object, managedFields), changed: true };
+}
+
+/**
+ * The object without what `own` had applied last and no manager owns any more: neither `others`, which are in their own
+ * versions, nor the applier with its new `fields`.
+ */
+function pruned(
+	input: ApplyInput,
+	type: MapType,
+	whole: Dynamic,
+	own: Owned,
+	others: readonly Owned[],
+	fields: FieldsV1,
+): Dynamic {
+	const { versions, applied } = input;
+	const sets = (owners: readonly Owned[]) => owners.map((each) => each.fields);
+	if (!versions) return prune(type, whole, own.fields, [identity, fields, ...sets(others)]) as Dynamic;
+	const { apiVersion } = own;
+	const seen = versions(apiVersion, whole);
+	const config = versions(apiVersion, applied);
+	// What a version named that is gone, nobody can find any more.
+	if (!seen || !config) return whole;
+	const mine = appliedFields(seen.type, configurationOf({ ...input, applied: config.object }), config.object);
+	const there = others.filter((each) => each.apiVersion === apiVersion);
+	const rest = prune(seen.type, seen.object, own.fields, [identity, mine, ...sets(there)]) as Dynamic;
+	const result = rest === seen.object ? undefined : versions(applied.apiVersion, rest)?.object;
+	if (!result) return whole;
+	// Managers that wrote in other versions keep what is theirs: then nothing is taken away.
+	const by = deltaIn(versions, applied.apiVersion, compare(type, whole, result), whole, result);
+	const taken = others.some((each) => {
+		const delta = each.apiVersion === apiVersion ? undefined : by(each.apiVersion);
+		const lost = delta && delta !== 'unserved' ? intersection(each.fields, delta.removed) : undefined;
+		return lost !== undefined && !isEmpty(lost);
+	});
+	return taken ? whole : result;
 }
 
 function created(input: ApplyInput, type: MapType, config: object, owner: Owner): Applied {
@@ -175,10 +213,10 @@ function appliedFields(type: MapType, config: object, applied: Dynamic): FieldsV
 	}
 }
 
-function conflictsOf(others: readonly Owned[], changed: FieldsV1 | undefined): OwnershipConflict[] {
-	if (!changed) return [];
+function conflictsOf(others: readonly Owned[], by: DeltaIn): OwnershipConflict[] {
 	return others.flatMap((owner) => {
-		const fields = intersection(owner.fields, changed);
+		const delta = by(owner.apiVersion);
+		const fields = delta && delta !== 'unserved' ? intersection(owner.fields, delta.changed) : undefined;
 		return fields && !isEmpty(fields) ? [{ owner, fields }] : [];
 	});
 }

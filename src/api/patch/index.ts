@@ -7,3 +7,4 @@ export { readScale, type Scale, writeScale } from './scale.ts';
 export { applyStrategicMergePatch } from './strategic.ts';
 export { trackUpdate, type UpdateInput } from './track.ts';
 export { undeclared } from './untyped.ts';
+export type { Versions } from './versions.ts';

@@ -4,7 +4,7 @@
  */
 import { canonical, difference, differenceSets, isEmpty, sorted, unionSets } from '../../kinds/fieldset.ts';
 import type { FieldsV1, ManagedFieldsEntry } from '../../kinds/object.ts';
-import type { Delta } from './compare.ts';
+import type { DeltaIn } from './versions.ts';
 
 /** How many managers with Update entries an object keeps; the oldest beyond them go into one. As upstream. */
 export const maxUpdateManagers = 10;
@@ -76,12 +76,17 @@ function merged(entries: readonly Owned[]): readonly Owned[] {
 	return [...new Map(entries.map((entry) => [identity(entry), entry])).values()];
 }
 
-/** Takes what a change touched from everybody: what was modified belongs to its writer, what was removed to nobody. */
-export function released(entries: readonly Owned[], delta: Delta | undefined): readonly Owned[] {
-	if (!delta) return entries;
-	return entries.map((entry) => {
-		const fields = difference(difference(entry.fields, delta.changed), delta.removed) ?? {};
-		return fields === entry.fields ? entry : { ...entry, fields };
+/**
+ * Takes what a change touched from everybody: what was modified belongs to its writer, what was removed to nobody. Entries
+ * of a version that is not served any more go.
+ */
+export function released(entries: readonly Owned[], delta: DeltaIn): readonly Owned[] {
+	return entries.flatMap((entry) => {
+		const done = delta(entry.apiVersion);
+		if (done === 'unserved') return [];
+		if (!done) return [entry];
+		const fields = difference(difference(entry.fields, done.changed), done.removed) ?? {};
+		return [fields === entry.fields ? entry : { ...entry, fields }];
 	});
 }
 

@@ -17,6 +17,7 @@ import {
 	sameOwner,
 	stored,
 } from './ownership.ts';
+import { type DeltaIn, deltaIn, type Versions } from './versions.ts';
 
 export interface UpdateInput {
 	/** The stored object; undefined on a create. */
@@ -27,6 +28,8 @@ export interface UpdateInput {
 	readonly schemas: Schemas;
 	readonly manager: string;
 	readonly subresource?: string;
+	/** Where the kind has several versions: the object in each. */
+	readonly versions?: Versions;
 	/** RFC 3339, seconds. */
 	readonly now: string;
 }
@@ -43,7 +46,9 @@ export function trackUpdate(input: UpdateInput): ManagedFieldsEntry[] {
 	// Once cleared, an object is not tracked until somebody applies it.
 	if (before && owned.length === 0) return [];
 	const delta = changesOf(input);
-	return encode(delta ? capped(withUpdate(owned, delta, ownerOf(input, after), input.now)) : owned, kept);
+	if (!delta) return encode(owned, kept);
+	const by = deltaIn(input.versions, after.apiVersion, delta, before, after);
+	return encode(capped(withUpdate(owned, delta, by, ownerOf(input, after), input.now)), kept);
 }
 
 const ownerOf = (input: UpdateInput, after: Dynamic): Owner => ({
@@ -81,15 +86,15 @@ function changesOf({ before, after, schema, schemas, subresource }: UpdateInput)
 }
 
 /** The entries after `owner` changed what `delta` says. Its time is that of its last change, whatever others took from it. */
-export function withUpdate(entries: readonly Owned[], delta: Delta, owner: Owner, now: string): readonly Owned[] {
-	const rest = released(entries, delta);
-	const i = entries.findIndex((entry) => sameOwner(entry, owner));
-	const own = entries[i];
+function withUpdate(entries: readonly Owned[], delta: Delta, by: DeltaIn, owner: Owner, now: string): readonly Owned[] {
+	const own = entries.find((entry) => sameOwner(entry, owner));
+	const rest = released(
+		entries.filter((entry) => entry !== own),
+		by,
+	);
 	const left = own ? differenceSets(own.fields, delta.removed ?? {}) : {};
 	const fields = unionSets(left, delta.changed ?? {});
 	const changes = delta.changed !== undefined || (own !== undefined && left !== own.fields);
 	const entry: Owned | undefined = changes ? { ...(own ?? owner), fields, time: now } : own;
-	return [...rest.filter((_, at) => at !== i), ...(entry && !isEmpty(entry.fields) ? [entry] : [])].filter(
-		(kept) => !isEmpty(kept.fields),
-	);
+	return [...rest, ...(entry && !isEmpty(entry.fields) ? [entry] : [])].filter((kept) => !isEmpty(kept.fields));
 }

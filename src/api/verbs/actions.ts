@@ -6,6 +6,7 @@ import { badRequest, conflict, fieldError, invalid, notFound } from '../../kinds
 import type { Caller, Stored, Target, WriteOptions } from '../api.ts';
 import { copy, isObject } from '../json.ts';
 import { StoredObject } from '../storage.ts';
+import { type Asked, mutate, validate } from './admission.ts';
 import { type Context, timestamp } from './context.ts';
 import { remove } from './delete.ts';
 import { readDeleteOptions } from './options.ts';
@@ -33,6 +34,7 @@ export async function bind(
 	if (typeof name !== 'string' || !name)
 		throw invalid('', 'Binding', target.name, [fieldError.required('target.name')]);
 	const metadata = isObject(body.metadata) ? body.metadata : {};
+	await admitAction(context, target, 'binding', body, options, caller);
 	await change(context, { ...target, subresource: 'binding' }, options, caller, 'CreateOptions', async (current) => {
 		// Only pods have the subresource.
 		const pod = copy(current.object) as Dynamic & { spec: Pod['spec']; status?: Record<string, unknown> };
@@ -98,6 +100,7 @@ export async function evict(
 		throw badRequest(`name in URL does not match name in Eviction object`);
 	const how = readDeleteOptions(body.deleteOptions ?? {});
 	if (untyped(target.kind).plural !== 'pods') throw notFound(target.kind, target.name);
+	await admitAction(context, target, 'eviction', body, options, caller);
 	await remove(
 		context,
 		{ ...target, subresource: undefined },
@@ -105,6 +108,32 @@ export async function evict(
 		caller,
 	);
 	return success(201);
+}
+
+/** An action is admitted as the creation of what its body says. */
+async function admitAction(
+	context: Context,
+	{ kind, namespace, name }: Target,
+	subresource: string,
+	body: Record<string, unknown>,
+	options: WriteOptions,
+	caller: Caller,
+): Promise<void> {
+	const asked: Asked = {
+		operation: 'CREATE',
+		kind,
+		requested: kind,
+		subresource,
+		namespace,
+		name,
+		// What an action is asked with has metadata of its own; a plugin may look at it, and refuse.
+		object: body as Dynamic,
+		caller,
+		dryRun: options.dryRun === true,
+		warn: options.warn,
+	};
+	await mutate(context, asked);
+	await validate(context, asked);
 }
 
 /** A Status of success in the form of a stored object. */

@@ -1,100 +1,89 @@
 /**
- * Admission: an ordered list of functions that see every create and update after decoding and defaulting, before
- * validation. One may change the object (it is the request's own copy) or refuse it by throwing an ApiError.
+ * Admission: an ordered list of plugins that see every write. In the first phase each may change what is written; then
+ * defaults are filled in again, the kind validates, and in the second phase each may only refuse. Deletes, connections and
+ * actions (a binding, an eviction) have no object of the kind to change. Source: Kubernetes documentation, "Admission Control
+ * in Kubernetes", two phases.
  */
-
-import type { ServiceAccount } from '../../kinds/core/service-account.ts';
-import type { Kind } from '../../kinds/kind.ts';
+import { type Kind, storageOf } from '../../kinds/kind.ts';
 import type { Dynamic, KubeObject } from '../../kinds/object.ts';
-import { forbidden } from '../../kinds/status.ts';
 import type { Caller } from '../api.ts';
-import { isObject } from '../json.ts';
+import { latest, placeOf, readStored } from './commit.ts';
+import type { Context } from './context.ts';
 
 export interface AdmissionRequest {
-	readonly operation: 'CREATE' | 'UPDATE';
+	readonly operation: 'CREATE' | 'UPDATE' | 'DELETE' | 'CONNECT';
+	/** The version whose objects are stored: `object` and `old` are of it. */
 	readonly kind: Kind;
+	/** The version that the client speaks. */
+	readonly requested: Kind;
 	readonly subresource?: string;
-	readonly object: Dynamic;
-	/** The stored object on an update. */
+	readonly namespace?: string;
+	readonly name: string;
+	/** What is to be written: the request's own copy. On a DELETE there is none, on a CONNECT the options of the connection. */
+	readonly object?: Dynamic;
+	/** The stored object on an update or a delete. */
 	readonly old?: KubeObject;
 	readonly caller: Caller;
 	readonly dryRun: boolean;
-	/** The stored object of another kind, as this server knows it. */
+	/** Receives each warning, for the Warning header. */
+	readonly warn?: (message: string) => void;
+	/** The newest state of an object of any kind; undefined where there is none, or the kind is not known. */
 	lookUp(
 		resource: { readonly group: string; readonly version: string; readonly plural: string },
 		name: { readonly namespace?: string; readonly name: string },
 	): Promise<KubeObject | undefined>;
 }
 
-export type Admission = (request: AdmissionRequest) => void | Promise<void>;
+export interface AdmissionPlugin {
+	/** As Kubernetes names it, where it is one of its own. */
+	readonly name: string;
+	/** Whether it has anything to say of the request; asked before it is called. */
+	handles(request: AdmissionRequest): boolean;
+	/** May change `object` in place. Throws an ApiError to refuse. */
+	mutate?(request: AdmissionRequest): void | Promise<void>;
+	/** Throws an ApiError to refuse. */
+	validate?(request: AdmissionRequest): void | Promise<void>;
+}
 
-/** Pods that name no service account run as `default`, as Kubernetes' ServiceAccount admission says. */
-export const defaultServiceAccount: Admission = ({ operation, kind, subresource, object }) => {
-	if (operation !== 'CREATE' || subresource || kind.group !== '' || kind.plural !== 'pods') return;
-	const { spec } = object;
-	if (!isObject(spec)) return;
-	const name = spec.serviceAccountName || spec.serviceAccount || 'default';
-	spec.serviceAccountName = name;
-	spec.serviceAccount = name;
-};
+/** A request before the verbs add what is the same for all. */
+export type Asked = Omit<AdmissionRequest, 'lookUp'>;
 
-/** How long a pod that says nothing of it stays on a node that is not ready. */
-export const DEFAULT_TOLERATION_SECONDS = 300;
-const NODE_TAINTS = ['node.kubernetes.io/not-ready', 'node.kubernetes.io/unreachable'];
+/** The first phase. Tells whether any plugin may have changed the object. Throws the refusal of the first that refuses. */
+export async function mutate(context: Context, asked: Asked): Promise<boolean> {
+	let request: AdmissionRequest | undefined;
+	let ran = false;
+	for (const plugin of context.admission) {
+		if (!plugin.mutate) continue;
+		request ??= whole(context, asked);
+		if (!plugin.handles(request)) continue;
+		ran = true;
+		await plugin.mutate(request);
+	}
+	return ran;
+}
 
-/** Pods stay on a node that is not ready for a while, unless they say otherwise, as Kubernetes' DefaultTolerationSeconds admission says. */
-export const defaultTolerations: Admission = ({ kind, subresource, object }) => {
-	if (subresource || kind.group !== '' || kind.plural !== 'pods') return;
-	const { spec } = object;
-	if (!isObject(spec)) return;
-	const tolerations: readonly unknown[] = Array.isArray(spec.tolerations) ? spec.tolerations : [];
-	const missing = NODE_TAINTS.filter(
-		(taint) =>
-			!tolerations.some(
-				(each) => isObject(each) && (!each.key || each.key === taint) && (!each.effect || each.effect === 'NoExecute'),
-			),
-	);
-	if (missing.length === 0) return;
-	const bearable = { operator: 'Exists', effect: 'NoExecute', tolerationSeconds: DEFAULT_TOLERATION_SECONDS };
-	spec.tolerations = [...tolerations, ...missing.map((key) => ({ key, ...bearable }))];
-};
+/** The second phase. Throws the refusal of the first that refuses. */
+export async function validate(context: Context, asked: Asked): Promise<void> {
+	let request: AdmissionRequest | undefined;
+	for (const plugin of context.admission) {
+		if (!plugin.validate) continue;
+		request ??= whole(context, asked);
+		if (plugin.handles(request)) await plugin.validate(request);
+	}
+}
 
-/** A pod that names no pull secrets gets those of its service account. Source: Kubernetes documentation, "Service Accounts". */
-export const accountPullSecrets: Admission = async ({ operation, kind, subresource, object, lookUp }) => {
-	if (operation !== 'CREATE' || subresource || kind.group !== '' || kind.plural !== 'pods') return;
-	const { spec, metadata } = object;
-	if (!isObject(spec) || (Array.isArray(spec.imagePullSecrets) && spec.imagePullSecrets.length > 0)) return;
-	const name = typeof spec.serviceAccountName === 'string' ? spec.serviceAccountName : '';
-	const accounts = { group: '', version: 'v1', plural: 'serviceaccounts' };
-	// One that is not there yet adds nothing: an apply may create it after its pods.
-	const account = (await lookUp(accounts, { namespace: metadata.namespace, name })) as ServiceAccount | undefined;
-	if (account?.imagePullSecrets?.length) spec.imagePullSecrets = structuredClone(account.imagePullSecrets);
-};
+const whole = (context: Context, asked: Asked): AdmissionRequest => ({
+	...asked,
+	lookUp: (resource, name) => lookUp(context, resource, name),
+});
 
-/** A namespace is found by its name through a label, and waits with its removal until its content is gone. */
-export const namespaceIdentity: Admission = ({ operation, kind, object }) => {
-	if (kind.group !== '' || kind.plural !== 'namespaces') return;
-	object.metadata.labels = { ...object.metadata.labels, 'kubernetes.io/metadata.name': object.metadata.name };
-	if (operation !== 'CREATE') return;
-	const spec = isObject(object.spec) ? object.spec : {};
-	const finalizers: readonly unknown[] = Array.isArray(spec.finalizers) ? spec.finalizers : [];
-	object.spec = { ...spec, finalizers: finalizers.includes('kubernetes') ? finalizers : [...finalizers, 'kubernetes'] };
-	object.status = { phase: 'Active' };
-};
-
-/** A pod that asks for another runtime than there is must not run on this one. Source: Kubernetes documentation, "Runtime Class". */
-export const knownRuntime: Admission = async ({ operation, kind, subresource, object, lookUp }) => {
-	if (operation !== 'CREATE' || subresource || kind.group !== '' || kind.plural !== 'pods') return;
-	const name = isObject(object.spec) ? object.spec.runtimeClassName : undefined;
-	if (typeof name !== 'string' || name === '') return;
-	if (await lookUp({ group: 'node.k8s.io', version: 'v1', plural: 'runtimeclasses' }, { name })) return;
-	throw forbidden(kind, object.metadata.name, `pod rejected: RuntimeClass "${name}" not found`);
-};
-
-export const builtinAdmission: readonly Admission[] = [
-	namespaceIdentity,
-	defaultServiceAccount,
-	defaultTolerations,
-	accountPullSecrets,
-	knownRuntime,
-];
+async function lookUp(
+	context: Context,
+	{ group, version, plural }: { readonly group: string; readonly version: string; readonly plural: string },
+	name: { readonly namespace?: string; readonly name: string },
+): Promise<KubeObject | undefined> {
+	const kind = context.registry.resource(group, version, plural);
+	const place = kind && placeOf(storageOf(kind), name);
+	// The cache may lag behind another server: what it lacks is looked up.
+	return place && (latest(context, place) ?? (await readStored(context, place)))?.object;
+}

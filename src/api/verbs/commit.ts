@@ -1,10 +1,11 @@
 /** The one place where objects are written: puts and removals under an expectation, with what they claim, in one commit. */
 import type { Kind } from '../../kinds/kind.ts';
 import { type Key, type KubeObject, keyOf } from '../../kinds/object.ts';
-import { ApiError } from '../../kinds/status.ts';
-import type { Expectation } from '../../store/store.ts';
+import { ApiError, conflict } from '../../kinds/status.ts';
+import type { Conflict, Expectation } from '../../store/store.ts';
 import { limits } from '../limits.ts';
 import { decode, draft, removedAt, StoredObject, storageKey } from '../storage.ts';
+import { claimChange, claimOf } from './claims.ts';
 import type { Context } from './context.ts';
 
 export interface Place {
@@ -48,7 +49,7 @@ export async function put(
 			'RequestEntityTooLarge',
 			`${kind.kind} "${object.metadata.name}" is too large: ${drafted.value.length} bytes, the limit is ${limits.object}`,
 		);
-	const claims = context.claims.change(kind, place.key, before?.object, object);
+	const claims = claimChange(kind, place.key, before?.object, object);
 	context.cache.announce(storeKey, drafted);
 	let stored: StoredObject | undefined;
 	try {
@@ -66,7 +67,7 @@ export async function put(
 
 /** Removes the object. Throws Conflict when the stored one is another. Returns its last state. */
 export async function remove(context: Context, place: Place, before: StoredObject): Promise<StoredObject> {
-	const claims = context.claims.change(place.kind, place.key, before.object, undefined);
+	const claims = claimChange(place.kind, place.key, before.object, undefined);
 	let revision: number | undefined;
 	try {
 		revision = await context.store.commit({
@@ -87,4 +88,14 @@ export function unstored(object: KubeObject, before: StoredObject | undefined): 
 	const head = before ? { resourceVersion: String(before.revision), ...others } : others;
 	const whole: KubeObject = { apiVersion, kind, metadata: head, ...rest };
 	return new StoredObject(Buffer.from(JSON.stringify(whole)), before?.revision ?? 0, whole);
+}
+
+/** Throws 409 that names the object which holds what this one claims; returns where the lost race was about something else. */
+export async function claimedBy(context: Context, { kind, key }: Place, lost: Conflict): Promise<void> {
+	const value = claimOf(lost.key);
+	if (value === undefined) return;
+	const holder = await context.store.get(lost.key);
+	if (!holder) return;
+	const owner = Buffer.from(holder.value).toString();
+	throw conflict(kind, key, `${value} belongs to ${kind.plural} ${JSON.stringify(owner)} already`);
 }

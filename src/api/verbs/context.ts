@@ -3,10 +3,9 @@ import type { Registry } from '../../kinds/registry.ts';
 import type { Log } from '../../log.ts';
 import type { Store } from '../../store/store.ts';
 import type { WatchCache } from '../cache/cache.ts';
-import type { Admission } from './admission.ts';
-import type { Claims } from './claims.ts';
+import type { AdmissionPlugin } from './admission.ts';
+import type { Allocators } from './allocator.ts';
 import type { KeyedQueue } from './keyed-queue.ts';
-import type { ServiceAddresses } from './services.ts';
 
 export interface Context {
 	readonly store: Store;
@@ -15,10 +14,9 @@ export interface Context {
 	readonly log: Log;
 	/** Milliseconds since the epoch. */
 	readonly now: () => number;
-	/** Run in this order on every write, after defaults and before validation. */
-	readonly admission: readonly Admission[];
-	readonly claims: Claims;
-	readonly addresses: ServiceAddresses;
+	/** Asked in this order about every write. */
+	readonly admission: readonly AdmissionPlugin[];
+	readonly allocators: Allocators;
 	/** Writes of one object go one after the other within this process. */
 	readonly queue: KeyedQueue;
 }

@@ -1,17 +1,17 @@
 /** delete: at once, after a grace period, or after finalizers. */
 
-import type { Pod } from '../../kinds/core/pod.ts';
-import type { Kind } from '../../kinds/kind.ts';
+import { type Kind, storageOf } from '../../kinds/kind.ts';
 import type { Dynamic, KubeObject } from '../../kinds/object.ts';
 import { conflict, notFound } from '../../kinds/status.ts';
 import type { Caller, DeleteOptions, Stored, Target } from '../api.ts';
-import { copy, isObject } from '../json.ts';
+import { copy } from '../json.ts';
 import type { StoredObject } from '../storage.ts';
+import { validate } from './admission.ts';
 import { placeOf, unstored } from './commit.ts';
 import { type Context, timestamp } from './context.ts';
 import { modify, type Outcome } from './modify.ts';
-import { checkMortal } from './namespaces.ts';
-import { typed, untyped } from './read.ts';
+import { untyped } from './read.ts';
+import { served } from './versions.ts';
 
 const orphan = 'orphan';
 const foreground = 'foregroundDeletion';
@@ -20,16 +20,25 @@ export async function remove<T extends KubeObject>(
 	context: Context,
 	target: Target<T>,
 	options: DeleteOptions,
-	_caller: Caller,
+	caller: Caller,
 ): Promise<{ readonly stored: Stored<T>; readonly gone: boolean }> {
-	const kind = untyped(target.kind);
-	checkMortal(kind, target.name);
+	const requested = untyped(target.kind);
+	const kind = storageOf(requested);
 	// A dry run decides alike and writes nothing: what it would have come to.
 	let dry: { readonly stored: StoredObject; readonly gone: boolean } | undefined;
 	const result = await modify(context, placeOf(kind, target), async (current): Promise<Outcome> => {
-		dry = undefined;
 		if (!current) throw notFound(kind, target.name);
 		checkPreconditions(kind, target.name, current, options);
+		await validate(context, {
+			operation: 'DELETE',
+			kind,
+			requested,
+			namespace: target.namespace,
+			name: target.name,
+			old: current.object,
+			caller,
+			dryRun: options.dryRun === true,
+		});
 		const plan = planDeletion(kind, current.object as Dynamic, options, context.now());
 		if (plan === 'remove') {
 			if (!options.dryRun) return { do: 'remove' };
@@ -40,7 +49,7 @@ export async function remove<T extends KubeObject>(
 		return options.dryRun ? { do: 'keep', stored: unstored(plan, current) } : { do: 'put', object: plan };
 	});
 	const { stored, gone } = dry ?? result;
-	return { stored: typed<T>(stored), gone };
+	return { stored: served(target.kind, stored), gone };
 }
 
 function checkPreconditions(kind: Kind, name: string, current: StoredObject, { preconditions }: DeleteOptions): void {
@@ -71,9 +80,9 @@ export function planDeletion(
 	now: number,
 ): 'remove' | 'keep' | Dynamic {
 	const { metadata } = object;
-	const finalizers = finalizersFor(metadata.finalizers ?? [], options.propagationPolicy);
-	const grace = gracePeriod(kind, object, options);
-	const held = finalizers.length > 0 || holdsItself(object);
+	const finalizers = finalizersFor(kind, metadata.finalizers ?? [], options.propagationPolicy);
+	const grace = kind.gracePeriod(object, options.gracePeriodSeconds);
+	const held = finalizers.length > 0 || kind.holds(object);
 	if (grace === 0 && !held) return 'remove';
 
 	const next = copy(object);
@@ -92,31 +101,21 @@ export function planDeletion(
 	next.metadata.deletionTimestamp = timestamp(now + grace * 1000);
 	next.metadata.deletionGracePeriodSeconds = grace;
 	if (next.metadata.generation) next.metadata.generation++;
-	if (next.kind === 'Namespace') next.status = { ...(isObject(next.status) ? next.status : {}), phase: 'Terminating' };
+	kind.onDelete(next);
 	return next;
 }
 
-/** A namespace stays until its content is gone: that is what its spec.finalizers say. */
-function holdsItself({ kind, spec }: Dynamic): boolean {
-	return kind === 'Namespace' && isObject(spec) && Array.isArray(spec.finalizers) && spec.finalizers.length > 0;
-}
-
-/** The finalizers that a propagation policy asks for; without one, those the object has. */
-function finalizersFor(finalizers: readonly string[], policy: DeleteOptions['propagationPolicy']): readonly string[] {
+/** The finalizers that a propagation policy asks for; without one, those the object has, or what its kind does. */
+function finalizersFor(
+	kind: Kind,
+	finalizers: readonly string[],
+	asked: DeleteOptions['propagationPolicy'],
+): readonly string[] {
+	const decided = finalizers.includes(orphan) || finalizers.includes(foreground);
+	const policy = asked ?? (!decided && kind.propagation === 'Orphan' ? 'Orphan' : undefined);
 	if (!policy) return finalizers;
 	const others = finalizers.filter((each) => each !== orphan && each !== foreground);
 	if (policy === 'Orphan') return [...others, orphan];
 	if (policy === 'Foreground') return [...others, foreground];
 	return others;
-}
-
-/** Seconds until the object may be removed by this delete: only pods that run on a node have a grace period. */
-function gracePeriod(kind: Kind, object: Dynamic, options: DeleteOptions): number {
-	if (kind.group !== '' || kind.plural !== 'pods') return 0;
-	const { spec, status } = object as unknown as Pod;
-	if (options.gracePeriodSeconds === 0) return 0;
-	if (!spec.nodeName || status?.phase === 'Succeeded' || status?.phase === 'Failed') return 0;
-	const wanted = options.gracePeriodSeconds ?? kind.gracePeriod(object);
-	// As the pod strategy has it: a negative period means one second.
-	return wanted < 0 ? 1 : wanted;
 }

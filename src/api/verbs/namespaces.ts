@@ -1,5 +1,4 @@
-/** The life cycle of namespaces: what may be created in them, which stay, and those that every cluster has. */
-import type { Kind } from '../../kinds/kind.ts';
+/** The life cycle of namespaces: what may be created in them, and those that every cluster has. */
 import { ApiError, forbidden, notFound } from '../../kinds/status.ts';
 import { type Expectation, Unavailable } from '../../store/store.ts';
 import { storageKey } from '../storage.ts';
@@ -8,7 +7,6 @@ import type { Context } from './context.ts';
 
 /** Made at the first start. */
 export const initialNamespaces = ['default', 'kube-system', 'kube-public', 'kube-node-lease'] as const;
-const immortal = new Set<string>(['default', 'kube-system', 'kube-public']);
 const namespaces = { group: '', plural: 'namespaces' };
 
 /**
@@ -24,9 +22,8 @@ export async function openNamespace(
 	const kind = context.registry.resource('', 'v1', 'namespaces');
 	if (!kind) throw new Unavailable('the kind Namespace is not registered');
 	const place = placeOf(kind, { name: namespace });
-	// The cache may lag behind another server: what speaks against the request is looked up.
-	let stored = latest(context, place);
-	if (!stored || stored.object.metadata.deletionTimestamp) stored = await readStored(context, place);
+	// The cache may lag behind another server: what it lacks is looked up.
+	const stored = latest(context, place) ?? (await readStored(context, place));
 	if (!stored) throw notFound(namespaces, namespace);
 	if (stored.object.metadata.deletionTimestamp) {
 		const { status } = forbidden(
@@ -46,10 +43,4 @@ export async function openNamespace(
 		});
 	}
 	return { key: storageKey(namespaces, namespace), modified: stored.revision };
-}
-
-/** Throws 403 for a namespace that a cluster cannot do without. */
-export function checkMortal(kind: Kind, name: string): void {
-	if (kind.group === '' && kind.plural === 'namespaces' && immortal.has(name))
-		throw forbidden(kind, name, 'this namespace may not be deleted');
 }

@@ -1,5 +1,5 @@
 /** patch: JSON, merge and strategic merge patches, and server-side apply, which creates what does not exist. */
-import { apiVersionOf, type Kind } from '../../kinds/kind.ts';
+import { apiVersionOf, type Kind, storageOf } from '../../kinds/kind.ts';
 import type { Dynamic, KubeObject } from '../../kinds/object.ts';
 import { ApiError, badRequest, fieldError, invalid, notFound } from '../../kinds/status.ts';
 import type { Caller, Patch, Stored, Target, WriteOptions, Written } from '../api.ts';
@@ -12,9 +12,10 @@ import { type Context, timestamp } from './context.ts';
 import { createNamed } from './create.ts';
 import { checked, checkName, placeInNamespace } from './decode.ts';
 import { managerOf } from './ownership.ts';
-import { typed, untyped, written } from './read.ts';
+import { untyped, written } from './read.ts';
 import { appliedScale, readScaleOf, scaleProposal } from './scale.ts';
 import { change, checkIdentity, type Proposal } from './update.ts';
+import { served, versionsOf } from './versions.ts';
 
 export async function patch<T extends KubeObject>(
 	context: Context,
@@ -26,11 +27,11 @@ export async function patch<T extends KubeObject>(
 	const kind = untyped(target.kind);
 	if (patch.type === 'apply') {
 		const { stored, created } = await apply(context, kind, target, patch, options, caller);
-		return written(typed<T>(stored), created);
+		return written(served(target.kind, stored), created);
 	}
 	const { stored } = await change(context, target, options, caller, 'PatchOptions', async (current) => {
 		// What lies under the key of a kind has its shape, and so has a Scale.
-		const live = current.object as Dynamic;
+		const live = served(kind, current).object as Dynamic;
 		if (target.subresource === 'scale') {
 			const scale = readScaleOf(kind, current) as Dynamic;
 			return scaleProposal(kind, current, copy(patched(context, undefined, scale, patch)), target);
@@ -41,7 +42,7 @@ export async function patch<T extends KubeObject>(
 		place(kind, object, target);
 		return { next: object };
 	});
-	return written(typed<T>(stored), false);
+	return written(served(target.kind, stored), false);
 }
 
 /** The object with the patch applied; it shares parts of both. Without a kind no list merges. */
@@ -97,7 +98,7 @@ async function apply(
 	const { schemas } = context.registry;
 	const merge = (live: StoredObject | undefined) =>
 		serverSideApply({
-			live: live?.object as Dynamic | undefined,
+			live: live && (served(kind, live).object as Dynamic),
 			applied,
 			schema: schemas[kind.schema],
 			schemas,
@@ -105,13 +106,13 @@ async function apply(
 			force: patch.force === true,
 			subresource: target.subresource,
 			statusSubresource: kind.subresources.status === true,
+			versions: versionsOf(context.registry, kind),
 			now: timestamp(context.now()),
 		});
 
-	const where = placeOf(kind, target);
+	const where = placeOf(storageOf(kind), target);
 	for (let attempt = 0; ; attempt++) {
-		// After a lost race the cache may not know yet who won it.
-		const exists = (attempt === 0 && latest(context, where)) || (await readStored(context, where));
+		const exists = latest(context, where) ?? (await readStored(context, where));
 		try {
 			if (exists) {
 				const { stored } = await change(

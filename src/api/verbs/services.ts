@@ -3,11 +3,11 @@
  * same value is seen to by claims.ts. The bands kept for values that people choose are those of KEP-3070 and KEP-3668.
  */
 import { randomInt } from 'node:crypto';
-import type { Service } from '../../kinds/core/service.ts';
-import { hasOwnEndpoints } from '../../kinds/index.ts';
+import { hasOwnEndpoints, Service } from '../../kinds/index.ts';
 import type { KubeObject } from '../../kinds/object.ts';
 import { ApiError, type FieldError, fieldError } from '../../kinds/status.ts';
 import type { WatchCache } from '../cache/cache.ts';
+import type { Allocator } from './allocator.ts';
 
 export interface ServiceRange {
 	/** IPv4 CIDR of cluster IPs. */
@@ -24,20 +24,6 @@ const RESERVED = [
 	[10, 'kube-system/kube-dns'],
 ] as const;
 
-export interface ServiceAddresses {
-	/** The values that a service holds: `ip/10.96.0.7`, `port/30080`. */
-	held(service: KubeObject): string[];
-	/**
-	 * Fills in what the service needs and does not name, keeps what `old` had, and checks what it names. In place; returns
-	 * the broken rules, and what it took: held back until given to `release`, after the write. Throws 500 when a range is full.
-	 */
-	assign(
-		service: Service,
-		old: Service | undefined,
-	): { readonly errors: FieldError[]; readonly took: readonly string[] };
-	release(values: readonly string[]): void;
-}
-
 type Spec = Service['spec'];
 
 interface Assigned {
@@ -45,7 +31,8 @@ interface Assigned {
 	readonly took: string[];
 }
 
-export function createServiceAddresses(cache: WatchCache, range: ServiceRange): ServiceAddresses {
+/** The allocator of services. */
+export function createServiceAddresses(cache: WatchCache, range: ServiceRange): Allocator {
 	const addresses = addressRange(range.cidr);
 	const services = cache.of({ group: '', plural: 'services' });
 	const owners = new Map<string, string>(RESERVED.map(([number, owner]) => [addresses.at(number - 1), owner]));
@@ -57,7 +44,7 @@ export function createServiceAddresses(cache: WatchCache, range: ServiceRange): 
 
 	const count = (stored: { readonly object: KubeObject } | undefined, by: number) => {
 		if (!stored) return;
-		for (const value of held(stored.object)) used.set(value, (used.get(value) ?? 0) + by);
+		for (const value of Service.claims(stored.object as Service)) used.set(value, (used.get(value) ?? 0) + by);
 	};
 	const catchUp = () => {
 		const { ring } = services;
@@ -178,27 +165,29 @@ export function createServiceAddresses(cache: WatchCache, range: ServiceRange): 
 		}
 	};
 
+	const release = (values: readonly string[]) => {
+		for (const value of values) reserved.delete(value);
+	};
 	return {
-		held,
-		assign(service, old) {
+		assign(object, before) {
 			catchUp();
-			const assigned: Assigned = { errors: [], took: [] };
-			const before = old ? held(old) : [];
+			// The allocator is that of services.
+			const service = object as Service;
+			const old = before as Service | undefined;
+			const { errors, took }: Assigned = { errors: [], took: [] };
+			const had = old ? Service.claims(old) : [];
 			const { namespace, name } = service.metadata;
 			try {
 				// An object without spec is refused by validation; that must not be hindered here.
 				if (service.spec) {
-					assignAddress(service.spec, `${namespace}/${name}`, before, assigned);
-					assignPorts(service.spec, old?.spec, before, assigned);
+					assignAddress(service.spec, `${namespace}/${name}`, had, { errors, took });
+					assignPorts(service.spec, old?.spec, had, { errors, took });
 				}
 			} catch (cause) {
-				this.release(assigned.took);
+				release(took);
 				throw cause;
 			}
-			return assigned;
-		},
-		release(values) {
-			for (const value of values) reserved.delete(value);
+			return { errors, [Symbol.dispose]: () => release(took) };
 		},
 	};
 }
@@ -217,16 +206,6 @@ function checkFamilies(spec: Spec, errors: FieldError[]): void {
 	for (const [index, family] of (spec.ipFamilies ?? []).entries())
 		if (family === 'IPv6')
 			errors.push(fieldError.invalid(`spec.ipFamilies[${index}]`, family, 'not configured on this cluster'));
-}
-
-function held(object: KubeObject): string[] {
-	const { spec } = object as Partial<Service>;
-	if (!spec) return [];
-	const values = new Set<string>();
-	for (const address of spec.clusterIPs ?? (spec.clusterIP ? [spec.clusterIP] : []))
-		if (address && address !== 'None') values.add(`ip/${address}`);
-	for (const port of spec.ports ?? []) if (port.nodePort) values.add(`port/${port.nodePort}`);
-	return [...values];
 }
 
 const full = (why: string) => new ApiError(500, 'InternalError', `Internal error occurred: ${why}`);

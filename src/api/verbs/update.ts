@@ -1,24 +1,24 @@
 /** update, and the rules that every change of an object follows, however it came about (PUT, patch, apply, scale). */
 
-import type { Service } from '../../kinds/core/service.ts';
 import { deepEqual } from '../../kinds/equal.ts';
-import { isBuiltin, type Kind } from '../../kinds/kind.ts';
+import { type Kind, storageOf } from '../../kinds/kind.ts';
 import type { Dynamic, KubeObject, ManagedFieldsEntry, Meta } from '../../kinds/object.ts';
 import { ApiError, conflict, type FieldError, invalid, notFound } from '../../kinds/status.ts';
-import { validateObject } from '../../kinds/validate.ts';
 import type { Caller, Target, WriteOptions, Written } from '../api.ts';
 import { copy, isObject } from '../json.ts';
 import { limits } from '../limits.ts';
 import { trackUpdate } from '../patch/index.ts';
-import type { StoredObject } from '../storage.ts';
-import { admitAll } from './admit.ts';
+import { resourceOf, type StoredObject } from '../storage.ts';
+import { type Asked, mutate, validate } from './admission.ts';
 import { placeOf, unstored } from './commit.ts';
 import { type Context, timestamp } from './context.ts';
 import { createNamed } from './create.ts';
 import { checkName, decode, placeInNamespace } from './decode.ts';
 import { type Modified, modify, type Outcome } from './modify.ts';
 import { managerOf } from './ownership.ts';
-import { typed, untyped, written } from './read.ts';
+import { untyped, written } from './read.ts';
+import { brokenRules } from './rules.ts';
+import { asStored, ownCopy, served, versionsOf } from './versions.ts';
 
 export const modified = 'the object has been modified; please apply your changes to the latest version and try again';
 
@@ -43,12 +43,13 @@ export async function update<T extends KubeObject>(
 					throw invalid(kind.group, kind.kind, target.name, [mustSayWhichState]);
 				return { next: copy(decoded) };
 			});
-			return written(typed<T>(stored), false);
+			return written(served(target.kind, stored), false);
 		} catch (cause) {
 			if (!creates || attempt >= limits.conflicts || !isReason(cause, 'NotFound')) throw cause;
 		}
 		try {
-			return written(typed<T>(await createNamed(context, kind, copy(decoded), options, caller, undefined)), true);
+			const made = await createNamed(context, kind, copy(decoded), options, caller, undefined);
+			return written(served(target.kind, made), true);
 		} catch (cause) {
 			// Another one created it in between: then it is an update.
 			if (!isReason(cause, 'AlreadyExists')) throw cause;
@@ -65,7 +66,7 @@ const mustSayWhichState: FieldError = {
 	detail: 'Invalid value: 0x0: must be specified for an update',
 };
 
-/** A proposed new state of an object, the request's own copy. */
+/** A proposed new state of an object in the version of the request, the request's own copy. */
 export interface Proposal {
 	readonly next: Dynamic;
 	/** The managed fields, where server-side apply has found them; else they are found by comparing. */
@@ -91,7 +92,7 @@ export function change(
 	propose: (current: StoredObject) => Promise<Proposal | 'unchanged'>,
 ): Promise<Modified> {
 	const kind = untyped(target.kind as Kind);
-	return modify(context, placeOf(kind, target), async (current) => {
+	return modify(context, placeOf(storageOf(kind), target), async (current) => {
 		if (!current) throw notFound(kind, target.name);
 		const proposal = await propose(current);
 		if (proposal === 'unchanged') return { do: 'keep', stored: current };
@@ -100,7 +101,7 @@ export function change(
 }
 
 /** What becomes of an object for which a new state is proposed: the rules of rest.BeforeUpdate and of the subresources. */
-export async function settle(
+async function settle(
 	context: Context,
 	kind: Kind,
 	current: StoredObject,
@@ -110,87 +111,112 @@ export async function settle(
 	caller: Caller,
 	optionsKind: string,
 ): Promise<Outcome> {
-	const { schemas } = context.registry;
+	const storage = storageOf(kind);
 	// What lies under the key of a kind has its shape.
 	const old = current.object as Dynamic;
+	const before = { requested: served(kind, current).object as Dynamic, stored: old };
 	const { name } = old.metadata;
 	checkIdentity(kind, current, proposed.metadata);
-	const next = subresource ? within(kind, old, proposed, subresource) : proposed;
-	const { metadata } = next;
-	keepSystemFields(metadata, old.metadata);
+	const requested = subresource ? within(kind, before.requested, proposed, subresource) : proposed;
+	keepSystemFields(requested.metadata, old.metadata);
 	const isMain = !subresource || subresource === 'scale';
-	if (isMain) kind.defaults(next);
-	const dryRun = options.dryRun === true;
-	await admitAll(context, { operation: 'UPDATE', kind, subresource, object: next, old, caller, dryRun });
-	if (isMain) kind.prepare(next, old);
+	if (isMain) kind.defaults(requested);
+	const next = asStored(context, kind, requested);
+	const complete = () => {
+		if (isMain) storage.defaults(next);
+	};
+	if (next !== requested) complete();
+	if (isMain) storage.prepare(next, old);
 
-	const service = kind.group === '' && kind.plural === 'services' && isMain;
-	// The kind says that they are Services.
-	const assigned = service
-		? context.addresses.assign(next as unknown as Service, old as unknown as Service)
-		: undefined;
-	try {
-		// A binding sets what an update may not change: the pod's node.
-		const before = subresource === 'binding' ? undefined : old;
-		const errors = [...validateObject(kind, next, before, schemas), ...(assigned?.errors ?? [])];
-		if (errors.length > 0) throw invalid(kind.group, kind.kind, name, errors);
-	} finally {
-		// The claim of the commit guards what was given out from here on.
-		if (assigned) context.addresses.release(assigned.took);
-	}
-
-	if (options.warn && isMain) for (const warning of kind.warnings(next, old)) options.warn(warning);
+	// Ownership is found before admission, so that nobody owns what a plugin fills in; as upstream.
+	const { metadata } = next;
 	if (applied) metadata.managedFields = [...applied];
-	else {
-		// Without any of its own, a request keeps those that are stored.
-		metadata.managedFields = metadata.managedFields?.length ? metadata.managedFields : old.metadata.managedFields;
-		// Nothing changed, so nobody comes to own anything.
-		if (deepEqual(old, { ...next, metadata: { ...metadata, resourceVersion: old.metadata.resourceVersion } }))
-			return { do: 'keep', stored: current };
-		const tracked = trackUpdate({
-			before: old,
-			after: next,
-			schema: schemas[kind.schema] ?? {},
+	// Without any of its own, a request keeps those that are stored.
+	else if (!metadata.managedFields?.length) metadata.managedFields = old.metadata.managedFields;
+	const same = !applied && equalButRevision(old, next);
+	if (!applied && !same) {
+		const { schemas } = context.registry;
+		const after = next === requested ? next : ownCopy(kind, next);
+		metadata.managedFields = trackUpdate({
+			before: before.requested,
+			after,
+			schema: schemas[kind.schema],
 			schemas,
 			manager: managerOf(options, caller, optionsKind),
 			subresource,
+			versions: versionsOf(context.registry, kind),
 			now: timestamp(context.now()),
-		});
-		metadata.managedFields = [...tracked];
+		}).slice();
 	}
+
+	const asked: Asked = {
+		operation: 'UPDATE',
+		kind: storage,
+		requested: kind,
+		subresource,
+		namespace: old.metadata.namespace,
+		name,
+		object: next,
+		old,
+		caller,
+		dryRun: options.dryRun === true,
+		warn: options.warn,
+	};
+	// A binding was admitted as what it is, before it became a change of its pod.
+	const admits = subresource !== 'binding';
+	const mutated = admits && (await mutate(context, asked));
+	if (mutated) {
+		complete();
+		if (isMain) storage.prepare(next, old);
+	}
+	const warn = () => {
+		if (options.warn && isMain) for (const warning of kind.warnings(requested, before.requested)) options.warn(warning);
+	};
+	if (same && !mutated) {
+		warn();
+		return { do: 'keep', stored: current };
+	}
+
+	const allocator = isMain ? context.allocators.get(resourceOf(storage)) : undefined;
+	// Held until the rules are checked; the claim of the commit guards what was given out from here on.
+	using allocation = allocator?.assign(next, old);
+	// A binding sets what an update may not change: the pod's node.
+	const errors = brokenRules(context, kind, requested, next, subresource === 'binding' ? undefined : before);
+	const all = [...errors, ...(allocation?.errors ?? [])];
+	if (all.length > 0) throw invalid(kind.group, kind.kind, name, all);
+	if (admits) await validate(context, asked);
+	warn();
+
 	if (unchanged(old, next)) return { do: 'keep', stored: current };
 	if (options.dryRun) return { do: 'keep', stored: unstored(next, current) };
-	return finished(current, next) ?? { do: 'put', object: next };
+	return finished(storage, old, next) ? { do: 'remove' } : { do: 'put', object: next };
 }
 
-/** The removal of an object that is being deleted and has lost its last finalizer. */
-function finished(current: StoredObject, next: KubeObject): Outcome | undefined {
-	const { metadata } = next;
-	if (!metadata.deletionTimestamp || metadata.finalizers?.length || metadata.deletionGracePeriodSeconds)
-		return undefined;
-	const { spec } = next as Dynamic;
-	// Of namespaces: what the `finalize` subresource takes away.
-	if (next.kind === 'Namespace' && isObject(spec) && Array.isArray(spec.finalizers) && spec.finalizers.length > 0)
-		return undefined;
-	return current.object.metadata.finalizers?.length || next.kind === 'Namespace' ? { do: 'remove' } : undefined;
+/** Nothing changed, so nobody comes to own anything. */
+const equalButRevision = (old: Dynamic, next: Dynamic) =>
+	deepEqual(old, { ...next, metadata: { ...next.metadata, resourceVersion: old.metadata.resourceVersion } });
+
+/** Whether an object that is being deleted has lost the last that held it. */
+function finished(kind: Kind, old: Dynamic, next: Dynamic): boolean {
+	const held = (object: Dynamic) => Boolean(object.metadata.finalizers?.length) || kind.holds(object);
+	const { deletionTimestamp, deletionGracePeriodSeconds } = next.metadata;
+	return Boolean(deletionTimestamp) && !deletionGracePeriodSeconds && !held(next) && held(old);
 }
 
 /** The new state of a write to a subresource: only its part of the proposed object, and the rest as stored. */
 function within(kind: Kind, old: Dynamic, proposed: Dynamic, subresource: NonNullable<Target['subresource']>): Dynamic {
-	const next = copy(old);
 	if (subresource === 'status') {
+		const next = copy(old);
 		if (proposed.status === undefined) delete next.status;
 		else next.status = proposed.status;
-		// As the strategies of Kubernetes' own kinds do; custom resources keep their metadata.
-		if (isBuiltin(kind.group)) {
-			next.metadata.labels = proposed.metadata.labels;
-			next.metadata.annotations = proposed.metadata.annotations;
-			next.metadata.finalizers = proposed.metadata.finalizers;
-		}
-	} else if (subresource === 'finalize') {
-		const spec = isObject(proposed.spec) ? proposed.spec : {};
-		next.spec = { ...(isObject(next.spec) ? next.spec : {}), finalizers: spec.finalizers };
-	} else return proposed;
+		next.metadata = proposed.metadata;
+		kind.prepareStatus(next, old);
+		return next;
+	}
+	if (subresource !== 'finalize') return proposed;
+	const next = copy(old);
+	const spec = isObject(proposed.spec) ? proposed.spec : {};
+	next.spec = { ...(isObject(next.spec) ? next.spec : {}), finalizers: spec.finalizers };
 	return next;
 }
 

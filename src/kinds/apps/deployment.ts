@@ -59,6 +59,9 @@ export const Deployment: Kind<Deployment> = kind<Deployment>({
 	prepare(deployment, old) {
 		if (!old) Object.assign(deployment, { status: {} });
 	},
+	prepareStatus(deployment, old) {
+		deployment.metadata.labels = old.metadata.labels;
+	},
 	validate(deployment, old) {
 		const errors: FieldError[] = [];
 		const { spec } = deployment;

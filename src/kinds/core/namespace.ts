@@ -47,6 +47,11 @@ export const Namespace: Kind<Namespace> = kind<Namespace>({
 		namespace.spec.finalizers = finalizers.includes(FINALIZER) ? finalizers : [...finalizers, FINALIZER];
 		Object.assign(namespace, { status: { phase: 'Active' } });
 	},
+	// It stays until its content is gone.
+	holds: (namespace) => (namespace.spec?.finalizers?.length ?? 0) > 0,
+	onDelete(namespace) {
+		namespace.status = { ...namespace.status, phase: 'Terminating' };
+	},
 	validate(namespace) {
 		const errors: FieldError[] = [];
 		for (const finalizer of namespace.spec?.finalizers ?? []) {

@@ -69,6 +69,7 @@ export const Node: Kind<Node> = kind<Node>({
 		node.spec.providerID ||= providerID;
 		for (const field of ['podCIDR', 'providerID'] as const) if (!node.spec[field]) delete node.spec[field];
 	},
+	claims: ({ spec }) => (spec?.podCIDRs ?? (spec?.podCIDR ? [spec.podCIDR] : [])).map((cidr) => `pods/${cidr}`),
 	validate(node, old) {
 		const errors: FieldError[] = [];
 		validateTaints(node, errors);

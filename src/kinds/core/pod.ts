@@ -60,9 +60,13 @@ export const Pod: Kind<Pod> = kind<Pod>({
 	validate: validatePod,
 	warnings: (pod) => podWarnings(pod),
 	health: podHealth,
-	gracePeriod(pod) {
+	gracePeriod(pod, wanted = pod.spec.terminationGracePeriodSeconds ?? GRACE_SECONDS) {
 		// A pod that no node has taken, and one that has ended, has nothing to shut down.
 		if (!pod.spec.nodeName || pod.status?.phase === 'Succeeded' || pod.status?.phase === 'Failed') return 0;
-		return pod.spec.terminationGracePeriodSeconds ?? GRACE_SECONDS;
+		// As the pod strategy has it: a negative period means one second.
+		return wanted < 0 ? 1 : wanted;
+	},
+	prepareStatus(pod, old) {
+		pod.metadata.ownerReferences = old.metadata.ownerReferences;
 	},
 });

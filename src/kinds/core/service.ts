@@ -87,9 +87,19 @@ export const Service: Kind<Service> = kind<Service>({
 		else if (service.spec && old.spec) carryOver(service.spec, old.spec);
 		if (service.spec) giveFamilies(service.spec, old?.spec);
 	},
+	claims: heldValues,
 	validate: validateService,
 	health,
 });
+
+/** Its cluster IPs and node ports: `ip/10.96.0.7`, `port/30080`. */
+function heldValues({ spec }: Partial<Service>): readonly string[] {
+	const values = new Set<string>();
+	for (const address of spec?.clusterIPs ?? (spec?.clusterIP ? [spec.clusterIP] : []))
+		if (address && address !== 'None') values.add(`ip/${address}`);
+	for (const port of spec?.ports ?? []) if (port.nodePort) values.add(`port/${port.nodePort}`);
+	return [...values];
+}
 
 /** The families of the addresses that the server gives out; they are no defaults, and so nobody owns them. */
 function giveFamilies(spec: Service['spec'], old: Service['spec'] | undefined): void {

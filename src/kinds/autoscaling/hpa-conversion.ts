@@ -1,0 +1,282 @@
+/**
+ * Autoscalers of autoscaling/v1 and v2, each as the other. v1 knows a cpu utilization and nothing else; the other metrics,
+ * the behavior, the conditions and the current metrics lie in annotations, in the form that Kubernetes gives them.
+ * Source: Kubernetes documentation, "HorizontalPodAutoscaler Walkthrough", appendix; API reference, autoscaling/v1.
+ */
+import type {
+	HorizontalPodAutoscalerSpec,
+	MetricSpec,
+	MetricStatus,
+	MetricTarget,
+	MetricValueStatus,
+} from 'kubernetes-types/autoscaling/v2.js';
+import type { KubeObject } from '../object.ts';
+import type { HorizontalPodAutoscaler } from './horizontal-pod-autoscaler.ts';
+import type { HorizontalPodAutoscalerV1 } from './horizontal-pod-autoscaler-v1.ts';
+
+const prefix = 'autoscaling.alpha.kubernetes.io/';
+const kept = ['metrics', 'behavior', 'conditions', 'current-metrics'] as const;
+
+/** JSON data whose shape another program has made. */
+type Loose = { readonly [field: string]: unknown };
+
+export function toStored({ metadata, spec, status, ...rest }: HorizontalPodAutoscalerV1): HorizontalPodAutoscaler {
+	const said = (name: (typeof kept)[number]) => parsed(metadata?.annotations?.[prefix + name]);
+	const { targetCPUUtilizationPercentage: percent, ...others } = spec ?? {};
+	const metrics = listOf(said('metrics')).map(metricToStored);
+	if (percent !== undefined) metrics.push(cpuMetric(percent));
+	const behavior = said('behavior');
+	const { currentCPUUtilizationPercentage: current, ...seen } = status ?? {};
+	const conditions = said('conditions');
+	const currentMetrics = listOf(said('current-metrics')).map(statusToStored);
+	if (current !== undefined) currentMetrics.push(cpuStatus(current));
+	return {
+		...rest,
+		metadata: withoutKept(metadata),
+		...(spec && {
+			spec: {
+				...others,
+				...(metrics.length > 0 && { metrics }),
+				...(isLoose(behavior) && { behavior: lowerFirst(behavior) }),
+			},
+		}),
+		...(status && {
+			status: {
+				...seen,
+				currentMetrics: currentMetrics.length > 0 ? currentMetrics : null,
+				...(Array.isArray(conditions) && { conditions }),
+			},
+		}),
+		// The edge where the text of annotations becomes data: it is checked as every stored object is.
+	} as unknown as HorizontalPodAutoscaler;
+}
+
+export function fromStored(object: KubeObject): HorizontalPodAutoscalerV1 {
+	const { metadata, spec, status, ...rest } = object as HorizontalPodAutoscaler;
+	const { metrics = [], behavior, ...others } = spec ?? ({} as Partial<HorizontalPodAutoscalerSpec>);
+	const cpu = metrics.find(isCpuPercent);
+	const { currentMetrics, conditions, ...seen } = status ?? {};
+	const current = (currentMetrics ?? []).find(isCpuStatus);
+	const annotations = { ...metadata.annotations };
+	const say = (name: (typeof kept)[number], value: unknown) => {
+		if (Array.isArray(value) ? value.length > 0 : value !== undefined)
+			annotations[prefix + name] = JSON.stringify(value);
+	};
+	say('metrics', metrics.filter((metric) => metric !== cpu).map(metricFromStored));
+	say('behavior', behavior && upperFirst(behavior as Loose));
+	say('conditions', conditions);
+	say('current-metrics', (currentMetrics ?? []).filter((metric) => metric !== current).map(statusFromStored));
+	return {
+		...rest,
+		metadata: { ...metadata, ...(Object.keys(annotations).length > 0 && { annotations }) },
+		...(spec && {
+			spec: { ...others, ...(cpu && { targetCPUUtilizationPercentage: cpu.resource?.target.averageUtilization }) },
+		}),
+		...(status && {
+			status: {
+				...seen,
+				...(current && { currentCPUUtilizationPercentage: current.resource?.current.averageUtilization }),
+			},
+		}),
+	} as unknown as HorizontalPodAutoscalerV1;
+}
+
+const isCpuPercent = ({ type, resource }: MetricSpec) =>
+	type === 'Resource' && resource?.name === 'cpu' && resource.target?.averageUtilization !== undefined;
+
+/** A reading that v1's own field says wholly. */
+const isCpuStatus = ({ type, resource }: MetricStatus) =>
+	type === 'Resource' &&
+	resource?.name === 'cpu' &&
+	resource.current?.averageUtilization !== undefined &&
+	resource.current.averageValue === undefined &&
+	resource.current.value === undefined;
+
+const cpuMetric = (averageUtilization: number): MetricSpec => ({
+	type: 'Resource',
+	resource: { name: 'cpu', target: { type: 'Utilization', averageUtilization } },
+});
+const cpuStatus = (averageUtilization: number): MetricStatus => ({
+	type: 'Resource',
+	resource: { name: 'cpu', current: { averageUtilization } },
+});
+
+/** The fields of a metric of v1: the target and what is measured, side by side. */
+function metricFromStored({ type, resource, containerResource, pods, object, external }: MetricSpec): Loose {
+	const own = (source: { readonly name: string; readonly target: MetricTarget }) => ({
+		name: source.name,
+		targetAverageUtilization: source.target.averageUtilization,
+		targetAverageValue: source.target.averageValue,
+	});
+	return {
+		type,
+		resource: resource && own(resource),
+		containerResource: containerResource && { ...own(containerResource), container: containerResource.container },
+		pods: pods && {
+			metricName: pods.metric.name,
+			targetAverageValue: pods.target.averageValue,
+			selector: pods.metric.selector,
+		},
+		object: object && {
+			target: object.describedObject,
+			metricName: object.metric.name,
+			targetValue: object.target.value ?? '0',
+			selector: object.metric.selector,
+			averageValue: object.target.averageValue,
+		},
+		external: external && {
+			metricName: external.metric.name,
+			metricSelector: external.metric.selector,
+			targetValue: external.target.value,
+			targetAverageValue: external.target.averageValue,
+		},
+	};
+}
+
+function metricToStored(metric: Loose): MetricSpec {
+	const at = (name: string) => (isLoose(metric[name]) ? metric[name] : undefined);
+	const own = (source: Loose) => ({
+		name: source.name,
+		target: targetOf(source.targetAverageUtilization, undefined, source.targetAverageValue),
+	});
+	const resource = at('resource');
+	const containerResource = at('containerResource');
+	const pods = at('pods');
+	const object = at('object');
+	const external = at('external');
+	const whole = {
+		type: metric.type,
+		resource: resource && own(resource),
+		containerResource: containerResource && { ...own(containerResource), container: containerResource.container },
+		pods: pods && {
+			metric: { name: pods.metricName, selector: pods.selector },
+			target: targetOf(undefined, undefined, pods.targetAverageValue),
+		},
+		object: object && {
+			describedObject: object.target,
+			metric: { name: object.metricName, selector: object.selector },
+			// The value is no pointer there: beside an average it is a zero that says nothing.
+			target: targetOf(
+				undefined,
+				object.averageValue === undefined ? object.targetValue : undefined,
+				object.averageValue,
+			),
+		},
+		external: external && {
+			metric: { name: external.metricName, selector: external.metricSelector },
+			target: targetOf(undefined, external.targetValue, external.targetAverageValue),
+		},
+	};
+	return defined(whole) as unknown as MetricSpec;
+}
+
+function targetOf(averageUtilization: unknown, value: unknown, averageValue: unknown): Loose {
+	const type = averageUtilization !== undefined ? 'Utilization' : value !== undefined ? 'Value' : 'AverageValue';
+	return { type, averageUtilization, value, averageValue };
+}
+
+function statusFromStored({ type, resource, containerResource, pods, object, external }: MetricStatus): Loose {
+	const own = (source: { readonly name: string; readonly current: MetricValueStatus }) => ({
+		name: source.name,
+		currentAverageUtilization: source.current.averageUtilization,
+		currentAverageValue: source.current.averageValue ?? '0',
+	});
+	return {
+		type,
+		resource: resource && own(resource),
+		containerResource: containerResource && { ...own(containerResource), container: containerResource.container },
+		pods: pods && {
+			metricName: pods.metric.name,
+			currentAverageValue: pods.current.averageValue,
+			selector: pods.metric.selector,
+		},
+		object: object && {
+			target: object.describedObject,
+			metricName: object.metric.name,
+			currentValue: object.current.value ?? '0',
+			selector: object.metric.selector,
+			averageValue: object.current.averageValue,
+		},
+		external: external && {
+			metricName: external.metric.name,
+			metricSelector: external.metric.selector,
+			currentValue: external.current.value ?? '0',
+			currentAverageValue: external.current.averageValue,
+		},
+	};
+}
+
+function statusToStored(metric: Loose): MetricStatus {
+	const at = (name: string) => (isLoose(metric[name]) ? metric[name] : undefined);
+	const own = (source: Loose) => ({
+		name: source.name,
+		current: { averageUtilization: source.currentAverageUtilization, averageValue: source.currentAverageValue },
+	});
+	const resource = at('resource');
+	const containerResource = at('containerResource');
+	const pods = at('pods');
+	const object = at('object');
+	const external = at('external');
+	const whole = {
+		type: metric.type,
+		resource: resource && own(resource),
+		containerResource: containerResource && { ...own(containerResource), container: containerResource.container },
+		pods: pods && {
+			metric: { name: pods.metricName, selector: pods.selector },
+			current: { averageValue: pods.currentAverageValue },
+		},
+		object: object && {
+			describedObject: object.target,
+			metric: { name: object.metricName, selector: object.selector },
+			current: { value: object.currentValue, averageValue: object.averageValue },
+		},
+		external: external && {
+			metric: { name: external.metricName, selector: external.metricSelector },
+			current: { value: external.currentValue, averageValue: external.currentAverageValue },
+		},
+	};
+	return defined(whole) as unknown as MetricStatus;
+}
+
+function withoutKept(metadata: KubeObject['metadata']): KubeObject['metadata'] {
+	if (!metadata?.annotations) return metadata;
+	const { annotations, ...others } = metadata;
+	const rest = Object.entries(annotations).filter(([key]) => !kept.some((name) => key === prefix + name));
+	return { ...others, ...(rest.length > 0 && { annotations: Object.fromEntries(rest) }) };
+}
+
+/** No annotation that Kubernetes writes is nested so deep. */
+const MAX_DEPTH = 32;
+
+/** The data of an annotation; what is no JSON says nothing, as upstream. */
+function parsed(text: string | undefined): unknown {
+	try {
+		const value = text === undefined ? undefined : (JSON.parse(text) as unknown);
+		return isDeeper(value, MAX_DEPTH) ? undefined : value;
+	} catch {
+		return undefined;
+	}
+}
+
+function isDeeper(value: unknown, depth: number): boolean {
+	if (typeof value !== 'object' || value === null) return false;
+	return depth === 0 || Object.values(value).some((member) => isDeeper(member, depth - 1));
+}
+
+const isLoose = (value: unknown): value is Loose =>
+	typeof value === 'object' && value !== null && !Array.isArray(value);
+
+const listOf = (value: unknown): readonly Loose[] => (Array.isArray(value) ? value.filter(isLoose) : []);
+
+/** Data without members that are undefined, as its JSON has it. */
+const defined = (value: Loose): Loose => JSON.parse(JSON.stringify(value)) as Loose;
+
+/** The behavior is written with the names of Go's fields, and read however they are written. */
+const renamed = (value: unknown, rename: (name: string) => string): unknown => {
+	if (Array.isArray(value)) return value.map((item) => renamed(item, rename));
+	if (!isLoose(value)) return value;
+	const members = Object.entries(value).filter(([, member]) => member !== null && member !== undefined);
+	return Object.fromEntries(members.map(([name, member]) => [rename(name), renamed(member, rename)]));
+};
+const upperFirst = (value: Loose) => renamed(value, (name) => `${name.charAt(0).toUpperCase()}${name.slice(1)}`);
+const lowerFirst = (value: Loose) => renamed(value, (name) => `${name.charAt(0).toLowerCase()}${name.slice(1)}`);
