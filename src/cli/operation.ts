@@ -15,10 +15,11 @@ export async function operate(
 	waitMs = SYNC_WAIT_MS,
 ): Promise<OperationState> {
 	const { name, namespace } = application.metadata;
-	// One that waits for something to become healthy gives way to a new one.
-	if (application.operation) {
+	const running = application.status?.operationState;
+	// One that automated sync has begun gives way. Argo CD refuses a second one as well.
+	if (application.operation || (running?.phase === 'Running' && !running.operation.initiatedBy?.automated)) {
 		throw new UserError(
-			`${name} is being synced at the moment; try again when that has ended (driftless status ${name})`,
+			`${name} is being synced at the moment${running?.message ? ` (${running.message})` : ''}; try again when that has ended, or end it: kubectl patch application ${name} -n ${namespace} --type merge -p '{"status":{"operationState":{"phase":"Terminating"}}}'`,
 		);
 	}
 	const signal = AbortSignal.timeout(waitMs);
@@ -54,6 +55,8 @@ export function operationText(state: OperationState): string[] {
 			? `${kind.toLowerCase()}${group ? `.${group}` : ''}/${name} failed${where}: ${message ?? ''}`
 			: `${message ?? ''}${where}`;
 	});
+	const { resourcesLeftOut } = state.syncResult ?? {};
+	if (resourcesLeftOut) lines.push(`and ${resourcesLeftOut} more`);
 	if (lines.length === 0 && state.phase === 'Succeeded') lines.push('nothing to do: everything is in sync');
 	return [...lines, `${state.phase.toLowerCase()}: ${state.message ?? ''}`];
 }

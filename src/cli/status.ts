@@ -72,7 +72,7 @@ export function statusText(
 				status?.sync?.revision ? short(status.sync.revision) : '-',
 				paint(syncStyle[sync] ?? 'dim', sync),
 				paint(healthStyle[health] ?? 'dim', health),
-				String(status?.resources?.length ?? 0),
+				String((status?.resources?.length ?? 0) + (status?.resourcesLeftOut ?? 0)),
 				phase ? `${phase}${at ? ` ${humanDuration(options.now - Date.parse(at))} ago` : ''}` : '-',
 			];
 		}),
@@ -119,6 +119,11 @@ function details(application: Application, healed: readonly Event[], options: St
 		if (resource.status === 'Synced' && !unhealthy && !wide) continue;
 		lines.push(`  ${resourceLine(resource, paint)}`);
 		lines.push(...driftLines(resource, options).map((line) => `      ${line}`));
+	}
+	if (status?.resourcesLeftOut) lines.push(paint('dim', `  and ${status.resourcesLeftOut} more, not listed here`));
+	if (status?.selfHealAt) {
+		const wait = Math.max(0, Math.ceil((Date.parse(status.selfHealAt) - now) / 1_000));
+		lines.push(paint('dim', `  what has drifted is mended in ${wait} s`));
 	}
 	const mine = healed
 		.filter(({ involvedObject }) => involvedObject.uid === application.metadata.uid)

@@ -14,6 +14,8 @@ export interface Declaration<T extends KubeObject>
 	readonly names?: NameCheck;
 	/** Whether a create may carry the status; else it is dropped where the kind has a status subresource. */
 	readonly statusOnCreate?: true;
+	/** What a write of the main resource may change in the status, in spite of its subresource. Default: nothing. */
+	readonly statusOnUpdate?: (status: unknown, stored: unknown) => unknown;
 }
 
 /**
@@ -24,7 +26,16 @@ export interface Declaration<T extends KubeObject>
  * counts the generation; `validate` checks the metadata as well; what is being deleted is on its way, whatever else it says.
  */
 export function kind<T extends KubeObject>(declaration: Declaration<T>): Kind<T> {
-	const { names = dnsSubdomain, statusOnCreate = false, prepare, validate, warnings, health, ...rest } = declaration;
+	const {
+		names = dnsSubdomain,
+		statusOnCreate = false,
+		statusOnUpdate,
+		prepare,
+		validate,
+		warnings,
+		health,
+		...rest
+	} = declaration;
 	const custom = rest.custom ?? !isKubernetes(rest.group);
 	const made: Kind<T> = {
 		singular: rest.kind.toLowerCase(),
@@ -54,7 +65,9 @@ export function kind<T extends KubeObject>(declaration: Declaration<T>): Kind<T>
 		health: (object) => (object.metadata.deletionTimestamp ? pendingDeletion : health?.(object)),
 		prepare(object, old) {
 			if (old) keepMetadata(object.metadata, old.metadata);
+			const sent = (object as WithStatus).status;
 			if (made.subresources.status && (old || !statusOnCreate)) keepStatus(object, old);
+			if (old && statusOnUpdate) (object as WithStatus).status = statusOnUpdate(sent, (old as WithStatus).status);
 			prepare?.(object, old);
 			if (made.generation) countGeneration(object, old);
 		},

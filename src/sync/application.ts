@@ -29,6 +29,8 @@ export function createApplications({ renderer, openSource }: SyncOptions) {
 	const states = new Map<Key, ApplicationState>();
 	/** Which applications want an object, by its id. */
 	const wantedBy = new Map<string, Set<Key>>();
+	/** Which applications have a revision that is refused for an object, by its id. */
+	const refusedFor = new Map<string, Set<Key>>();
 	/** The objects that carry an application's mark, by id: also those of applications that do not exist, or not yet. */
 	const marked = new Map<Key, Map<string, Dynamic>>();
 	const markedFor = (key: Key) => {
@@ -54,14 +56,15 @@ export function createApplications({ renderer, openSource }: SyncOptions) {
 					wantedElsewhere: (id) => [...(wantedBy.get(id) ?? [])].some((each) => each !== key),
 					onDesired(now, before) {
 						for (const id of before.keys()) {
-							const wanting = wantedBy.get(id);
-							if (now.has(id) || !wanting?.delete(key)) continue;
-							if (wanting.size === 0) wantedBy.delete(id);
+							if (now.has(id) || !remove(wantedBy, id, key)) continue;
 							// What two wanted is now theirs alone.
-							for (const other of wanting) enqueue(other);
+							for (const other of wantedBy.get(id) ?? []) enqueue(other);
 						}
-						for (const id of now.keys())
-							if (!before.has(id)) wantedBy.set(id, (wantedBy.get(id) ?? new Set()).add(key));
+						for (const id of now.keys()) if (!before.has(id)) add(wantedBy, id, key);
+					},
+					onRefused(now, before) {
+						for (const id of before) remove(refusedFor, id, key);
+						for (const id of now) add(refusedFor, id, key);
 					},
 				});
 				states.set(key, state);
@@ -86,10 +89,13 @@ export function createApplications({ renderer, openSource }: SyncOptions) {
 		for (const key of keys) states.get(key)?.comparison.touch(id);
 		return keys;
 	};
-	/** What a revision was refused for may be there now: a namespace above all. */
-	const cameToBe = (object: Dynamic): Key[] => {
-		if (object.kind !== 'Namespace') return [];
-		const waiting = [...states.values()].filter(({ problem }) => problem);
+	/** What a revision was refused for may be there now, a namespace above all, or no longer: what could not be changed. */
+	const cameOrWent = (object: Dynamic): Key[] => {
+		const refused = refusedFor.get(idOf(object));
+		if (!refused && object.kind !== 'Namespace') return [];
+		const waiting = [...states.values()].filter(
+			({ key, problem }) => refused?.has(key) || (object.kind === 'Namespace' && problem),
+		);
 		for (const state of waiting) state.markStale();
 		return waiting.map(({ key }) => key);
 	};
@@ -118,7 +124,7 @@ export function createApplications({ renderer, openSource }: SyncOptions) {
 		for: Application,
 		everything: ({ object, old }) => [
 			...changed(object as Dynamic | undefined, old as Dynamic | undefined),
-			...(object && !old ? cameToBe(object as Dynamic) : []),
+			...(object && old ? [] : cameOrWent((object ?? old) as Dynamic)),
 			...((object ?? old)?.kind === 'Pod' ? inTrouble(object as Pod | undefined, old as Pod | undefined) : []),
 		],
 		triggers(queue, context) {
@@ -133,6 +139,7 @@ export function createApplications({ renderer, openSource }: SyncOptions) {
 					states.clear();
 					marked.clear();
 					wantedBy.clear();
+					refusedFor.clear();
 				},
 				{ once: true },
 			);
@@ -151,4 +158,18 @@ export function createApplications({ renderer, openSource }: SyncOptions) {
 		},
 	});
 	return { applications, controller: declaration };
+}
+
+function add(index: Map<string, Set<Key>>, id: string, key: Key): void {
+	const keys = index.get(id);
+	if (keys) keys.add(key);
+	else index.set(id, new Set([key]));
+}
+
+/** Whether it was there. */
+function remove(index: Map<string, Set<Key>>, id: string, key: Key): boolean {
+	const keys = index.get(id);
+	const was = keys?.delete(key) ?? false;
+	if (keys?.size === 0) index.delete(id);
+	return was;
 }

@@ -6,8 +6,11 @@ import type { Client } from '../client/index.ts';
 import type { Application, ApplicationSource, Dynamic, Key } from '../kinds/index.ts';
 import { type Comparison, createComparison } from './compare/compare.ts';
 import { createHealing, type Healing } from './compare/healing.ts';
+import type { Aside } from './operation/subject.ts';
 import { formatProblem, type Renderer } from './render/index.ts';
+import { type Revision, revisionAt, revisionText } from './revision.ts';
 import { type Source, SourceError, type Tree } from './source/index.ts';
+import { cut } from './status/fit.ts';
 import { createProgressFeed, type ProgressFeed } from './status/progress.ts';
 import { short } from './status/revision.ts';
 import { type Checked, checkRevision, createDesirer, type Desirer } from './want/check.ts';
@@ -30,14 +33,20 @@ export interface ApplicationState extends Healing {
 	readonly progress: ProgressFeed;
 	/** What the source wants, by id: the newest revision without problems. */
 	readonly desired: ReadonlyMap<string, Desired>;
-	/** The revision of `desired`. */
-	readonly revision: string | undefined;
+	/** What `desired` was made of. */
+	readonly revision: Revision | undefined;
 	/** Why a newer revision, or none at all, could be taken over. */
 	readonly problem: Problem | undefined;
 	/** Objects of the cluster that carry the application's mark, by id. */
 	readonly tracked: ReadonlyMap<string, Dynamic>;
-	syncedRevision: string | undefined;
-	failure: { readonly revision: string; readonly count: number; readonly at: number } | undefined;
+	/** What the cluster was brought to last. */
+	synced: Revision | undefined;
+	/** What the attempt of a sync that runs has tried already, by id. */
+	attempt: { readonly of: string; readonly tried: Set<string> } | undefined;
+	/** What the last attempt could not apply, by id, with the uid of what was there. */
+	stumbled: ReadonlyMap<string, string | undefined> | undefined;
+	/** What a sync to another revision is about, while it runs. */
+	aside: Aside | undefined;
 	/** Milliseconds since the epoch of the last status written. */
 	reportedAt: number;
 	/** How the source is rendered, as Argo CD calls it. */
@@ -47,16 +56,19 @@ export interface ApplicationState extends Healing {
 	markStale(): void;
 	/** Follows application.spec.source, and takes over its newest revision if that may have changed. */
 	load(application: Application, client: Client, signal: AbortSignal, now: number): Promise<void>;
-	/** Renders and checks another revision of the source. Throws SourceError. */
+	/** Renders and checks another revision, of this source or of another one. Throws SourceError. */
 	at(
 		revision: string,
+		source: ApplicationSource,
 		application: Application,
 		client: Client,
 		signal: AbortSignal,
-	): Promise<Checked & { readonly revision: string }>;
+	): Promise<Checked & { readonly revision: Revision }>;
 	/** Renders and checks a tree that is not a revision of the source yet. */
 	check(tree: Tree, application: Application, client: Client, signal: AbortSignal): Promise<Checked>;
-	/** Objects in the cluster that the source does not want any more. */
+	/** Objects in the cluster that these are not, and no other application wants; what is on its way out included. */
+	left(desired: ReadonlyMap<string, Desired>): Map<string, Dynamic>;
+	/** Objects in the cluster that the source does not want any more, and that nobody has deleted yet. */
 	gone(): Map<string, Dynamic>;
 	dispose(): Promise<void>;
 }
@@ -72,7 +84,11 @@ export interface StateOptions {
 	readonly wantedElsewhere: (id: string) => boolean;
 	/** Called with what the application wants now and wanted before. */
 	readonly onDesired: (now: ReadonlyMap<string, Desired>, before: ReadonlyMap<string, Desired>) => void;
+	/** Called with the ids of the objects for which a revision is refused, and of those before. */
+	readonly onRefused: (now: ReadonlySet<string>, before: ReadonlySet<string>) => void;
 }
+
+const none: ReadonlySet<string> = new Set();
 
 export function createState({
 	key,
@@ -82,6 +98,7 @@ export function createState({
 	onChange,
 	wantedElsewhere,
 	onDesired,
+	onRefused,
 }: StateOptions): ApplicationState {
 	const comparison = createComparison();
 	const healing = createHealing(comparison);
@@ -91,6 +108,12 @@ export function createState({
 	let loaded: string | undefined;
 	/** When a revision was refused: what it lacks in the cluster may come. */
 	let refusedAt: number | undefined;
+	/** The objects that a revision was refused for. */
+	let refused = none;
+	const refuse = (ids: ReadonlySet<string>) => {
+		onRefused(ids, refused);
+		refused = ids;
+	};
 
 	const follow = async (application: Application) => {
 		const { source } = application.spec;
@@ -121,8 +144,14 @@ export function createState({
 		if (desirer?.identity !== identity) desirer = { identity, of: createDesirer(application, client.registry) };
 		return desirer.of;
 	};
-	const check = async (tree: Tree, application: Application, client: Client, signal: AbortSignal): Promise<Checked> => {
-		const { source, destination } = application.spec;
+	const check = async (
+		tree: Tree,
+		application: Application,
+		client: Client,
+		signal: AbortSignal,
+		source = application.spec.source,
+	): Promise<Checked> => {
+		const { destination, syncPolicy } = application.spec;
 		const rendered = await renderer.render(
 			tree,
 			{
@@ -135,19 +164,17 @@ export function createState({
 			},
 			signal,
 		);
-		return checkRevision(
-			rendered,
-			application,
-			desirerOf(application, client),
-			state.desired,
+		return checkRevision(rendered, application, desirerOf(application, client), {
+			good: state.desired,
+			goes: (desired) => (syncPolicy?.automated?.prune ? state.left(desired).values() : []),
 			client,
-			managerOf(application),
+			manager: managerOf(application),
 			signal,
-		);
+		});
 	};
 
 	/** From now on the application wants this. */
-	const take = (desired: ReadonlyMap<string, Desired>, revision: string) => {
+	const take = (desired: ReadonlyMap<string, Desired>, revision: Revision) => {
 		const before = state.desired;
 		state.desired = desired;
 		state.revision = revision;
@@ -162,7 +189,7 @@ export function createState({
 		if (state.revision !== undefined || !last || !following) return;
 		try {
 			const checked = await check(await following.source.tree(last), application, client, signal);
-			if (checked.problems.length === 0) take(checked.desired, last);
+			if (checked.problems.length === 0) take(checked.desired, revisionAt(application, [last]));
 		} catch (error) {
 			// The problem that led here is the one to tell.
 			if (!(error instanceof SourceError)) throw error;
@@ -174,11 +201,13 @@ export function createState({
 		comparison,
 		progress: createProgressFeed(),
 		desired: new Map<string, Desired>() as ReadonlyMap<string, Desired>,
-		revision: undefined as string | undefined,
+		revision: undefined as Revision | undefined,
 		problem: undefined as Problem | undefined,
 		tracked,
-		syncedRevision: undefined as string | undefined,
-		failure: undefined as ApplicationState['failure'],
+		synced: undefined as Revision | undefined,
+		attempt: undefined as ApplicationState['attempt'],
+		stumbled: undefined as ApplicationState['stumbled'],
+		aside: undefined as Aside | undefined,
 		reportedAt: 0,
 		sourceType: 'Directory' as ApplicationState['sourceType'],
 
@@ -199,30 +228,32 @@ export function createState({
 				const tree = await source.current();
 				if (!tree) {
 					const wanted = application.spec.source?.targetRevision ?? 'HEAD';
-					const before = state.revision ?? application.status?.sync?.revision;
+					const last = application.status?.sync?.revision;
+					const before = state.revision ? revisionText(state.revision) : last && short(last);
 					state.problem = {
 						type: 'ComparisonError',
 						message: before
-							? `${source.url} has no revision ${wanted} any more: what ${short(before)} described stays as it is until one is pushed`
+							? `${source.url} has no revision ${wanted} any more: what ${before} described stays as it is until one is pushed`
 							: `${source.url} has no revision ${wanted} yet; push one`,
 					};
 					await recover(application, client, signal);
 					return;
 				}
 				const checked = await check(tree, application, client, signal);
+				refuse(checked.refused);
 				if (checked.problems.length > 0) {
 					refusedAt = now;
 					const lines = checked.problems.map(formatProblem);
 					state.problem = {
 						type: 'ComparisonError',
-						message: `revision ${short(tree.revision)} is refused, nothing of it is applied: ${summary(lines)}`,
+						message: cut(`revision ${short(tree.revision)} is refused, nothing of it is applied: ${summary(lines)}`),
 					};
-					state.progress.tell({ type: 'refused', revision: tree.revision, lines });
+					state.progress.tell({ type: 'refused', revision: revisionAt(application, [tree.revision]), lines });
 					return;
 				}
 				state.problem = undefined;
 				state.sourceType = checked.kustomized ? 'Kustomize' : 'Directory';
-				take(checked.desired, tree.revision);
+				take(checked.desired, revisionAt(application, [tree.revision]));
 			} catch (error) {
 				stale = true;
 				if (!(error instanceof SourceError)) throw error;
@@ -231,26 +262,39 @@ export function createState({
 			}
 		},
 
-		async at(revision: string, application: Application, client: Client, signal: AbortSignal) {
-			const source = await follow(application);
-			const id = (await source.resolve(revision)) ?? revision;
-			const tree = await source.tree(id);
-			return { revision: tree.revision, ...(await check(tree, application, client, signal)) };
+		async at(
+			revision: string,
+			source: ApplicationSource,
+			application: Application,
+			client: Client,
+			signal: AbortSignal,
+		) {
+			const at = async (opened: Source) => {
+				const tree = await opened.tree((await opened.resolve(revision)) ?? revision);
+				const checked = await check(tree, application, client, signal, source);
+				return { revision: revisionAt(application, [tree.revision], [source]), ...checked };
+			};
+			if (source.repoURL === application.spec.source?.repoURL) return at(await follow(application));
+			await using other = await openSource({ ...source, targetRevision: revision }, application);
+			await other.refresh();
+			return await at(other);
 		},
 
 		check,
 		...healing,
 
+		left(desired: ReadonlyMap<string, Desired>) {
+			return new Map([...state.tracked].filter(([id]) => !desired.has(id) && !wantedElsewhere(id)));
+		},
+
 		gone() {
-			const gone = new Map<string, Dynamic>();
 			// What is being deleted already needs no second delete.
-			for (const [id, live] of state.tracked)
-				if (!state.desired.has(id) && !live.metadata.deletionTimestamp && !wantedElsewhere(id)) gone.set(id, live);
-			return gone;
+			return new Map([...state.left(state.desired)].filter(([, { metadata }]) => !metadata.deletionTimestamp));
 		},
 
 		async dispose() {
 			onDesired(new Map(), state.desired);
+			refuse(none);
 			await unfollow();
 		},
 	};

@@ -8,8 +8,10 @@ import type { Again, Context } from '../reconcile/index.ts';
 import { isSettled, isSynced } from './compare/compare.ts';
 import { type Shared, sharedText } from './compare/shared.ts';
 import { decide } from './operation/decide.ts';
-import { operate, refuse } from './operation/operate.ts';
+import { refuse } from './operation/finish.ts';
+import { operate } from './operation/operate.ts';
 import { isSelective } from './operation/selection.ts';
+import { revisionFrom } from './revision.ts';
 import type { ApplicationState, Problem } from './state.ts';
 import { writeReport } from './status/write-status.ts';
 import { managerOf } from './want/desired.ts';
@@ -31,9 +33,10 @@ export async function turn(
 	const wrong = unsupported(application.spec).join('; ');
 	if (wrong) {
 		problems.push({ type: 'InvalidSpecError', message: wrong });
-		const operation = application.operation ?? runningOf(application)?.operation;
-		if (!operation) return writeReport(application, state, problems, context);
-		await refuse(application, operation, wrong, state, context);
+		const { operation } = application;
+		const running = operation ? { operation } : runningOf(application);
+		if (!running) return writeReport(application, state, problems, context);
+		await refuse(application, running, wrong, state, context);
 		return { after: 0 };
 	}
 	recall(application, state);
@@ -62,21 +65,20 @@ export async function turn(
 			gone,
 			wanted: state.desired.size,
 			healAt: state.healAt(shared),
-			syncedRevision: state.syncedRevision,
-			failure: state.failure,
+			synced: state.synced,
+			freed: isFreed(state, context.cache),
 		},
 		context.now(),
 	);
-	if (decision.do === 'terminate') {
-		await refuse(application, decision.running.operation, 'the sync was terminated', state, context);
+	if (decision.do === 'end') {
+		await refuse(application, decision.running, decision.message, state, context);
 		return { after: 0 };
 	}
 	// The next turn sees what this one has written.
 	if (decision.do === 'sync' && (await operate(application, decision, shared, state, context)) !== 'waits')
 		return { after: 0 };
 	if (!state.problem && state.revision !== undefined && outOfSync === 0 && gone === 0) {
-		state.syncedRevision = state.revision;
-		state.failure = undefined;
+		state.synced = state.revision;
 	}
 	if (decision.do === 'nothing' && decision.blocked) problems.push({ type: 'SyncError', message: decision.blocked });
 	if (shared.size > 0) problems.push({ type: 'SharedResourceWarning', message: sharedText(shared, state) });
@@ -84,7 +86,8 @@ export async function turn(
 		decision.do === 'nothing' && outOfSync + gone > 0
 			? (decision.blocked ?? 'some objects stay out of sync, see: driftless status')
 			: undefined;
-	const again = await writeReport(application, state, problems, context, stays);
+	const healAt = decision.do === 'wait' && decision.for === 'self-heal' ? decision.until : undefined;
+	const again = await writeReport(application, state, problems, context, { stays, healAt });
 	const waits = [
 		again?.after,
 		decision.do === 'wait' ? decision.until - context.now() : undefined,
@@ -100,12 +103,18 @@ function runningOf({ status }: Application): OperationState | undefined {
 	return last?.phase === 'Running' || last?.phase === 'Terminating' ? last : undefined;
 }
 
-/** After a start: which revision was synced last, from the status. A sync of some objects, or of none, is not meant. */
-function recall(application: Application, state: ApplicationState): void {
-	const { operationState: last, history } = application.status ?? {};
-	if (state.syncedRevision !== undefined || state.revision !== undefined || last?.phase !== 'Succeeded') return;
-	const whole = !last.operation.sync?.dryRun && !isSelective(last.operation);
-	state.syncedRevision = whole ? last.syncResult?.revision : history?.at(-1)?.revision;
+/** After a start: what was synced last, from the status. A sync of some objects, or of none, is not meant. */
+function recall({ status }: Application, state: ApplicationState): void {
+	const { operationState: last, history } = status ?? {};
+	if (state.synced !== undefined || state.revision !== undefined) return;
+	const whole = last?.phase === 'Succeeded' && !last.operation.sync?.dryRun && !isSelective(last.operation);
+	state.synced = revisionFrom(whole ? last.syncResult : history?.at(-1));
+}
+
+/** Whether what the last attempt stumbled over has been deleted or made anew meanwhile. */
+function isFreed(state: ApplicationState, cache: Cache): boolean {
+	const stumbled = [...(state.stumbled ?? [])];
+	return stumbled.some(([id, uid]) => live(id, state, cache)?.metadata.uid !== uid);
 }
 
 function live(id: string, state: ApplicationState, cache: Cache): Dynamic | undefined {

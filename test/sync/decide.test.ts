@@ -1,5 +1,5 @@
 import test from 'ava';
-import type { Application, ApplicationSpec } from '../../src/kinds/index.ts';
+import type { Application, ApplicationSpec, OperationState } from '../../src/kinds/index.ts';
 import {
 	decide,
 	healDelay,
@@ -8,6 +8,7 @@ import {
 	SELF_HEAL_DELAY_MS,
 	type Situation,
 } from '../../src/sync/operation/decide.ts';
+import { type Revision, recordOf } from '../../src/sync/revision.ts';
 
 const application = (automated: object | undefined, more: Partial<ApplicationSpec> = {}): Application => ({
 	apiVersion: 'argoproj.io/v1alpha1',
@@ -21,16 +22,32 @@ const application = (automated: object | undefined, more: Partial<ApplicationSpe
 		...more,
 	},
 });
+const at = (commit: string, path?: string): Revision => ({
+	sources: [{ source: { repoURL: 'x', ...(path ? { path } : {}) }, commit }],
+	destination: {},
+});
+const last = (state: Partial<OperationState>, app = application({ prune: true, selfHeal: true })): Application => ({
+	...app,
+	status: {
+		operationState: {
+			phase: 'Running',
+			startedAt: '1970-01-01T00:00:00Z',
+			operation: { sync: { revision: 'b' }, initiatedBy: { automated: true } },
+			syncResult: recordOf(at('b')),
+			...state,
+		},
+	},
+});
 const situation = (change: Partial<Situation>): Situation => ({
 	application: application({ prune: true, selfHeal: true }),
-	revision: 'b',
+	revision: at('b'),
 	outOfSync: 0,
 	held: 0,
 	gone: 0,
 	wanted: 5,
 	healAt: undefined,
-	syncedRevision: 'a',
-	failure: undefined,
+	synced: at('a'),
+	freed: false,
 	...change,
 });
 const now = 1_000_000;
@@ -40,7 +57,11 @@ test('what is in sync is left alone', (t) => {
 });
 
 test('a new revision that changes something is synced at once', (t) => {
-	t.like(decide(situation({ outOfSync: 1 }), now), { do: 'sync', why: 'revision', prune: true });
+	t.like(decide(situation({ outOfSync: 1 }), now), {
+		do: 'sync',
+		why: 'revision',
+		operation: { sync: { prune: true, revision: 'b' } },
+	});
 });
 
 test('without automated sync, or with it switched off, nothing is synced by itself', (t) => {
@@ -52,24 +73,27 @@ test('without automated sync, or with it switched off, nothing is synced by itse
 
 test('a request is carried out whatever the policy says', (t) => {
 	const asked = { ...application(undefined), operation: { sync: { prune: true } } };
-	t.like(decide(situation({ application: asked }), now), { do: 'sync', why: 'requested', prune: true });
+	t.like(decide(situation({ application: asked }), now), {
+		do: 'sync',
+		why: 'requested',
+		operation: { sync: { prune: true } },
+	});
 });
 
 test('drift of a synced revision waits for its time, then is healed', (t) => {
-	const drifted = situation({ outOfSync: 1, syncedRevision: 'b', healAt: now + 10 });
-	t.deepEqual(decide(drifted, now), { do: 'wait', until: now + 10 });
+	const drifted = situation({ outOfSync: 1, synced: at('b'), healAt: now + 10 });
+	t.deepEqual(decide(drifted, now), { do: 'wait', until: now + 10, for: 'self-heal' });
 	t.like(decide(drifted, now + 10), { do: 'sync', why: 'self-heal' });
 });
 
 test('without selfHeal drift of a synced revision stays', (t) => {
-	t.deepEqual(
-		decide(situation({ application: application({}), outOfSync: 1, syncedRevision: 'b', healAt: now }), now),
-		{ do: 'nothing' },
-	);
+	t.deepEqual(decide(situation({ application: application({}), outOfSync: 1, synced: at('b'), healAt: now }), now), {
+		do: 'nothing',
+	});
 });
 
 test('objects that left the source are a reason to sync only where pruning is on', (t) => {
-	t.like(decide(situation({ gone: 1 }), now), { do: 'sync', prune: true });
+	t.like(decide(situation({ gone: 1 }), now), { do: 'sync', operation: { sync: { prune: true } } });
 	t.deepEqual(decide(situation({ application: application({ selfHeal: true }), gone: 1 }), now), { do: 'nothing' });
 });
 
@@ -80,7 +104,7 @@ test('a source without any objects prunes nothing unless allowEmpty says so', (t
 	t.regex((refused as { blocked?: string }).blocked ?? '', /allowEmpty/);
 	t.like(decide(situation({ ...empty, application: application({ prune: true, allowEmpty: true }) }), now), {
 		do: 'sync',
-		prune: true,
+		operation: { sync: { prune: true } },
 	});
 });
 
@@ -88,30 +112,88 @@ test('while the source cannot be read nothing is synced', (t) => {
 	t.deepEqual(decide(situation({ revision: undefined, outOfSync: 3, gone: 3 }), now), { do: 'nothing' });
 });
 
-test('a failed sync of a revision is tried again after a growing delay, up to the limit of its policy', (t) => {
-	const failure = { revision: 'b', count: 2, at: now };
-	t.deepEqual(decide(situation({ outOfSync: 1, failure }), now), { do: 'wait', until: now + 10_000 });
-	t.like(decide(situation({ outOfSync: 1, failure }), now + 10_000), { do: 'sync', retries: 2 });
-	const limited = application({ prune: true }, { syncPolicy: { automated: { prune: true }, retry: { limit: 1 } } });
-	t.regex(
-		(decide(situation({ application: limited, outOfSync: 1, failure }), now + 1e9) as { blocked?: string }).blocked ??
-			'',
-		/failed 2 times/,
-	);
-	t.like(
-		decide(situation({ outOfSync: 1, failure: { ...failure, revision: 'a' } }), now),
-		{ do: 'sync' },
-		'another revision starts anew',
-	);
+test('another path of the same commit, or another destination, is a change', (t) => {
+	const synced = at('b', 'old');
+	t.like(decide(situation({ application: application({}), outOfSync: 1, synced }), now), { why: 'revision' });
+	const elsewhere = { ...at('b'), destination: { namespace: 'other' } };
+	t.like(decide(situation({ application: application({}), outOfSync: 1, synced: elsewhere }), now), {
+		why: 'revision',
+	});
+	const named = { ...at('b'), sources: [{ source: { repoURL: 'x', targetRevision: 'main' }, commit: 'b' }] };
+	t.deepEqual(decide(situation({ application: application({}), outOfSync: 1, synced: named }), now), { do: 'nothing' });
+});
+
+test('a sync by itself is tried again five times where no policy says otherwise', (t) => {
+	t.like(decide(situation({ outOfSync: 1 }), now), { do: 'sync', operation: { retry: { limit: 5 } } });
+	const retry = { limit: 2, backoff: { duration: '1m' } };
+	const own = application({ prune: true }, { syncPolicy: { automated: {}, retry } });
+	t.like(decide(situation({ application: own, outOfSync: 1 }), now), { do: 'sync', operation: { retry } });
+});
+
+test('a failed attempt waits for its time, or until what it stumbled over has gone', (t) => {
+	const finishedAt = new Date(now).toISOString();
+	const waiting = last({ finishedAt, retryCount: 2 });
+	t.deepEqual(decide(situation({ application: waiting, outOfSync: 1 }), now), {
+		do: 'wait',
+		until: now + 10_000,
+		for: 'retry',
+	});
+	t.like(decide(situation({ application: waiting, outOfSync: 1 }), now + 10_000), { do: 'sync', why: 'revision' });
+	t.like(decide(situation({ application: waiting, outOfSync: 1, freed: true }), now), { do: 'sync' });
+});
+
+test('what has failed for good is begun again for a new revision, another source, or when the hindrance has gone', (t) => {
+	const failed = last({ phase: 'Failed', message: 'no', retryCount: 5 });
+	const stays = decide(situation({ application: failed, outOfSync: 1 }), now) as { do: string; blocked?: string };
+	t.is(stays.do, 'nothing');
+	t.regex(stays.blocked ?? '', /failed 6 times, the limit of its retry policy: no; push a new revision/);
+	for (const change of [{ revision: at('c') }, { revision: at('b', 'other') }, { freed: true }])
+		t.like(decide(situation({ application: failed, outOfSync: 1, ...change }), now), { do: 'sync' });
+	const dryRun = last({ phase: 'Failed', operation: { sync: { dryRun: true } } });
+	t.like(decide(situation({ application: dryRun, outOfSync: 1 }), now), { do: 'sync' }, 'a dry run says nothing of it');
+});
+
+test('a sync by itself gives way to a request and to what is newer; one that was asked for does not', (t) => {
+	const own = { ...last({}), operation: { sync: { prune: true } } };
+	t.like(decide(situation({ application: own }), now), { do: 'sync', why: 'requested', operation: own.operation });
+	t.like(decide(situation({ application: last({}) }), now), {
+		do: 'sync',
+		why: 'revision',
+		continues: { phase: 'Running' },
+	});
+	t.like(decide(situation({ application: last({}), revision: at('c'), outOfSync: 1 }), now), {
+		do: 'sync',
+		operation: { sync: { revision: 'c' } },
+	});
+	t.like(decide(situation({ application: last({}), revision: at('c') }), now), {
+		do: 'end',
+		message: 'c has taken its place',
+	});
+	const emptied = situation({ application: last({}), revision: at('c'), wanted: 0, gone: 3 });
+	t.is(decide(emptied, now).do, 'end', 'a newer revision without objects prunes nothing');
+	const asked = { ...last({ operation: { sync: {} } }), operation: { sync: { prune: true } } };
+	t.like(decide(situation({ application: asked, revision: at('c') }), now), { continues: { operation: { sync: {} } } });
+	t.like(decide(situation({ application: last({ phase: 'Terminating' }) }), now), {
+		do: 'end',
+		message: 'the sync was terminated',
+	});
+});
+
+test('fields that others hold are taken back without selfHeal, unless that would undo something', (t) => {
+	const synced = at('b');
+	const app = application({});
+	const held = situation({ application: app, held: 1, synced, healAt: now });
+	t.like(decide(held, now), { do: 'sync', why: 'self-heal' });
+	t.deepEqual(decide({ ...held, outOfSync: 1 }, now), { do: 'nothing' });
 });
 
 test('retry delays follow the policy and stay under its maximum', (t) => {
-	const app = application({}, { syncPolicy: { retry: { backoff: { duration: '1m', factor: 3, maxDuration: '5m' } } } });
+	const policy = { backoff: { duration: '1m', factor: 3, maxDuration: '5m' } };
 	t.deepEqual(
-		[1, 2, 3].map((failures) => retryDelay(app, failures)),
+		[1, 2, 3].map((retry) => retryDelay(policy, retry)),
 		[60_000, 180_000, 300_000],
 	);
-	t.is(retryDelay(application({}), 1), 5_000);
+	t.is(retryDelay({}, 1), 5_000);
 });
 
 test('an object that drifts again and again is healed ever more slowly', (t) => {

@@ -2,7 +2,7 @@
 import test from 'ava';
 import type { ApplicationSpec, Dynamic, Kind, Operation } from '../../src/kinds/index.ts';
 import { selection } from '../../src/sync/operation/selection.ts';
-import { nextStage, type Stage, type Staged } from '../../src/sync/operation/stage.ts';
+import { type Leaving, nextStage, type Stage, type Staged } from '../../src/sync/operation/stage.ts';
 import { type Desired, idOf } from '../../src/sync/want/desired.ts';
 import { objectOptionProblems, optionFor, optionOf, optionProblem } from '../../src/sync/want/options.ts';
 import { unsupported, unsupportedOperation } from '../../src/sync/want/unsupported.ts';
@@ -29,13 +29,13 @@ for (const option of [
 	'Prune=false',
 	'Delete=false',
 	'Replace=false',
+	'Force=true',
 	'PrunePropagationPolicy=background',
 ])
 	test(`the sync option ${option} is carried out`, (t) => t.is(optionProblem(option), undefined));
 
 const refused: readonly [string, RegExp][] = [
-	['Replace=true', /^the sync option Replace=true is not supported; every object is applied server-side/],
-	['Force=true', /^the sync option Force=true is not supported; delete by hand/],
+	['Replace=true', /^the sync option Replace=true is not supported; .*Force=true makes anew what cannot be changed/],
 	['Prune=confirm', /^the sync option Prune=confirm is not supported; /],
 	['Delete=confirm', /^the sync option Delete=confirm is not supported; /],
 	['PrunePropagationPolicy=later', /takes one of foreground, background, orphan, not "later"$/],
@@ -53,6 +53,7 @@ test('an object’s own options go before those of its application, and the last
 	t.is(optionOf('Prune', undefined), undefined);
 	t.deepEqual(objectOptionProblems(object('a', options('Prune=false,Delete=false'))), []);
 	t.is(objectOptionProblems(object('a', options('Prune=fals,Replace=true'))).length, 2);
+	t.deepEqual(objectOptionProblems(object('a', options('Force=true,Replace=true'))), []);
 });
 
 const spec = (more: Partial<ApplicationSpec>): ApplicationSpec => ({
@@ -77,8 +78,7 @@ test('branches, tags and commits of every sound name are followed', (t) => {
 const operations: readonly [Operation, RegExp][] = [
 	[{}, /no sync in it/],
 	[{ sync: { manifests: ['x'] } }, /manifests is not supported; push them/],
-	[{ sync: { source: { repoURL: 'x' } } }, /sync\.source is not supported/],
-	[{ sync: { syncStrategy: { apply: { force: true } } } }, /force is not supported/],
+	[{ sync: { source: { repoURL: 'x', chart: 'c' } } }, /sync\.source\.chart is not supported/],
 	[{ sync: { syncOptions: ['Replace=true'] } }, /Replace=true is not supported/],
 ];
 for (const [operation, expected] of operations)
@@ -101,64 +101,100 @@ test('a sync of some objects takes those that are named, and never those that ar
 	t.deepEqual(pick({ kind: 'Secret', name: 'a' }), []);
 });
 
-const staged = (of: Dynamic, synced: boolean, healthy: boolean): Staged => ({
+type Health = 'Healthy' | 'Progressing' | 'Degraded';
+const staged = (of: Dynamic, what: 'pending' | 'touched' | 'untouched', health: Health): Staged => ({
 	desired: { id: idOf(of), kind: {} as Kind, key: '', object: of, manifest: {} as Desired['manifest'] },
-	synced,
-	healthy,
+	settled: what !== 'pending',
+	touched: what === 'touched',
+	health: { status: health },
 });
-const show = ({ apply, prune, waitsFor, last }: Stage) => ({
+const leaving = (name: string, wave_ = 0, more: Partial<Leaving> = {}): Leaving => ({
+	id: name,
+	live: object(name, wave(wave_)),
+	late: false,
+	deleting: false,
+	...more,
+});
+const show = ({ apply, prune, waitsFor, degraded, last }: Stage) => ({
 	apply: apply.map((each) => each.object.metadata.name),
 	prune: [...prune.values()].map(({ metadata }) => metadata.name),
-	waitsFor: waitsFor.map((each) => each.object.metadata.name),
+	waitsFor: waitsFor.map(({ metadata }) => metadata.name),
+	degraded: degraded.map(({ desired }) => desired.object.metadata.name),
 	last,
 });
 const [early, middle, late] = [object('early', wave(-1)), object('middle'), object('late', wave(2))];
-const left = new Map([['old', object('old')]]);
-const stages: readonly [string, readonly Staged[], boolean, ReturnType<typeof show>][] = [
+const none = { apply: [], prune: [], waitsFor: [], degraded: [], last: false };
+const stages: readonly [string, readonly Staged[], readonly Leaving[], Partial<ReturnType<typeof show>>][] = [
 	[
 		'the first wave that is out of sync goes alone',
-		[staged(late, false, false), staged(early, false, false), staged(middle, false, false)],
-		false,
-		{ apply: ['early'], prune: [], waitsFor: [], last: false },
+		[staged(late, 'pending', 'Progressing'), staged(early, 'pending', 'Progressing')],
+		[],
+		{ apply: ['early'] },
 	],
 	[
-		'the next wave waits until the one before is healthy',
-		[staged(early, true, false), staged(middle, false, false), staged(late, false, false)],
-		false,
-		{ apply: [], prune: [], waitsFor: ['early'], last: false },
+		'the next wave waits until what was changed before is healthy',
+		[staged(early, 'touched', 'Progressing'), staged(middle, 'pending', 'Progressing')],
+		[],
+		{ waitsFor: ['early'] },
 	],
 	[
 		'it goes when that is so',
-		[staged(early, true, true), staged(middle, false, false), staged(late, false, false)],
-		false,
-		{ apply: ['middle'], prune: [], waitsFor: [], last: false },
+		[staged(early, 'touched', 'Healthy'), staged(middle, 'pending', 'Progressing')],
+		[],
+		{ apply: ['middle'], last: true },
 	],
 	[
-		'what left the source goes with the last wave',
-		[staged(early, true, true), staged(middle, true, true), staged(late, false, false)],
-		false,
-		{ apply: ['late'], prune: ['old'], waitsFor: [], last: true },
+		'what the sync did not change holds up nothing, however unwell it is',
+		[staged(early, 'untouched', 'Degraded'), staged(middle, 'pending', 'Progressing')],
+		[],
+		{ apply: ['middle'], last: true },
+	],
+	[
+		'what was changed and does not work ends the sync',
+		[staged(early, 'touched', 'Degraded'), staged(middle, 'pending', 'Progressing')],
+		[],
+		{ degraded: ['early'] },
 	],
 	[
 		'nobody waits for the health of the last wave',
-		[staged(early, true, true), staged(late, true, false)],
-		false,
-		{ apply: [], prune: ['old'], waitsFor: [], last: true },
+		[staged(early, 'touched', 'Healthy'), staged(late, 'touched', 'Degraded')],
+		[],
+		{ last: true },
 	],
 	[
-		'what is unwell in a later wave holds up no earlier one',
-		[staged(early, false, false), staged(late, true, false)],
-		false,
-		{ apply: ['early'], prune: ['old'], waitsFor: [], last: true },
+		'what left the source goes in its wave, before what comes',
+		[staged(middle, 'pending', 'Healthy')],
+		[leaving('old')],
+		{
+			apply: ['middle'],
+			prune: ['old'],
+			last: true,
+		},
+	],
+	['it goes in the reverse order of waves', [], [leaving('first', -1), leaving('second', 1)], { prune: ['second'] }],
+	[
+		'a wave waits until what went before has gone',
+		[],
+		[leaving('first', -1), leaving('second', 1, { deleting: true })],
+		{
+			waitsFor: ['second'],
+		},
 	],
 	[
-		'with PruneLast what left the source goes when all is applied',
-		[staged(middle, false, true)],
-		true,
-		{ apply: ['middle'], prune: [], waitsFor: ['middle'], last: false },
+		'with PruneLast it goes when all that was changed is healthy',
+		[staged(late, 'touched', 'Progressing')],
+		[leaving('old', 0, { late: true })],
+		{ waitsFor: ['late'] },
 	],
-	['and healthy', [staged(middle, true, false)], true, { apply: [], prune: [], waitsFor: ['middle'], last: false }],
-	['then it goes', [staged(middle, true, true)], true, { apply: [], prune: ['old'], waitsFor: [], last: true }],
+	[
+		'and then it goes',
+		[staged(late, 'touched', 'Healthy')],
+		[leaving('old', 0, { late: true })],
+		{
+			prune: ['old'],
+			last: true,
+		},
+	],
 ];
-for (const [title, objects, last, expected] of stages)
-	test(`waves: ${title}`, (t) => t.deepEqual(show(nextStage(objects, left, () => last)), expected));
+for (const [title, objects, left, expected] of stages)
+	test(`waves: ${title}`, (t) => t.deepEqual(show(nextStage(objects, left)), { ...none, ...expected }));

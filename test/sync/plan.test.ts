@@ -53,12 +53,12 @@ test('waves go before kinds', (t) => {
 	t.is(waveOf(object('v1', 'ConfigMap', 'x', { 'argocd.argoproj.io/sync-wave': 'soon' })), 0);
 });
 
-test('pruning follows all applies, in the opposite order', (t) => {
+test('what goes, goes before what comes, which may need its place; in the opposite order', (t) => {
 	t.deepEqual(plan([wanted(config)], gone(namespace, deployment, service), { prune: true }), [
-		['apply page'],
 		['prune web'],
 		['prune web'],
 		['prune shop'],
+		['apply page'],
 	]);
 });
 

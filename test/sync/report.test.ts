@@ -18,6 +18,7 @@ const application: Application = {
 	spec: { project: 'default', destination: {}, source: { repoURL: 'x' } },
 };
 const now = '2026-01-01T00:00:00Z';
+const revision = { sources: [{ source: { repoURL: 'x' }, commit: 'r1' }], destination: {} };
 const position = { file: 'a.yaml', line: 3, column: 1 };
 const compared = (kind: Kind<Dynamic>, name: string, change: Partial<Compared>): Compared => {
 	const object: Dynamic = { apiVersion: 'v1', kind: kind.kind, metadata: { name, namespace: 'default' } };
@@ -51,7 +52,7 @@ const status = (objects: readonly Compared[], more: Partial<Parameters<typeof re
 		application,
 		{
 			objects: new Map(objects.map((each) => [each.id, each])),
-			revision: 'r1',
+			revision,
 			problems: [],
 			known: true,
 			sourceType: 'Directory',
@@ -180,7 +181,7 @@ test('an object that left the source is to be pruned, and a condition keeps the 
 		earlier,
 		{
 			objects: new Map(),
-			revision: 'r1',
+			revision,
 			problems: [{ type: 'SyncError', message: 'm' }],
 			known: true,
 			sourceType: 'Directory',

@@ -9,6 +9,7 @@ export function rollback(program: Command): void {
 	program
 		.command('rollback <app> [id]')
 		.description('go back to a revision of the history: the one before the last, or the one with this id')
+		.option('--prune', 'delete what that revision does not have')
 		.addHelpText(
 			'after',
 			`
@@ -18,10 +19,11 @@ To undo a change for good, revert its commit and push.
 
 Examples:
   driftless rollback default
-  driftless rollback shop 3`,
+  driftless rollback shop 3 --prune`,
 		)
 		.action(async (name: string, id: string | undefined, _: object, command: Command) => {
-			await using client = await connect(command.optsWithGlobals<GlobalOptions>());
+			const options = command.optsWithGlobals<GlobalOptions & { readonly prune?: boolean }>();
+			await using client = await connect(options);
 			const application = await findApplication(client, name);
 			const history = application.status?.history ?? [];
 			const entry =
@@ -44,7 +46,9 @@ Examples:
 				process.stdout.write(`automated sync of ${name} is switched off\n`);
 			}
 			process.stdout.write(`rolling back to ${short(entry.revision)}\n`);
-			const state = await operate(client, application, { sync: { revision: entry.revision, prune: true } });
+			// Where it came from then, whatever the spec says now.
+			const { revision, source } = entry;
+			const state = await operate(client, application, { sync: { revision, source, prune: options.prune ?? false } });
 			for (const line of operationText(state)) process.stdout.write(`${line}\n`);
 			if (state.phase !== 'Succeeded') process.exitCode = 2;
 		});

@@ -13,7 +13,7 @@ export function sync(program: Command): void {
 		.command('sync [app]')
 		.description('apply what the source says now, and show what that changed')
 		.option('--dry-run', 'show what would change, change nothing')
-		.option('--prune', 'delete what left the source')
+		.option('--prune', 'delete what left the source, even if that is everything')
 		.option('--revision <revision>', 'a commit, branch or tag instead of the one that the application follows')
 		.addHelpText(
 			'after',
@@ -26,7 +26,7 @@ export function sync(program: Command): void {
 			const state = await operate(client, application, {
 				sync: {
 					revision: options.revision,
-					prune: options.prune ?? application.spec.syncPolicy?.automated?.prune ?? false,
+					prune: options.prune ?? false,
 					dryRun: options.dryRun,
 				},
 			});

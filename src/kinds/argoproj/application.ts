@@ -19,7 +19,8 @@ const text = (name: string, priority: 0 | 1, description: string, cell: Column<A
  * Argo CD's Application. Source: Argo CD documentation, "Application Specification Reference".
  *
  * In one thing it differs from there: the status has a subresource, as the kinds of Kubernetes have it, so that applying
- * a manifest never touches what the controller reports.
+ * a manifest never touches what the controller reports. But a write of the object may end the sync that runs, since that is
+ * how clients of Argo CD do it.
  */
 export const Application: Kind<Application> = kind<Application>({
 	group: 'argoproj.io',
@@ -30,6 +31,7 @@ export const Application: Kind<Application> = kind<Application>({
 	schemas: applicationSchemas,
 	shortNames: ['app', 'apps'],
 	subresources: { status: true },
+	statusOnUpdate: terminated,
 	generation: true,
 	columns: [
 		text('Sync Status', 0, 'Whether the cluster is as the source says.', ({ status }) => status?.sync?.status ?? ''),
@@ -56,6 +58,16 @@ export const Application: Kind<Application> = kind<Application>({
 	},
 	health,
 });
+
+type Status = Application['status'];
+
+function terminated(sent: unknown, stored: unknown): Status {
+	const status = stored as Status;
+	const running = status?.operationState?.phase === 'Running';
+	const asks = (sent as Status)?.operationState?.phase === 'Terminating';
+	if (!running || !asks || !status.operationState) return status;
+	return { ...status, operationState: { ...status.operationState, phase: 'Terminating' } };
+}
 
 /** An application within an application is as healthy as it says. Source: Argo CD documentation, "Resource Health". */
 function health({ status }: Application): Health {

@@ -232,6 +232,10 @@ export interface ApplicationStatus {
 	summary?: { externalURLs?: string[]; images?: string[] };
 	resourceHealthSource?: string;
 	controllerNamespace?: string;
+	/** Beyond Argo CD: when what has drifted is mended, where that waits. */
+	selfHealAt?: string;
+	/** Beyond Argo CD: how many more resources there are than `resources` lists. */
+	resourcesLeftOut?: number;
 	sourceHydrator?: Record<string, unknown>;
 }
 
@@ -307,6 +311,8 @@ export interface RevisionHistory {
 	revisions?: string[];
 	source?: ApplicationSource;
 	sources?: ApplicationSource[];
+	/** Beyond Argo CD: where the objects went, so that another destination is known for a change. */
+	destination?: ApplicationDestination;
 	initiatedBy?: OperationInitiator;
 }
 
@@ -333,7 +339,11 @@ export interface SyncOperationResult {
 	revisions?: string[];
 	source?: ApplicationSource;
 	sources?: ApplicationSource[];
+	/** Beyond Argo CD: where the objects go. */
+	destination?: ApplicationDestination;
 	resources?: ResourceResult[];
+	/** Beyond Argo CD: how many more it did something with than `resources` lists. */
+	resourcesLeftOut?: number;
 	managedNamespaceMetadata?: { labels?: Record<string, string>; annotations?: Record<string, string> };
 }
 

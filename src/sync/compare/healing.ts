@@ -34,7 +34,9 @@ export function createHealing({ objects }: Pick<Comparison, 'objects'>): Healing
 			let earliest: number | undefined;
 			for (const [id, since] of driftSince) {
 				if (except.has(id)) continue;
-				const due = since + healDelay(healed.get(id)?.count ?? 0);
+				const before = healed.get(id);
+				// What was mended and has drifted ever since is no new drift: it waits from the mending on.
+				const due = Math.max(since, before?.at ?? 0) + healDelay(before?.count ?? 0);
 				if (earliest === undefined || due < earliest) earliest = due;
 			}
 			return earliest;

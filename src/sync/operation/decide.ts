@@ -1,18 +1,23 @@
 /** When an application is synced, and how: pure, with the time as an argument. */
-import type { Application, Operation, OperationState } from '../../kinds/index.ts';
-import { short } from '../status/revision.ts';
+import { equal } from '../../diff/index.ts';
+import type { Application, Operation, OperationState, RetryStrategy } from '../../kinds/index.ts';
+import { type Revision, recordOf, revisionFrom, revisionText, sameRevision } from '../revision.ts';
+import { isSelective } from './selection.ts';
 
 /** How long a drifted object stays as it is before self-heal mends it, and how that grows while the same object drifts again. */
 export const SELF_HEAL_DELAY_MS = 5_000;
 export const SELF_HEAL_MAX_DELAY_MS = 300_000;
-/** Backoff of a failed automated sync, where the application's retry policy names none. */
+/** Backoff of a failed sync, where its retry policy names none. */
 export const RETRY_DELAY_MS = 5_000;
 export const RETRY_MAX_DELAY_MS = 180_000;
 
+/** How often a sync by itself is tried again where the application's retry policy does not say. Source: Argo CD, "Automated Sync". */
+export const DEFAULT_RETRY_LIMIT = 5;
+
 export interface Situation {
 	readonly application: Application;
-	/** The revision that was compared; undefined while none could be rendered. */
-	readonly revision: string | undefined;
+	/** What was compared; undefined while nothing could be rendered. */
+	readonly revision: Revision | undefined;
 	/** Objects that are missing or have drifted. */
 	readonly outOfSync: number;
 	/** Objects that are as they should be, but whose fields others hold. */
@@ -23,10 +28,10 @@ export interface Situation {
 	readonly wanted: number;
 	/** When the earliest drift that is due for self-heal may be mended; undefined where none is known. */
 	readonly healAt: number | undefined;
-	/** The revision of the last sync that succeeded. */
-	readonly syncedRevision: string | undefined;
-	/** The last sync, if it failed or was cut off: of which revision, how often in a row, and when. */
-	readonly failure: { readonly revision: string; readonly count: number; readonly at: number } | undefined;
+	/** What the cluster was brought to last. */
+	readonly synced: Revision | undefined;
+	/** Whether what the last attempt stumbled over is no longer there. */
+	readonly freed: boolean;
 }
 
 export type Decision =
@@ -34,74 +39,84 @@ export type Decision =
 			readonly do: 'sync';
 			readonly why: 'requested' | 'revision' | 'self-heal';
 			readonly operation: Operation;
-			readonly prune: boolean;
-			readonly retries: number;
 			/** What the status says of it, where it has begun already. */
 			readonly continues?: OperationState;
 	  }
-	/** Somebody asked to end the sync that runs. */
-	| { readonly do: 'terminate'; readonly running: OperationState }
-	| { readonly do: 'wait'; readonly until: number }
+	/** Ends the sync that runs: somebody asked for it, or it has lost its object. */
+	| { readonly do: 'end'; readonly running: OperationState; readonly message: string }
+	| { readonly do: 'wait'; readonly until: number; readonly for: 'retry' | 'self-heal' }
 	/** `blocked` says what keeps it out of sync, where something does. */
 	| { readonly do: 'nothing'; readonly blocked?: string };
 
+/**
+ * One operation runs at a time. What was asked for runs to its end; what a sync by itself has begun gives way to a request and
+ * to something newer. A failed attempt is a part of its operation: that runs on until its retries are used up.
+ * Source: Argo CD, "Automated Sync Policy" and the retry strategy of operations.
+ */
 export function decide(situation: Situation, now: number): Decision {
-	const { application, revision, failure } = situation;
-	const requested = application.operation;
-	if (requested) {
-		const prune = requested.sync?.prune ?? false;
-		return { do: 'sync', why: 'requested', operation: requested, prune, retries: 0 };
+	const { application, revision, freed } = situation;
+	const { operation: requested, status } = application;
+	const running = status?.operationState;
+	if (running?.phase === 'Terminating') return { do: 'end', running, message: 'the sync was terminated' };
+	if (running?.phase === 'Running' && !givesWay(running, requested, revision)) {
+		const { operation, finishedAt, retryCount = 0 } = running;
+		const until =
+			finishedAt === undefined || freed ? now : Date.parse(finishedAt) + retryDelay(operation.retry, retryCount);
+		if (until > now) return { do: 'wait', until, for: 'retry' };
+		return { do: 'sync', why: reasonOf(operation), operation, continues: running };
 	}
-	const running = application.status?.operationState;
-	if (running?.phase === 'Terminating') return { do: 'terminate', running };
-	if (running?.phase === 'Running') {
-		const { operation, retryCount: retries = 0 } = running;
-		const prune = operation.sync?.prune ?? false;
-		const why = reasonOf(operation);
-		// What a sync by itself has begun it goes on with, unless there is something newer.
-		if (why === 'requested' || operation.sync?.revision === revision)
-			return { do: 'sync', why, operation, prune, retries, continues: running };
-		if (revision !== undefined) {
-			const sync = { ...operation.sync, revision };
-			return { do: 'sync', why: 'revision', operation: { ...operation, sync }, prune, retries: 0 };
-		}
-	}
-	const automated = application.spec.syncPolicy?.automated;
+	if (requested) return { do: 'sync', why: 'requested', operation: requested };
+	const decision = decideAlone(situation, now);
+	if (running?.phase !== 'Running' || decision.do === 'sync') return decision;
+	const text = revision ? revisionText(revision) : 'what the source says now';
+	return { do: 'end', running, message: `${text} has taken its place` };
+}
+
+/** Whether a sync that runs ends before its time. */
+function givesWay(
+	{ operation, syncResult }: OperationState,
+	requested: Operation | undefined,
+	revision: Revision | undefined,
+): boolean {
+	if (reasonOf(operation) === 'requested') return false;
+	if (requested && !equal(requested, operation)) return true;
+	return revision !== undefined && !sameRevision(revisionFrom(syncResult), revision);
+}
+
+/** What automation does while nothing runs. */
+function decideAlone({ application, revision, synced, freed, healAt, ...counts }: Situation, now: number): Decision {
+	const { automated, syncOptions, retry = { limit: DEFAULT_RETRY_LIMIT } } = application.spec.syncPolicy ?? {};
 	if (!automated || automated.enabled === false || revision === undefined) return { do: 'nothing' };
 	const prune = automated.prune ?? false;
-	const due = situation.outOfSync + (prune ? situation.gone : 0);
-	if (due + situation.held === 0) return { do: 'nothing' };
-	if (situation.wanted === 0 && situation.gone > 0 && !automated.allowEmpty) {
+	const due = counts.outOfSync + (prune ? counts.gone : 0);
+	if (due + counts.held === 0) return { do: 'nothing' };
+	if (counts.wanted === 0 && counts.gone > 0 && !automated.allowEmpty) {
 		return {
 			do: 'nothing',
-			blocked: `the source has no objects any more and all ${situation.gone} objects of the application would be pruned; if that is meant, set spec.syncPolicy.automated.allowEmpty to true`,
+			blocked: `the source has no objects any more and all ${counts.gone} objects of the application would be pruned; if that is meant, set spec.syncPolicy.automated.allowEmpty to true`,
 		};
 	}
-	const operation: Operation = {
-		sync: { revision, prune, syncOptions: application.spec.syncPolicy?.syncOptions },
-		initiatedBy: { automated: true },
-	};
-	if (failure?.revision === revision) {
-		const limit = application.spec.syncPolicy?.retry?.limit ?? -1;
-		if (limit >= 0 && failure.count > limit) {
-			return {
-				do: 'nothing',
-				blocked: `the sync of ${short(revision)} failed ${failure.count} times, the limit of its retry policy; push a new revision or sync by hand`,
-			};
-		}
-		const until = failure.at + retryDelay(application, failure.count);
-		return until > now
-			? { do: 'wait', until }
-			: { do: 'sync', why: 'revision', operation, prune, retries: failure.count };
+	const last = application.status?.operationState;
+	// As Argo CD: what failed for good is not begun again for the same commit and the same source.
+	const tried = last?.phase === 'Failed' && !last.operation.sync?.dryRun && !isSelective(last.operation);
+	if (tried && !freed && sameRevision(revisionFrom(last.syncResult), revision)) {
+		const times = (last.retryCount ?? 0) + 1;
+		const text = `the sync to ${revisionText(revision)} failed${times > 1 ? ` ${times} times, the limit of its retry policy` : ''}: ${last.message ?? ''}; push a new revision, mend what it says, or sync by hand`;
+		return { do: 'nothing', blocked: text };
 	}
-	if (due > 0 && situation.syncedRevision !== revision)
-		return { do: 'sync', why: 'revision', operation, prune, retries: 0 };
+	const { revision: commit, revisions } = recordOf(revision);
+	const operation: Operation = {
+		sync: { ...(revisions ? { revisions } : { revision: commit }), prune, syncOptions },
+		initiatedBy: { automated: true },
+		retry,
+	};
+	if (due > 0 && !sameRevision(synced, revision)) return { do: 'sync', why: 'revision', operation };
 	// To take back what nobody changed undoes nothing.
 	if (!automated.selfHeal && due > 0) return { do: 'nothing' };
-	if (situation.healAt === undefined) return { do: 'nothing' };
-	return situation.healAt > now
-		? { do: 'wait', until: situation.healAt }
-		: { do: 'sync', why: 'self-heal', operation: healing(operation), prune, retries: 0 };
+	if (healAt === undefined) return { do: 'nothing' };
+	return healAt > now
+		? { do: 'wait', until: healAt, for: 'self-heal' }
+		: { do: 'sync', why: 'self-heal', operation: healing(operation) };
 }
 
 /** Argo CD's mark of a self-heal. */
@@ -111,17 +126,16 @@ const healing = (operation: Operation): Operation => ({
 });
 
 /** Why an operation was begun. */
-function reasonOf({ initiatedBy, sync }: Operation): 'requested' | 'revision' | 'self-heal' {
+export function reasonOf({ initiatedBy, sync }: Operation): 'requested' | 'revision' | 'self-heal' {
 	if (!initiatedBy?.automated) return 'requested';
 	return sync?.autoHealAttemptsCount ? 'self-heal' : 'revision';
 }
 
-/** Milliseconds before attempt `failures + 1`. Source: Argo CD, spec.syncPolicy.retry.backoff (duration, factor, maxDuration). */
-export function retryDelay(application: Application, failures: number): number {
-	const backoff = application.spec.syncPolicy?.retry?.backoff;
+/** Milliseconds before the retry of this number, from 1. Source: Argo CD, retry.backoff (duration, factor, maxDuration). */
+export function retryDelay({ backoff }: RetryStrategy = {}, retry = 1): number {
 	const first = parseDuration(backoff?.duration) ?? RETRY_DELAY_MS;
 	const longest = parseDuration(backoff?.maxDuration) ?? RETRY_MAX_DELAY_MS;
-	return Math.min(longest, first * (backoff?.factor ?? 2) ** (failures - 1));
+	return Math.min(longest, first * (backoff?.factor ?? 2) ** (retry - 1));
 }
 
 /** How long the drift of an object that was mended `mended` times lately is left alone. */

@@ -1,10 +1,11 @@
-/** Carries out a plan through the API: one wave after the other, the members of a wave in parallel. */
+/** Carries out a plan through the API: one group after the other, the members of a group in parallel. */
 import pLimit from 'p-limit';
 import type { Client } from '../../client/index.ts';
 import { ApiError, type Dynamic, type Kind, parseApiVersion } from '../../kinds/index.ts';
+import { isImmutable } from '../want/immutable.ts';
 import { optionFor, optionOf } from '../want/options.ts';
 import { holdAlone, takeOver } from './ownership.ts';
-import type { Step, Wave } from './plan.ts';
+import type { Group, Step } from './plan.ts';
 
 type PropagationPolicy = 'Foreground' | 'Background' | 'Orphan';
 
@@ -14,12 +15,12 @@ const policies: Readonly<Record<string, PropagationPolicy>> = {
 	orphan: 'Orphan',
 };
 
-/** Applies of one wave that are under way at once. */
+/** Applies of one group that are under way at once. */
 const PARALLEL_APPLIES = 16;
 
 export interface Outcome {
 	readonly id: string;
-	readonly action: 'created' | 'configured' | 'unchanged' | 'pruned' | 'kept' | 'failed';
+	readonly action: 'created' | 'configured' | 'unchanged' | 'pruned' | 'removed' | 'kept' | 'failed';
 	readonly object: Pick<Dynamic, 'apiVersion' | 'kind' | 'metadata'>;
 	/** `deployment.apps/web created`, or what went wrong. */
 	readonly message: string;
@@ -42,14 +43,14 @@ export interface Execution {
 	readonly report: (outcome: Outcome) => void;
 }
 
-/** The outcomes in the order in which they ended. After a wave with a failure nothing further is done: what follows may depend on it. */
-export async function execute(waves: readonly Wave[], execution: Execution): Promise<Outcome[]> {
+/** The outcomes in the order in which they ended. After a group with a failure nothing further is done: what follows may depend on it. */
+export async function execute(groups: readonly Group[], execution: Execution): Promise<Outcome[]> {
 	const outcomes: Outcome[] = [];
 	const limit = pLimit(PARALLEL_APPLIES);
-	for (const wave of waves) {
+	for (const group of groups) {
 		execution.signal.throwIfAborted();
 		await Promise.all(
-			wave.map((step) =>
+			group.map((step) =>
 				limit(async () => {
 					const outcome = await carryOut(step, execution);
 					outcomes.push(outcome);
@@ -100,6 +101,11 @@ async function carryOut(step: Step, execution: Execution): Promise<Outcome> {
 	} catch (error) {
 		if (!(error instanceof ApiError)) throw error;
 		const { namespace } = object.metadata;
+		const live = step.do === 'apply' ? execution.live(id) : undefined;
+		if (step.do === 'apply' && live && isImmutable(error) && optionFor(object, 'Force', execution.options) === 'true') {
+			await prune(step.desired.kind, live, execution);
+			return done('removed', `${nameOf(object)} deleted, to be made anew: ${error.message}`);
+		}
 		if (dryRun && isNamespaceMissing(error, namespace) && execution.comes?.(namespace ?? '')) return done('created');
 		return done('failed', error.message);
 	}

@@ -1,6 +1,6 @@
 /**
- * What a sync does, as plain data: which objects are applied and which are pruned, in waves. Pure: nothing here talks to
- * anybody. The members of a wave do not depend on each other and may go in parallel; the waves go one after the other.
+ * What a sync does, as plain data: which objects are applied and which are pruned, in which order. Pure: nothing here talks to
+ * anybody. The members of a group do not depend on each other and may go in parallel; the groups go one after the other.
  */
 import type { Dynamic } from '../../kinds/index.ts';
 import type { Desired } from '../want/desired.ts';
@@ -14,7 +14,7 @@ export type Step =
 	| { readonly do: 'keep'; readonly id: string; readonly live: Dynamic; readonly why: string };
 
 /** Steps that may run together. */
-export type Wave = readonly Step[];
+export type Group = readonly Step[];
 
 export interface PlanOptions {
 	/** Without it what left the source is kept and reported. */
@@ -26,8 +26,7 @@ export interface PlanOptions {
 }
 
 /** `apply` is what is missing or has drifted; `gone` is what the application has in the cluster and no longer in its source. */
-export function planSync(apply: readonly Desired[], gone: ReadonlyMap<string, Dynamic>, options: PlanOptions): Wave[] {
-	const { keep = 'Prune' } = options;
+export function planSync(apply: readonly Desired[], gone: ReadonlyMap<string, Dynamic>, options: PlanOptions): Group[] {
 	const groups = new Map<string, { order: readonly number[]; steps: Step[] }>();
 	const add = (order: readonly number[], step: Step) => {
 		const key = order.join('/');
@@ -35,16 +34,19 @@ export function planSync(apply: readonly Desired[], gone: ReadonlyMap<string, Dy
 		if (group) group.steps.push(step);
 		else groups.set(key, { order, steps: [step] });
 	};
-	for (const desired of apply) add([0, waveOf(desired.object), rankOf(desired.object)], { do: 'apply', desired });
+	// What comes may need the place of what goes: a node port, a host. Last applied goes first.
 	for (const [id, live] of gone) {
-		// Pruning follows all applies, so that what replaces an object is there before it goes; last applied goes first.
-		const order = [1, -waveOf(live), -rankOf(live)];
-		if (optionFor(live, keep, options.options) === 'false')
-			add(order, { do: 'keep', id, live, why: `the sync option ${keep}=false` });
-		else if (!options.prune) add(order, { do: 'keep', id, live, why: 'pruning is not enabled for this sync' });
-		else add(order, { do: 'prune', id, live });
+		const why = keptBy(live, options);
+		add([0, -waveOf(live), -rankOf(live)], why ? { do: 'keep', id, live, why } : { do: 'prune', id, live });
 	}
+	for (const desired of apply) add([1, waveOf(desired.object), rankOf(desired.object)], { do: 'apply', desired });
 	return [...groups.values()].sort((a, b) => compareOrder(a.order, b.order)).map(({ steps }) => steps);
+}
+
+/** Why an object that left the source is not deleted; undefined where it is. */
+export function keptBy(live: Dynamic, { prune, options, keep = 'Prune' }: PlanOptions): string | undefined {
+	if (optionFor(live, keep, options) === 'false') return `the sync option ${keep}=false`;
+	return prune ? undefined : 'pruning is not enabled for this sync';
 }
 
 function compareOrder(a: readonly number[], b: readonly number[]): number {

@@ -6,18 +6,21 @@ import {
 	type ResourceResult,
 	type RevisionHistory,
 } from '../../kinds/index.ts';
+import { type Revision, recordOf } from '../revision.ts';
+import { cut, fitting } from '../status/fit.ts';
 import type { Outcome } from './execute.ts';
 
 /** Past syncs that status.history keeps where spec.revisionHistoryLimit names none. Source: Argo CD. */
 const DEFAULT_HISTORY_LIMIT = 10;
-/** Resources that operationState.syncResult lists at most. */
-const MAX_RESULT_RESOURCES = 2_000;
+/** Bytes of JSON that operationState.syncResult.resources takes at most: a third of what an object may hold. */
+export const MAX_RESULTS_BYTES = 400_000;
 
 const words = {
 	created: 'Synced',
 	configured: 'Synced',
 	unchanged: 'Synced',
 	pruned: 'Pruned',
+	removed: 'Synced',
 	kept: 'PruneSkipped',
 	failed: 'SyncFailed',
 } as const;
@@ -31,8 +34,8 @@ function resultOf({ action, object, message }: Outcome): ResourceResult {
 		namespace: object.metadata.namespace ?? '',
 		name: object.metadata.name,
 		status: words[action],
-		message,
-		hookPhase: action === 'failed' ? 'Failed' : 'Succeeded',
+		message: cut(message),
+		hookPhase: action === 'failed' ? 'Failed' : action === 'removed' ? 'Running' : 'Succeeded',
 		syncPhase: 'Sync',
 	};
 }
@@ -42,17 +45,26 @@ export function resultId({ group, kind, namespace, name }: ResourceResult): stri
 	return `${group || '-'}/${kind}/${namespace || '-'}/${name}`;
 }
 
-/** What a sync has done so far, with what it has done now. */
-export function addResults(before: readonly ResourceResult[], outcomes: readonly Outcome[]): ResourceResult[] {
+/** What a sync has done so far, with what it has done now, as far as there is room; `leftOut` is how many there was none for before. */
+export function addResults(
+	before: readonly ResourceResult[],
+	outcomes: readonly Outcome[],
+	leftOut = 0,
+): { readonly resources: ResourceResult[]; readonly resourcesLeftOut?: number } {
 	const all = new Map(before.map((each) => [resultId(each), each]));
 	for (const outcome of outcomes) all.set(outcome.id, resultOf(outcome));
-	return [...all.values()].slice(0, MAX_RESULT_RESOURCES);
+	const { kept, leftOut: more } = fitting([...all.values()].sort(failuresFirst), MAX_RESULTS_BYTES);
+	return { resources: kept, ...(leftOut + more > 0 ? { resourcesLeftOut: leftOut + more } : {}) };
 }
+
+/** What has failed is what is looked for; the rest stays in the order in which it was done. */
+const failuresFirst = (a: ResourceResult, b: ResourceResult) =>
+	Number(b.status === 'SyncFailed') - Number(a.status === 'SyncFailed');
 
 /** The history with one more entry, as long as the application wants it. */
 export function appendHistory(
 	application: Application,
-	revision: string,
+	revision: Revision,
 	deployStartedAt: string,
 	deployedAt: string,
 	{ initiatedBy }: Operation,
@@ -60,10 +72,9 @@ export function appendHistory(
 	const before = application.status?.history ?? [];
 	const entry: RevisionHistory = {
 		id: (before.at(-1)?.id ?? -1) + 1,
-		revision,
+		...recordOf(revision),
 		deployedAt,
 		deployStartedAt,
-		source: application.spec.source,
 		initiatedBy,
 	};
 	return [...before, entry].slice(-Math.max(1, application.spec.revisionHistoryLimit ?? DEFAULT_HISTORY_LIMIT));

@@ -1,13 +1,14 @@
 /** What happens to an application as it happens, for those that wait for it: a pusher's terminal, a `sync` command. */
 import type { HealthStatus, SyncStatusCode } from '../../kinds/index.ts';
 import type { Outcome } from '../operation/execute.ts';
+import type { Revision } from '../revision.ts';
 
 export type Progress =
-	| { readonly type: 'refused'; readonly revision: string; readonly lines: readonly string[] }
-	| { readonly type: 'outcome'; readonly revision: string; readonly outcome: Outcome }
+	| { readonly type: 'refused'; readonly revision: Revision; readonly lines: readonly string[] }
+	| { readonly type: 'outcome'; readonly revision: Revision; readonly outcome: Outcome }
 	| {
 			readonly type: 'finished';
-			readonly revision: string;
+			readonly revision: Revision | undefined;
 			readonly phase: 'Succeeded' | 'Failed';
 			readonly message: string;
 	  }
@@ -17,7 +18,7 @@ export type Progress =
 	 */
 	| {
 			readonly type: 'compared';
-			readonly revision: string;
+			readonly revision: Revision | undefined;
 			readonly sync: SyncStatusCode;
 			readonly health: HealthStatus;
 			readonly waiting: readonly string[];

@@ -6,6 +6,7 @@ import type { Applications } from '../application.ts';
 import { nameOf, type Outcome, whereOf } from '../operation/execute.ts';
 import type { Push, PushHandler, Verdict } from '../push/index.ts';
 import { formatProblem } from '../render/index.ts';
+import { isAt, revisionText } from '../revision.ts';
 import type { Tree } from '../source/index.ts';
 import type { Progress } from './progress.ts';
 import { short } from './revision.ts';
@@ -123,9 +124,9 @@ export function createPushHandler({ applications, follows, waitMs, log, now }: P
 		let sayAt = started + FIRST_WORD_MS;
 		let applied = 0;
 		for await (const progress of withPauses(feed, LOOK_MS)) {
-			if (progress && progress.revision !== push.after) {
-				if (progress.type !== 'compared' || progress.revision === push.before || progress.revision === '') continue;
-				yield `a newer revision, ${short(progress.revision)}, has taken over`;
+			if (progress && !(progress.revision && isAt(progress.revision, push.after))) {
+				if (progress.type !== 'compared' || !progress.revision || isAt(progress.revision, push.before ?? '')) continue;
+				yield `a newer revision, ${revisionText(progress.revision)}, has taken over`;
 				return;
 			}
 			if (progress?.type === 'outcome') {
@@ -137,7 +138,7 @@ export function createPushHandler({ applications, follows, waitMs, log, now }: P
 					yield 'it is tried again by itself; see: driftless status';
 					return;
 				}
-				yield `synced ${short(progress.revision)} in ${seconds()}`;
+				yield `synced ${short(push.after)} in ${seconds()}`;
 			} else if (progress?.type === 'compared') {
 				if (progress.sync === 'Synced' && progress.health === 'Healthy') {
 					if (applied === 0) yield 'nothing changed in the cluster';

@@ -16,9 +16,14 @@ import {
 } from '../../kinds/index.ts';
 import { type Compared, isSynced } from '../compare/compare.ts';
 import { waveOf } from '../operation/order.ts';
+import { type Revision, recordOf } from '../revision.ts';
+import { cut, fitting } from './fit.ts';
 
-/** Resources that a status lists at most, those that want attention first: an object may hold 1.5 MiB. */
-export const MAX_STATUS_RESOURCES = 4_000;
+/** Bytes of JSON that status.resources takes at most, those that want attention first: half of what an object may hold. */
+export const MAX_RESOURCES_BYTES = 700_000;
+/** The same of conditions and of images. */
+export const MAX_CONDITIONS_BYTES = 100_000;
+export const MAX_IMAGES_BYTES = 50_000;
 /** Fields that a status lists for one drifted resource, and resources that it lists fields for. */
 export const MAX_DRIFT_FIELDS = 20;
 export const MAX_DRIFT_RESOURCES = 100;
@@ -27,7 +32,7 @@ export const MAX_DRIFT_VALUE = 1_024;
 
 export interface Observed {
 	readonly objects: ReadonlyMap<string, Compared>;
-	readonly revision: string | undefined;
+	readonly revision: Revision | undefined;
 	/** What is wrong, by condition type; the time at which it began is kept from the status before. */
 	readonly problems: readonly { readonly type: string; readonly message: string }[];
 	/** Whether `objects` says what the source wants; false while it cannot be read. */
@@ -35,6 +40,8 @@ export interface Observed {
 	readonly sourceType: 'Directory' | 'Kustomize';
 	/** What is known beyond its own health of why an object does not work. */
 	readonly trouble?: (live: Dynamic) => string | undefined;
+	/** When what has drifted is mended, in ms, where that waits. */
+	readonly healAt?: number;
 }
 
 /** Worse comes later. Source: Argo CD, "Resource Health", of an application. */
@@ -51,22 +58,24 @@ export function worst(healths: Iterable<HealthStatus>): HealthStatus {
 export function report(application: Application, observed: Observed, now: string): ApplicationStatus {
 	const before = application.status;
 	const all = [...observed.objects.values()];
-	const health = observed.revision !== undefined ? healthOf(application, all) : 'Unknown';
+	const { revision, healAt } = observed;
+	const health = revision !== undefined ? healthOf(application, all) : 'Unknown';
+	const { spec } = application;
+	const listed = revision && resources(all, before?.resources ?? [], observed.trouble, now);
 	return {
 		sync: {
 			status: syncStatus(observed),
-			revision: observed.revision ?? before?.sync?.revision,
-			comparedTo: { source: application.spec.source, destination: application.spec.destination },
+			...(revision ? commits(revision) : { revision: before?.sync?.revision, revisions: before?.sync?.revisions }),
+			comparedTo: { source: spec.source, sources: spec.sources, destination: spec.destination },
 		},
 		health: transition({ status: health }, before?.health, now),
 		// What is not wanted can only be told by what is.
-		resources:
-			observed.revision === undefined
-				? before?.resources
-				: resources(all, before?.resources ?? [], observed.trouble, now),
+		resources: listed ? listed.kept : before?.resources,
+		resourcesLeftOut: listed ? listed.leftOut || undefined : before?.resourcesLeftOut,
 		conditions: conditions(observed.problems, before?.conditions ?? [], now),
 		sourceType: observed.sourceType,
-		summary: { images: images(all) },
+		summary: { images: fitting(images(all), MAX_IMAGES_BYTES).kept },
+		selfHealAt: healAt === undefined ? undefined : new Date(healAt).toISOString().replace(/\.\d+Z$/, 'Z'),
 	};
 }
 
@@ -110,27 +119,29 @@ function transition(health: ApplicationHealth, before: ApplicationHealth | undef
 	};
 }
 
+const commits = ({ sources }: Revision) => {
+	const { revision, revisions } = recordOf({ sources, destination: {} });
+	return revisions ? { revisions } : { revision };
+};
+
 function resources(
 	all: readonly Compared[],
 	before: readonly ResourceStatus[],
 	trouble: Observed['trouble'],
 	now: string,
-): ResourceStatus[] {
+): { readonly kept: ResourceStatus[]; readonly leftOut: number } {
 	const attention = (each: Compared) => (!isSynced(each) ? 0 : each.health && each.health.status !== 'Healthy' ? 1 : 2);
-	const ordered =
-		all.length > MAX_STATUS_RESOURCES
-			? [...all].sort((a, b) => attention(a) - attention(b)).slice(0, MAX_STATUS_RESOURCES)
-			: all;
+	const ordered = [...all].sort((a, b) => attention(a) - attention(b));
 	const healthBefore = new Map(before.map((each) => [resourceKey(each), each.health]));
 	let detailed = 0;
-	return ordered
-		.map((each) => {
-			const status = resourceStatus(each, detailed < MAX_DRIFT_RESOURCES, trouble);
-			if (status.drift) detailed++;
-			if (status.health) status.health = transition(status.health, healthBefore.get(resourceKey(status)), now);
-			return status;
-		})
-		.sort((a, b) => (resourceKey(a) < resourceKey(b) ? -1 : 1));
+	const statuses = ordered.map((each) => {
+		const status = resourceStatus(each, detailed < MAX_DRIFT_RESOURCES, trouble);
+		if (status.drift) detailed++;
+		if (status.health) status.health = transition(status.health, healthBefore.get(resourceKey(status)), now);
+		return status;
+	});
+	const { kept, leftOut } = fitting(statuses, MAX_RESOURCES_BYTES);
+	return { kept: kept.sort((a, b) => (resourceKey(a) < resourceKey(b) ? -1 : 1)), leftOut };
 }
 
 const resourceKey = ({ group, kind, namespace, name }: ResourceStatus) =>
@@ -155,7 +166,7 @@ function resourceStatus(compared: Compared, detail: boolean, trouble: Observed['
 		const unwell = health === 'Progressing' || health === 'Degraded';
 		const why = unwell && compared.live ? trouble?.(compared.live) : undefined;
 		const whole = [message?.replace(/\.\.\.$/, why ? '' : '...'), why].filter(Boolean).join(': ');
-		status.health = whole ? { status: health, message: whole } : { status: health };
+		status.health = whole ? { status: health, message: cut(whole) } : { status: health };
 	}
 	if (!compared.desired) status.requiresPruning = true;
 	if (compared.desired) {
@@ -168,7 +179,7 @@ function resourceStatus(compared: Compared, detail: boolean, trouble: Observed['
 			if (listed.length < fields.length) status.driftedFields = fields.length;
 		}
 	}
-	if (compared.refused) status.message = compared.refused.message;
+	if (compared.refused) status.message = cut(compared.refused.message);
 	return status;
 }
 
@@ -203,7 +214,8 @@ function conditions(
 	before: readonly ApplicationCondition[],
 	now: string,
 ): ApplicationCondition[] {
-	return problems.map(({ type, message }) => {
+	const cutShort = problems.map(({ type, message }) => ({ type, message: cut(message) }));
+	return fitting(cutShort, MAX_CONDITIONS_BYTES).kept.map(({ type, message }) => {
 		const same = before.find((each) => each.type === type && each.message === message);
 		return { type, message, lastTransitionTime: same?.lastTransitionTime ?? now };
 	});

@@ -15,7 +15,8 @@ export async function writeReport(
 	state: ApplicationState,
 	problems: readonly Problem[],
 	context: Context,
-	stays?: string,
+	/** Why it stays out of sync, and when what has drifted is mended. */
+	{ stays, healAt }: { readonly stays?: string; readonly healAt?: number } = {},
 ): Promise<Again | undefined> {
 	const observed = {
 		objects: state.comparison.objects,
@@ -25,6 +26,7 @@ export async function writeReport(
 			state.revision !== undefined &&
 			problems.every(({ type }) => type === 'SyncError' || type === 'SharedResourceWarning'),
 		sourceType: state.sourceType,
+		healAt,
 		trouble: (live: Dynamic) => troubleBelow(live, context.cache),
 	};
 	const now = timestamp(context);
@@ -59,7 +61,7 @@ function tellCompared(state: ApplicationState, status: ApplicationStatus, stays:
 	});
 	state.progress.tell({
 		type: 'compared',
-		revision: state.revision ?? '',
+		revision: state.revision,
 		sync: status.sync.status,
 		health: status.health.status,
 		waiting,
@@ -67,15 +69,13 @@ function tellCompared(state: ApplicationState, status: ApplicationStatus, stays:
 	});
 }
 
-/** Writes parts of the status; with `takeOperation` the request that they answer is taken away. */
+/** Writes parts of the status. */
 export async function writeStatus(
 	application: Application,
 	status: Partial<ApplicationStatus>,
 	client: Client,
-	takeOperation = false,
 ): Promise<void> {
 	const { name, namespace } = application.metadata;
-	if (takeOperation) await client.patch(Application, { name, namespace }, { type: 'merge', body: { operation: null } });
 	await client.patch(
 		Application,
 		{ name, namespace },
@@ -86,8 +86,10 @@ export async function writeStatus(
 
 /** RFC 3339 in seconds, as Kubernetes writes times. */
 export function timestamp({ now }: Pick<Context, 'now'>): string {
-	return `${new Date(now()).toISOString().slice(0, 19)}Z`;
+	return timeOf(now());
 }
+
+const timeOf = (milliseconds: number) => `${new Date(milliseconds).toISOString().slice(0, 19)}Z`;
 
 /** The parts of the stored status that are about to be written. */
 function pick(before: ApplicationStatus | undefined, next: Partial<ApplicationStatus>): Fields {

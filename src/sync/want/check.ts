@@ -16,7 +16,9 @@ import {
 import { isNamespaceMissing, validationOf } from '../operation/execute.ts';
 import { type FieldPath, type Manifest, type Rendered, type RenderProblem, validateManifest } from '../render/index.ts';
 import { type Desired, desire } from './desired.ts';
-import { objectOptionProblems, optionOf, optionsAnnotation } from './options.ts';
+import { adviceFor, isImmutable } from './immutable.ts';
+import { objectOptionProblems, optionFor, optionOf, optionsAnnotation } from './options.ts';
+import { placesOf } from './places.ts';
 
 /** Dry runs that are under way at once. */
 const PARALLEL_DRY_RUNS = 16;
@@ -33,6 +35,19 @@ export interface Checked {
 	readonly ignored: readonly RenderProblem[];
 	/** Whether kustomize builds the application's path itself. */
 	readonly kustomized: boolean;
+	/** The objects, by id, that the API would not take. */
+	readonly refused: ReadonlySet<string>;
+}
+
+export interface CheckOptions {
+	/** The objects that were applied or checked before, by id. */
+	readonly good: ReadonlyMap<string, Desired>;
+	/** What a sync to these objects would prune: its place is free then. */
+	readonly goes: (desired: ReadonlyMap<string, Desired>) => Iterable<Dynamic>;
+	readonly client: Client;
+	/** The field manager of the dry runs. */
+	readonly manager: string;
+	readonly signal: AbortSignal;
 }
 
 /** Turns manifests into desired objects, each manifest once; `undefined` for a kind that the API does not have. */
@@ -50,15 +65,11 @@ export function createDesirer(application: Application, registry: Registry): Des
 	};
 }
 
-/** `good` are the objects that were applied or checked before. `manager` is the field manager of the dry runs. */
 export async function checkRevision(
 	rendered: Rendered,
 	application: Application,
 	desirer: Desirer,
-	good: ReadonlyMap<string, Desired>,
-	client: Client,
-	manager: string,
-	signal: AbortSignal,
+	{ good, goes, client, manager, signal }: CheckOptions,
 ): Promise<Checked> {
 	const { syncOptions } = application.spec.syncPolicy ?? {};
 	const problems: RenderProblem[] = [...rendered.problems];
@@ -85,10 +96,13 @@ export async function checkRevision(
 			problems: sorted([...problems, ...fresh.flatMap((each) => validateAlone(each, client.registry))]),
 			ignored: rendered.ignored,
 			kustomized: rendered.kustomized,
+			refused: new Set(),
 		};
 	const limit = pLimit(PARALLEL_DRY_RUNS);
 	const createsNamespace = optionOf('CreateNamespace', syncOptions) === 'true';
 	const { namespace: home } = application.spec.destination;
+	const freed = new Set([...goes(desired)].flatMap(placesOf));
+	const refused = new Set<string>();
 	const found = await Promise.all(
 		fresh.map((wanted) =>
 			limit(async () => {
@@ -98,12 +112,15 @@ export async function checkRevision(
 					namespace !== undefined &&
 					(desired.has(`-/Namespace/-/${namespace}`) || (createsNamespace && namespace === home));
 				const fieldValidation = validationOf(wanted.object, syncOptions);
-				return dryRun(wanted, { namespaceComes, home, fieldValidation }, client, manager);
+				const force = optionFor(wanted.object, 'Force', syncOptions) === 'true';
+				const each = await dryRun(wanted, { namespaceComes, home, fieldValidation, freed, force }, client, manager);
+				if (each.length > 0) refused.add(wanted.id);
+				return each;
 			}),
 		),
 	);
 	const { ignored, kustomized } = rendered;
-	return { desired, problems: sorted(found.flat()), ignored, kustomized };
+	return { desired, problems: sorted(found.flat()), ignored, kustomized, refused };
 }
 
 function hooks(manifest: Manifest): RenderProblem[] {
@@ -130,11 +147,15 @@ interface DryRun {
 	/** The namespace of the application's destination. */
 	readonly home: string | undefined;
 	readonly fieldValidation: 'Strict' | 'Ignore';
+	/** Places of objects that the sync prunes before. */
+	readonly freed: ReadonlySet<string>;
+	/** The object is made anew where it cannot be changed. */
+	readonly force: boolean;
 }
 
 async function dryRun(
 	wanted: Desired,
-	{ namespaceComes, home, fieldValidation }: DryRun,
+	{ namespaceComes, home, fieldValidation, freed, force }: DryRun,
 	client: Client,
 	manager: string,
 ): Promise<RenderProblem[]> {
@@ -149,6 +170,9 @@ async function dryRun(
 		return [];
 	} catch (error) {
 		if (!(error instanceof ApiError) || error.code >= 500 || error.code === 429) throw error;
+		const madeAnew = force && isImmutable(error);
+		if (madeAnew || placesOf(wanted.object).some((place) => freed.has(place)))
+			return validateAlone(wanted, client.registry);
 		// The namespace comes with the same revision: the kind's own rules can be checked without it.
 		if (!isNamespaceMissing(error, namespace)) return problemsOf(error, wanted.manifest);
 		if (namespaceComes) return validateAlone(wanted, client.registry);
@@ -175,7 +199,7 @@ export function problemsOf(error: ApiError, manifest: Manifest): RenderProblem[]
 	return causes.map((cause) => ({
 		position: manifest.locate(pathOf(cause.field ?? '', manifest.object)),
 		field: cause.field,
-		message: cause.message ?? error.message,
+		message: `${cause.message ?? error.message}${adviceFor(cause.message ?? '')}`,
 	}));
 }
 

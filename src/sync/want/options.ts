@@ -36,9 +36,12 @@ const known: Readonly<Record<string, Option>> = {
 	SkipDryRunOnMissingResource: { values: choice },
 	Replace: {
 		values: ['false'],
-		unsupported: { value: 'true', instead: 'every object is applied server-side, however large' },
+		unsupported: {
+			value: 'true',
+			instead: 'every object is applied server-side, however large; Force=true makes anew what cannot be changed',
+		},
 	},
-	Force: { values: ['false'], unsupported: { value: 'true', instead: 'delete by hand what must be made anew' } },
+	Force: { values: choice },
 };
 
 /** Why an option is not carried out; undefined where it is. */
@@ -62,7 +65,15 @@ function split(text: string): [string, string?] {
 
 /** What an object's own options say wrongly. */
 export function objectOptionProblems(object: Dynamic): string[] {
-	return optionsOf(object).flatMap((text) => optionProblem(text) ?? []);
+	return problemsOfOptions(optionsOf(object));
+}
+
+/** The same of a list of them. Beside Force=true, as Argo CD's pages write it, Replace=true asks for nothing more. */
+export function problemsOfOptions(options: readonly string[] = []): string[] {
+	const forced = optionOf('Force', options) === 'true';
+	return options.flatMap((text) =>
+		forced && split(text).join('=') === 'Replace=true' ? [] : (optionProblem(text) ?? []),
+	);
 }
 
 function optionsOf({ metadata }: Dynamic, annotation = optionsAnnotation): string[] {

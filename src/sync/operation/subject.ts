@@ -1,0 +1,96 @@
+/** What a sync is about: the revision that the application follows, or another one that was asked for. */
+import type { Application, ApplicationSource, Dynamic, Operation } from '../../kinds/index.ts';
+import type { Context } from '../../reconcile/index.ts';
+import { type Compared, type Comparison, createComparison } from '../compare/compare.ts';
+import { formatProblem } from '../render/index.ts';
+import { commitsOf, type Revision, revisionText, sameRevision, sourcesOf } from '../revision.ts';
+import { SourceError } from '../source/index.ts';
+import type { ApplicationState } from '../state.ts';
+import { type Desired, managerOf } from '../want/desired.ts';
+
+export interface Subject {
+	readonly revision: Revision;
+	/** Everything that is wanted or was left over, as it compares, by id. */
+	readonly objects: ReadonlyMap<string, Compared>;
+	/** What is in the cluster and not wanted, what is on its way out included. */
+	readonly left: ReadonlyMap<string, Dynamic>;
+	readonly desired: ReadonlyMap<string, Desired>;
+}
+
+/** Another revision than the one that is followed, kept while a sync to it runs: it is rendered and checked once. */
+export interface Aside {
+	readonly asked: string;
+	readonly revision: Revision;
+	readonly desired: ReadonlyMap<string, Desired>;
+	readonly comparison: Comparison;
+}
+
+/** Throws SourceError where the revision cannot be read, or is refused. */
+export async function subjectOf(
+	application: Application,
+	operation: Operation,
+	requested: boolean,
+	state: ApplicationState,
+	context: Context,
+): Promise<Subject> {
+	const asked = await askedFor(application, operation, state, context);
+	if (asked) return asked;
+	if (state.revision === undefined || (state.problem && requested))
+		throw new SourceError('', state.problem?.message ?? 'the source has not been read yet');
+	const { revision, comparison, desired } = state;
+	return { revision, objects: comparison.objects, left: state.left(desired), desired };
+}
+
+async function askedFor(
+	application: Application,
+	{ sync = {}, initiatedBy }: Operation,
+	state: ApplicationState,
+	{ client, cache, signal }: Context,
+): Promise<Subject | undefined> {
+	const source = sync.source ?? sourcesOf(application)[0];
+	const revision = sync.revision ?? source?.targetRevision ?? 'HEAD';
+	if (!source || initiatedBy?.automated || (sync.revision === undefined && !sync.source)) return undefined;
+	const followed = sync.source ? [] : commitsOf(state.revision ?? { sources: [], destination: {} });
+	if (followed.length === 1 && followed.includes(revision)) return undefined;
+	const asked = JSON.stringify([
+		revision,
+		source,
+		application.spec.destination,
+		application.spec.syncPolicy?.syncOptions,
+	]);
+	if (state.aside?.asked !== asked) {
+		const other = await state.at(revision, source, application, client, signal);
+		if (other.problems.length > 0)
+			throw new SourceError(
+				'',
+				`revision ${revisionText(other.revision)} is refused: ${other.problems.map(formatProblem).join('; ')}`,
+			);
+		if (sameRevision(other.revision, state.revision)) return undefined;
+		refuseToGoBack(application, sync, other.revision, state);
+		state.aside = { asked, ...other, comparison: createComparison() };
+	}
+	const { desired, comparison, revision: other } = state.aside;
+	for (const id of desired.keys()) comparison.touch(id);
+	const live = (id: string) => {
+		const wanted = desired.get(id);
+		return wanted && (cache.informer(wanted.kind).get(wanted.key) as Dynamic | undefined);
+	};
+	await comparison.refresh(desired, live, client, managerOf(application));
+	return { revision: other, objects: comparison.objects, left: state.left(desired), desired };
+}
+
+/** Automated sync would undo it in the next moment. Source: Argo CD refuses the same. */
+function refuseToGoBack(
+	{ metadata, spec }: Application,
+	{ dryRun }: { readonly dryRun?: boolean; readonly source?: ApplicationSource },
+	other: Revision,
+	{ revision }: ApplicationState,
+): void {
+	const automated = spec.syncPolicy?.automated;
+	if (dryRun || !automated || automated.enabled === false) return;
+	const back = revision ? `to ${revisionText(revision)} ` : '';
+	throw new SourceError(
+		'',
+		`automated sync of ${metadata.name} would go back ${back}at once after a sync to ${revisionText(other)}: switch it off first (spec.syncPolicy.automated.enabled: false), or use: driftless rollback ${metadata.name}`,
+	);
+}
