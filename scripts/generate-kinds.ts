@@ -5,6 +5,7 @@
  * `node scripts/generate-kinds.ts` does nothing where the file is up to date.
  */
 import { globSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const folder = fileURLToPath(new URL('../src/kinds/', import.meta.url));
@@ -17,7 +18,7 @@ const found = globSync('*/*.ts', { cwd: folder }).flatMap((file) =>
 	})),
 );
 /** Core first: a type that two groups use is named after the group that has it first. */
-const group = (file: string) => (file.startsWith('core/') ? '' : file);
+const group = (file: string) => (file.startsWith('core/') ? '' : dirname(file));
 found.sort((a, b) => order(group(a.file), group(b.file)) || order(a.name, b.name));
 
 const text = `/** Made by scripts/generate-kinds.ts from the files that declare a kind. */

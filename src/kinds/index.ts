@@ -5,7 +5,7 @@ export type * from './argoproj/types.ts';
 export * from './builtins.generated.ts';
 export { loadRegistry } from './builtins.ts';
 export { hasOwnEndpoints } from './core/service-spec.ts';
-export { type Declaration, kind } from './declare.ts';
+export { age, column, type Declaration, kind, wide } from './declare.ts';
 export * from './kind.ts';
 export * from './names.ts';
 export * from './object.ts';

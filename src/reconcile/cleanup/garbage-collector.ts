@@ -12,6 +12,7 @@ import {
 	type OwnerReference,
 	parseApiVersion,
 	type Registry,
+	storageOf,
 } from '../../kinds/index.ts';
 import { type Change, type Context, type Controller, controller } from '../runtime/controller.ts';
 import { unlessGone } from '../runtime/refusal.ts';
@@ -95,7 +96,7 @@ function* affected({ kind, object, old }: Change, cache: Cache, registry: Regist
 
 /** Every object that names the owner. */
 function* dependents(owner: string, cache: Cache, registry: Registry): Iterable<Item> {
-	for (const kind of registry.all()) {
+	for (const kind of registry.stored()) {
 		if (isFleeting(kind)) continue;
 		for (const object of cache.informer(kind).by('owner', owner)) yield { kind, object };
 	}
@@ -161,8 +162,9 @@ function patchMeta({ kind, object }: Item, metadata: object, client: Client): Pr
 
 /** Where an owner is: `nowhere` for a kind that the server does not have, `invisible` from a dependent without its namespace. */
 function placeOf({ kind, object }: Item, owner: OwnerReference, registry: Registry): Place | 'nowhere' | 'invisible' {
-	const found = registry.of(owner.apiVersion, owner.kind) ?? ofAnyVersion(owner, registry);
-	if (!found) return 'nowhere';
+	const named = registry.of(owner.apiVersion, owner.kind) ?? ofAnyVersion(owner, registry);
+	if (!named) return 'nowhere';
+	const found = storageOf(named);
 	if (!found.namespaced) return { kind: found, name: owner.name };
 	if (!kind.namespaced) return 'invisible';
 	return { kind: found, name: owner.name, namespace: object.metadata.namespace };
@@ -177,7 +179,7 @@ interface Place {
 /** An owner may be named by a version that the server no longer serves. */
 function ofAnyVersion(owner: OwnerReference, registry: Registry): Kind | undefined {
 	const { group } = parseApiVersion(owner.apiVersion);
-	for (const kind of registry.all()) if (kind.group === group && kind.kind === owner.kind) return kind;
+	for (const kind of registry.stored()) if (kind.group === group && kind.kind === owner.kind) return kind;
 	return undefined;
 }
 

@@ -22,7 +22,7 @@ export const namespace: Controller = controller({
 		const { client, cache } = context;
 		const namespace = cache.informer(Namespace).get(key);
 		if (!namespace?.metadata.deletionTimestamp || !namespace.spec.finalizers?.includes(KUBERNETES)) return;
-		for (const kinds of deletionStages(client.registry.all())) {
+		for (const kinds of deletionStages(client.registry.stored())) {
 			const remains: Remains[] = [];
 			for (const kind of kinds) remains.push(await empty(kind, key, client));
 			if (remains.every(({ objects, error }) => objects.length === 0 && !error)) continue;

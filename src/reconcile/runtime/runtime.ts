@@ -20,9 +20,6 @@ import { type Term, whileTerm } from './term.ts';
 
 /** How many keys a controller reconciles at once when it does not say. */
 const WORKERS = 4;
-/** How often a controller of every kind looks whether the registry has got another: kinds come rarely, and looking is a loop over a map. */
-const LOOK_FOR_KINDS_MS = 5_000;
-
 /** A cache that lacks the controller's own writes for so long is told of: it follows the API again, or nothing goes on. */
 const LATE_MS = 30_000;
 
@@ -74,10 +71,9 @@ async function runController(controller: Controller, options: RuntimeOptions): P
 	if (controller.everything) {
 		const look = () => {
 			for (const informer of everything.more()) writing.follow(informer);
-			timer = clock.after(LOOK_FOR_KINDS_MS, look);
 		};
-		let timer = clock.after(LOOK_FOR_KINDS_MS, look);
-		stack.defer(() => timer[Symbol.dispose]());
+		stack.use(client.registry.onChange(look));
+		look();
 	}
 	const component = controller.component ?? `${controller.name}-controller`;
 	const events = recordEvents(client, { component, now, log, signal, clock });

@@ -43,7 +43,7 @@ export function followEverything(
 		more() {
 			const found: Informer[] = [];
 			if (!everything) return found;
-			for (const kind of registry.all()) {
+			for (const kind of registry.stored()) {
 				if (followed.has(nameOf(kind)) || isFleeting(kind)) continue;
 				followed.add(nameOf(kind));
 				const informer = cache.informer(kind);
