@@ -35,7 +35,7 @@ const gitops = await openGitOps({
 	pushWaitMs: 0,
 	pollMs: undefined,
 	webhookSecret: undefined,
-	credentials: async () => undefined,
+	client: () => client,
 	log: silentLog,
 	signal,
 	onPush: () => {
@@ -51,7 +51,11 @@ const running = runControllers({
 	signal,
 });
 const { port } = await gitops.serve();
-await ensureDefaultApplication(client, `http://127.0.0.1:${port}/git/default.git`, 'main');
+await ensureDefaultApplication(client, {
+	repoURL: `http://127.0.0.1:${port}/git/default.git`,
+	targetRevision: 'main',
+	asked: true,
+});
 const url = `http://git:${await loadToken(directory)}@127.0.0.1:${port}/git/default.git`;
 
 const clone = join(directory, 'clone');

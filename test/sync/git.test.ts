@@ -89,18 +89,21 @@ test('what is pushed after a read is seen by the next, packed or not', async (t)
 	t.is((await repository.tree(second)).revision, second);
 });
 
-test('a revision means on a server what git means by it', (t) => {
+test('a revision means on a server what Argo CD means by it: a branch before a tag of the same name', (t) => {
 	const refs: ServerRef[] = [
 		{ ref: 'HEAD', oid: 'b', target: 'refs/heads/main' },
 		{ ref: 'refs/heads/main', oid: 'b' },
 		{ ref: 'refs/heads/v1', oid: 'c' },
 		{ ref: 'refs/tags/v1', oid: 't', peeled: 'a' },
+		{ ref: 'refs/tags/v2', oid: 'u', peeled: 'd' },
 	];
 	const commit = 'f'.repeat(40);
 	const table: [string, unknown][] = [
 		['HEAD', { ref: 'refs/heads/main', commit: 'b' }],
 		['main', { ref: 'refs/heads/main', object: 'b', commit: 'b' }],
-		['v1', { ref: 'refs/tags/v1', object: 't', commit: 'a' }],
+		['v1', { ref: 'refs/heads/v1', object: 'c', commit: 'c' }],
+		['refs/tags/v1', { ref: 'refs/tags/v1', object: 't', commit: 'a' }],
+		['v2', { ref: 'refs/tags/v2', object: 'u', commit: 'd' }],
 		['refs/heads/v1', { ref: 'refs/heads/v1', object: 'c', commit: 'c' }],
 		[commit, { commit }],
 		['gone', undefined],

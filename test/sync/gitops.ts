@@ -9,7 +9,6 @@ import { type Client, createCache, inProcess } from '../../src/client/index.ts';
 import { Application, type ApplicationStatus, loadRegistry } from '../../src/kinds/index.ts';
 import { clusterControllers, runControllers } from '../../src/reconcile/index.ts';
 import { openStore } from '../../src/store/index.ts';
-import { findCredentials } from '../../src/sync/index.ts';
 import { loadToken } from '../../src/sync/push/index.ts';
 import { type Outcome, runGit } from '../testbed/git.ts';
 import { silentLog } from '../testbed/silent-log.ts';
@@ -60,7 +59,7 @@ export async function startGitOps(
 			pushWaitMs,
 			pollMs: 1_000,
 			webhookSecret: undefined,
-			credentials: (url) => findCredentials(client, url),
+			client: () => client,
 			log: silentLog,
 			signal,
 		}),
@@ -78,11 +77,11 @@ export async function startGitOps(
 		await running;
 	});
 	const { port } = await gitops.serve();
-	await ensureDefaultApplication(
-		client,
-		source ?? `http://127.0.0.1:${port}/git/default.git`,
-		source ? 'HEAD' : 'main',
-	);
+	await ensureDefaultApplication(client, {
+		repoURL: source ?? `http://127.0.0.1:${port}/git/default.git`,
+		targetRevision: source ? 'HEAD' : 'main',
+		asked: true,
+	});
 	const url = `http://git:${await loadToken(dataDir)}@127.0.0.1:${port}/git/default.git`;
 	await mkdir(clone);
 	await runGit(clone, ['init', '-q', '-b', 'main']);

@@ -9,7 +9,15 @@ import test from 'ava';
 import type { Log } from '../../src/log.ts';
 import { loadToken, openPushServer, type Push, type PushHandler } from '../../src/sync/push/index.ts';
 import { createRenderer, formatProblem } from '../../src/sync/render/index.ts';
-import { createSources, type Embedded, openEmbedded, type Source } from '../../src/sync/source/index.ts';
+import {
+	createSources,
+	type Embedded,
+	type EmbeddedOptions,
+	HeadMoved,
+	openEmbedded,
+	type RefChange,
+	type Source,
+} from '../../src/sync/source/index.ts';
 import { serveWeb } from '../../src/web/index.ts';
 import { createWorkTree, temporaryDirectory } from '../testbed/git.ts';
 
@@ -31,7 +39,7 @@ interface Endpoint extends AsyncDisposable {
 }
 
 /** The whole endpoint as `up` wires it, with a handler that renders what is pushed, and what a test puts in its place. */
-async function serve(handler: Partial<PushHandler> = {}): Promise<Endpoint> {
+async function serve(handler: Partial<PushHandler> = {}, heads?: EmbeddedOptions['heads']): Promise<Endpoint> {
 	const directory = await temporaryDirectory();
 	const dataDir = directory.path;
 	const renderer = createRenderer();
@@ -52,7 +60,7 @@ async function serve(handler: Partial<PushHandler> = {}): Promise<Endpoint> {
 		},
 	};
 	const token = await loadToken(dataDir);
-	const embedded = await openEmbedded(dataDir);
+	const embedded = await openEmbedded(dataDir, { heads });
 	const push = await openPushServer({ repositories: [embedded], token, handler: full, log: quiet });
 	const web = await serveWeb({ port: 0, push, log: quiet });
 	const sources = createSources({ dataDir, log: quiet, embedded: () => embedded });
@@ -368,6 +376,33 @@ test('two pushes at once are checked one after the other; the later one is told 
 	t.regex(lost.output, /main has moved on since you fetched it|fetch first|\[rejected\]|failed to update ref/);
 	t.is(most, 1);
 	t.is(await endpoint.embedded.repository.resolve('main'), commit);
+});
+
+test('git moves nothing where the heads cannot be moved first', async (t) => {
+	const asked: (readonly RefChange[])[] = [];
+	let refuse = false;
+	await using endpoint = await serve({}, (_, repository) => ({
+		read: () => repository.refs(),
+		async move(changes) {
+			asked.push(changes);
+			if (refuse) throw new HeadMoved('somebody was faster');
+		},
+	}));
+	await using work = await createWorkTree(endpoint.url);
+	const first = await work.commit({ 'a.yaml': configMap('a') });
+	t.is((await work.push()).code, 0);
+	refuse = true;
+	const second = await work.commit({ 'b.yaml': configMap('b') });
+	const { code, output } = await work.push();
+	t.not(code, 0);
+	t.regex(output, /^remote: main has moved on meanwhile: fetch, rebase and push again/m);
+	t.regex(output, /! \[remote rejected\] HEAD -> main \(hook declined\)/);
+	t.is(await endpoint.embedded.repository.resolve('main'), first);
+	t.is(endpoint.accepted.length, 1);
+	t.deepEqual(asked, [
+		[{ ref: 'refs/heads/main', before: undefined, after: first }],
+		[{ ref: 'refs/heads/main', before: first, after: second }],
+	]);
 });
 
 test('the progress of one push does not hold up the next', async (t) => {

@@ -3,10 +3,10 @@ import type { Client } from '../../client/index.ts';
 import { ApiError, Application, Namespace } from '../../kinds/index.ts';
 import type { Log } from '../../log.ts';
 import type { Controller } from '../../reconcile/index.ts';
-import { createApplications, createPushHandler, homeNamespace, type RepositoryCredentials } from '../../sync/index.ts';
+import { createApplications, createPushHandler, findCredentials, homeNamespace } from '../../sync/index.ts';
 import { loadToken, openPushServer } from '../../sync/push/index.ts';
 import { createRenderer } from '../../sync/render/index.ts';
-import { createSources, openEmbedded } from '../../sync/source/index.ts';
+import { clusterHeads, createSources, openEmbedded, type Repository } from '../../sync/source/index.ts';
 import { serveWeb } from '../../web/index.ts';
 
 export interface GitOpsOptions {
@@ -21,8 +21,8 @@ export interface GitOpsOptions {
 	readonly onPush?: () => void;
 	/** What webhooks must be signed with. */
 	readonly webhookSecret: string | undefined;
-	/** Credentials that remote repositories ask for. */
-	readonly credentials: (url: string) => Promise<RepositoryCredentials | undefined>;
+	/** Of the API, which comes later than what is opened here. */
+	readonly client: () => Client | undefined;
 	readonly log: Log;
 	readonly signal: AbortSignal;
 }
@@ -38,20 +38,24 @@ export interface GitOps extends AsyncDisposable {
 const embeddedURL = /^http:\/\/(?:127\.0\.0\.1|localhost|\[::1\])(?::\d+)?\/git\/([a-z0-9-]+)(?:\.git)?\/?$/;
 
 /** The name of the embedded repository that a URL means. */
-function embeddedName(url: string): string | undefined {
+export function embeddedName(url: string): string | undefined {
 	return embeddedURL.exec(url)?.[1];
 }
 
 export async function openGitOps(options: GitOpsOptions): Promise<GitOps> {
-	const { dataDir, log, signal } = options;
+	const { dataDir, log, signal, client } = options;
 	await using stack = new AsyncDisposableStack();
-	const repository = stack.use(await openEmbedded(dataDir));
+	const heads = (name: string, repository: Repository) => clusterHeads(client, name, repository);
+	const repository = stack.use(await openEmbedded(dataDir, { heads }));
 	const sources = stack.use(
 		createSources({
 			dataDir,
 			log,
 			poll: options.pollMs,
-			credentials: options.credentials,
+			credentials: async (url) => {
+				const connection = client();
+				return connection && findCredentials(connection, url);
+			},
 			embedded: (url) => (embeddedName(url) === repository.name ? repository : undefined),
 		}),
 	);
@@ -96,19 +100,31 @@ export async function openGitOps(options: GitOpsOptions): Promise<GitOps> {
 	};
 }
 
-/** Makes the application `default` where there is none, and has it follow `repoURL` where it follows another. The rest of it is the user's. */
-export async function ensureDefaultApplication(client: Client, repoURL: string, targetRevision: string): Promise<void> {
+export interface DefaultSource {
+	readonly repoURL: string;
+	readonly targetRevision: string;
+	/** Whether somebody has asked for this one: then an application that follows another one turns to it. */
+	readonly asked: boolean;
+}
+
+/** Makes the application `default` where there is none. The rest of it is the user's. Gives the repository that it follows. */
+export async function ensureDefaultApplication(
+	client: Client,
+	{ repoURL, targetRevision, asked }: DefaultSource,
+): Promise<string> {
 	const name = { name: 'default', namespace: homeNamespace };
 	try {
 		const { spec } = await client.get(Application, name);
+		const now = spec.source;
 		// Several servers of one cluster each have an embedded repository at a port of their own: its URL is theirs in any form.
 		const same =
-			spec.source &&
-			(spec.source.repoURL === repoURL || (embeddedName(spec.source.repoURL) ?? '') === embeddedName(repoURL));
-		if (same && spec.source?.targetRevision === targetRevision) return;
+			now && (now.repoURL === repoURL || (embeddedName(now.repoURL) ?? '') === embeddedName(repoURL))
+				? now.targetRevision === targetRevision
+				: false;
+		if (same || !asked) return now?.repoURL ?? repoURL;
 		await client.patch(Application, name, {
 			type: 'merge',
-			body: { spec: { source: { ...spec.source, repoURL, targetRevision } } },
+			body: { spec: { source: { ...now, repoURL, targetRevision } } },
 		});
 	} catch (error) {
 		if (!(error instanceof ApiError && error.reason === 'NotFound')) throw error;
@@ -124,6 +140,7 @@ export async function ensureDefaultApplication(client: Client, repoURL: string, 
 			},
 		});
 	}
+	return repoURL;
 }
 
 /** Manifests of Applications that were written for Argo CD name its namespace; it is there, so that they apply as they are. */

@@ -2,13 +2,12 @@
 import { readFileSync, statSync } from 'node:fs';
 import { hostname } from 'node:os';
 import type { Client } from '../../client/index.ts';
-import { findCredentials } from '../../sync/index.ts';
-
+import { folderURL, withoutCredentials } from '../../sync/source/index.ts';
 import { dataDirectory, takeDataDirectory, writeRunning } from '../data-dir.ts';
 import { UserError } from '../user-error.ts';
 import { ownAddress } from './addresses.ts';
 import { startControlPlane } from './control-plane.ts';
-import { ensureArgoNamespace, ensureDefaultApplication, openGitOps } from './gitops.ts';
+import { embeddedName, ensureArgoNamespace, ensureDefaultApplication, openGitOps } from './gitops.ts';
 import { createLog, type LogOptions } from './log.ts';
 import { giveMemoryBack } from './memory.ts';
 import { runNode } from './node.ts';
@@ -89,7 +88,7 @@ export async function runPlatform(
 	let client: Client | undefined;
 	await using gitops = await openGitOps({
 		webhookSecret: options.webhookSecretFile && readSecret(options.webhookSecretFile),
-		credentials: async (url) => client && findCredentials(client, url),
+		client: () => client,
 		dataDir,
 		address: options.httpAddress,
 		httpPort: options.httpPort,
@@ -109,13 +108,13 @@ export async function runPlatform(
 	client = plane.client;
 	const web = await starting(() => gitops.serve(), '--http-port or --http-address');
 	const embedded = `http://127.0.0.1:${web.port}/git/default.git`;
-	const source = options.watch ? await folder(options.watch) : (options.repo ?? embedded);
+	const asked = options.watch ? folderURL(options.watch) : options.repo;
 	await ensureArgoNamespace(plane.client);
-	await ensureDefaultApplication(
-		plane.client,
-		source,
-		options.repo ? options.revision : options.watch ? 'HEAD' : 'main',
-	);
+	const source = await ensureDefaultApplication(plane.client, {
+		repoURL: asked ?? embedded,
+		targetRevision: options.repo ? options.revision : options.watch ? 'HEAD' : 'main',
+		asked: asked !== undefined,
+	});
 	writeRunning(dataDir, {
 		pid: process.pid,
 		api: `https://127.0.0.1:${plane.port}`,
@@ -141,7 +140,7 @@ export async function runPlatform(
 				signal,
 			})
 		: Promise.resolve();
-	for (const line of readyText(dataDir, options, source === embedded)) say(line);
+	for (const line of readyText(dataDir, source)) say(line);
 	try {
 		await Promise.all([running, node]);
 	} finally {
@@ -166,21 +165,16 @@ function readSecret(path: string): string {
 	throw new UserError(`the webhook secret file ${path} is empty`);
 }
 
-async function folder(path: string): Promise<string> {
-	const { folderURL } = await import('../../sync/source/index.ts');
-	return folderURL(path);
-}
-
 /** What to type next. */
-function readyText(dataDir: string, options: PlatformOptions, embedded: boolean): string[] {
+function readyText(dataDir: string, source: string): string[] {
 	const command = process.env.DRIFTLESS_COMMAND ?? 'driftless';
 	const flag = dataDir === dataDirectory(undefined, {}) ? '' : ` --data-dir ${dataDir}`;
 	return [
 		'driftless is ready',
 		`  kubectl    export KUBECONFIG=${dataDir}/kubeconfig; kubectl get nodes`,
-		embedded
+		embeddedName(source)
 			? `  push       git push "$(${command}${flag} remote)" HEAD:main`
-			: `  source     ${options.watch ?? options.repo}`,
+			: `  source     ${withoutCredentials(source)}`,
 		`  look       ${command}${flag} status --watch`,
 		'  stop       Ctrl-C; containers keep running',
 	];

@@ -2,4 +2,13 @@
 export { defaultLimits, type HttpLimits } from './http.ts';
 export { exited, GitError, gitEnvironment, requireGit } from './program.ts';
 export { type Credentials, type Mirror, type MirrorOptions, openMirror } from './remote.ts';
-export { initRepository, openRepository, type Repository } from './repository.ts';
+export {
+	initRepository,
+	isCommitId,
+	openRepository,
+	type Quarantine,
+	type Refs,
+	type Repository,
+	referenceNames,
+	shortName,
+} from './repository.ts';

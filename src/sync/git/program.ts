@@ -35,18 +35,28 @@ export function gitEnvironment(extra: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv
 export interface CommandOptions {
 	readonly gitdir?: string;
 	readonly signal?: AbortSignal;
+	/** More of its environment. */
+	readonly env?: NodeJS.ProcessEnv;
+	/** What it reads. */
+	readonly input?: string;
 }
 
 /** Runs a command to its end and gives what it printed. Throws GitError with git's own complaint. */
-export function git(args: readonly string[], { gitdir, signal }: CommandOptions = {}): Promise<string> {
-	const env = gitEnvironment(gitdir === undefined ? {} : { GIT_DIR: gitdir });
+export function git(
+	args: readonly string[],
+	{ gitdir, signal, env: more, input }: CommandOptions = {},
+): Promise<string> {
+	const env = gitEnvironment({ ...(gitdir !== undefined && { GIT_DIR: gitdir }), ...more });
 	return new Promise((resolve, reject) => {
 		const options = { env, signal, timeout: COMMAND_TIME, maxBuffer: COMMAND_OUTPUT, killSignal: 'SIGKILL' } as const;
-		execFile('git', args, options, (error, stdout, stderr) => {
+		const child = execFile('git', args, options, (error, stdout, stderr) => {
 			if (!error) return resolve(stdout);
 			if (signal?.aborted) return reject(signal.reason);
 			reject(new GitError(complaint(args, error, stderr), { cause: error }));
 		});
+		// A child that reads nothing, or is gone, says so by its exit.
+		child.stdin?.on('error', () => {});
+		child.stdin?.end(input);
 	});
 }
 

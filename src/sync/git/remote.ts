@@ -4,7 +4,7 @@ import isomorphic, { type ServerRef } from 'isomorphic-git';
 import { SourceError } from '../source/source.ts';
 import { createHttp, defaultLimits, HttpLimitError, type HttpLimits } from './http.ts';
 import { GitError } from './program.ts';
-import { initRepository, type Repository } from './repository.ts';
+import { initRepository, type Repository, referenceNames } from './repository.ts';
 
 /** Commits of history fetched at first: enough for blame and rollback, without all of a large repository's past. */
 const HISTORY = 200;
@@ -155,7 +155,7 @@ interface Wanted {
 	readonly commit: string;
 }
 
-/** What a revision means on the server, with git's own precedence: tags before branches, then commit ids. */
+/** What a revision means on the server: a branch, then a tag, then a commit's id. */
 export function meant(refs: readonly ServerRef[], revision: string): Wanted | undefined {
 	const byName = new Map(refs.map((ref) => [ref.ref, ref]));
 	const head = byName.get('HEAD');
@@ -164,8 +164,8 @@ export function meant(refs: readonly ServerRef[], revision: string): Wanted | un
 		const branch = head.target ?? refs.find(({ ref, oid }) => ref.startsWith('refs/heads/') && oid === head.oid)?.ref;
 		return { ref: branch, commit: head.oid };
 	}
-	for (const name of [revision, `refs/tags/${revision}`, `refs/heads/${revision}`]) {
-		const ref = name.startsWith('refs/') ? byName.get(name) : undefined;
+	for (const name of referenceNames(revision)) {
+		const ref = byName.get(name);
 		if (ref) return { ref: name, object: ref.oid, commit: ref.peeled ?? ref.oid };
 	}
 	return /^[0-9a-f]{40}$/.test(revision) ? { commit: revision } : undefined;

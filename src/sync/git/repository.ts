@@ -6,8 +6,19 @@ import { type Objects, openObjects } from './objects.ts';
 import { GitError, git } from './program.ts';
 import { gitTree } from './tree.ts';
 
+/** Object ids of branches and tags by their full names (of an annotated tag its own). */
+export type Refs = ReadonlyMap<string, string>;
+
 export interface Repository extends AsyncDisposable {
 	readonly gitdir: string;
+	refs(): Promise<Refs>;
+	/**
+	 * Makes its branches and tags those of `wanted` as far as it has their objects; it has none that is not wanted. `seen` is
+	 * what refs() gave: what has moved since is left to whoever moves it.
+	 */
+	align(seen: Refs, wanted: Refs): Promise<void>;
+	/** Whether it has an object of this id. */
+	has(id: string): Promise<boolean>;
 	/** The commit that a branch, tag or (abbreviated) id stands for. */
 	resolve(revision: string): Promise<string | undefined>;
 	/** Throws GitError where there is no such commit. */
@@ -16,10 +27,28 @@ export interface Repository extends AsyncDisposable {
 	/** The commit that last changed a line (1-based) of a file; undefined where the file or line is not there. */
 	blame(revision: string, file: string, line: number): Promise<Commit | undefined>;
 	/** Reads what only a hook's environment sees (GIT_OBJECT_DIRECTORY and its like), until disposed of. */
-	quarantine(environment: NodeJS.ProcessEnv): Pick<Repository, 'tree'> & AsyncDisposable;
+	quarantine(environment: NodeJS.ProcessEnv): Quarantine;
 	/** Packs what has gathered, when there is enough of it. Also prunes what nothing has referred to for two weeks. */
 	tidy(signal?: AbortSignal): Promise<void>;
 }
+
+export interface Quarantine extends Pick<Repository, 'tree'>, AsyncDisposable {
+	/** Whether a commit has the other one in its history. */
+	follows(commit: string, ancestor: string): Promise<boolean>;
+}
+
+/**
+ * The references that a name may mean, the likeliest first. A branch goes before a tag, as Argo CD has it (git itself has it the
+ * other way): whoever may tag may not take a branch over.
+ */
+export const referenceNames = (name: string): readonly string[] =>
+	name === 'HEAD' || name.startsWith('refs/') ? [name] : [`refs/heads/${name}`, `refs/tags/${name}`];
+
+/** `main` of `refs/heads/main`. */
+export const shortName = (ref: string): string => ref.replace(/^refs\/(?:heads|tags)\//, '');
+
+/** Whether a name may be a commit's id, in full or shortened as git allows it. */
+export const isCommitId = (name: string): boolean => /^[0-9a-f]{4,40}$/.test(name);
 
 /** Opens what is there; reads nothing yet. */
 export function openRepository(gitdir: string): Repository {
@@ -31,6 +60,26 @@ export function openRepository(gitdir: string): Repository {
 	};
 	return {
 		gitdir,
+		async refs() {
+			const lines = await git(['for-each-ref', '--format=%(objectname) %(refname)', 'refs/heads', 'refs/tags'], {
+				gitdir,
+			});
+			const pairs = lines.split('\n').map((line) => line.split(' ', 2));
+			return new Map(pairs.flatMap(([id, ref]) => (id && ref ? [[ref, id] as const] : [])));
+		},
+		async align(seen, wanted) {
+			// Deletions first: `a` makes room for `a/b`.
+			const gone = [...seen.keys()].filter((ref) => !wanted.has(ref));
+			for (const ref of [...gone, ...wanted.keys()]) {
+				const [before, after] = [seen.get(ref), wanted.get(ref)];
+				if (before === after || (after && !(await objects.info(after)))) continue;
+				const change = after ? ['update-ref', ref, after, before ?? ''] : ['update-ref', '-d', ref, before ?? ''];
+				await git(change, { gitdir }).catch((error) => {
+					if (!(error instanceof GitError)) throw error;
+				});
+			}
+		},
+		has: async (id) => (await objects.info(id)) !== undefined,
 		resolve,
 		commit,
 		tree: (id) => treeOf(objects, id),
@@ -49,6 +98,14 @@ export function openRepository(gitdir: string): Repository {
 			const quarantined = openObjects(gitdir, environment);
 			return {
 				tree: (id) => treeOf(quarantined, id),
+				async follows(commit, ancestor) {
+					if (!(await quarantined.info(ancestor))) return false;
+					const args = ['merge-base', '--is-ancestor', ancestor, commit];
+					return git(args, { gitdir, env: environment }).then(
+						() => true,
+						() => false,
+					);
+				},
 				[Symbol.asyncDispose]: () => quarantined[Symbol.asyncDispose](),
 			};
 		},

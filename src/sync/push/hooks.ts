@@ -5,24 +5,21 @@
  */
 import { chmod, mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { RefChange } from '../source/index.ts';
 
 /** Set for git children that have the descriptors. */
 export const PUSH_VARIABLE = 'DRIFTLESS_PUSH';
 
-/** What a hook asks. Lines: the hook's name, the quarantine, push options, the references, `end`. */
+/**
+ * What a hook asks. Lines: the hook's name, the quarantine, push options, the references, `end`. `update` asks for one
+ * reference, when the objects are in the repository and the reference has not moved yet.
+ */
 export interface Question {
-	readonly hook: 'pre-receive' | 'post-receive';
+	readonly hook: 'pre-receive' | 'update' | 'post-receive';
 	/** GIT_OBJECT_DIRECTORY and its like: what git needs to see the pushed objects. */
 	readonly environment: Readonly<Record<string, string>>;
 	readonly options: readonly string[];
-	readonly updates: readonly RefUpdate[];
-}
-
-export interface RefUpdate {
-	readonly ref: string;
-	/** Commit ids; absent for what is created or deleted. */
-	readonly before?: string;
-	readonly after?: string;
+	readonly updates: readonly RefChange[];
 }
 
 const script = (hook: Question['hook'], lost: string) => `#!/bin/sh
@@ -44,6 +41,7 @@ while [ "$index" -lt "\${GIT_PUSH_OPTION_COUNT:-0}" ]; do
 	ask option "$value"
 	index=$((index + 1))
 done
+[ $# = 3 ] && ask update "$2 $3 $1"
 while read -r before after ref; do ask update "$before $after $ref"; done
 ask end ''
 while IFS= read -r line <&4; do
@@ -62,13 +60,14 @@ const hooks: Readonly<Record<Question['hook'], string>> = {
 		'pre-receive',
 		'driftless stopped before it had checked the push: nothing is changed; push again',
 	),
+	update: script('update', 'driftless stopped before the push was stored; push again'),
 	'post-receive': script(
 		'post-receive',
 		'driftless stopped; the push is stored, and is applied when driftless runs again',
 	),
 };
 
-/** Writes both hooks into a repository, each at once, so that a push under way keeps the one it has. */
+/** Writes the hooks into a repository, each at once, so that a push under way keeps the one it has. */
 export async function installHooks(gitdir: string): Promise<void> {
 	const directory = join(gitdir, 'hooks');
 	await mkdir(directory, { recursive: true });
@@ -104,14 +103,14 @@ const none = /^0+$/;
 function parseQuestion(lines: readonly string[]): Question {
 	const environment: Record<string, string> = {};
 	const options: string[] = [];
-	const updates: RefUpdate[] = [];
+	const updates: RefChange[] = [];
 	let hook: Question['hook'] = 'pre-receive';
 	for (const line of lines) {
 		const space = line.indexOf(' ');
 		const value = line.slice(space + 1);
 		switch (line.slice(0, space)) {
 			case 'hook':
-				hook = value === 'post-receive' ? 'post-receive' : 'pre-receive';
+				if (value in hooks) hook = value as Question['hook'];
 				break;
 			case 'objects':
 				if (value) environment.GIT_OBJECT_DIRECTORY = value;

@@ -4,9 +4,9 @@ import type { Tree } from '../source/tree.ts';
 export interface Push {
 	/** Name of the repository: `default`. */
 	readonly repository: string;
-	/** `refs/heads/main`. */
+	/** `refs/heads/main`, `refs/tags/v1`. */
 	readonly ref: string;
-	/** Commit ids; `before` is absent where the branch is new. */
+	/** Object ids (an annotated tag has one of its own); `before` is absent where the branch is new. */
 	readonly before?: string;
 	readonly after: string;
 	/** The user name the pusher gave, or `git`. */
@@ -25,7 +25,9 @@ export interface Verdict {
 
 /** Pushes to branches that nobody tracks, and deletions, are answered by the server itself. */
 export interface PushHandler {
-	/** Whether a branch is desired state. Default: the repository's main. */
+	/** Why no push at all can be taken at the moment; undefined where one can. */
+	busy?(): string | undefined;
+	/** Whether a branch or tag is desired state. Default: the repository's main. */
 	tracks?(repository: string, ref: string): boolean;
 	/** The pushed commit is still in quarantine: `tree` reads it. Refuse, and nothing of the push stays. Pushes of one repository come one at a time. */
 	check(push: Push & { tree(): Promise<Tree> }): Promise<Verdict>;

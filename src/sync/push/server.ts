@@ -62,7 +62,15 @@ export async function openPushServer({ repositories, token, handler, log }: Push
 			refuse(request, response, 405, `${service} does not take ${request.method}`);
 			return;
 		}
+		if (service === 'info/refs') await align(found.embedded);
 		await run(request, response, { ...found, service, query, pusher });
+	}
+
+	/** A clone gets what is there, also while the API cannot say whether there is something newer. */
+	async function align({ name, align }: Embedded): Promise<void> {
+		await align().catch((error: unknown) =>
+			log.warn({ repository: name, error: String(error) }, 'the heads of the repository cannot be read'),
+		);
 	}
 
 	interface Call {

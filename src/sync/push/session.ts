@@ -1,8 +1,9 @@
 /** One push: what its hooks ask, in order, and what they are answered. */
 import type { Readable, Writable } from 'node:stream';
 import type { Log } from '../../log.ts';
-import type { Embedded } from '../source/index.ts';
-import { createQuestionReader, type Question, type RefUpdate } from './hooks.ts';
+import { type Quarantine, type Refs, shortName as short } from '../git/index.ts';
+import { type Embedded, HeadMoved, type RefChange } from '../source/index.ts';
+import { createQuestionReader, type Question } from './hooks.ts';
 import type { Lock } from './lock.ts';
 import type { Push, PushHandler } from './push.ts';
 
@@ -34,14 +35,19 @@ export async function answerPush(options: SessionOptions): Promise<void> {
 	const read = createQuestionReader();
 	let release: (() => void) | undefined;
 	let accepted = false;
+	/** Where the heads were at the check. */
+	let heads: Refs = new Map();
 	try {
 		for await (const chunk of asks as AsyncIterable<Buffer>) {
 			for (const question of read(chunk.toString('utf8'))) {
 				if (question.hook === 'pre-receive') {
 					release = await lock.acquire(signal);
-					accepted = await check(question, options, tell);
+					heads = await embedded.heads.read();
+					accepted = await check(question, heads, options, tell);
 					if (!accepted) release();
 					answer(answers, accepted ? 'accept' : 'refuse');
+				} else if (question.hook === 'update') {
+					answer(answers, accepted && (await move(question.updates, heads, options, tell)) ? 'accept' : 'refuse');
 				} else {
 					release?.();
 					accepted = false;
@@ -54,6 +60,7 @@ export async function answerPush(options: SessionOptions): Promise<void> {
 		if (!signal.aborted) {
 			log.error({ repository: embedded.name, error: String(error) }, 'a push could not be answered');
 			tell(`driftless failed to answer: ${error instanceof Error ? error.message : String(error)}`);
+			answer(answers, 'refuse');
 		}
 		answers.end();
 	} finally {
@@ -68,7 +75,7 @@ function answer(answers: Writable, verdict: 'accept' | 'refuse'): void {
 	if (answers.writable) answers.write(`${verdict}\n`);
 }
 
-function pushOf({ ref, before, after = '' }: RefUpdate, question: Question, options: SessionOptions): Push {
+function pushOf({ ref, before, after = '' }: RefChange, question: Question, options: SessionOptions): Push {
 	const { embedded, pusher, signal } = options;
 	return { repository: embedded.name, ref, before, after, pusher, options: question.options, signal };
 }
@@ -77,18 +84,28 @@ const isTracked = ({ handler, embedded }: SessionOptions, ref: string) =>
 	handler.tracks?.(embedded.name, ref) ?? ref === 'refs/heads/main';
 
 /** Whether the pushed commits, still in quarantine, are taken. */
-async function check(question: Question, options: SessionOptions, tell: (text: string) => void): Promise<boolean> {
+async function check(
+	question: Question,
+	heads: Refs,
+	options: SessionOptions,
+	tell: (text: string) => void,
+): Promise<boolean> {
 	const { embedded, handler, log, pusher } = options;
-	const { repository } = embedded;
-	const stale = await movedMeanwhile(question.updates, options);
-	if (stale) {
-		tell(`${stale} has moved on since you fetched it: fetch, rebase and push again`);
+	const busy = handler.busy?.();
+	if (busy) {
+		tell(busy);
 		return false;
 	}
-	const quarantine = repository.quarantine(question.environment);
+	const quarantine = embedded.repository.quarantine(question.environment);
 	let accept = true;
 	const stored: string[] = [];
 	try {
+		for (const update of question.updates) {
+			const behind = await isBehind(update, heads.get(update.ref), quarantine, embedded);
+			if (behind) tell(behind);
+			accept &&= !behind;
+		}
+		if (!accept) return false;
 		for (const update of question.updates) {
 			if (!isTracked(options, update.ref)) {
 				if (update.after) stored.push(update.ref);
@@ -114,15 +131,46 @@ async function check(question: Question, options: SessionOptions, tell: (text: s
 	return accept;
 }
 
-/** A branch that another push has moved while this one was on its way. Git would refuse it too, after the check. */
-async function movedMeanwhile(
-	updates: readonly RefUpdate[],
-	{ embedded }: SessionOptions,
+/**
+ * What is wrong with the place that a push starts from: another push has moved the reference while this one was on its way (git
+ * would refuse it too, after the check), or the commit that it would replace is not here.
+ */
+async function isBehind(
+	{ ref, before, after }: RefChange,
+	head: string | undefined,
+	quarantine: Quarantine,
+	{ repository }: Embedded,
 ): Promise<string | undefined> {
-	for (const { ref, before } of updates) {
-		if (ref.startsWith('refs/heads/') && (await embedded.repository.resolve(ref)) !== before) return short(ref);
+	if (head === before || head === after) return undefined;
+	if (head === undefined || (await repository.has(head)))
+		return `${short(ref)} has moved on since you fetched it: fetch, rebase and push again`;
+	// This server missed some pushes, and the pusher may have them.
+	if (after && (await quarantine.follows(after, head))) return undefined;
+	return `${short(ref)} is at ${head.slice(0, 12)}, which this server does not have: only a push of that commit, or of one that follows it, is taken`;
+}
+
+/** Moves the head of a branch or tag, the moment before git moves its reference. */
+async function move(
+	updates: readonly RefChange[],
+	heads: Refs,
+	{ embedded, log }: SessionOptions,
+	tell: (text: string) => void,
+): Promise<boolean> {
+	const kept = updates.filter(({ ref }) => /^refs\/(?:heads|tags)\//.test(ref));
+	try {
+		await embedded.heads.move(kept.map((update) => ({ ...update, before: heads.get(update.ref) })));
+		return true;
+	} catch (error) {
+		const moved = error instanceof HeadMoved;
+		if (!moved) log.error({ repository: embedded.name, error: String(error) }, 'a push could not be stored');
+		for (const { ref } of kept)
+			tell(
+				moved
+					? `${short(ref)} has moved on meanwhile: fetch, rebase and push again`
+					: `${short(ref)} could not be stored: ${error instanceof Error ? error.message : String(error)}`,
+			);
+		return false;
 	}
-	return undefined;
 }
 
 function note(ref: string, tell: (text: string) => void): void {
@@ -138,7 +186,9 @@ async function report(question: Question, options: SessionOptions, tell: (text: 
 	for (const update of question.updates) {
 		if (!update.after || !isTracked(options, update.ref)) continue;
 		try {
-			for await (const line of handler.accepted(pushOf(update, question, options))) tell(line);
+			// Applications know an annotated tag by its commit.
+			const after = (await embedded.repository.resolve(update.after)) ?? update.after;
+			for await (const line of handler.accepted(pushOf({ ...update, after }, question, options))) tell(line);
 		} catch (error) {
 			if (signal.aborted) continue;
 			log.warn(
@@ -151,8 +201,6 @@ async function report(question: Question, options: SessionOptions, tell: (text: 
 		}
 	}
 }
-
-const short = (ref: string) => ref.replace(/^refs\/(?:heads|tags)\//, '');
 
 /** Lines that can neither break the protocol nor the pusher's terminal. */
 function printable(text: string): string[] {

@@ -1,8 +1,10 @@
 /** The repository that driftless itself serves for pushes. Its changes are announced by the push that makes them. */
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { initRepository, type Repository, requireGit } from '../git/index.ts';
+import { initRepository, isCommitId, type Repository, referenceNames, requireGit, shortName } from '../git/index.ts';
 import type { Reader } from './follow.ts';
+import { type Heads, ownHeads } from './heads.ts';
+import { SourceError } from './source.ts';
 
 /** Bytes of one push: what a hostile or mistaken one may take of the disk before it is refused. */
 export const MAX_PUSH_BYTES = 512 * 1024 * 1024;
@@ -11,14 +13,26 @@ export interface Embedded extends AsyncDisposable {
 	/** `default`: it is served as `/git/default.git`. */
 	readonly name: string;
 	readonly repository: Repository;
+	/** Where its branches and tags are. */
+	readonly heads: Heads;
+	/** Makes the references of the repository, which clones see, those of `heads`. */
+	align(): Promise<void>;
 	/** Tells all who follow the repository that its references have moved; settles when they have looked. */
 	announce(): Promise<void>;
 	/** Returns what ends the listening. */
 	listen(listener: () => Promise<void>): () => void;
 }
 
+export interface EmbeddedOptions {
+	/** Default: `default`. */
+	readonly name?: string;
+	/** Who keeps its heads. Default: the repository itself. */
+	readonly heads?: (name: string, repository: Repository) => Heads;
+}
+
 /** Opens DATA/git/NAME.git, and makes it where there is none. */
-export async function openEmbedded(dataDir: string, name = 'default'): Promise<Embedded> {
+export async function openEmbedded(dataDir: string, options: EmbeddedOptions = {}): Promise<Embedded> {
+	const { name = 'default', heads: keeper = (_, repository) => ownHeads(repository) } = options;
 	await requireGit();
 	const listeners = new Set<() => Promise<void>>();
 	const repository = await initRepository(join(dataDir, 'git', `${name}.git`), {
@@ -39,9 +53,16 @@ export async function openEmbedded(dataDir: string, name = 'default'): Promise<E
 		'core.fsync': 'committed,reference',
 	});
 	await removeQuarantines(repository.gitdir);
+	const heads = keeper(name, repository);
 	return {
 		name,
 		repository,
+		heads,
+		async align() {
+			// In this order: a push moves the heads first, so that what was seen here is never newer than they are.
+			const seen = await repository.refs();
+			await repository.align(seen, await heads.read());
+		},
 		async announce() {
 			await Promise.all([...listeners].map((listener) => listener()));
 		},
@@ -63,9 +84,24 @@ async function removeQuarantines(gitdir: string): Promise<void> {
 
 /** Follows a branch, tag or commit of an embedded repository, which stays open. */
 export function embeddedReader(embedded: Embedded, url: string, revision: string): Reader {
-	const { repository } = embedded;
+	const { repository, heads } = embedded;
+	const resolve = async (wanted: string) => {
+		const refs = await heads.read();
+		const names = wanted === '' || wanted === 'HEAD' ? ['refs/heads/main'] : referenceNames(wanted);
+		const ref = names.find((name) => refs.has(name));
+		const head = ref && refs.get(ref);
+		if (!head) return isCommitId(wanted) ? repository.resolve(wanted) : undefined;
+		const commit = await repository.resolve(head);
+		if (commit) return commit;
+		throw new SourceError(
+			url,
+			`${shortName(ref)} is at ${head.slice(0, 12)}, which the embedded repository of this server does not have: push that commit, or one that follows it, to this server`,
+		);
+	};
 	return {
 		...repositoryReader(repository, url, revision),
+		look: () => resolve(revision),
+		resolve,
 		watch(changed, signal) {
 			signal.addEventListener('abort', embedded.listen(changed), { once: true });
 		},
@@ -73,20 +109,25 @@ export function embeddedReader(embedded: Embedded, url: string, revision: string
 	};
 }
 
-/** What is read of a repository in the same way wherever it came from. HEAD is main where no other branch is checked out. */
+/** What is read of a repository in the same way wherever it came from. */
 export function repositoryReader(
 	repository: Repository,
 	url: string,
 	revision: string,
 ): Omit<Reader, 'watch' | 'close'> {
+	const resolve = async (wanted: string) => {
+		for (const name of wanted === '' ? ['HEAD'] : referenceNames(wanted)) {
+			const commit = await repository.resolve(name);
+			if (commit) return commit;
+		}
+		return isCommitId(wanted) ? repository.resolve(wanted) : undefined;
+	};
 	return {
 		url,
-		look: () => repository.resolve(qualified(revision)),
+		look: () => resolve(revision),
 		tree: (wanted) => repository.tree(wanted),
-		resolve: (wanted) => repository.resolve(wanted),
+		resolve,
 		commit: (wanted) => repository.commit(wanted),
 		blame: (wanted, file, line) => repository.blame(wanted, file, line),
 	};
 }
-
-const qualified = (revision: string) => (revision === '' ? 'HEAD' : revision);

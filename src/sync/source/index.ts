@@ -1,5 +1,8 @@
 /** The door of sync/source. */
-export { type Embedded, MAX_PUSH_BYTES, openEmbedded } from './embedded.ts';
+export type { Repository } from '../git/index.ts';
+export { type Embedded, type EmbeddedOptions, MAX_PUSH_BYTES, openEmbedded } from './embedded.ts';
+export { clusterHeads, HeadMoved, type Heads, planMove, type RefChange } from './heads.ts';
+export { withoutCredentials } from './remote.ts';
 export { type Commit, type Source, SourceError, type SourceState } from './source.ts';
 export {
 	comparable,

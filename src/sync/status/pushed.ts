@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Application, type Key, keyOf } from '../../kinds/index.ts';
 import type { Log } from '../../log.ts';
 import type { Applications } from '../application.ts';
+import { referenceNames } from '../git/index.ts';
 import { nameOf, type Outcome, whereOf } from '../operation/execute.ts';
 import type { Push, PushHandler, Verdict } from '../push/index.ts';
 import { formatProblem } from '../render/index.ts';
@@ -24,6 +25,8 @@ const REMIND_MS = 5_000;
 const LOOK_MS = 1_000;
 /** What is waited for that is named when the time is over. */
 const MAX_WAITING_LINES = 10;
+
+const NOT_LEADING = 'this server does not lead the control plane at the moment; push again in a few seconds';
 
 export interface PushedOptions {
 	readonly applications: Applications;
@@ -47,16 +50,15 @@ export function createPushHandler({ applications, follows, waitMs, log, now }: P
 	};
 
 	return {
-		tracks: (repository, ref) => ref === 'refs/heads/main' || concerned(repository, ref).length > 0,
+		busy: () => (applications.context ? undefined : NOT_LEADING),
+
+		tracks: (repository, ref) => concerned(repository, ref).length > 0,
 
 		async check(push: Push & { tree(): Promise<Tree> }): Promise<Verdict> {
 			const { context } = applications;
-			if (!context)
-				return {
-					accept: false,
-					lines: ['this server does not lead the control plane at the moment; push again in a few seconds'],
-				};
+			if (!context) return { accept: false, lines: [NOT_LEADING] };
 			const tree = await push.tree();
+			const revision = short(tree.revision);
 			const lines: string[] = [];
 			const ignored: string[] = [];
 			let objects = 0;
@@ -71,7 +73,7 @@ export function createPushHandler({ applications, follows, waitMs, log, now }: P
 			if (unique.length === 0)
 				return {
 					accept: true,
-					lines: [`${short(push.after)} is valid: ${count(objects, 'object')}`, ...notes(ignored)],
+					lines: [`${revision} is valid: ${count(objects, 'object')}`, ...notes(ignored)],
 				};
 			log.info({ repository: push.repository, commit: push.after, problems: unique.length }, 'push refused');
 			const more = unique.length - MAX_PROBLEM_LINES;
@@ -80,7 +82,7 @@ export function createPushHandler({ applications, follows, waitMs, log, now }: P
 				lines: [
 					...unique.slice(0, MAX_PROBLEM_LINES),
 					...(more > 0 ? [`... and ${more} more`] : []),
-					`refused: ${count(unique.length, 'problem')} in ${short(push.after)}; nothing of this push is applied`,
+					`refused: ${count(unique.length, 'problem')} in ${revision}; nothing of this push is applied`,
 				],
 			};
 		},
@@ -185,13 +187,10 @@ async function* withPauses<T>(feed: AsyncIterable<T>, ms: number): AsyncGenerato
 	}
 }
 
-/** Whether a target revision means the branch. HEAD is the embedded repository's main. */
+/** Whether a target revision may mean the branch or tag. HEAD is the embedded repository's main. */
 function tracks(targetRevision: string | undefined, ref: string): boolean {
-	const branch =
-		targetRevision === undefined || targetRevision === '' || targetRevision === 'HEAD'
-			? 'main'
-			: targetRevision.replace(/^refs\/heads\//, '');
-	return ref === `refs/heads/${branch}`;
+	const wanted = !targetRevision || targetRevision === 'HEAD' ? 'refs/heads/main' : targetRevision;
+	return referenceNames(wanted).includes(ref);
 }
 
 /** What of a push is passed over. */
