@@ -9,7 +9,7 @@ import { limits } from '../limits.ts';
 import { trackUpdate } from '../patch/index.ts';
 import { resourceOf, type StoredObject } from '../storage.ts';
 import { type Asked, mutate, validate } from './admission.ts';
-import { claimedBy, latest, placeOf, put, readStored, unstored } from './commit.ts';
+import { claimedBy, placeOf, put, readStored, unstored } from './commit.ts';
 import { type Context, timestamp } from './context.ts';
 import { decode, placeInNamespace } from './decode.ts';
 import { generateName, newUid } from './names.ts';
@@ -105,7 +105,7 @@ export async function createNamed(
 			await validate(context, asked);
 			if (attempt === 0 && options.warn) for (const warning of kind.warnings(object, undefined)) options.warn(warning);
 			if (options.dryRun) {
-				if (latest(context, place) ?? (await readStored(context, place))) throw alreadyExists(kind, name);
+				if (await readStored(context, place)) throw alreadyExists(kind, name);
 				return unstored(next, undefined);
 			}
 			return await put(context, place, undefined, next, expect);

@@ -1,11 +1,13 @@
 /**
  * The read-change-write of one object. It begins with the state that this server knows, which on a shared store may be
- * old: whatever goes wrong with it is tried once more with the state of the store, and so is every lost race.
+ * old: whatever goes wrong with it, or comes to no change, is decided once more on the state of the store, and so is every
+ * lost race. What the store could not answer is never tried again: a commit of unknown outcome may have been made, and a
+ * second one would meet the first as if it were another's. (etcd3's GuaranteedUpdate of Kubernetes does the same.)
  */
 
 import type { KubeObject } from '../../kinds/object.ts';
 import { conflict } from '../../kinds/status.ts';
-import { Conflict, type Expectation } from '../../store/store.ts';
+import { Conflict, type Expectation, Unavailable } from '../../store/store.ts';
 import { limits } from '../limits.ts';
 import type { StoredObject } from '../storage.ts';
 import { latest, type Place, put, readStored, remove } from './commit.ts';
@@ -42,14 +44,20 @@ export function modify(
 		for (let attempt = 0; ; attempt++) {
 			try {
 				const outcome = await decide(current);
-				if (outcome.do === 'keep') return { stored: outcome.stored, gone: false };
+				if (outcome.do === 'keep') {
+					const stored = verified ? current : await readStored(context, place);
+					if (stored?.revision === current?.revision) return { stored: outcome.stored, gone: false };
+					current = stored;
+					verified = true;
+					continue;
+				}
 				if (outcome.do === 'put')
 					return { stored: await put(context, place, current, outcome.object, outcome.expect), gone: false };
 				if (!current) throw new Error(`a removal of ${place.storeKey} was decided, which does not exist`);
 				return { stored: await remove(context, place, current), gone: true };
 			} catch (cause) {
 				const lost = cause instanceof Conflict;
-				if (!lost && verified) throw cause;
+				if ((!lost && verified) || cause instanceof Unavailable) throw cause;
 				if (lost && attempt >= limits.conflicts)
 					throw conflict(place.kind, place.key, 'other writers came first too often; try again');
 				// An expectation about another key (a namespace, an address) is looked up in the cache by `decide`.

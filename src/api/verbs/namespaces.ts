@@ -22,8 +22,9 @@ export async function openNamespace(
 	const kind = context.registry.resource('', 'v1', 'namespaces');
 	if (!kind) throw new Unavailable('the kind Namespace is not registered');
 	const place = placeOf(kind, { name: namespace });
-	// The cache may lag behind another server: what it lacks is looked up.
-	const stored = latest(context, place) ?? (await readStored(context, place));
+	// The cache may lag behind another server: what speaks against the request is looked up.
+	let stored = latest(context, place);
+	if (!stored || stored.object.metadata.deletionTimestamp) stored = await readStored(context, place);
 	if (!stored) throw notFound(namespaces, namespace);
 	if (stored.object.metadata.deletionTimestamp) {
 		const { status } = forbidden(

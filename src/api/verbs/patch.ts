@@ -112,7 +112,8 @@ async function apply(
 
 	const where = placeOf(storageOf(kind), target);
 	for (let attempt = 0; ; attempt++) {
-		const exists = latest(context, where) ?? (await readStored(context, where));
+		// After a lost race the cache may not know yet who won it.
+		const exists = (attempt === 0 && latest(context, where)) || (await readStored(context, where));
 		try {
 			if (exists) {
 				const { stored } = await change(
