@@ -158,9 +158,9 @@ function createInformer<T extends KubeObject>(client: Client, kind: Kind<T>, opt
 				if (signal.aborted) break;
 				if (isGone(error)) listed = false;
 				else if (isUnserved(error)) {
-					// A kind that the server does not serve (any more) has no objects.
 					listed = false;
-					replace([], newest);
+					// A 404 may come from anything on the way. Only where discovery has the kind no more has it no objects any more.
+					if (!client.registry.of(apiVersionOf(kind), kind.kind)) replace([], newest);
 				}
 				if (!isGone(error))
 					faults.failed(name, error, 'informer cannot list or watch; it keeps trying', { kind: name });

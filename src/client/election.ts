@@ -2,6 +2,7 @@
  * Leader election by Lease, as Kubernetes components do it (client-go, tools/leaderelection): who holds the Lease and keeps
  * renewing it leads. A Lease is judged by how long it has not changed before our own eyes, so that clocks need not agree.
  */
+import { randomUUID } from 'node:crypto';
 import { ApiError, Lease } from '../kinds/index.ts';
 import type { Log } from '../log.ts';
 import type { Client } from './client.ts';
@@ -15,11 +16,16 @@ export const RENEW_DEADLINE_MS = 10_000;
 /** How often a leader renews, and how often the others look. */
 export const RETRY_MS = 2_000;
 const NAMESPACE = 'kube-system';
+/** The annotation that tells which process wrote a Lease. */
+const WRITER = 'driftless.io/writer';
 
 export interface ElectionOptions {
 	/** Of the Lease in kube-system. */
 	readonly name: string;
-	/** Who we are: stable, so that a restarted process takes its own Lease again at once, and unlike every other's. */
+	/**
+	 * Who we are: stable, so that a restarted process takes its own Lease again at once, and unlike every other's. Where a copy
+	 * of us turns up all the same, it is told by the mark that each process writes: one of the two leads, and the fault is logged.
+	 */
 	readonly identity: string;
 	/** Milliseconds since the epoch, for the times written into the Lease. */
 	readonly now: () => number;
@@ -145,6 +151,11 @@ function createCandidate(client: Client, options: ElectionOptions): Candidate {
 	const { name, identity, now, log, clock = systemClock } = options;
 	/** The Lease as last seen, and since when it has been so. */
 	let seen: { readonly lease: Lease; readonly at: number } | undefined;
+	/** Marks the writes of this process, and whether there are any. */
+	const own = randomUUID();
+	let wrote = false;
+	/** Whether another process writes under our name. */
+	let twin = false;
 
 	const observe = (lease: Lease) => {
 		if (seen?.lease.metadata.resourceVersion !== lease.metadata.resourceVersion) seen = { lease, at: clock.now() };
@@ -160,16 +171,28 @@ function createCandidate(client: Client, options: ElectionOptions): Candidate {
 	};
 	/** Whether we may take the Lease that was just read: nobody has it, we had it before a restart, or its holder is silent for too long. */
 	const isFree = ({ spec }: Lease) =>
-		!spec.holderIdentity || spec.holderIdentity === identity || (seen && clock.now() - seen.at >= durationOf(spec));
+		!spec.holderIdentity ||
+		(spec.holderIdentity === identity && !twin) ||
+		(seen && clock.now() - seen.at >= durationOf(spec));
+	/** Looks for another's mark under our name. Before our first write it is that of the process before us. */
+	const lookForTwin = ({ metadata, spec }: Lease) => {
+		if (twin || !wrote || spec.holderIdentity !== identity || metadata.annotations?.[WRITER] === own) return;
+		twin = true;
+		log.error({ lease: name, identity }, 'another server has the identity of this one: its data directory is a copy');
+	};
 
-	return {
+	const candidate: Candidate = {
 		async hold() {
 			// A leader knows its Lease: it reads it anew only after its own write met another's.
 			const mine = seen?.lease.spec.holderIdentity === identity ? seen.lease : undefined;
 			const lease = mine ?? (await read());
-			if (lease && lease !== mine && !isFree(lease)) return 'taken';
+			if (lease && lease !== mine) {
+				lookForTwin(lease);
+				if (!isFree(lease)) return 'taken';
+			}
 			try {
-				const next = planLease(lease, name, identity, now());
+				const next = planLease(lease, name, identity, now(), own);
+				wrote = true;
 				observe(lease ? await client.update(Lease, next) : await client.create(Lease, next));
 				return 'held';
 			} catch (error) {
@@ -178,7 +201,8 @@ function createCandidate(client: Client, options: ElectionOptions): Candidate {
 				// Without its namespace the Lease can never be made: that is no other candidate.
 				if (!lease && error.reason === 'NotFound') throw error;
 				seen = undefined;
-				return 'contested';
+				// A leader learns at once whether it still is one.
+				return mine ? candidate.hold() : 'contested';
 			}
 		},
 		async release() {
@@ -193,16 +217,26 @@ function createCandidate(client: Client, options: ElectionOptions): Candidate {
 			}
 		},
 	};
+	return candidate;
 }
 
-/** The Lease with us as its holder. */
-export function planLease(lease: Lease | undefined, name: string, identity: string, now: number): Lease {
+/** The Lease with us as its holder; `writer` marks the process that writes it. */
+export function planLease(
+	lease: Lease | undefined,
+	name: string,
+	identity: string,
+	now: number,
+	writer: string,
+): Lease {
 	const renewTime = microTime(now);
 	const mine = lease?.spec.holderIdentity === identity;
 	return {
 		apiVersion: 'coordination.k8s.io/v1',
 		kind: 'Lease',
-		metadata: lease?.metadata ?? { name, namespace: NAMESPACE },
+		metadata: {
+			...(lease?.metadata ?? { name, namespace: NAMESPACE }),
+			annotations: { ...lease?.metadata.annotations, [WRITER]: writer },
+		},
 		spec: {
 			...lease?.spec,
 			holderIdentity: identity,

@@ -2,6 +2,7 @@ import test from 'ava';
 import { LEASE_MS, planLease, RENEW_DEADLINE_MS, RETRY_MS } from '../../src/client/election.ts';
 import { type Client, runWhileLeader } from '../../src/client/index.ts';
 import { Lease, serviceUnavailable } from '../../src/kinds/index.ts';
+import type { Log } from '../../src/log.ts';
 import { silentLog } from '../testbed/silent-log.ts';
 import { type HandClock, handClock } from './clock.ts';
 import { found, type World, world } from './world.ts';
@@ -16,13 +17,19 @@ interface Candidate {
 	stop(): void;
 }
 
-function candidate(w: World, identity: string, clock: HandClock, client: Client = w.client): Candidate {
+function candidate(
+	w: World,
+	identity: string,
+	clock: HandClock,
+	client: Client = w.client,
+	log: Log = silentLog,
+): Candidate {
 	const stop = new AbortController();
 	const state = { begun: 0, leading: false, ended: Promise.resolve(), stop: () => stop.abort() };
 	const signal = AbortSignal.any([w.signal, stop.signal]);
 	state.ended = runWhileLeader(
 		client,
-		{ name: NAME.name, identity, now: () => 1e12 + clock.now(), signal, log: silentLog, clock },
+		{ name: NAME.name, identity, now: () => 1e12 + clock.now(), signal, log, clock },
 		async (term) => {
 			state.begun++;
 			state.leading = true;
@@ -71,7 +78,7 @@ test('the first candidate leads, the second waits; when the first stops it gives
 test('a candidate takes the Lease of a leader that is silent, and not before its time', async (t) => {
 	const w = await world(t);
 	const clock = handClock();
-	await w.client.create(Lease, planLease(undefined, NAME.name, 'dead', 0));
+	await w.client.create(Lease, planLease(undefined, NAME.name, 'dead', 0, 'before'));
 	const one = candidate(w, 'one', clock);
 	await until(() => clock.waiting > 0);
 	await pass(clock, LEASE_MS - RETRY_MS);
@@ -84,10 +91,60 @@ test('a candidate takes the Lease of a leader that is silent, and not before its
 test('a process that starts again with its identity leads at once', async (t) => {
 	const w = await world(t);
 	const clock = handClock();
-	await w.client.create(Lease, planLease(undefined, NAME.name, 'one', 0));
+	await w.client.create(Lease, planLease(undefined, NAME.name, 'one', 0, 'before'));
 	const one = candidate(w, 'one', clock);
 	await until(() => one.leading);
 	t.is(clock.now(), 0);
+});
+
+test('of two processes with one identity, as a copied data directory makes them, one leads, and the fault is told', async (t) => {
+	const w = await world(t);
+	const clock = handClock();
+	const told: string[] = [];
+	const log = { ...silentLog, error: (_: object, message: string) => void told.push(message) };
+	const one = candidate(w, 'twin', clock, w.client, log);
+	await until(() => one.leading);
+	const other = candidate(w, 'twin', clock, w.client, log);
+	await until(() => other.leading);
+	await until(async () => {
+		await pass(clock, RETRY_MS);
+		return !one.leading;
+	});
+	for (let passed = 0; passed < LEASE_MS * 3; passed += RETRY_MS) {
+		await pass(clock, RETRY_MS);
+		t.deepEqual([one.leading, other.leading], [false, true]);
+	}
+	t.deepEqual(told, ['another server has the identity of this one: its data directory is a copy']);
+	other.stop();
+	await other.ended;
+	await until(async () => {
+		await pass(clock, RETRY_MS);
+		return one.leading;
+	});
+});
+
+test('a leader whose renewals were made but never answered takes itself for no other', async (t) => {
+	const w = await world(t);
+	const clock = handClock();
+	let deaf = false;
+	const client: Client = {
+		...w.client,
+		async update(...args) {
+			const answer = await w.client.update(...args);
+			if (deaf) throw serviceUnavailable('the answer was lost');
+			return answer;
+		},
+	};
+	const told: string[] = [];
+	const log = { ...silentLog, error: (_: object, message: string) => void told.push(message) };
+	const one = candidate(w, 'one', clock, client, log);
+	await until(() => one.leading);
+	deaf = true;
+	await pass(clock, RETRY_MS * 2);
+	deaf = false;
+	await pass(clock, LEASE_MS);
+	t.true(one.leading);
+	t.deepEqual([one.begun, ...told], [1]);
 });
 
 /** A client whose writes of Leases a test can break. */

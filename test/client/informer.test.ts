@@ -2,6 +2,7 @@ import test from 'ava';
 import { type Client, createCache, type Delta, type WatchEvent } from '../../src/client/index.ts';
 import { ApiError, ConfigMap, type Kind, type KubeObject, Lease } from '../../src/kinds/index.ts';
 import { silentLog } from '../testbed/silent-log.ts';
+import { handClock } from './clock.ts';
 import { eventually, world } from './world.ts';
 
 const configMap = (name: string, data: Record<string, string> = {}, owner?: string): ConfigMap => ({
@@ -160,12 +161,81 @@ test('after 410 Gone an informer lists anew and hands on the differences only', 
 	t.is(broken.lists.length, 2);
 });
 
-test('a kind that the server does not serve is empty, not missing for ever', async (t) => {
+test('a 404 or 405 from something on the way empties no informer', async (t) => {
 	const w = await world(t);
-	const client: Client = { ...w.client, list: () => Promise.reject(new ApiError(404, 'NotFound', 'not found')) };
-	await using cache = createCache(client, { signal: w.signal, log: silentLog });
+	await w.client.create(ConfigMap, configMap('a'));
+	let fault: ApiError | undefined;
+	let asked = 0;
+	const refusing = async () => {
+		if (!fault) return;
+		asked++;
+		throw fault;
+	};
+	const broken = breakable(w.client);
+	const client: Client = {
+		...broken.client,
+		async list(kind, options) {
+			await refusing();
+			return broken.client.list(kind, options);
+		},
+		async *watch<T extends KubeObject>(kind: Kind<T>, options: Parameters<Client['watch']>[1]) {
+			await refusing();
+			yield* broken.client.watch(kind, options);
+		},
+	};
+	const hand = handClock();
+	await using cache = createCache(client, { signal: w.signal, log: silentLog, clock: hand });
 	const informer = cache.informer(ConfigMap);
 	await informer.synced;
+	const seen: string[] = [];
+	informer.on((delta) => seen.push(short(delta)));
+	for (const [code, reason] of [
+		[404, 'NotFound'],
+		[405, 'MethodNotAllowed'],
+	] as const) {
+		while (broken.resumed.length === 0) {
+			hand.advance(60_000);
+			await new Promise((resolve) => setImmediate(resolve));
+		}
+		fault = new ApiError(code, reason, 'page not found');
+		asked = 0;
+		broken.close();
+		broken.open();
+		while (asked < 3) {
+			hand.advance(60_000);
+			await new Promise((resolve) => setImmediate(resolve));
+		}
+		t.is(informer.size, 1);
+		broken.resumed.length = 0;
+		fault = undefined;
+		hand.advance(60_000);
+	}
+	await w.client.create(ConfigMap, configMap('b'));
+	while (informer.size < 2) {
+		hand.advance(60_000);
+		await new Promise((resolve) => setImmediate(resolve));
+	}
+	t.deepEqual(seen, ['+a', '+b']);
+});
+
+test('a kind that the server serves no more has no objects', async (t) => {
+	const w = await world(t);
+	await w.client.create(ConfigMap, configMap('a'));
+	const broken = breakable(w.client);
+	const { registry } = w.client;
+	let removed = false;
+	const client: Client = {
+		...broken.client,
+		registry: { ...registry, of: (...args) => (removed ? undefined : registry.of(...args)) },
+	};
+	await using cache = createCache(client, { signal: w.signal, log: silentLog, random: () => 0 });
+	const informer = cache.informer(ConfigMap);
+	await informer.synced;
+	t.is(informer.size, 1);
+	while (broken.resumed.length === 0) await new Promise((resolve) => setImmediate(resolve));
+	removed = true;
+	broken.close(new ApiError(404, 'NotFound', 'the server could not find the requested resource'));
+	await informer.until(() => informer.size === 0, w.signal);
 	t.is(informer.size, 0);
 });
 

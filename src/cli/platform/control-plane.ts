@@ -15,6 +15,7 @@ import {
 } from '../../reconcile/index.ts';
 import { openStore } from '../../store/index.ts';
 import { networkAddress } from './addresses.ts';
+import { serverIdentity } from './identity.ts';
 import { starting } from './starting.ts';
 
 /** The Lease in kube-system whose holder runs the controllers. */
@@ -53,7 +54,7 @@ export interface ControlPlane extends AsyncDisposable {
 export async function startControlPlane(options: ControlPlaneOptions): Promise<ControlPlane> {
 	const { dataDir, log, signal, advertise, serviceNetwork } = options;
 	await using stack = new AsyncDisposableStack();
-	const store = stack.use(await starting(() => openStore(options.store, dataDir)));
+	const store = stack.use(await starting(() => openStore(options.store, dataDir, { log })));
 	const api = stack.use(await openApi({ store, registry: loadRegistry(), log, services: { cidr: serviceNetwork } }));
 	const pki = await openPki({
 		dataDir,
@@ -93,6 +94,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
 		}),
 		...options.more,
 	];
+	const identity = await serverIdentity(dataDir);
 	const life = stack.move();
 	return {
 		api,
@@ -102,20 +104,15 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
 		pki,
 		kubeconfig,
 		run: () =>
-			runWhileLeader(
-				client,
-				// Stable, so that a process that died and is started again leads at once.
-				{ name: LEASE, identity: `${hostname()}_${dataDir}`, now: Date.now, signal, log },
-				async (leading, holds) => {
-					leads = true;
-					try {
-						const { now } = Date;
-						await runControllers({ client, cache, controllers, log, now, signal: leading, holds, metrics: counted });
-					} finally {
-						leads = false;
-					}
-				},
-			),
+			runWhileLeader(client, { name: LEASE, identity, now: Date.now, signal, log }, async (leading, holds) => {
+				leads = true;
+				try {
+					const { now } = Date;
+					await runControllers({ client, cache, controllers, log, now, signal: leading, holds, metrics: counted });
+				} finally {
+					leads = false;
+				}
+			}),
 		[Symbol.asyncDispose]: () => life[Symbol.asyncDispose](),
 	};
 }
