@@ -2,7 +2,6 @@
 
 import { rootCa } from './accounts/root-ca.ts';
 import { serviceAccount } from './accounts/service-account.ts';
-import { eventTtl } from './cleanup/event-ttl.ts';
 import { garbageCollector } from './cleanup/garbage-collector.ts';
 import { namespace } from './cleanup/namespace.ts';
 import { podGc } from './cleanup/pod-gc.ts';
@@ -46,7 +45,6 @@ export function clusterControllers(options: ClusterOptions = {}): Controller[] {
 		endpointSliceMirroring,
 		garbageCollector(),
 		podGc(),
-		eventTtl,
 		...(options.ca ? [rootCa(options.ca)] : []),
 		...(options.kubernetesService ? [kubernetesService(options.kubernetesService)] : []),
 		...(options.clusterDns ? [clusterDns(options.clusterDns)] : []),

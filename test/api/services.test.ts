@@ -1,10 +1,7 @@
 import test from 'ava';
-import { WatchCache } from '../../src/api/cache/cache.ts';
-import { expireEvents } from '../../src/api/expiry.ts';
-import { ApiError, Event, Service } from '../../src/kinds/index.ts';
+import { ApiError, Service } from '../../src/kinds/index.ts';
 import { admin, openTestApi } from '../testbed/api.ts';
-import { silentLog } from '../testbed/silent-log.ts';
-import { names, service } from './objects.ts';
+import { service } from './objects.ts';
 
 const services = { kind: Service, namespace: 'default' };
 
@@ -110,26 +107,4 @@ test('a service that is no NodePort any more gives its port back', async (t) => 
 		(await api.create(services, service('b', { type: 'NodePort' }), {}, admin)).object.spec.ports?.[0]?.nodePort,
 		30_000,
 	);
-});
-
-test('events are removed an hour after they were last seen', async (t) => {
-	const start = Date.parse('2030-01-01T00:00:00Z');
-	let now = start;
-	await using opened = await openTestApi({ now: () => now });
-	const events = { kind: Event, namespace: 'default' };
-	const event = (name: string, at: number) => ({
-		metadata: { name },
-		involvedObject: { kind: 'Pod', name: 'p', namespace: 'default' },
-		reason: 'Test',
-		message: 'x',
-		type: 'Normal',
-		lastTimestamp: new Date(at).toISOString().replace('.000', ''),
-	});
-	await opened.api.create(events, event('old', start), {}, admin);
-	await opened.api.create(events, event('new', start + 1_800_000), {}, admin);
-	now = start + 3_700_000;
-	await using cache = await WatchCache.open({ store: opened.store, log: silentLog, now: () => now });
-	await using expiry = expireEvents(opened.store, cache, silentLog, () => now);
-	await expiry.sweep();
-	t.deepEqual(names((await opened.api.list(events, {}, admin)).items), ['new']);
 });

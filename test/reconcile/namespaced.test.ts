@@ -1,8 +1,7 @@
 import test from 'ava';
-import { ConfigMap, Event, Namespace, ServiceAccount } from '../../src/kinds/index.ts';
+import { ConfigMap, Namespace, ServiceAccount } from '../../src/kinds/index.ts';
 import { rootCa } from '../../src/reconcile/accounts/root-ca.ts';
 import { serviceAccount } from '../../src/reconcile/accounts/service-account.ts';
-import { EVENT_TTL_MS, eventTtl, lastSeen } from '../../src/reconcile/cleanup/event-ttl.ts';
 import { namespace } from '../../src/reconcile/cleanup/namespace.ts';
 import { eventually, found, run, type World, world } from '../client/world.ts';
 
@@ -51,37 +50,4 @@ test('each namespace has the certificate authority, as it is now, until it is de
 		(await found(w.client.get(Namespace, { name: 'new' }))) ? undefined : true,
 	);
 	t.deepEqual((await w.client.list(ConfigMap, { namespace: 'new' })).items, []);
-});
-
-const event = (name: string, lastTimestamp: string): Event => ({
-	apiVersion: 'v1',
-	kind: 'Event',
-	metadata: { name, namespace: 'default' },
-	involvedObject: { kind: 'Pod', name: 'p', namespace: 'default' },
-	reason: 'Tested',
-	lastTimestamp,
-});
-
-test('events go an hour after they last happened', async (t) => {
-	const w = await world(t);
-	const now = Date.parse('2030-01-01T12:00:00Z');
-	await w.client.create(Event, event('old', '2030-01-01T10:59:59Z'));
-	await w.client.create(Event, event('recent', '2030-01-01T11:30:00Z'));
-	run(t, w, [eventTtl], () => now);
-	await eventually(w, [Event], async () =>
-		(await found(w.client.get(Event, { name: 'old', namespace: 'default' }))) ? undefined : true,
-	);
-	t.truthy(await found(w.client.get(Event, { name: 'recent', namespace: 'default' })));
-});
-
-test('the last time of an event is the newest of all that it has', (t) => {
-	const at = (time: string) => Date.parse(`2030-01-01T${time}Z`);
-	const old = event('e', '2030-01-01T10:00:00Z');
-	t.is(lastSeen(old), at('10:00:00'));
-	t.is(lastSeen({ ...old, series: { count: 2, lastObservedTime: '2030-01-01T11:00:00.000000Z' } }), at('11:00:00'));
-	t.is(
-		lastSeen({ ...old, lastTimestamp: undefined, metadata: { name: 'e', creationTimestamp: '2030-01-01T09:00:00Z' } }),
-		at('09:00:00'),
-	);
-	t.true(EVENT_TTL_MS === 3600_000);
 });

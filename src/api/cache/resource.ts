@@ -48,6 +48,11 @@ export class ResourceCache {
 		return this.#byKey.get(key)?.stored;
 	}
 
+	/** The objects by their keys, in no order. */
+	*entries(): Iterable<readonly [key: string, stored: StoredObject]> {
+		for (const [key, { stored }] of this.#byKey) yield [key, stored];
+	}
+
 	/** Adds objects without events, in ascending order of their keys: the first list. */
 	load(key: string, stored: StoredObject): void {
 		const item = { key, stored };
