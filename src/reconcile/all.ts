@@ -40,7 +40,7 @@ export function clusterControllers(options: ClusterOptions = {}): Controller[] {
 		scheduler(options.scheduler),
 		deployment,
 		replicaSet,
-		endpoints,
+		endpoints(),
 		endpointSlice,
 		endpointSliceMirroring,
 		garbageCollector(),

@@ -6,7 +6,8 @@ import { endpoints } from '../../src/reconcile/services/endpoints.ts';
 import { endpointSlice } from '../../src/reconcile/services/endpointslice.ts';
 import { endpointSliceMirroring } from '../../src/reconcile/services/endpointslice-mirroring.ts';
 import { kubernetesService } from '../../src/reconcile/services/kubernetes-service.ts';
-import { eventually, found, run, settled, type World, world } from '../client/world.ts';
+import { handClock } from '../client/clock.ts';
+import { eventually, found, pass, run, settled, type World, world } from '../client/world.ts';
 import { kubelet } from './kubelet.ts';
 
 const web = { name: 'web', namespace: 'default' };
@@ -30,7 +31,7 @@ const addPod = ({ client }: World, name: string, app = 'web') =>
 async function start(t: Parameters<typeof world>[0]) {
 	const place = await world(t);
 	const node = kubelet();
-	const running = run(t, place, [endpoints, endpointSlice, node.controller]);
+	const running = run(t, place, [endpoints({ gatherMs: 0 }), endpointSlice, node.controller]);
 	return { place, client: place.client, node, running };
 }
 
@@ -118,6 +119,34 @@ test('a change of a pod costs the services that select it, and no others', async
 	t.is((await versions()).filter((version) => !written.includes(version)).length, 1);
 });
 
+test('changes of pods are gathered: Endpoints are written once in a period, and of each change that matters', async (t) => {
+	const place = await world(t);
+	const clock = handClock();
+	const { client } = place;
+	const running = run(t, place, [endpoints(), kubelet().controller], undefined, clock);
+	const versions = new Set<string | undefined>();
+	using _ = place.cache.informer(Endpoints).on(({ object }) => void versions.add(object?.metadata.resourceVersion));
+	await client.create(Service, makeService('web'));
+	await pass(running, clock, 0);
+	t.is(versions.size, 1, 'a service has them at once');
+	for (let at = 0; at < 9; at++) await addPod(place, `p${at}`);
+	await pass(running, clock, 0);
+	t.is(versions.size, 1);
+	await pass(running, clock, 1);
+	t.is(versions.size, 2);
+	t.is(await listed(place), 'p0,p1,p2,p3,p4,p5,p6,p7,p8/ on 8080');
+	const looks = () => running.metrics.get('endpoints')?.works.count;
+	await pass(running, clock, 10);
+	const before = looks();
+	const body = {
+		status: { containerStatuses: [{ name: 'main', image: '', imageID: '', ready: true, restartCount: 7 }] },
+	};
+	await client.patch(Pod, { ...web, name: 'p3' }, { type: 'strategic', body }, { subresource: 'status' });
+	await pass(running, clock, 10);
+	t.is(looks(), before, 'a count of restarts is no matter of endpoints');
+	t.is(versions.size, 2);
+});
+
 test('endpoints that somebody changed by hand are mended, those of services without selector are left alone', async (t) => {
 	const { place, client } = await start(t);
 	await client.create(Service, makeService('web'));
@@ -201,7 +230,7 @@ test('endpoints that are made by hand are mirrored into slices, as long as they 
 	const place = await world(t);
 	const { client } = place;
 	const running = run(t, place, [
-		endpoints,
+		endpoints(),
 		endpointSlice,
 		endpointSliceMirroring,
 		kubernetesService({ clusterIP: '10.96.0.1', addresses: () => ['192.0.2.7'], targetPort: 6443 }),

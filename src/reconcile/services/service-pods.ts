@@ -22,8 +22,17 @@ export const serviceIndexes: readonly Index[] = [
 	),
 ];
 
-/** A change of a pod queues the services that select it. */
-export const podWatch: Watch = watch(Pod, servicesOf);
+/** A change of a pod that endpoints tell of queues the services that select it. */
+export const podWatch: Watch = watch(Pod, servicesOf, {
+	part: ({ metadata, spec, status }) => [
+		metadata.labels,
+		Boolean(metadata.deletionTimestamp),
+		[spec.nodeName, spec.hostname, spec.subdomain],
+		[status?.phase, status?.podIP, status?.podIPs, readyStatus(status)],
+	],
+});
+
+const readyStatus = (status: Pod['status']) => status?.conditions?.find(({ type }) => type === 'Ready')?.status;
 
 function* servicesOf(pod: Pod, cache: Cache): Iterable<Key> {
 	for (const [key, value] of Object.entries(pod.metadata.labels ?? {}))
