@@ -14,7 +14,7 @@ const END = '<!-- end of controllers -->';
 
 /** Every controller there is, with stand-ins for what only a running cluster has. */
 function everyController(): Controller[] {
-	const kubernetesService = { clusterIP: '10.96.0.1', addresses: () => [], targetPort: 6443 };
+	const kubernetesService = { clusterIP: '10.96.0.1', self: { address: '10.0.0.1', port: 6443, authority: '' } };
 	return clusterControllers({ ca: 'CA', kubernetesService, clusterDns: '10.96.0.10' });
 }
 

@@ -6,3 +6,4 @@ export { declaredKinds } from './runtime/declared.ts';
 export { type Input, type Reading, readings, type Surroundings, watchedFile } from './runtime/inputs.ts';
 export { type ControllerMetrics, controllerFamilies, type Metrics } from './runtime/metrics.ts';
 export { type RuntimeOptions, runControllers } from './runtime/runtime.ts';
+export { type ApiServer, fingerprint, SERVER_RENEW_MS, serverLease } from './services/api-servers.ts';

@@ -6,6 +6,7 @@ import type { ExecutionContext } from 'ava';
 import { openApi } from '../../src/api/index.ts';
 import { type Cache, type Client, type Clock, createCache, inProcess } from '../../src/client/index.ts';
 import { type Kind, type KubeObject, loadRegistry } from '../../src/kinds/index.ts';
+import type { Log } from '../../src/log.ts';
 import { type Controller, type Metrics, runControllers } from '../../src/reconcile/index.ts';
 import { openStore } from '../../src/store/index.ts';
 import { silentLog } from '../testbed/silent-log.ts';
@@ -52,12 +53,13 @@ export function run(
 	controllers: Controller[],
 	now = () => Date.now(),
 	clock?: Clock,
+	log: Log = silentLog,
 ): Running {
 	const stop = new AbortController();
 	const metrics: Metrics = new Map();
 	const { client, cache } = world;
 	const signal = AbortSignal.any([world.signal, stop.signal]);
-	const running = runControllers({ client, cache, controllers, log: silentLog, now, signal, metrics, clock });
+	const running = runControllers({ client, cache, controllers, log, now, signal, metrics, clock });
 	const end = async () => {
 		stop.abort();
 		await running;

@@ -186,46 +186,6 @@ test('the endpoints of a deleted service go', async (t) => {
 	t.pass();
 });
 
-test('the service kubernetes leads to the API servers, and is mended', async (t) => {
-	const place = await world(t);
-	const { client } = place;
-	const addresses = ['192.0.2.7'];
-	run(t, place, [kubernetesService({ clusterIP: '10.96.0.1', addresses: () => addresses, targetPort: 6443 })]);
-	const name = { name: 'kubernetes', namespace: 'default' };
-	const whole = () =>
-		eventually(place, [Service, Endpoints, EndpointSlice], async () => {
-			const object = await found(client.get(Endpoints, name));
-			return (
-				object && { object, service: await client.get(Service, name), slice: await client.get(EndpointSlice, name) }
-			);
-		});
-	const { object, service, slice } = await whole();
-	t.is(service.spec.clusterIP, '10.96.0.1');
-	t.like(service.spec.ports?.[0], { name: 'https', port: 443, targetPort: 6443 });
-	t.deepEqual(object.subsets?.[0]?.addresses, [{ ip: '192.0.2.7' }]);
-	t.deepEqual(object.subsets?.[0]?.ports, [{ name: 'https', port: 6443, protocol: 'TCP' }]);
-	t.like(slice.endpoints[0], { addresses: ['192.0.2.7'] });
-	t.is(slice.metadata.labels?.['kubernetes.io/service-name'], 'kubernetes');
-
-	addresses.push('192.0.2.8');
-	await client.delete(Service, name);
-	const again = await eventually(place, [Service, Endpoints], async () => {
-		const { subsets } = await client.get(Endpoints, name);
-		return subsets?.[0]?.addresses?.length === 2 ? found(client.get(Service, name)) : undefined;
-	});
-	t.not(again.metadata.uid, service.metadata.uid);
-	t.is(again.spec.clusterIP, '10.96.0.1');
-});
-
-test('an API that only its own machine reaches is no endpoint', async (t) => {
-	const place = await world(t);
-	run(t, place, [kubernetesService({ clusterIP: '10.96.0.1', addresses: () => ['127.0.0.1'], targetPort: 6443 })]);
-	const name = { name: 'kubernetes', namespace: 'default' };
-	const object = await eventually(place, [Endpoints], () => found(place.client.get(Endpoints, name)));
-	t.is(object.subsets, undefined);
-	t.deepEqual((await place.client.get(EndpointSlice, name)).endpoints, []);
-});
-
 test('endpoints that are made by hand are mirrored into slices, as long as they are there', async (t) => {
 	const place = await world(t);
 	const { client } = place;
@@ -233,7 +193,7 @@ test('endpoints that are made by hand are mirrored into slices, as long as they 
 		endpoints(),
 		endpointSlice,
 		endpointSliceMirroring,
-		kubernetesService({ clusterIP: '10.96.0.1', addresses: () => ['192.0.2.7'], targetPort: 6443 }),
+		kubernetesService({ clusterIP: '10.96.0.1', self: { address: '192.0.2.7', port: 6443, authority: 'one' } }),
 	]);
 	const byHand = (ip: string, port: number): Endpoints => ({
 		apiVersion: 'v1',

@@ -10,12 +10,14 @@ import {
 	type Controller,
 	clusterControllers,
 	controllerFamilies,
+	fingerprint,
 	type Metrics,
 	runControllers,
 } from '../../reconcile/index.ts';
 import { openStore } from '../../store/index.ts';
 import { networkAddress } from './addresses.ts';
 import { serverIdentity } from './identity.ts';
+import { announceServer } from './presence.ts';
 import { starting } from './starting.ts';
 
 /** The Lease in kube-system whose holder runs the controllers. */
@@ -80,21 +82,19 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
 
 	const client = inProcess(api, { name: 'system:driftless', groups: ['system:masters'], userAgent: 'driftless' });
 	const cache = stack.use(createCache(client, { signal, log }));
+	const self = { address: advertise, port: server.port, authority: fingerprint(pki.authority.cert) };
 	const controllers = [
 		...clusterControllers({
 			ca: pki.authority.cert,
 			podNetwork: { network: options.podNetwork },
 			scheduler: { strategy: options.strategy },
-			kubernetesService: {
-				clusterIP: networkAddress(serviceNetwork, 1),
-				addresses: () => [advertise],
-				targetPort: server.port,
-			},
+			kubernetesService: { clusterIP: networkAddress(serviceNetwork, 1), self },
 			clusterDns: networkAddress(serviceNetwork, 10),
 		}),
 		...options.more,
 	];
 	const identity = await serverIdentity(dataDir);
+	stack.use(announceServer(client, { identity, server: self, now: Date.now, log }));
 	const life = stack.move();
 	return {
 		api,
