@@ -1,0 +1,72 @@
+/** Several servers of one cluster, on a real etcd. */
+import { cp, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import test from 'ava';
+import { startControlPlane } from '../../src/cli/platform/control-plane.ts';
+import { Endpoints, Lease } from '../../src/kinds/index.ts';
+import { found } from '../client/world.ts';
+import { startEtcd } from '../testbed/etcd.ts';
+import { silentLog } from '../testbed/silent-log.ts';
+
+const PATIENCE_MS = 120_000;
+
+test('the service kubernetes leads to every server that runs, and one of them leads', async (t) => {
+	t.timeout(4 * PATIENCE_MS);
+	const folder = await mkdtemp(join(tmpdir(), 'driftless-servers-'));
+	t.teardown(() => rm(folder, { recursive: true, force: true }));
+	const etcd = await startEtcd();
+	t.teardown(() => etcd.stop());
+	const start = async (name: string, advertise: string) => {
+		const stop = new AbortController();
+		const plane = await startControlPlane({
+			dataDir: join(folder, name),
+			store: `etcd://${etcd.endpoints.join(',')}`,
+			apiAddress: '127.0.0.1',
+			apiPort: 0,
+			advertise,
+			podNetwork: '10.244.0.0/16',
+			serviceNetwork: '10.96.0.0/12',
+			strategy: 'least-allocated',
+			log: silentLog,
+			signal: stop.signal,
+			more: [],
+		});
+		const running = plane.run();
+		let stopped = false;
+		return {
+			plane,
+			at: `${advertise}:${plane.port}`,
+			stop: async () => {
+				if (stopped) return;
+				stopped = true;
+				stop.abort();
+				await running;
+				await plane[Symbol.asyncDispose]();
+			},
+		};
+	};
+	const first = await start('first', '192.0.2.1');
+	t.teardown(first.stop);
+	await cp(join(folder, 'first/pki'), join(folder, 'second/pki'), { recursive: true });
+	const second = await start('second', '192.0.2.2');
+	t.teardown(second.stop);
+
+	const leadsTo = async (...servers: string[]) => {
+		let seen: string[] = [];
+		for (const end = Date.now() + PATIENCE_MS; Date.now() < end; await delay(100)) {
+			const object = await found(second.plane.client.get(Endpoints, { name: 'kubernetes', namespace: 'default' }));
+			seen = (object?.subsets ?? []).flatMap(({ addresses = [], ports }) =>
+				addresses.map(({ ip }) => `${ip}:${ports?.[0]?.port}`),
+			);
+			if (seen.toSorted().join() === servers.toSorted().join()) return;
+		}
+		t.deepEqual(seen.toSorted(), servers.toSorted());
+	};
+	await leadsTo(first.at, second.at);
+	const leader = await second.plane.client.get(Lease, { name: 'driftless', namespace: 'kube-system' });
+	t.truthy(leader.spec.holderIdentity);
+	await first.stop();
+	await leadsTo(second.at);
+});
