@@ -5,7 +5,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type Docker from 'dockerode';
-import { lines } from '../src/agents/engine/lines.ts';
+import { lines } from '../src/agents/engine/docker/lines.ts';
 import { startPlatform } from '../test/testbed/platform.ts';
 import { line, median } from './figures/figures.ts';
 

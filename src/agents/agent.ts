@@ -7,23 +7,24 @@ import type { Log } from '../log.ts';
 import type { Engine } from './engine/engine.ts';
 import { ensurePauseImage, PAUSE_IMAGE } from './images/pause.ts';
 import { capacity, lowestOomScore } from './node/capacity.ts';
-import { ensureNetwork } from './node/network.ts';
+import { claimDataDir } from './node/identity.ts';
+import { NETWORK, podNetwork } from './node/network.ts';
 import { registerNode } from './node/registration.ts';
 import type { PodContext } from './pods/context.ts';
 import type { Objects } from './pods/environment.ts';
-import { createImages } from './pods/images.ts';
+import { createImages, usesImage } from './pods/images.ts';
 import { lastWords } from './pods/last-words.ts';
 import { mirrorContainers } from './pods/mirror.ts';
-import { labels } from './pods/names.ts';
+import { labels, uidOf } from './pods/names.ts';
 import { createPods, type Pods } from './pods/pods.ts';
 import { createProber } from './probes/prober.ts';
+import { createReadiness } from './readiness.ts';
 import { servingCertificate } from './server/certificate.ts';
 import { startServer } from './server/index.ts';
 import { createWheel } from './wheel.ts';
 
 /** Starts that the engine works on at once. See docs/decisions/0006-agent.md for the measurement. */
 const PARALLEL_STARTS = 8;
-export const NETWORK = { name: 'driftless', bridge: 'drift0', mtu: 1500 } as const;
 
 export interface AgentOptions {
 	/** Its writes carry the client's name; `kubelet` is usual. */
@@ -79,18 +80,17 @@ export async function runAgent(options: AgentOptions): Promise<Agent> {
 	const signal = AbortSignal.any([options.signal, stop.signal]);
 	const info = await engine.info();
 	await mkdir(dataDir, { recursive: true, mode: 0o711 });
+	await claimDataDir(dataDir, nodeName);
+	const machine = { memory: info.memory, lowestOomScore: await lowestOomScore() };
+	const allocatable = await capacity(info, dataDir);
 	// Asked for before anything waits for them.
 	for (const kind of [Node, Pod, ConfigMap, Secret, Service]) cache.informer(kind as typeof Node);
 	cache.informer(Service).addIndex('namespace', (service) => [service.metadata.namespace ?? '']);
 
-	const wheel = createWheel(now);
+	const wheel = createWheel();
 	const background = new Set<Promise<unknown>>();
-	const readiness = Promise.withResolvers<void>();
-	// Nobody has to wait for it.
-	readiness.promise.catch(() => undefined);
+	const network = podNetwork({ engine, cache, ...(options.network ?? NETWORK), node: nodeName, log, signal });
 	let pods: Pods | undefined;
-	let fault: string | undefined = 'container runtime network not ready: the node has no podCIDR yet';
-	let network: Promise<string> | undefined;
 	const poke = (uid: string) => pods?.poke(uid);
 
 	const objects: Objects = {
@@ -121,6 +121,7 @@ export async function runAgent(options: AgentOptions): Promise<Agent> {
 		wheel[Symbol.dispose]();
 		throw error;
 	});
+	const readiness = createReadiness({ wheel, log, signal, prepare, changed: () => registration.refresh() });
 	const registration = await registerNode({
 		client,
 		cache,
@@ -136,7 +137,7 @@ export async function runAgent(options: AgentOptions): Promise<Agent> {
 		now,
 		log,
 		signal,
-		fault: () => fault,
+		fault: () => readiness.fault,
 	}).catch(async (error: unknown) => {
 		stop.abort();
 		wheel[Symbol.dispose]();
@@ -149,15 +150,14 @@ export async function runAgent(options: AgentOptions): Promise<Agent> {
 		node: nodeName,
 		log,
 		signal,
+		wheel,
 		changed: poke,
-		listed: () => void track(listed()),
-		lost(cause) {
-			fault = `container runtime is down: ${cause}`;
-			registration.refresh();
-		},
-		imagesChanged() {
-			images.invalidate();
-			pods?.pokeAll();
+		listed: readiness.listed,
+		lost: readiness.lost,
+		imageChanged(event) {
+			const changed = images.changed(event);
+			for (const pod of pods?.all() ?? []) if (usesImage(pod, changed)) poke(uidOf(pod));
+			registration.imagesChanged();
 		},
 		lastWords: (container) =>
 			lastWords(
@@ -176,12 +176,6 @@ export async function runAgent(options: AgentOptions): Promise<Agent> {
 			.finally(() => background.delete(settled));
 		background.add(settled);
 	}
-	const makeNetwork = async (): Promise<string> => {
-		const cidr = await podCidr(cache, nodeName, signal);
-		const wish = options.network ?? NETWORK;
-		await ensureNetwork({ engine, ...wish, cidr, node: nodeName, log });
-		return wish.name;
-	};
 	const context: PodContext = {
 		engine,
 		client,
@@ -194,48 +188,30 @@ export async function runAgent(options: AgentOptions): Promise<Agent> {
 		node: nodeName,
 		address,
 		dns: { server: options.clusterDns ?? '10.96.0.10', domain: options.clusterDomain ?? 'cluster.local' },
-		machine: { memory: info.memory, lowestOomScore: await lowestOomScore() },
-		allocatable: await capacity(info, dataDir),
+		machine,
+		allocatable,
 		objects,
 		images,
 		prober,
 		mirror,
 		reports: faults(log),
 		limit: pLimit(options.parallelStarts ?? PARALLEL_STARTS),
-		network() {
-			network ??= makeNetwork().catch((error: unknown) => {
-				network = undefined;
-				throw error;
-			});
-			return network;
-		},
-		networkLost() {
-			network = undefined;
-		},
+		network: network.ready,
+		networkLost: network.lost,
 		background: track,
 	};
 
-	/** The engine answers (again), and its containers are known: the node can run pods once its network is there. */
-	async function listed(): Promise<void> {
-		try {
-			network = undefined;
-			images.invalidate();
-			await context.network();
-			await ensurePauseImage(engine, signal);
-			await images.prepare(pauseHolder);
-			await Promise.all([cache.informer(Pod).synced, cache.informer(Service).synced]);
-			if (signal.aborted) return;
-			pods ??= createPods(cache, context);
-			await pods.reconcile();
-			fault = undefined;
-			readiness.resolve();
-		} catch (error) {
-			if (signal.aborted) return;
-			fault = `container runtime network not ready: ${(error as Error).message}`;
-			log.warn({ cause: fault }, 'the node cannot run pods yet; trying on');
-			wheel.at(now() + 2_000, () => mirror.connected && track(listed()));
-		}
-		registration.refresh();
+	async function prepare(): Promise<void> {
+		network.lost();
+		images.doubtAll();
+		registration.imagesChanged();
+		await network.ready();
+		await ensurePauseImage(engine, signal);
+		await images.prepare(pauseHolder);
+		await Promise.all([cache.informer(Pod).synced, cache.informer(Service).synced]);
+		if (signal.aborted) return;
+		pods ??= createPods(cache, context);
+		await pods.reconcile();
 	}
 
 	const ended = Promise.withResolvers<void>();
@@ -249,6 +225,7 @@ export async function runAgent(options: AgentOptions): Promise<Agent> {
 		wheel[Symbol.dispose]();
 		await server[Symbol.asyncDispose]();
 		await mirror.ended;
+		await readiness.idle();
 		await Promise.allSettled(background);
 		await pods?.idle();
 		await registration.idle();
@@ -258,28 +235,10 @@ export async function runAgent(options: AgentOptions): Promise<Agent> {
 	return {
 		nodeName,
 		port: server.port,
-		ready: readiness.promise,
+		ready: readiness.reached,
 		ended: ended.promise,
 		[Symbol.asyncDispose]: disposeOnce,
 	};
-}
-
-/** Waits until a controller, or whoever gives ranges, has given the node one. */
-async function podCidr(cache: Cache, name: string, signal: AbortSignal): Promise<string> {
-	const { promise, resolve, reject } = Promise.withResolvers<string>();
-	const given = () => cache.informer(Node).get(name)?.spec.podCIDR;
-	using _watching = cache.informer(Node).on(() => {
-		const cidr = given();
-		if (cidr) resolve(cidr);
-	});
-	const abort = () => reject(signal.reason);
-	signal.addEventListener('abort', abort, { once: true });
-	try {
-		signal.throwIfAborted();
-		return await promise;
-	} finally {
-		signal.removeEventListener('abort', abort);
-	}
 }
 
 /** Stands for the pause image among the images that are looked up. */

@@ -1,4 +1,7 @@
-/** All of the agent's waiting under one timer: times are rounded up to a tick, so that a thousand probes wake it together. */
+/**
+ * All of the agent's waiting under one timer: times are rounded up to a tick, so that a thousand probes wake it together.
+ * It runs on a clock that only goes forward: setting the machine's clock makes nothing earlier or later.
+ */
 
 /** Length of a tick in milliseconds. */
 const TICK_MS = 100;
@@ -6,12 +9,15 @@ const TICK_MS = 100;
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 export interface Wheel extends Disposable {
-	/** Runs once, at the first tick at or after `time` (milliseconds since the epoch), unless disposed before. */
-	at(time: number, run: () => void): Disposable;
+	/** Its clock: milliseconds since some moment, for what has to be measured. */
+	now(): number;
+	/** Runs once, at the first tick when so many milliseconds have passed, unless disposed before. */
+	after(ms: number, run: () => void): Disposable;
 }
 
-/** A wheel over a clock. `run` functions must not throw. */
-export function createWheel(now: () => number): Wheel {
+/** A wheel. `run` functions must not throw. */
+export function createWheel(): Wheel {
+	const now = () => performance.now();
 	const slots = new Map<number, Set<() => void>>();
 	let timer: NodeJS.Timeout | undefined;
 	let armed = Number.POSITIVE_INFINITY;
@@ -35,8 +41,9 @@ export function createWheel(now: () => number): Wheel {
 		if (!disposed && next < armed) arm(next);
 	};
 	return {
-		at(time, run) {
-			const slot = Math.ceil(time / TICK_MS);
+		now,
+		after(ms, run) {
+			const slot = Math.ceil((now() + ms) / TICK_MS);
 			// A function of its own for each call, so that the same one may wait twice.
 			const entry = () => run();
 			const runs = slots.get(slot) ?? new Set();

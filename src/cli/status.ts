@@ -98,7 +98,8 @@ export function nodeTroubles(nodes: readonly Node[], paint: Paint, now: number):
 		return [`${paint('red', '!')} no node has joined, so no pod can run: see what \`driftless up\` has printed`];
 	return nodes.flatMap(({ metadata, status }) => {
 		const ready = status?.conditions?.find(({ type }) => type === 'Ready');
-		if (!ready || ready.status === 'True') return [];
+		if (!ready) return [`${paint('red', '!')} node ${metadata.name} has not said yet whether it can run pods`];
+		if (ready.status === 'True') return [];
 		const since = ready.lastTransitionTime ? ` for ${humanDuration(now - Date.parse(ready.lastTransitionTime))}` : '';
 		return [`${paint('red', '!')} node ${metadata.name} has not been ready${since}: ${ready.message || ready.reason}`];
 	});

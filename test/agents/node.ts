@@ -1,6 +1,8 @@
 /** A node under test: a real engine, a real API, and the agent between them. */
 import { setTimeout as delay } from 'node:timers/promises';
-import { type Agent, connectEngine, type Engine, runAgent } from '../../src/agents/index.ts';
+import { dockerEngine } from '../../src/agents/engine/docker/index.ts';
+import type { Deadlines } from '../../src/agents/engine/docker/requests.ts';
+import { type Agent, type AgentOptions, type Engine, runAgent } from '../../src/agents/index.ts';
 import { type Cache, type Client, createCache, inProcess, recordEvents } from '../../src/client/index.ts';
 import { Event, type Kind, type KubeObject, Lease, Namespace, Node, Pod } from '../../src/kinds/index.ts';
 import { admin, serveTestApi, type TestServer } from '../testbed/api.ts';
@@ -15,8 +17,10 @@ export interface RunningAgent extends AsyncDisposable {
 	readonly cache: Cache;
 }
 
-interface AgentOptions {
-	readonly parallelStarts?: number;
+export interface StartOptions extends Partial<Pick<AgentOptions, 'parallelStarts' | 'now' | 'nodeName' | 'dataDir'>> {
+	/** Default: the test's own. */
+	readonly dockerHost?: string;
+	readonly deadlines?: Deadlines;
 	/** Stands between the agent and the API. */
 	readonly between?: (client: Client) => Client;
 }
@@ -26,7 +30,7 @@ export interface TestNode extends AsyncDisposable {
 	readonly server: TestServer;
 	readonly client: Client;
 	/** Starts the agent in this process. The node gets its range at once. */
-	runAgent(options?: AgentOptions): Promise<RunningAgent>;
+	runAgent(options?: StartOptions): Promise<RunningAgent>;
 	/** Creates a pod of the example image on the node; `spec` and `metadata` are merged over that. */
 	pod(name: string, spec: Partial<Pod['spec']>, metadata?: Partial<Pod['metadata']>): Promise<Pod>;
 	get(name: string): Promise<Pod>;
@@ -117,13 +121,13 @@ async function startAgent(
 	testEngine: TestEngine,
 	client: Client,
 	clientCa: string,
-	{ between, ...extra }: AgentOptions,
+	{ between, dockerHost, deadlines, ...extra }: StartOptions,
 ): Promise<RunningAgent> {
 	await using stack = new AsyncDisposableStack();
 	const abort = new AbortController();
 	const { signal } = abort;
-	const { dataDir, dockerHost } = testEngine;
-	const engine = stack.use(await connectEngine({ dockerHost, dataDir, log: silentLog, signal }));
+	const { dataDir } = testEngine;
+	const engine = stack.use(dockerEngine({ address: dockerHost ?? testEngine.dockerHost, log: silentLog, deadlines }));
 	const own = client.as('kubelet');
 	const kubelet = between ? between(own) : own;
 	const cache = stack.use(createCache(kubelet, { signal, log: silentLog }));

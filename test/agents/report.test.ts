@@ -26,9 +26,9 @@ test('conditions that others write meanwhile stay, and addresses are replaced', 
 		metadata: name,
 		spec: { containers: [{ name: 'main', image: 'i' }] },
 	});
-	const wheel = createWheel(Date.now);
+	const wheel = createWheel();
 	const { signal } = new AbortController();
-	const context = { client, now: Date.now, wheel, reports: faults(silentLog), signal };
+	const context = { client, wheel, reports: faults(silentLog), signal };
 	const reporter = createReporter(context, () => undefined);
 	const write = async (pod: Pod, status: core.PodStatus) => {
 		reporter.report(pod, status);

@@ -3,7 +3,7 @@ import { symlink } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import test from 'ava';
-import { configMap, inSync, noStack, startWorld, times, type World } from './world.ts';
+import { configMap, fails, inSync, noStack, startWorld, succeeds, times, type World } from './world.ts';
 
 let world: World;
 /** Connections that never finish a request; opened first, looked at last. */
@@ -24,7 +24,7 @@ test.serial('a repository without a commit is waited for, and the status says so
 	const { stdout, code } = await world.status('it has looked', ({ stdout }) => stdout.includes('!'));
 	t.is(code, 2);
 	t.regex(stdout, /git\/default\.git has no revision main yet; push one/);
-	t.is((await world.push({ 'a.yaml': configMap('a') })).code, 0);
+	succeeds(t, await world.push({ 'a.yaml': configMap('a') }));
 	t.true(inSync(await world.status('it is in sync', inSync)));
 });
 
@@ -37,8 +37,8 @@ test.serial('thousands of connections that say nothing do not keep others from b
 		slow.push(socket);
 	}
 	const started = Date.now();
-	t.is((await world.kubectl('get', 'configmap', 'a')).code, 0);
-	t.is((await world.push({ 'a.yaml': configMap('a', '2') })).code, 0);
+	succeeds(t, await world.kubectl('get', 'configmap', 'a'));
+	succeeds(t, await world.push({ 'a.yaml': configMap('a', '2') }));
 	t.log(`served within ${Date.now() - started} ms`);
 });
 
@@ -82,11 +82,11 @@ test.serial('everything that is wrong with a push is named at its place, and not
 		t.regex(output, line);
 	t.notRegex(output, /picture\.png|remote: +at |run\.go/);
 	t.regex((await world.kubectl('get', 'configmap', 'a', '-o', 'jsonpath={.data.key}')).stdout, /^2$/);
-	t.not((await world.kubectl('get', 'configmap', 'good')).code, 0);
+	fails(t, await world.kubectl('get', 'configmap', 'good'));
 	t.true(inSync(await world.driftless('status')), 'what was accepted before is untouched');
 	await world.git('reset', '--quiet', '--hard', 'HEAD~1');
-	t.is((await world.push({ 'b.yaml': configMap('b') })).code, 0);
-	t.is((await world.kubectl('get', 'configmap', 'b')).code, 0);
+	succeeds(t, await world.push({ 'b.yaml': configMap('b') }));
+	succeeds(t, await world.kubectl('get', 'configmap', 'b'));
 });
 
 test.serial('what of a push is passed over is noted', async (t) => {
@@ -95,7 +95,7 @@ test.serial('what of a push is passed over is noted', async (t) => {
 	t.is(code, 0, output);
 	t.regex(output, /note: linked:1:1: a symbolic link, which is not followed: ignored/);
 	t.regex(output, /note: values\.yaml:1:1: no Kubernetes object .*: ignored/);
-	t.is((await world.push({ linked: undefined, 'values.yaml': undefined })).code, 0);
+	succeeds(t, await world.push({ linked: undefined, 'values.yaml': undefined }));
 });
 
 test.serial('who has no token, or a wrong one, changes nothing and is told what is wanted', async (t) => {
@@ -103,13 +103,13 @@ test.serial('who has no token, or a wrong one, changes nothing and is told what 
 	await world.write({ 'a.yaml': configMap('a', 'intruder') });
 	await world.git('commit', '--quiet', '--all', '--message', 'change');
 	const wrong = await world.git('push', right.replace(/:[^:@]+@/, ':wrong@'), 'HEAD:main');
-	t.not(wrong.code, 0);
+	fails(t, wrong);
 	t.regex(wrong.output, /a token is wanted as the password: "driftless remote" prints the URL that has it/);
 	t.notRegex(wrong.output, new RegExp(new URL(right).password));
 	const none = await world.git('push', right.replace(/\/\/[^@]+@/, '//'), 'HEAD:main');
-	t.not(none.code, 0);
+	fails(t, none);
 	const bearer = await world.kubectl('--token=wrong', '--client-certificate=', '--client-key=', 'get', 'pods');
-	t.not(bearer.code, 0);
+	fails(t, bearer);
 	const curl = await world.run('curl', [
 		'-sk',
 		'-H',
@@ -143,7 +143,7 @@ test.serial('an API body that is no JSON, too large or of another kind is refuse
 		t.not(code, 0);
 		t.regex(output, why);
 	}
-	t.is((await create('{"metadata":{"name":"p"},"data":{"a":"5"}}')).code, 0, 'the server lives');
+	succeeds(t, await create('{"metadata":{"name":"p"},"data":{"a":"5"}}'), 'the server lives');
 	await world.kubectl('delete', 'configmap', 'p');
 });
 
@@ -172,7 +172,7 @@ test.serial('a pusher that hangs up in the middle of a push leaves nothing behin
 		const push = request('http://${remote.host}/git/default.git/git-receive-pack', { method: 'POST', headers });
 		push.on('error', () => {}).on('close', () => process.exit());
 		push.write('0000PACK' + 'x'.repeat(100_000), () => push.destroy());`;
-	t.is((await world.run('node', ['-e', cut])).code, 0);
+	succeeds(t, await world.run('node', ['-e', cut]));
 	await world.until(
 		'no git is left behind',
 		async () => gitProcesses(world.dataDir),
@@ -180,7 +180,7 @@ test.serial('a pusher that hangs up in the middle of a push leaves nothing behin
 	);
 	const leftovers = await world.run('sh', ['-c', `ls ${world.dataDir}/git/default.git/objects | grep -c incoming`]);
 	t.is(leftovers.stdout.trim(), '0');
-	t.is((await world.push({ 'a.yaml': configMap('a', 'after') })).code, 0);
+	succeeds(t, await world.push({ 'a.yaml': configMap('a', 'after') }));
 });
 
 test.serial('connections that say nothing are ended, and what `up` has printed is for people', async (t) => {
@@ -198,7 +198,7 @@ test.serial('a forced push is new desired state; a deleted branch changes nothin
 	await world.git('reset', '--quiet', '--hard', 'HEAD~2');
 	await world.write({ 'a.yaml': configMap('a', 'forced') });
 	const forced = await world.push({}, '--force');
-	t.is(forced.code, 0, forced.output);
+	succeeds(t, forced);
 	await world.until(
 		'the forced state is applied',
 		() => world.kubectl('get', 'configmap', 'a', '-o', 'jsonpath={.data.key}'),
@@ -206,7 +206,7 @@ test.serial('a forced push is new desired state; a deleted branch changes nothin
 	);
 	const remote = (await world.driftless('remote')).stdout.trim();
 	const deleted = await world.git('push', remote, ':main');
-	t.is(deleted.code, 0);
+	succeeds(t, deleted);
 	t.regex(deleted.output, /main is deleted: what it described stays as it is, until main is pushed again/);
 	const gone = ({ stdout }: { stdout: string }) =>
 		/has no revision main any more: what [0-9a-f]{7} described stays as it is until one is pushed/.test(stdout);
@@ -215,7 +215,7 @@ test.serial('a forced push is new desired state; a deleted branch changes nothin
 	await world.start();
 	const { stdout } = await world.status('the status says so after a restart', gone);
 	t.notRegex(stdout, /prune/);
-	t.is((await world.kubectl('get', 'configmap', 'a')).code, 0);
+	succeeds(t, await world.kubectl('get', 'configmap', 'a'));
 	// What is known of the source is kept up.
 	await world.kubectl('delete', 'configmap', 'a');
 	await world.until(
@@ -223,7 +223,7 @@ test.serial('a forced push is new desired state; a deleted branch changes nothin
 		() => world.kubectl('get', 'configmap', 'a'),
 		({ code }) => code === 0,
 	);
-	t.is((await world.git('push', (await world.driftless('remote')).stdout.trim(), 'HEAD:main')).code, 0);
+	succeeds(t, await world.git('push', (await world.driftless('remote')).stdout.trim(), 'HEAD:main'));
 	await world.status('all is in sync again', inSync);
 });
 

@@ -12,7 +12,7 @@ import {
 	temporaryDirectory,
 	type WorkTree,
 } from '../testbed/git.ts';
-import { configMap } from './world.ts';
+import { configMap, succeeds } from './world.ts';
 
 interface Followed {
 	readonly world: GitOpsWorld;
@@ -31,7 +31,7 @@ async function followRemote(t: ExecutionContext, prepare?: (remote: GitRemote) =
 	const publish = async (files: Readonly<Record<string, string | undefined>>) => {
 		const commit = await tree.commit(files);
 		const pushed = await tree.push();
-		t.is(pushed.code, 0, pushed.output);
+		succeeds(t, pushed);
 		return commit;
 	};
 	await publish({ 'a.yaml': configMap('a') });
@@ -120,14 +120,14 @@ test('a rewritten branch is followed; a deleted one changes nothing until it is 
 	await world.status((status) => synced(status) && status.resources?.length === 2);
 	await tree.git('reset', '--quiet', '--hard', 'HEAD~1');
 	const rewritten = await tree.commit({ 'a.yaml': configMap('a', 'rewritten') });
-	t.is((await tree.push('--force', 'origin', 'HEAD:main')).code, 0);
+	succeeds(t, await tree.push('--force', 'origin', 'HEAD:main'));
 	await world.status(at(rewritten));
 	t.is(await value(world), 'rewritten');
 	await t.throwsAsync(value(world, 'b'), undefined, 'what the rewritten branch has no more is pruned');
 	await runGit(remote.directory, ['update-ref', '-d', 'refs/heads/main']);
 	await world.status(says(/has no revision HEAD any more: what [0-9a-f]{7} described stays as it is/));
 	t.is(await value(world), 'rewritten');
-	t.is((await tree.push('origin', 'HEAD:main')).code, 0);
+	succeeds(t, await tree.push('origin', 'HEAD:main'));
 	await world.status(at(rewritten));
 });
 

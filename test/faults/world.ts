@@ -1,6 +1,7 @@
 /** What the fault tests share: a platform, and a clone that pushes to it. */
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import type { ExecutionContext } from 'ava';
 import { type Platform, type PlatformOptions, type Result, startPlatform } from '../testbed/platform.ts';
 
 export interface World extends Platform {
@@ -60,5 +61,13 @@ export const times = (text: string, part: string): number => text.split(part).le
 
 /** No line of a program's own inside in what a user reads. */
 export const noStack = (text: string): boolean => !/^\s+at .*(:\d+:\d+|node:)/m.test(text);
+
+/** The command has succeeded; where it has not, what it has printed is the message. */
+export const succeeds = (t: ExecutionContext, { code, output }: Pick<Result, 'code' | 'output'>, what = ''): boolean =>
+	t.is(code, 0, `${what}\n${output}`);
+
+/** The command has failed. */
+export const fails = (t: ExecutionContext, { code, output }: Pick<Result, 'code' | 'output'>): boolean =>
+	t.not(code, 0, output);
 
 export const inSync = ({ code }: Result): boolean => code === 0;

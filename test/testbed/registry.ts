@@ -5,7 +5,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { lines } from '../../src/agents/engine/lines.ts';
+import { lines } from '../../src/agents/engine/docker/lines.ts';
 import type { TestEngine } from './engine.ts';
 
 const PORT = 5000;

@@ -1,11 +1,14 @@
 /**
- * The container engine as the agent needs it, and no more. docker.ts implements it; nothing else talks to Docker.
- * Every call throws EngineError, and nothing else on purpose.
+ * The container engine as the agent needs it, and no more. The folder docker/ implements it; nothing else talks to Docker.
+ * Every call has a deadline, and throws EngineError and nothing else on purpose.
  */
 import type { Duplex, Readable } from 'node:stream';
 
-/** `down`: nothing answers, the same call may succeed later. */
-export type EngineFault = 'down' | 'not-found' | 'conflict' | 'failed';
+/**
+ * `down`: nothing answers, the same call may succeed later. `late`: no answer came in time; what was asked for may have been
+ * done or not, or may yet be.
+ */
+export type EngineFault = 'down' | 'late' | 'not-found' | 'conflict' | 'failed';
 
 export class EngineError extends Error {
 	override readonly name = 'EngineError';
@@ -68,6 +71,9 @@ export interface Container {
 	readonly tty: boolean;
 	readonly stopSignal?: string;
 }
+
+/** A container as a list of all tells of it. */
+export type Listed = Pick<Container, 'id' | 'state' | 'labels'>;
 
 export interface Mount {
 	readonly source: string;
@@ -167,11 +173,12 @@ export type EngineEvent =
 	| { readonly type: 'disconnected'; readonly cause: string }
 	| {
 			readonly type: 'container';
-			readonly action: string;
+			readonly change: 'started' | 'ended' | 'removed';
 			readonly id: string;
 			readonly labels: Readonly<Record<string, string>>;
 	  }
-	| { readonly type: 'image'; readonly action: string; readonly id: string };
+	/** A reference means another image than before, or none. `id` and `name` say of which image or reference, where they say. */
+	| { readonly type: 'image'; readonly change: 'added' | 'removed'; readonly id: string; readonly name?: string };
 
 export interface RegistryAuth {
 	readonly username?: string;
@@ -194,10 +201,14 @@ export interface Engine extends AsyncDisposable {
 		remove(reference: string): Promise<void>;
 	};
 	readonly networks: {
-		inspect(
-			name: string,
-		): Promise<
-			{ readonly subnet: string; readonly gateway: string; readonly containers: readonly string[] } | undefined
+		inspect(name: string): Promise<
+			| {
+					readonly subnet: string;
+					readonly gateway: string;
+					readonly labels: Readonly<Record<string, string>>;
+					readonly containers: readonly string[];
+			  }
+			| undefined
 		>;
 		create(network: {
 			name: string;
@@ -210,8 +221,8 @@ export interface Engine extends AsyncDisposable {
 		remove(name: string): Promise<void>;
 	};
 	readonly containers: {
-		/** Ids of all containers, dead ones included, that carry the labels. */
-		list(labels: Readonly<Record<string, string>>): Promise<readonly string[]>;
+		/** All containers, dead ones included, that carry the labels. */
+		list(labels: Readonly<Record<string, string>>): Promise<readonly Listed[]>;
 		inspect(id: string): Promise<Container | undefined>;
 		/** `existed`: there was one of this name already, and this is its id. */
 		create(spec: ContainerSpec): Promise<{ readonly id: string; readonly existed: boolean }>;

@@ -2,9 +2,8 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Log } from '../../log.ts';
-import { dockerEngine } from './docker.ts';
+import { answers, dockerEngine, superviseDockerd, whatIsMissing } from './docker/index.ts';
 import type { Engine } from './engine.ts';
-import { answers, superviseDockerd, whatIsMissing } from './supervise.ts';
 
 export * from './engine.ts';
 

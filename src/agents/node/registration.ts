@@ -42,17 +42,19 @@ export interface RegistrationOptions {
 export interface Registration {
 	/** Looks at the node's state now, since it may have changed. */
 	refresh(): void;
+	/** The engine has others than at the last look: the next one reads them. */
+	imagesChanged(): void;
 	/** Settles when no write is under way. */
 	idle(): Promise<void>;
 }
 
 /** Creates or updates the Node, then keeps it and its Lease. Throws when the API refuses the Node. */
 export async function registerNode(options: RegistrationOptions): Promise<Registration> {
-	const { cache, wheel, now, log, signal } = options;
+	const { cache, wheel, log, signal } = options;
 	const known = faults(log);
 	const informer = cache.informer(Node);
-	const imageState = { changed: true, list: [] as core.ContainerImage[] };
-	let lastStatus = 0;
+	const imageState: ImageState = { changed: true, list: [] };
+	let lastStatus = Number.NEGATIVE_INFINITY;
 	let work: Promise<void> | undefined;
 	let again = false;
 
@@ -68,19 +70,19 @@ export async function registerNode(options: RegistrationOptions): Promise<Regist
 		while (again && !signal.aborted) {
 			again = false;
 			await attempt(known, signal, 'status', 'the node status cannot be written; trying on', async () => {
-				if (await writeStatus(options, imageState, now() - lastStatus > STATUS_MAX_AGE_MS)) lastStatus = now();
+				if (await writeStatus(options, imageState, wheel.now() - lastStatus > STATUS_MAX_AGE_MS))
+					lastStatus = wheel.now();
 			});
 		}
 	};
 	const beat = async () => {
 		if (signal.aborted) return;
-		const begun = now();
-		imageState.changed = true;
+		const begun = wheel.now();
 		refresh();
 		const ok = await attempt(known, signal, 'lease', 'the node lease cannot be renewed; trying on', () =>
 			renew(options),
 		);
-		if (!signal.aborted) wheel.at(begun + (ok ? LEASE_RENEW_MS : RETRY_MS), () => void beat());
+		if (!signal.aborted) wheel.after(begun + (ok ? LEASE_RENEW_MS : RETRY_MS) - wheel.now(), () => void beat());
 	};
 	let beating = beat();
 	informer.on(({ key, object, old }) => {
@@ -94,11 +96,20 @@ export async function registerNode(options: RegistrationOptions): Promise<Regist
 	});
 	return {
 		refresh,
+		imagesChanged() {
+			imageState.changed = true;
+		},
 		async idle() {
 			await beating;
 			while (work) await work;
 		},
 	};
+}
+
+/** The engine's images as they were last read. */
+interface ImageState {
+	changed: boolean;
+	list: core.ContainerImage[];
 }
 
 /** Runs once; a failure is logged once per cause. */
@@ -132,19 +143,21 @@ async function register(options: RegistrationOptions): Promise<void> {
 }
 
 /** Writes the status where it differs from the stored one, or where `force` is set. @returns whether it was written. */
-async function writeStatus(
-	options: RegistrationOptions,
-	images: { changed: boolean; list: core.ContainerImage[] },
-	force: boolean,
-): Promise<boolean> {
+async function writeStatus(options: RegistrationOptions, images: ImageState, force: boolean): Promise<boolean> {
 	const { client, engine, info, name, address, port, dataDir, now, fault } = options;
 	const node = options.cache.informer(Node).get(name) ?? (await client.get(Node, { name }));
 	const before = node.status ?? {};
 	const amounts = await capacity(info, dataDir);
 	const why = fault();
 	if (images.changed && why === undefined) {
-		images.list = nodeImages(await engine.images.list());
+		// One that comes meanwhile is read at the next look.
 		images.changed = false;
+		try {
+			images.list = nodeImages(await engine.images.list());
+		} catch (error) {
+			images.changed = true;
+			throw error;
+		}
 	}
 	const status: core.NodeStatus = {
 		addresses: [

@@ -4,7 +4,7 @@ import type * as core from 'kubernetes-types/core/v1.js';
 import pLimit from 'p-limit';
 import type { EventRecorder } from '../../client/index.ts';
 import type { Pod } from '../../kinds/index.ts';
-import { type Engine, EngineError, type Image, type RegistryAuth } from '../engine/engine.ts';
+import { type Engine, EngineError, type EngineEvent, type Image, type RegistryAuth } from '../engine/engine.ts';
 import type { Wheel } from '../wheel.ts';
 import type { Objects } from './environment.ts';
 import { uidOf } from './names.ts';
@@ -32,8 +32,11 @@ export interface Images {
 	pull(pod: Pod, container: core.Container): void;
 	/** The container was created: with the policy Always its next start fetches again. */
 	used(pod: Pod, container: core.Container): void;
-	/** Something about the engine's images has changed. */
-	invalidate(): void;
+	/** The engine tells of an image that has come, gone or got another name. Gives the references that may mean another by now. */
+	changed(event: Pick<Extract<EngineEvent, { type: 'image' }>, 'change' | 'id' | 'name'>): ReadonlySet<string>;
+	/** Anything may have changed: each is looked up again when it is needed. */
+	doubtAll(): void;
+	/** The pod is gone: what is fetched for it alone is given up. */
 	forget(uid: string): void;
 }
 
@@ -47,6 +50,13 @@ export interface ImagesOptions {
 	changed(uid: string): void;
 }
 
+interface Pull {
+	readonly done: Promise<void>;
+	readonly stop: AbortController;
+	/** Uids of the pods that wait for it. */
+	readonly users: Set<string>;
+}
+
 type Attempt =
 	| { readonly state: 'pulling' }
 	| { readonly state: 'pulled' }
@@ -54,14 +64,16 @@ type Attempt =
 
 export function createImages(options: ImagesOptions): Images {
 	const { engine, objects, events, wheel, now, signal, changed } = options;
-	const known = new Map<string, Promise<Image | undefined>>();
-	const settled = new Map<string, Image | undefined>();
+	/** What each reference meant when it was last looked up; what may mean another image by now is in doubt. */
+	const known = new Map<string, Image | undefined>();
+	const doubtful = new Set<string>();
+	const looking = new Map<string, Promise<void>>();
 	const digests = new Map<string, readonly string[]>();
 	/** By `uid/container`. */
 	const attempts = new Map<string, Attempt>();
-	const pulls = new Map<string, Promise<void>>();
+	/** By reference and credentials. */
+	const pulls = new Map<string, Pull>();
 	const limit = pLimit(PULLS);
-	let generation = 0;
 
 	/** Nothing to try; looked at again in a while. */
 	const failed = (reason: string, message: string): ImageState => {
@@ -69,32 +81,32 @@ export function createImages(options: ImagesOptions): Images {
 		return { state: 'failed', failure: { reason, message, at, until: at + BACKOFF_FIRST_MS, count: 1 } };
 	};
 	const keyOf = (pod: Pod, container: core.Container) => `${uidOf(pod)}/${container.name}`;
-	const lookUp = async (reference: string) => {
-		const asked = generation;
-		const image = await engine.images.inspect(reference).catch((error: unknown) => {
-			// A reference that Docker cannot read is none that it has.
-			if (error instanceof EngineError && error.fault === 'failed') return undefined;
-			known.delete(reference);
-			throw error;
-		});
-		if (asked === generation) settled.set(reference, image);
-		if (image?.digests.length) digests.set(image.id, image.digests);
-		return image;
+	const lookUp = async (reference: string): Promise<void> => {
+		do {
+			// What changes from here on puts it in doubt again.
+			doubtful.delete(reference);
+			try {
+				const image = await engine.images.inspect(reference);
+				known.set(reference, image);
+				if (image?.digests.length) digests.set(image.id, image.digests);
+			} catch (error) {
+				doubtful.add(reference);
+				// A reference that the engine cannot read is none that it has.
+				if (!(error instanceof EngineError) || error.fault !== 'failed') throw error;
+				known.set(reference, undefined);
+				doubtful.delete(reference);
+			}
+		} while (doubtful.has(reference));
 	};
-	const find = (reference: string): Promise<Image | undefined> => {
-		let finding = known.get(reference);
-		if (!finding) {
-			finding = lookUp(reference);
-			known.set(reference, finding);
+	const settle = (reference: string): Promise<void> => {
+		let look = looking.get(reference);
+		if (!look) {
+			look = lookUp(reference).finally(() => looking.delete(reference));
+			looking.set(reference, look);
 		}
-		return finding;
+		return look;
 	};
-	const invalidate = () => {
-		generation++;
-		known.clear();
-		settled.clear();
-	};
-	/** The same image for many containers is fetched once. */
+	/** The same image for many containers is fetched once, and for as long as one of them is wanted. */
 	const fetch = (reference: string, pod: Pod): Promise<void> => {
 		const { found, missing } = credentials(pod, reference, objects);
 		if (missing.length > 0) {
@@ -103,14 +115,23 @@ export function createImages(options: ImagesOptions): Images {
 		}
 		const key = JSON.stringify([reference, found]);
 		let pull = pulls.get(key);
-		if (!pull) {
-			pull = limit(() => attempt(reference, found)).finally(() => pulls.delete(key));
-			pulls.set(key, pull);
+		if (!pull || pull.stop.signal.aborted) {
+			const stop = new AbortController();
+			const done = limit(() => attempt(reference, found, AbortSignal.any([signal, stop.signal])));
+			const begun: Pull = { stop, done, users: new Set() };
+			pull = begun;
+			pulls.set(key, begun);
+			const over = () => {
+				if (pulls.get(key) === begun) pulls.delete(key);
+			};
+			done.then(over, over);
 		}
-		return pull;
+		pull.users.add(uidOf(pod));
+		return pull.done;
 	};
 	/** With each of the credentials until the registry takes one; throws the last refusal. */
-	const attempt = async (reference: string, found: readonly RegistryAuth[]): Promise<void> => {
+	const attempt = async (reference: string, found: readonly RegistryAuth[], signal: AbortSignal): Promise<void> => {
+		signal.throwIfAborted();
 		if (found.length === 0) return engine.images.pull(reference, undefined, signal);
 		let refusal: unknown;
 		for (const auth of found) {
@@ -133,15 +154,17 @@ export function createImages(options: ImagesOptions): Images {
 		tell('Normal', 'Pulling', `Pulling image "${reference}"`);
 		try {
 			await fetch(reference, pod);
-			invalidate();
-			const image = await find(reference);
+			doubtful.add(reference);
+			await settle(reference);
+			const image = known.get(reference);
 			const took = `${((now() - began) / 1000).toFixed(3)}s`;
 			const size = image ? ` Image size: ${image.size} bytes.` : '';
 			const message = `Successfully pulled image "${reference}" in ${took} (${took} including waiting).${size}`;
 			tell('Normal', 'Pulled', message);
 			attempts.set(key, { state: 'pulled' });
 		} catch (error) {
-			if (signal.aborted) return;
+			// The node stops, or the pod has gone meanwhile.
+			if (signal.aborted || !attempts.has(key)) return;
 			const message = (error as EngineError).detail ?? (error as Error).message;
 			tell('Warning', 'Failed', `Failed to pull image "${reference}": ${message}`);
 			tell('Warning', 'Failed', 'Error: ErrImagePull');
@@ -150,7 +173,7 @@ export function createImages(options: ImagesOptions): Images {
 			const failure: Failure = { reason: 'ErrImagePull', message, at, until, count: count + 1 };
 			const attempt: Attempt = { state: 'failed', failure };
 			attempts.set(key, attempt);
-			wheel.at(at + BACKOFF_SHOWN_AFTER_MS, () => {
+			wheel.after(BACKOFF_SHOWN_AFTER_MS, () => {
 				if (attempts.get(key) !== attempt) return;
 				tell('Normal', 'BackOff', `Back-off pulling image "${reference}"`);
 				tell('Warning', 'Failed', 'Error: ImagePullBackOff');
@@ -165,19 +188,20 @@ export function createImages(options: ImagesOptions): Images {
 	return {
 		async prepare(pod) {
 			const references = [...(pod.spec.initContainers ?? []), ...pod.spec.containers].map(({ image = '' }) => image);
-			await Promise.all([...new Set(references)].filter((one) => !settled.has(one)).map(find));
+			const unknown = [...new Set(references)].filter((one) => !known.has(one) || doubtful.has(one));
+			await Promise.all(unknown.map(settle));
 		},
-		get: (reference) => settled.get(reference),
+		get: (reference) => known.get(reference),
 		digest(id, reference) {
-			const known = digests.get(id);
+			const all = digests.get(id);
 			const name = parseReference(reference)?.name;
-			return known?.find((digest) => digest.startsWith(`${name}@`)) ?? known?.[0];
+			return all?.find((digest) => digest.startsWith(`${name}@`)) ?? all?.[0];
 		},
 		state(pod, container) {
 			const reference = container.image ?? '';
 			const policy = container.imagePullPolicy ?? 'IfNotPresent';
 			const attempt = attempts.get(keyOf(pod, container));
-			const present = settled.get(reference) !== undefined;
+			const present = known.get(reference) !== undefined;
 			if (attempt?.state === 'pulling') return { state: 'pulling' };
 			if (present && (policy !== 'Always' || attempt?.state === 'pulled')) return { state: 'present' };
 			if (!parseReference(reference)) {
@@ -201,9 +225,33 @@ export function createImages(options: ImagesOptions): Images {
 		used(pod, container) {
 			attempts.delete(keyOf(pod, container));
 		},
-		invalidate,
+		changed({ change, id, name }) {
+			const named = new Set([id, name].map((one) => repository(one ?? '')));
+			const concerned = [...known].filter(([reference, image]) => {
+				if (change === 'removed') return image?.id === id;
+				// A name may have moved on to another image; one that was missing may be there now.
+				return image === undefined || named.has(repository(reference));
+			});
+			for (const [reference] of concerned) doubtful.add(reference);
+			return new Set(concerned.map(([reference]) => reference));
+		},
+		doubtAll() {
+			for (const reference of known.keys()) doubtful.add(reference);
+		},
 		forget(uid) {
 			for (const key of attempts.keys()) if (key.startsWith(`${uid}/`)) attempts.delete(key);
+			for (const { users, stop } of pulls.values()) if (users.delete(uid) && users.size === 0) stop.abort();
 		},
 	};
+}
+
+/** Without tag and digest, and whole however it was written. */
+function repository(reference: string): string | undefined {
+	const parsed = parseReference(reference);
+	return parsed && `${parsed.registry}/${parsed.path}`;
+}
+
+/** Whether a container of the pod is to run one of the images. */
+export function usesImage(pod: Pod, references: ReadonlySet<string>): boolean {
+	return [...(pod.spec.initContainers ?? []), ...pod.spec.containers].some(({ image = '' }) => references.has(image));
 }

@@ -98,7 +98,7 @@ function planRun(pod: Pod, observed: Observed, now: number): Step[] {
 	const { volumes, sandboxFailure } = observed;
 	if (volumes === 'unmounted' || volumes === 'removed') return [{ do: 'mountVolumes' }];
 	if (typeof volumes === 'object') {
-		return [volumes.until <= now ? { do: 'mountVolumes' } : { do: 'wait', until: volumes.until }];
+		return [isAhead(volumes, now) ? { do: 'wait', until: volumes.until } : { do: 'mountVolumes' }];
 	}
 	const steps: Step[] = volumes === 'stale' ? [{ do: 'mountVolumes' }] : [];
 
@@ -107,7 +107,7 @@ function planRun(pod: Pod, observed: Observed, now: number): Step[] {
 		// Without the sandbox the containers have no network: they go, and start again in the next one.
 		const stopping = planStopAll(pod, observed, now, { grace: graceOf(pod), message: SANDBOX_CHANGED });
 		if (stopping.length > 0) return [...steps, ...stopping];
-		if (sandboxFailure && sandboxFailure.until > now) return [...steps, { do: 'wait', until: sandboxFailure.until }];
+		if (sandboxFailure && isAhead(sandboxFailure, now)) return [...steps, { do: 'wait', until: sandboxFailure.until }];
 		if (sandbox?.state === 'created' && !sandboxFailure) return [...steps, { do: 'startSandbox', id: sandbox.id }];
 		return [...steps, { do: 'createSandbox', attempt: sandbox ? sandbox.attempt + 1 : 0 }];
 	}
@@ -137,14 +137,14 @@ function keep(pod: Pod, member: Member, sandbox: string, observed: Observed, now
 	const view = outlook(pod, member, observed);
 	if (view.is === 'done') return [];
 	const failure = observed.failures.get(container.name);
-	const pause: Step[] = failure && failure.until > now ? [{ do: 'wait', until: failure.until }] : [];
+	const pause: Step[] = failure && isAhead(failure, now) ? [{ do: 'wait', until: failure.until }] : [];
 	if (view.is === 'live') {
 		const { instance } = view;
 		if (instance.state === 'running') return planReplacement(pod, member, instance, sandbox, observed, now);
 		if (instance.sandbox !== sandbox) return [{ do: 'remove', id: instance.id }];
 		return pause.length > 0 ? pause : [{ do: 'resumeContainer', container: container.name, id: instance.id }];
 	}
-	if (view.is === 'restart' && view.at > now) {
+	if (view.is === 'restart' && isAhead({ at: view.at - view.backoff * 1000, until: view.at }, now)) {
 		const backoff = view.instance && { container: container.name, after: view.instance.id };
 		return [{ do: 'wait', until: view.at, backoff }];
 	}
@@ -152,7 +152,7 @@ function keep(pod: Pod, member: Member, sandbox: string, observed: Observed, now
 	if (pause.length > 0) return pause;
 	const image = observed.images.get(container.name) ?? { state: 'absent' };
 	if (image.state === 'pulling') return [];
-	if (image.state === 'failed' && image.failure.until > now) return [{ do: 'wait', until: image.failure.until }];
+	if (image.state === 'failed' && isAhead(image.failure, now)) return [{ do: 'wait', until: image.failure.until }];
 	if (image.state !== 'present') return [{ do: 'pullImage', container: container.name }];
 	return [
 		{
@@ -164,6 +164,10 @@ function keep(pod: Pod, member: Member, sandbox: string, observed: Observed, now
 		},
 	];
 }
+
+/** Whether a wait from `at` to `until` goes on. Where the clock was set back since it began, it is over: nobody knows how long it was. */
+const isAhead = ({ at, until }: { readonly at: number; readonly until: number }, now: number) =>
+	at <= now && now < until;
 
 /** What a running container has to go for, if anything; it starts again when it has ended. */
 function planReplacement(

@@ -19,7 +19,7 @@ export interface Reporter {
 }
 
 export function createReporter(
-	{ client, now, wheel, reports, signal }: Pick<PodContext, 'client' | 'now' | 'wheel' | 'reports' | 'signal'>,
+	{ client, wheel, reports, signal }: Pick<PodContext, 'client' | 'wheel' | 'reports' | 'signal'>,
 	poke: () => void,
 ): Reporter {
 	let wish: { readonly pod: Pod; readonly status: core.PodStatus } | undefined;
@@ -58,7 +58,7 @@ export function createReporter(
 				});
 				const pause = Math.min(RETRY_FIRST_MS * 2 ** failures++, RETRY_MAX_MS);
 				wish ??= { pod, status };
-				wheel.at(now() + pause, begin);
+				wheel.after(pause, begin);
 				return;
 			}
 		}

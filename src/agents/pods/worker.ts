@@ -61,7 +61,11 @@ export function createPodWorker(first: Pod, context: PodContext, finished: () =>
 	const wakeAt = (time: number) => {
 		if (alarm && alarm.at <= time && alarm.at > now()) return;
 		alarm?.handle[Symbol.dispose]();
-		alarm = { at: time, handle: wheel.at(time, poke) };
+		const handle = wheel.after(Math.max(0, time - now()), () => {
+			alarm = undefined;
+			poke();
+		});
+		alarm = { at: time, handle };
 	};
 
 	const run = async () => {
@@ -85,6 +89,8 @@ export function createPodWorker(first: Pod, context: PodContext, finished: () =>
 	/** One round. @returns whether to go on with another at once. */
 	const look = async (): Promise<boolean> => {
 		if (memory.deleted && gone === undefined) return false;
+		const hidden = mirror.hidden(uid);
+		if (hidden) throw new Error(`a container of the pod cannot be looked at: ${hidden}`);
 		if (gone === undefined) await images.prepare(pod);
 		if (!recalled) memory.stoppingSince = await recallStop(context, uid);
 		recalled = true;

@@ -67,20 +67,22 @@ export function createProber(options: ProberOptions): Prober {
 	const begin = (entry: Entry, kind: Kind) => {
 		const probe = probeOf(entry, kind);
 		if (!probe) return;
-		const start = entry.instance.startedAt ?? now();
-		schedule(entry, kind, Math.max(now(), start + (probe.initialDelaySeconds ?? 0) * 1000));
+		const initial = (probe.initialDelaySeconds ?? 0) * 1000;
+		const since = now() - (entry.instance.startedAt ?? now());
+		// Where the clock was set back since, the start lies in the future.
+		schedule(entry, kind, Math.min(initial, Math.max(0, initial - since)));
 	};
-	const schedule = (entry: Entry, kind: Kind, time: number) => {
+	const schedule = (entry: Entry, kind: Kind, delayMs: number) => {
 		if (entry.stopped || signal.aborted) return;
 		entry.waiting.set(
 			kind,
-			wheel.at(time, () => void run(entry, kind)),
+			wheel.after(delayMs, () => void run(entry, kind)),
 		);
 	};
 	const run = async (entry: Entry, kind: Kind) => {
 		const probe = probeOf(entry, kind);
 		if (!probe || (kills(kind) && isGoing(entry))) return;
-		const began = now();
+		const began = wheel.now();
 		const { container, address, instance } = entry;
 		const timeoutMs = (probe.timeoutSeconds ?? 1) * 1000;
 		const result = await runHandler(probe, { engine, id: instance.id, container, address, timeoutMs, signal });
@@ -91,7 +93,8 @@ export function createProber(options: ProberOptions): Prober {
 			events.event(entry.pod, 'Warning', reason, message.trim(), fieldPath(entry.pod, container.name));
 		if (!result.ok) tell('Unhealthy', `${kind} probe failed: ${result.output}`);
 		else if (result.warning) tell('ProbeWarning', `${kind} probe warning: ${result.output}`);
-		if (judge(entry, kind, probe, tally)) schedule(entry, kind, began + (probe.periodSeconds ?? 10) * 1000);
+		if (judge(entry, kind, probe, tally))
+			schedule(entry, kind, began + (probe.periodSeconds ?? 10) * 1000 - wheel.now());
 	};
 	/** Acts on a verdict; says whether to go on probing. */
 	const judge = (entry: Entry, kind: Kind, probe: core.Probe, { verdict }: Tally): boolean => {

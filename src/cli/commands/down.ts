@@ -36,7 +36,7 @@ export function down(program: Command): void {
 			const own = existsSync(join(directory, 'docker'));
 			try {
 				await using engine = await connectEngine({ dataDir: directory, log, signal: stop.signal });
-				const removed = await removeNode(engine, options.nodeName ?? hostname().toLowerCase());
+				const removed = await removeNode(engine, options.nodeName ?? hostname().toLowerCase(), directory);
 				process.stdout.write(`removed ${removed} containers\n`);
 				if (own && !process.env.DOCKER_HOST) {
 					await engine.stop?.();

@@ -1,6 +1,6 @@
 /** The node: container engine, agent, services and DNS. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { connectEngine, type Engine, ensureExampleImage, runAgent } from '../../agents/index.ts';
+import { connectEngine, type Engine, ensureExampleImage, reportAbsence, runAgent } from '../../agents/index.ts';
 import { type Cache, type Client, describe, recordEvents } from '../../client/index.ts';
 import type { Log } from '../../log.ts';
 import { runProxy } from '../../proxy/index.ts';
@@ -34,7 +34,16 @@ const STEADY_MS = 120_000;
 
 /** Runs the node until the signal aborts. What cannot start (no engine, no nftables) is said once and tried again. */
 export async function runNode(options: NodeOptions): Promise<void> {
-	await Promise.all([keepTrying('the node agent', options, agent), keepTrying('services and DNS', options, proxy)]);
+	const { client, nodeName, log, signal } = options;
+	const absent = (why: string) =>
+		reportAbsence(client.as('kubelet'), nodeName, why, Date.now()).catch((error: unknown) => {
+			if (!signal.aborted)
+				log.debug({ node: nodeName, cause: describe(error) }, 'the fault of the node cannot be told');
+		});
+	await Promise.all([
+		keepTrying('the node agent', options, agent, absent),
+		keepTrying('services and DNS', options, proxy),
+	]);
 }
 
 async function agent(options: NodeOptions): Promise<void> {
@@ -79,6 +88,7 @@ async function keepTrying(
 	what: string,
 	options: NodeOptions,
 	start: (options: NodeOptions) => Promise<void>,
+	failed?: (why: string) => Promise<void>,
 ): Promise<void> {
 	const { signal } = options;
 	const said = new Set<string>();
@@ -93,7 +103,9 @@ async function keepTrying(
 			await start({ ...options, say });
 		} catch (error) {
 			if (signal.aborted) return;
-			say(`${what} cannot run: ${describe(error)}; it is tried again until it can`);
+			const why = `${what} cannot run: ${describe(error)}`;
+			say(`${why}; it is tried again until it can`);
+			await failed?.(why);
 		}
 		if (performance.now() - began > STEADY_MS) {
 			said.clear();

@@ -1,6 +1,6 @@
 /** Between our shapes and the bodies of Docker's API. */
 import type Docker from 'dockerode';
-import type { Container, ContainerSpec, Image, Usage } from './engine.ts';
+import type { Container, ContainerSpec, Image, Usage } from '../engine.ts';
 
 /** The request that creates a container. */
 export function createBody(spec: ContainerSpec): Docker.ContainerCreateOptions {
@@ -82,12 +82,11 @@ export function gatewayMode(version: string): Record<string, string> {
 export function toContainer(body: Docker.ContainerInspectInfo): Container {
 	const { State: state, Config: config } = body;
 	const networks = Object.values(body.NetworkSettings.Networks ?? {});
-	const status: string = state.Status;
 	return {
 		id: body.Id,
 		name: body.Name.replace(/^\//, ''),
 		labels: config.Labels ?? {},
-		state: status === 'created' ? 'created' : state.Running ? 'running' : 'exited',
+		state: stateOf(state.Status),
 		image: config.Image,
 		imageId: body.Image,
 		created: Date.parse(body.Created),
@@ -100,6 +99,15 @@ export function toContainer(body: Docker.ContainerInspectInfo): Container {
 		tty: config.Tty,
 		stopSignal: (config as { StopSignal?: string }).StopSignal,
 	};
+}
+
+/**
+ * Docker's words: created, running, paused, restarting, removing, exited, dead. A paused one runs, for it holds what it has.
+ * One that restarts does not occur: it is the agent that restarts.
+ */
+export function stateOf(status: string): Container['state'] {
+	if (status === 'created') return 'created';
+	return status === 'running' || status === 'paused' ? 'running' : 'exited';
 }
 
 export function toImage(body: Docker.ImageInspectInfo): Image {

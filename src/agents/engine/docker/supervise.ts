@@ -9,7 +9,7 @@ import { mkdir, open, readFile, rm } from 'node:fs/promises';
 import { request } from 'node:http';
 import { delimiter, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Log } from '../../log.ts';
+import type { Log } from '../../../log.ts';
 
 /** How long a dockerd may take to answer; the first start on a slow disk takes longest. */
 const START_TIMEOUT_MS = 60_000;

@@ -1,0 +1,128 @@
+/** An engine that answers some requests wrongly, late, or not at all. */
+import { join } from 'node:path';
+import test from 'ava';
+import { dockerEngine } from '../../src/agents/engine/docker/index.ts';
+import { DEADLINES } from '../../src/agents/engine/docker/requests.ts';
+import { Node, type Pod } from '../../src/kinds/index.ts';
+import { type EngineProxy, startEngineProxy } from '../testbed/engine-proxy.ts';
+import { silentLog } from '../testbed/silent-log.ts';
+import { eventually, NODE, restarts, running, startNode, type TestNode } from './node.ts';
+
+let node: TestNode;
+let proxy: EngineProxy;
+
+test.before(async () => {
+	node = await startNode();
+	proxy = await startEngineProxy(node.engine.socketPath, join(node.engine.socketPath, '..', 'proxy.sock'));
+	await node.runAgent({ dockerHost: proxy.dockerHost, deadlines: { ...DEADLINES, answerMs: 2_000 } });
+});
+test.afterEach.always(() => {
+	proxy.fault = () => undefined;
+});
+test.after.always(async () => {
+	await node?.[Symbol.asyncDispose]();
+	await proxy?.[Symbol.asyncDispose]();
+});
+
+const readiness = async () => {
+	const { conditions = [] } = (await node.client.get(Node, { name: NODE })).status ?? {};
+	return conditions.find(({ type }) => type === 'Ready');
+};
+/** The id of a pod's container, without the scheme. */
+const idOf = (pod: Pod) => pod.status?.containerStatuses?.[0]?.containerID?.split('//')[1] ?? '';
+
+test.serial('a request that is not answered is given up at its deadline, whatever it asks', async (t) => {
+	const deadlines = { answerMs: 100, changeMs: 100, progressMs: 100 };
+	await using engine = dockerEngine({ address: proxy.dockerHost, log: silentLog, deadlines });
+	proxy.fault = () => 'hang';
+	const { signal } = new AbortController();
+	const spec = { name: 'x', image: 'x', labels: {}, network: 'host', ipc: 'host' } as const;
+	const network = { name: 'x', bridge: 'x', subnet: '10.0.0.0/24', gateway: '10.0.0.1', mtu: 1500, labels: {} };
+	const { containers, images, networks } = engine;
+	const calls = {
+		info: () => engine.info(),
+		'images.inspect': () => images.inspect('x'),
+		'images.list': () => images.list(),
+		'images.pull': () => images.pull('x', undefined),
+		'images.load': () => images.load('x:1', new Uint8Array(), []),
+		'images.remove': () => images.remove('x'),
+		'networks.inspect': () => networks.inspect('x'),
+		'networks.create': () => networks.create(network),
+		'networks.remove': () => networks.remove('x'),
+		'containers.list': () => containers.list({}),
+		'containers.inspect': () => containers.inspect('x'),
+		'containers.create': () => containers.create(spec),
+		'containers.start': () => containers.start('x'),
+		'containers.kill': () => containers.kill('x', 'SIGTERM'),
+		'containers.remove': () => containers.remove('x'),
+		'containers.logs': () => containers.logs('x', { follow: true, timestamps: false }),
+		'containers.exec': () => containers.exec('x', { command: ['x'], stdin: false, tty: false }),
+		'containers.attach': () => containers.attach('x', { stdin: false, tty: false }),
+		'containers.resize': () => containers.resize('x', 1, 1),
+		'containers.usage': () => containers.usage('x'),
+	};
+	for (const [name, call] of Object.entries(calls)) {
+		const error = await t.throwsAsync(call(), { name: 'EngineError' }, name);
+		t.is((error as { fault?: string }).fault, 'late', `${name}: ${error.message}`);
+	}
+	const events = engine.events(signal)[Symbol.asyncIterator]();
+	t.like((await events.next()).value, { type: 'disconnected' });
+	await events.return?.();
+});
+
+test.serial(
+	'an engine that holds its connections and answers nothing makes the node not ready, and is found again',
+	async (t) => {
+		await node.pod('before', {});
+		const before = await node.until('before', running);
+		await eventually('the node is ready', async () => (await readiness())?.status === 'True');
+		proxy.fault = () => 'hang';
+		const down = await eventually('the node is not ready', async () => {
+			const condition = await readiness();
+			return condition?.status === 'False' && condition;
+		});
+		t.regex(down.message ?? '', /container runtime is down: the engine at \S+ has not answered within 2 s/);
+		proxy.fault = () => undefined;
+		await eventually('the node is ready', async () => (await readiness())?.status === 'True');
+		const after = await node.get('before');
+		t.is(idOf(after), idOf(before));
+		t.is(restarts(after), 0);
+	},
+);
+
+test.serial('a container that cannot be looked at keeps neither the node nor other pods from going on', async (t) => {
+	await node.pod('broken', {});
+	const broken = idOf(await node.until('broken', running));
+	t.regex(broken, /^[0-9a-f]{64}$/);
+	await node.pod('other', {});
+	await node.until('other', running);
+	// Nothing hears of its end: the inspection fails, and so does the first listing after a new connection.
+	proxy.fault = (request) => (request.includes(`/containers/${broken}/json`) ? 'fail' : undefined);
+	const inspections = () => proxy.seen.filter((request) => request.includes(`/containers/${broken}/json`)).length;
+	const first = inspections();
+	await node.engine.restart();
+	await eventually('its inspection has failed', async () => inspections() > first);
+	await eventually('the node is ready', async () => (await readiness())?.status === 'True');
+	const other = await node.until('other', (pod) => running(pod) && restarts(pod) === 1);
+	t.not(idOf(other), '');
+	const all = (await node.containers()).filter(({ name }) => name === 'broken/main');
+	t.deepEqual(
+		all.map(({ id }) => id),
+		[broken],
+		'nothing is started beside what cannot be seen',
+	);
+	proxy.fault = () => undefined;
+	const mended = await node.until('broken', (pod) => running(pod) && restarts(pod) === 1);
+	t.not(idOf(mended), broken);
+});
+
+test.serial('a death that no event told of is found by the next listing', async (t) => {
+	await node.pod('quiet', {});
+	const quiet = idOf(await node.until('quiet', running));
+	let looks = 0;
+	// The look that the event asks for fails, and no other event comes.
+	proxy.fault = (request) => (request.includes(`/containers/${quiet}/json`) && looks++ === 0 ? 'fail' : undefined);
+	await node.engine.docker.getContainer(quiet).kill();
+	await node.until('quiet', (pod) => restarts(pod) === 1);
+	t.true(looks > 1);
+});
