@@ -1,8 +1,12 @@
 /** The word that was probably meant. */
 
-/** The one of `words` that differs least from what was written, if it is near enough to be a slip. */
-export function nearest(written: string, words: Iterable<string>): string | undefined {
-	const most = Math.max(1, Math.floor(written.length / 3));
+/** The one of `words` that differs least from what was written, if it is near enough to be a slip: by at most `limit` letters. */
+export function nearest(
+	written: string,
+	words: Iterable<string>,
+	limit = Number.POSITIVE_INFINITY,
+): string | undefined {
+	const most = Math.min(limit, Math.max(1, Math.floor(written.length / 3)));
 	let best: { readonly word: string; readonly distance: number } | undefined;
 	for (const word of words) {
 		if (Math.abs(word.length - written.length) > most) continue;

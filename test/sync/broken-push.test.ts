@@ -2,6 +2,8 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
 import test from 'ava';
+import { Application, ConfigMap } from '../../src/kinds/index.ts';
+import { createWorkTree } from '../testbed/git.ts';
 import { startGitOps } from './gitops.ts';
 
 /** The git processes that serve the repositories below a folder. */
@@ -33,4 +35,24 @@ test('a push whose body breaks off leaves no git process behind', async (t) => {
 	while (serving(`${world.dataDir}/git`).length > 0 && Date.now() < deadline) await delay(20);
 	t.deepEqual(serving(`${world.dataDir}/git`), []);
 	t.is((await world.push({ 'README.md': 'still there' })).code, 0);
+});
+
+test('a folder that comes to hold what cannot be rendered is an error: nothing of it is pruned, and no sync calls it in sync', async (t) => {
+	await using tree = await createWorkTree();
+	const configMap = (name: string) =>
+		`apiVersion: v1\nkind: ConfigMap\nmetadata: {name: ${name}, namespace: default}\n`;
+	await tree.commit({ 'a/a.yaml': configMap('a'), 'b/b.yaml': configMap('b') });
+	const world = await startGitOps(t, { source: tree.directory });
+	await world.status(({ sync }) => sync?.status === 'Synced');
+	await tree.commit({ 'b/Chart.yaml': 'apiVersion: v2\nname: b\nversion: 1.0.0\n' });
+	const { conditions } = await world.status((status) => (status.conditions ?? []).length > 0);
+	t.regex(conditions?.[0]?.message ?? '', /b\/Chart\.yaml:1:1: a Helm chart, which is not rendered/);
+	const name = { name: 'default', namespace: 'default' };
+	await world.client.patch(Application, name, { type: 'merge', body: { operation: { sync: { prune: true } } } });
+	const { operationState } = await world.status(
+		({ operationState: last }) => last?.phase !== 'Succeeded' && last?.phase !== 'Running',
+	);
+	t.is(operationState?.phase, 'Failed');
+	t.regex(operationState?.message ?? '', /a Helm chart, which is not rendered/);
+	t.truthy(await world.client.get(ConfigMap, { ...name, name: 'b' }));
 });

@@ -5,6 +5,7 @@ import {
 	formatProblem,
 	type Rendered,
 	type RenderOptions,
+	validateBroken,
 	validateManifest,
 } from '../../src/sync/render/index.ts';
 import { type Files, memoryTree } from './memory-tree.ts';
@@ -132,16 +133,119 @@ test('an object that stands twice is refused with both places, also across versi
 	t.deepEqual(problems(rendered), ['b/c.yaml:8:1: ConfigMap same is already defined at a.yaml:1:1']);
 });
 
-test('links and submodules are not followed, and named', async (t) => {
-	const rendered = await render({
-		'a.yaml': { link: '/etc/passwd' },
-		shared: { link: '../elsewhere' },
-		vendor: 'submodule',
-	});
+test('a link is not followed, and named', async (t) => {
+	const rendered = await render({ 'a.yaml': { link: '/etc/passwd' }, shared: { link: '../elsewhere' } });
 	t.deepEqual(problems(rendered), ['a.yaml:1:1: a symbolic link, which is not followed: put the file itself here']);
-	t.deepEqual(rendered.ignored.map(formatProblem), [
-		'shared:1:1: a symbolic link, which is not followed: ignored',
-		'vendor:1:1: a submodule: ignored',
+	t.deepEqual(rendered.ignored.map(formatProblem), ['shared:1:1: a symbolic link, which is not followed: ignored']);
+});
+
+test('what cannot be rendered is an error with its place, never an empty set; it can be left out by name', async (t) => {
+	const files: Files = {
+		'a.yaml': configMap('a'),
+		'charts/shop/Chart.yaml': 'apiVersion: v2\nname: shop\n',
+		'charts/shop/templates/b.yaml': configMap('{{ .Values.name }}'),
+		'lib/c.jsonnet': '{}',
+		'lib/c.libsonnet': '{}',
+		vendor: 'submodule',
+	};
+	t.deepEqual(problems(await render(files)), [
+		'charts/shop/Chart.yaml:1:1: a Helm chart, which is not rendered: put the output of `helm template` here, or leave it out with spec.source.directory.exclude',
+		'lib/c.jsonnet:1:1: jsonnet, which is not rendered: put its output here, or leave it out with spec.source.directory.exclude',
+		'vendor:1:1: a submodule, whose content is not fetched: put its files here, or leave it out with spec.source.directory.exclude',
+	]);
+	t.is(problems(await render(files, { path: 'charts/shop' })).length, 1);
+	const without = await render(files, { exclude: '{charts/**,*.jsonnet,vendor}' });
+	t.deepEqual(problems(without), []);
+	t.deepEqual(names(without), ['a']);
+});
+
+test('what nearly is a manifest is told whole: what is missing, what is right, and what else is wrong', async (t) => {
+	const rendered = await render({
+		'a.yaml': 'kind: Deployment\nmetadata: {name: a}\nspec:\n  replicas: three\n  imag: x\n',
+		'b.yaml': 'apiVersion: v1\nkind: pod\nmetadata: {name: b}\nspec:\n  hostname: 5\n',
+		'c.yaml': 'Kind: Workflow\nname: c\n',
+		'd.yaml': 'spec:\n  replicas: 1\n',
+		'e.yaml': 'kind: Function\nmetadata: {name: e}\n',
+		'f.yaml': 'apiVersion: v1\nKind: ConfigMap\nMetadata: {name: f}\n',
+		'g.yaml': 'kind: Secret\nmetadata: {name: g}\ndata: {key: [hidden]}\n',
+	});
+	const registry = loadRegistry();
+	const all = [
+		...rendered.problems,
+		...rendered.broken.flatMap((manifest) => validateBroken(manifest, registry)),
+		...rendered.manifests.flatMap((manifest) => validateManifest(manifest, registry)),
+	];
+	t.deepEqual([...new Set(all.map(formatProblem))].sort(), [
+		'a.yaml:1:1: apiVersion: required, and missing',
+		'a.yaml:1:1: apiVersion: that of Deployment is apps/v1',
+		'a.yaml:3:1: spec.selector: Required value',
+		'a.yaml:3:1: spec.template: Required value',
+		'a.yaml:4:3: spec.replicas: expected an integer, got the string "three"',
+		'a.yaml:5:3: spec.imag: unknown field',
+		'b.yaml:2:1: kind: there is no kind pod in v1: did you mean Pod (v1)?',
+		'b.yaml:4:1: spec.containers: Required value',
+		'b.yaml:5:3: spec.hostname: expected a string, got the integer 5: put it in quotes',
+		'c.yaml:1:1: Kind: unknown field: did you mean kind?',
+		'c.yaml:1:1: apiVersion: required, and missing',
+		'c.yaml:1:1: metadata.name: required, and missing',
+		'd.yaml:1:1: apiVersion: required, and missing',
+		'd.yaml:1:1: kind: required, and missing',
+		'd.yaml:1:1: metadata.name: required, and missing',
+		'e.yaml:1:1: apiVersion: required, and missing',
+		'e.yaml:1:1: kind: there is no kind Function',
+		'f.yaml:2:1: Kind: unknown field: did you mean kind?',
+		'f.yaml:3:1: Metadata: unknown field: did you mean metadata?',
+		'g.yaml:1:1: apiVersion: required, and missing',
+		'g.yaml:1:1: apiVersion: that of Secret is v1',
+		'g.yaml:3:8: data.key: expected a base64 text, got a list',
+	]);
+	t.deepEqual(rendered.ignored, []);
+});
+
+test('the kind that was meant is named where it is a slip, and only there', async (t) => {
+	const { manifests } = await render(
+		Object.fromEntries(
+			['Deploymnet', 'ApplicationSet', 'APIService', 'Services', 'pod'].map((kind) => [
+				`${kind}.yaml`,
+				`apiVersion: v1\nkind: ${kind}\nmetadata: {name: x}\n`,
+			]),
+		),
+	);
+	const registry = loadRegistry();
+	t.deepEqual(
+		manifests.map((manifest) => validateManifest(manifest, registry).map(({ message }) => message)[0]),
+		[
+			'there is no kind APIService in v1',
+			'there is no kind ApplicationSet in v1',
+			'there is no kind Deploymnet in v1: did you mean Deployment (apps/v1)?',
+			'there is no kind Services in v1: did you mean Service (v1)?',
+			'there is no kind pod in v1: did you mean Pod (v1)?',
+		],
+	);
+});
+
+test('brackets and quotes go on at any indentation, as in the reader of Kubernetes', async (t) => {
+	const rendered = await render({
+		'a.yaml': `${configMap('a')}---\n${configMap('b', 'key: [\n  x,\n  "y\n  z"\n  ]')}---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\ndata:\n  key: "one\n  two"\n  other: ["a",\n  "b"\n  ]\n  last: x\n`,
+	});
+	t.deepEqual(problems(rendered), []);
+	t.deepEqual(names(rendered), ['a', 'b', 'c']);
+	t.deepEqual(rendered.manifests[1]?.object.data, { key: ['x', 'y z'] } as never);
+	t.deepEqual(rendered.manifests[2]?.object.data, { key: 'one two', other: ['a', 'b'], last: 'x' } as never);
+	t.deepEqual(rendered.manifests[2]?.locate(['data', 'last']), { file: 'a.yaml', line: 28, column: 3 });
+	t.deepEqual(rendered.manifests[2]?.position, { file: 'a.yaml', line: 19, column: 1 });
+});
+
+test('a merge of what is no mapping, and whatever else the YAML library stumbles over, has its line', async (t) => {
+	const rendered = await render({
+		'merge.yaml': 'apiVersion: v1\nkind: ConfigMap\nmetadata: &a x\ndata:\n  <<: *a\n',
+		'list.yaml': 'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata:\n  <<: [1]\n',
+		'tag.yaml': 'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata:\n  !x true: y\n',
+	});
+	t.deepEqual(problems(rendered), [
+		'list.yaml:5:3: a merge (<<) wants a mapping, or a list of mappings',
+		'merge.yaml:5:3: a merge (<<) wants a mapping, or a list of mappings',
+		'tag.yaml:5:3: the tag !x is not supported in manifests',
 	]);
 });
 

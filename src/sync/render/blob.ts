@@ -25,6 +25,8 @@ export interface BlobObject extends Place {
 
 export interface Blob {
 	readonly objects: readonly BlobObject[];
+	/** Documents that lack what every object has: told in `faults`, and here for what else is wrong with them. */
+	readonly broken: readonly BlobObject[];
 	readonly faults: readonly BlobFault[];
 	/** Documents that are no Kubernetes object and do not pretend to be one. */
 	readonly ignored: readonly BlobFault[];
@@ -45,19 +47,28 @@ async function breathe(): Promise<void> {
 /** Never rejects for what the bytes hold. `json`: the file claims to be JSON, and must be. */
 export async function parseBlob(content: Uint8Array, json: boolean): Promise<Blob> {
 	const text = decode(content);
-	if (typeof text === 'object') return { objects: [], faults: [text], ignored: [], weight: 100 };
+	if (typeof text === 'object') return faulty(text);
 	if (json) {
 		const fault = jsonFault(text);
-		if (fault) return { objects: [], faults: [fault], ignored: [], weight: 100 };
+		if (fault) return faulty(fault);
 	}
-	const collected: Collected = { text, objects: [], faults: [], ignored: [], json, place: placer(text) };
+	const collected: Collected = { text, objects: [], broken: [], faults: [], ignored: [], json, place: placer(text) };
 	for (const document of parseYaml(text)) {
 		collect(document, collected);
 		await breathe();
 	}
-	const { objects, faults, ignored } = collected;
-	return { objects, faults, ignored, weight: 1000 + content.byteLength * 4 };
+	const { objects, broken, faults, ignored } = collected;
+	return { objects, broken, faults, ignored, weight: 1000 + content.byteLength * 4 };
 }
+
+/** A file of which nothing can be read. */
+export const faulty = (fault: BlobFault): Blob => ({
+	objects: [],
+	broken: [],
+	faults: [fault],
+	ignored: [],
+	weight: 100,
+});
 
 function decode(content: Uint8Array): string | BlobFault {
 	if (content.includes(0)) return { line: 1, column: 1, message: 'binary content: a manifest is text in UTF-8' };
@@ -111,6 +122,7 @@ function placer(text: string): (offset: number) => Place {
 interface Collected {
 	readonly text: string;
 	readonly objects: BlobObject[];
+	readonly broken: BlobObject[];
 	readonly faults: BlobFault[];
 	readonly ignored: BlobFault[];
 	readonly json: boolean;
@@ -130,7 +142,7 @@ function collect(document: YamlDocument, into: Collected): void {
 		}
 		return placer(text)(start + offsetOf(tree, path));
 	};
-	const now = (path: FieldPath) => placer(text)(offsetOf(document.ast, path));
+	const now = (path: FieldPath) => placer(text)(document.base + offsetOf(document.ast, path));
 	expand(document.value, [], { ...into, locate, now, at: into.place(document.offset) });
 }
 
@@ -151,8 +163,11 @@ function expand(value: unknown, path: FieldPath, to: Expanding): void {
 		else to.faults.push({ ...at, message: isPointer(value) ? POINTER : message });
 		return;
 	}
-	if (!path.length && !('apiVersion' in value) && !('kind' in value) && !('metadata' in value)) {
-		to.ignored.push({ ...at, message: 'no Kubernetes object (it has no apiVersion, kind and metadata): ignored' });
+	if (!path.length && !Object.keys(value).some((key) => telling.has(key.toLowerCase()))) {
+		to.ignored.push({
+			...at,
+			message: 'no Kubernetes object (it has none of apiVersion, kind, metadata and spec): ignored',
+		});
 		return;
 	}
 	if (typeof value.kind === 'string' && value.kind.endsWith('List') && Array.isArray(value.items)) {
@@ -162,14 +177,16 @@ function expand(value: unknown, path: FieldPath, to: Expanding): void {
 	const faults = identityFaults(value).map(
 		({ field, message }): BlobFault => ({ ...to.now([...path, ...field]), field: field.join('.'), message }),
 	);
-	if (faults.length) {
-		to.faults.push(...faults);
-		return;
-	}
+	to.faults.push(...faults);
 	try {
 		const hash = freezeAndHash(value);
 		const object = value as Dynamic; // checked above: the edge where a document becomes an object
-		to.objects.push({ ...at, object, hash, locate: (field) => to.locate([...path, ...field]) });
+		(faults.length ? to.broken : to.objects).push({
+			...at,
+			object,
+			hash,
+			locate: (field) => to.locate([...path, ...field]),
+		});
 	} catch (error) {
 		if (error instanceof TooLarge) {
 			to.faults.push({
@@ -183,6 +200,9 @@ function expand(value: unknown, path: FieldPath, to: Expanding): void {
 		}
 	}
 }
+
+/** Keys, in whatever case, of which a document that has one means to be an object. */
+const telling = new Set(['apiversion', 'kind', 'metadata', 'spec']);
 
 /** A list of something else: an inventory, a playbook. A list of objects was meant, and wants to be a List. */
 function isOtherList(value: unknown): boolean {
@@ -202,10 +222,15 @@ function identityFaults(value: Record<string, unknown>): { field: string[]; mess
 			faults.push({ field, message: `expected a string, got ${describe(given)}${quoteIt(given)}` });
 		else if (given === '') faults.push({ field, message: 'must not be empty' });
 	};
-	wantString(['apiVersion'], value.apiVersion);
-	wantString(['kind'], value.kind);
+	for (const field of ['apiVersion', 'kind', 'metadata', 'spec']) {
+		const slip = Object.keys(value).find((key) => key !== field && key.toLowerCase() === field.toLowerCase());
+		if (slip) faults.push({ field: [slip], message: `unknown field: did you mean ${field}?` });
+		else if (field === 'apiVersion' || field === 'kind') wantString([field], value[field]);
+	}
 	const { metadata } = value;
-	if (metadata === undefined || metadata === null) {
+	if (faults.some(({ field: [slip] }) => slip?.toLowerCase() === 'metadata')) {
+		// Told already; what is in it is looked at when it is found.
+	} else if (metadata === undefined || metadata === null) {
 		faults.push({ field: ['metadata', 'name'], message: 'required, and missing' });
 	} else if (!isMapping(metadata)) {
 		faults.push({ field: ['metadata'], message: `expected a mapping, got ${describe(metadata)}` });

@@ -1,7 +1,7 @@
 /** Files by content: what has been parsed once is not parsed again, wherever it lies. Shared by the walk and by kustomize. */
 import { parseApiVersion } from '../../kinds/kind.ts';
 import type { Located, Tree } from '../source/tree.ts';
-import { type Blob, type BlobFault, parseBlob } from './blob.ts';
+import { type Blob, type BlobFault, type BlobObject, faulty, parseBlob } from './blob.ts';
 import { bytes, MAX_FILE_BYTES } from './limits.ts';
 import { createRecent } from './recent.ts';
 import type { Manifest, RenderProblem } from './render.ts';
@@ -15,6 +15,8 @@ const BATCH = 64;
 export interface File {
 	readonly size: number;
 	readonly manifests: readonly Manifest[];
+	/** Those that lack what every object has. */
+	readonly broken: readonly Manifest[];
 	/** Of each manifest, to tell duplicates. */
 	readonly identities: readonly string[];
 	readonly problems: readonly RenderProblem[];
@@ -80,18 +82,12 @@ async function readBatch(
 	return read;
 }
 
-const tooLarge = (size: number): Blob => ({
-	objects: [],
-	faults: [
-		{
-			line: 1,
-			column: 1,
-			message: `${bytes(size)} is more than the ${bytes(MAX_FILE_BYTES)} that a manifest may have`,
-		},
-	],
-	ignored: [],
-	weight: 100,
-});
+const tooLarge = (size: number): Blob =>
+	faulty({
+		line: 1,
+		column: 1,
+		message: `${bytes(size)} is more than the ${bytes(MAX_FILE_BYTES)} that a manifest may have`,
+	});
 
 function place({ blob, size, places }: CachedBlob, file: string): File {
 	const known = places.get(file);
@@ -101,18 +97,18 @@ function place({ blob, size, places }: CachedBlob, file: string): File {
 		field,
 		message,
 	});
-	const manifests = blob.objects.map(
-		({ object, hash, line, column, locate }): Manifest => ({
-			object,
-			hash,
-			file,
-			position: { file, line, column },
-			locate: (path) => ({ file, ...locate(path) }),
-		}),
-	);
+	const manifest = ({ object, hash, line, column, locate }: BlobObject): Manifest => ({
+		object,
+		hash,
+		file,
+		position: { file, line, column },
+		locate: (path) => ({ file, ...locate(path) }),
+	});
+	const manifests = blob.objects.map(manifest);
 	const placed: File = {
 		size,
 		manifests,
+		broken: blob.broken.map(manifest),
 		identities: manifests.map(identityOf),
 		problems: blob.faults.map(problem),
 		ignored: blob.ignored.map(problem),

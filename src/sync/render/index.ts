@@ -2,4 +2,4 @@
 export type { FieldPath, Manifest, Position, Rendered, Renderer, RenderOptions, RenderProblem } from './render.ts';
 export { formatProblem } from './render.ts';
 export { createRenderer } from './renderer.ts';
-export { parseField, problemAt, type ValidateOptions, validateManifest } from './validate.ts';
+export { parseField, problemAt, type ValidateOptions, validateBroken, validateManifest } from './validate.ts';

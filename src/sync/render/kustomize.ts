@@ -70,6 +70,7 @@ const keyOf = ({ folder, files }: Closure) =>
 const failed = (...problems: RenderProblem[]): File => ({
 	size: 0,
 	manifests: [],
+	broken: [],
 	identities: [],
 	problems,
 	ignored: [],
@@ -210,6 +211,7 @@ async function origins(tree: Tree, closure: Closure, text: string, files: Files,
 	return {
 		size: text.length,
 		manifests,
+		broken: [],
 		identities: manifests.map(identityOf),
 		problems: built.faults.map(({ field, message }) => ({
 			position,

@@ -38,6 +38,8 @@ export interface Rendered {
 	readonly kustomized: boolean;
 	/** In the order of their paths, and within a file as written. */
 	readonly manifests: readonly Manifest[];
+	/** Documents that lack their kind, their name or the like, as `problems` say: for validateBroken. */
+	readonly broken: readonly Manifest[];
 	/** In the order of their positions. Where there is one, the manifests are not the whole of what was meant. */
 	readonly problems: readonly RenderProblem[];
 	/** What was left out on purpose (YAML that is no Kubernetes object, a symbolic link, ...): worth a line to the pusher. */

@@ -53,7 +53,8 @@ function assemble(found: Scan, files: readonly File[], options: RenderOptions): 
 	problems.sort(byPosition);
 	const ignored = [...found.ignored, ...files.flatMap((file) => file.ignored)].sort(byPosition);
 	const kustomized = found.kustomized.some(({ path }) => path === normalPath(options.path));
-	return Object.freeze({ manifests, problems: shorten(problems), ignored, kustomized });
+	const broken = files.flatMap((file) => file.broken);
+	return Object.freeze({ manifests, broken, problems: shorten(problems), ignored, kustomized });
 }
 
 function byPosition({ position: a }: RenderProblem, { position: b }: RenderProblem): number {

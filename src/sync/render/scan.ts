@@ -25,6 +25,8 @@ export const at = (file: string, message: string): RenderProblem => ({
 	message,
 });
 
+const leaveOut = 'leave it out with spec.source.directory.exclude';
+
 const nothing: Scan = { files: [], kustomized: [], problems: [], ignored: [], entries: 0 };
 const failed = (file: string, message: string): Scan => ({ ...nothing, problems: [at(file, message)] });
 export const join = (folder: string, name: string): string => (folder ? `${folder}/${name}` : name);
@@ -100,9 +102,13 @@ async function read(folder: Located, depth: number, on: Walk): Promise<Scan> {
 	if (entries.some((entry) => entry.kind === 'file' && isKustomization(entry.name))) {
 		return { ...nothing, kustomized: [folder], entries: entries.length };
 	}
-	if (entries.some((entry) => entry.name === 'Chart.yaml')) {
-		const why = 'a Helm chart, which is not rendered: ignored (commit the output of `helm template` instead)';
-		return { ...nothing, ignored: [at(join(folder.path, 'Chart.yaml'), why)], entries: entries.length };
+	// What cannot be rendered is never an empty set: what it described before would be pruned.
+	const chart = join(folder.path, 'Chart.yaml');
+	if (entries.some((entry) => entry.name === 'Chart.yaml' && entry.kind === 'file') && on.selects(chart)) {
+		return failed(
+			chart,
+			`a Helm chart, which is not rendered: put the output of \`helm template\` here, or ${leaveOut}`,
+		);
 	}
 	const parts: Scan[] = [];
 	let total = entries.length;
@@ -129,8 +135,11 @@ async function look(entry: TreeEntry, path: string, depth: number, on: Walk): Pr
 	if (entry.kind === 'directory') {
 		return on.options.recurse === false ? undefined : walk({ path, id: entry.id }, depth + 1, on);
 	}
-	if (entry.kind === 'submodule') return { ...nothing, ignored: [at(path, 'a submodule: ignored')] };
 	if (!on.selects(path)) return undefined;
+	if (entry.kind === 'submodule')
+		return failed(path, `a submodule, whose content is not fetched: put its files here, or ${leaveOut}`);
+	if (/\.jsonnet$/i.test(entry.name))
+		return failed(path, `jsonnet, which is not rendered: put its output here, or ${leaveOut}`);
 	const manifest = manifestName.test(entry.name);
 	if (entry.kind === 'symlink') {
 		return manifest

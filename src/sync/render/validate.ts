@@ -1,6 +1,7 @@
 /** A manifest against what the server knows: its kind, and the fields and types of its schema, each fault at its line and column. */
 import {
 	apiVersionOf,
+	type Kind,
 	parseApiVersion,
 	type Registry,
 	resolve,
@@ -26,13 +27,40 @@ export function validateManifest(
 ): RenderProblem[] {
 	const { apiVersion, kind: name } = manifest.object;
 	const kind = registry.of(apiVersion, name);
-	if (!kind) {
-		if (options.defines?.(apiVersion, name)) return [];
-		const [field, hint] = nearKind(apiVersion, name, registry);
-		return [
-			problem(manifest, [field], `there is no kind ${name} in ${apiVersion}${hint ? `: did you mean ${hint}?` : ''}`),
-		];
-	}
+	if (kind) return validateAs(kind, manifest, registry, options);
+	if (options.defines?.(apiVersion, name)) return [];
+	const near = nearKind(apiVersion, name, registry);
+	const meant =
+		near && (near.kind === name ? `apiVersion ${apiVersionOf(near)}` : `${near.kind} (${apiVersionOf(near)})`);
+	return [
+		problem(
+			manifest,
+			[near?.kind === name ? 'apiVersion' : 'kind'],
+			`there is no kind ${name} in ${apiVersion}${meant ? `: did you mean ${meant}?` : ''}`,
+		),
+		// The rest as of what was meant: all is told at once.
+		...(near ? validateAs(near, manifest, registry, options) : []),
+	];
+}
+
+/** What is wrong beside it with a manifest that lacks its kind, its apiVersion or its name. */
+export function validateBroken(manifest: Manifest, registry: Registry): RenderProblem[] {
+	const { apiVersion, kind: name } = manifest.object as { apiVersion?: unknown; kind?: unknown };
+	if (typeof name !== 'string' || name === '') return [];
+	if (typeof apiVersion === 'string' && apiVersion !== '') return validateManifest(manifest, registry);
+	const near = nearKind('', name, registry);
+	if (!near) return [problem(manifest, ['kind'], `there is no kind ${name}`)];
+	const position = manifest.locate(['kind']);
+	const right = { position, field: 'apiVersion', message: `that of ${near.kind} is ${apiVersionOf(near)}` };
+	return [right, ...validateAs(near, manifest, registry)];
+}
+
+function validateAs(
+	kind: Kind,
+	manifest: Manifest,
+	registry: Registry,
+	options: ValidateOptions = {},
+): RenderProblem[] {
 	const schema = registry.schemas[kind.schema];
 	if (!schema) return [];
 	const { unknown, mistyped, errors } = validateSchema(manifest.object, schema, registry.schemas);
@@ -52,7 +80,7 @@ export function validateManifest(
 
 /** Whether a field holds what must not be shown, not even to say what is wrong with it: messages end up in statuses and logs. */
 function isSecret({ object }: Manifest, path: FieldPath): boolean {
-	return object.apiVersion === 'v1' && object.kind === 'Secret' && (path[0] === 'data' || path[0] === 'stringData');
+	return object.kind === 'Secret' && (path[0] === 'data' || path[0] === 'stringData');
 }
 
 function mismatch(expected: string, value: unknown, secret: boolean): string {
@@ -112,17 +140,17 @@ function fieldsAt(schema: Schema, path: FieldPath, { schemas }: Registry): reado
 	return Object.keys(current?.properties ?? {});
 }
 
-/** The field to blame, and the kind that was probably meant. */
-function nearKind(apiVersion: string, name: string, registry: Registry): ['apiVersion' | 'kind', string | undefined] {
+/** Letters by which the name of a kind may be off: APIService is no slip for Service. */
+const KIND_SLIP = 2;
+
+/** The kind that was probably meant: of that name in another group or version, or of a name that differs by a slip. */
+function nearKind(apiVersion: string, name: string, registry: Registry): Kind | undefined {
 	const kinds = [...registry.all()];
 	const { group } = parseApiVersion(apiVersion);
-	const same = kinds.filter((kind) => kind.kind === name);
-	const better = same.find((kind) => kind.group === group) ?? same[0];
-	if (better) return ['apiVersion', `apiVersion ${apiVersionOf(better)}`];
-	const near = nearest(
-		name,
-		kinds.map((kind) => kind.kind),
-	);
-	const meant = kinds.find((kind) => kind.kind === near);
-	return ['kind', meant && `${meant.kind} (${apiVersionOf(meant)})`];
+	const named = (wanted: string | undefined) => {
+		const same = kinds.filter((kind) => kind.kind === wanted);
+		return same.find((kind) => kind.group === group) ?? same[0];
+	};
+	const names = kinds.map((kind) => kind.kind);
+	return named(name) ?? named(nearest(name, names, KIND_SLIP));
 }

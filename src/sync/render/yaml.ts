@@ -32,6 +32,8 @@ export interface Fault {
 
 export interface YamlDocument {
 	readonly ast: Document.Parsed;
+	/** What the positions of `ast` count from. */
+	readonly base: number;
 	/** The document's slice of the text, for reparse(). */
 	readonly start: number;
 	readonly end: number;
@@ -84,11 +86,11 @@ const options = {
 	prettyErrors: false,
 } as const;
 
+type Composed = Node & Document.Parsed['contents'];
+const createComposer = () => new Composer<Composed>(options as ConstructorParameters<typeof Composer>[0]);
+
 /** The documents of a text, one at a time, so that the caller can pause between them. Ends after the first fault that makes the rest meaningless. */
 export function* parseYaml(text: string): Generator<YamlDocument> {
-	const composer = new Composer<Node & Document.Parsed['contents']>(
-		options as ConstructorParameters<typeof Composer>[0],
-	);
 	let stop: Fault | undefined;
 	function* tokens(): Generator<CST.Token> {
 		const parser = new Parser();
@@ -103,9 +105,9 @@ export function* parseYaml(text: string): Generator<YamlDocument> {
 		yield* parser.end();
 	}
 	let count = 0;
-	for (const ast of composer.compose(tokens())) {
+	for (const ast of createComposer().compose(tokens())) {
 		if (stop) break;
-		const document = read(ast as Document.Parsed);
+		const document = read(ast as Document.Parsed, text);
 		if (++count > MAX_DOCUMENTS) {
 			stop = { offset: document.offset, message: `more than ${MAX_DOCUMENTS} documents in one file` };
 			break;
@@ -114,29 +116,96 @@ export function* parseYaml(text: string): Generator<YamlDocument> {
 	}
 	if (stop) {
 		const ast = parseDocument('', options as Parameters<typeof parseDocument>[1]);
-		yield { ast, start: stop.offset, end: stop.offset, offset: stop.offset, value: undefined, faults: [stop] };
+		yield { ast, base: 0, start: stop.offset, end: stop.offset, offset: stop.offset, value: undefined, faults: [stop] };
 	}
 }
 
 /** Parses one document again, from its slice of the text: positions are rarely asked for, and their tree is large. */
 export function reparse(text: string, start: number, end: number): Document.Parsed {
-	return parseDocument(text.slice(start, end), options as Parameters<typeof parseDocument>[1]) as Document.Parsed;
+	const slice = text.slice(start, end);
+	const ast = parseDocument(slice, options as Parameters<typeof parseDocument>[1]) as Document.Parsed;
+	return (ast.errors.length > 0 && parseFreely(slice)) || ast;
 }
 
-function read(ast: Document.Parsed): YamlDocument {
-	const [start, , end] = ast.range;
-	const offset = ast.contents?.range[0] ?? start;
-	const document = { ast, start, end, offset };
-	const faults = [...ast.errors, ...ast.warnings].map(
-		(error): Fault => ({ offset: error.pos[0], message: say(error) }),
-	);
+/**
+ * A document whose brackets and quotes go on at any indentation, as libyaml has it, which Kubernetes reads with (YAML asks for more
+ * than that of the key). Undefined where it is faulty all the same: then the strict reading names the better place.
+ */
+function parseFreely(slice: string): Document.Parsed | undefined {
+	const lexer = new Lexer();
+	// The lexer's own notion of the least indentation: no option of the library says it.
+	const inside = lexer as unknown as Record<'parseFlowCollection' | 'parseQuotedScalar', () => Generator> & {
+		indentNext: number;
+	};
+	for (const part of ['parseFlowCollection', 'parseQuotedScalar'] as const) {
+		const parse = inside[part];
+		inside[part] = function* () {
+			const before = inside.indentNext;
+			inside.indentNext = 0;
+			const next = yield* parse.call(inside);
+			inside.indentNext = before;
+			return next;
+		};
+	}
+	const parser = new Parser();
+	function* tokens(): Generator<CST.Token> {
+		for (const lexeme of lexer.lex(slice)) yield* parser.next(lexeme);
+		yield* parser.end();
+	}
+	const [ast, more] = [...createComposer().compose(tokens())] as Document.Parsed[];
+	return ast && !more && ast.errors.length === 0 ? ast : undefined;
+}
+
+function read(given: Document.Parsed, text: string): YamlDocument {
+	const faulty = given.errors.length > 0;
+	const [start, , last] = given.range;
+	// A faulty document may seem to end before it does.
+	const end = faulty ? markerAfter(text, given.contents?.range[0] ?? last) : last;
+	const free = faulty ? parseFreely(text.slice(start, end)) : undefined;
+	const ast = free ?? given;
+	/** Its positions count from the beginning of the slice that it was read from. */
+	const base = free ? start : 0;
+	const offset = base + (ast.contents?.range[0] ?? start - base);
+	const document = { ast, base, start, end, offset };
+	const faultAt = (at: number, message: string): Fault => ({ offset: base + at, message });
+	// The one warning that matters: what is otherwise warned of is read as it was meant.
+	const complaints = [...ast.errors, ...ast.warnings.filter(({ code }) => code === 'TAG_RESOLVE_FAILED')];
+	const faults = complaints.map((error) => faultAt(error.pos[0], say(error)));
 	if (faults.length) return { ...document, value: undefined, faults };
 	try {
 		return { ...document, value: ast.toJS({ maxAliasCount: MAX_ALIASES }) ?? undefined, faults: [] };
 	} catch (error) {
-		if (!(error instanceof ReferenceError)) throw error;
-		return { ...document, value: undefined, faults: [aliasFault(ast, error) ?? { offset, message: error.message }] };
+		const fault = mergeFault(ast) ?? (error instanceof ReferenceError ? aliasFault(ast, error) : undefined);
+		const message = error instanceof Error ? error.message : String(error);
+		return {
+			...document,
+			value: undefined,
+			faults: [fault ? faultAt(fault.offset, fault.message) : { offset, message: lowerFirst(message) }],
+		};
 	}
+}
+
+/** Where the next marker of a document's end or beginning stands, or the text ends. */
+function markerAfter(text: string, from: number): number {
+	const marker = /^(?:---|\.\.\.)(?=\s|$)/gm;
+	marker.lastIndex = from;
+	return marker.exec(text)?.index ?? text.length;
+}
+
+/** A merge key (`<<`) whose value is no mapping, nor a list of them. */
+function mergeFault(ast: Document.Parsed): Fault | undefined {
+	let fault: Fault | undefined;
+	visit(ast, {
+		Pair(_, { key, value }) {
+			if (!isScalar(key) || key.source !== '<<') return undefined;
+			const merged = target(value, ast);
+			const all = isSeq(merged) ? merged.items : [merged];
+			if (all.every((item) => isMap(target(item, ast)))) return undefined;
+			fault = { offset: key.range?.[0] ?? 0, message: 'a merge (<<) wants a mapping, or a list of mappings' };
+			return visit.BREAK;
+		},
+	});
+	return fault;
 }
 
 /** What is wrong with the aliases of a document that could not be resolved. */
@@ -167,9 +236,11 @@ function say(error: { readonly code: string; readonly message: string }): string
 		case 'TAG_RESOLVE_FAILED':
 			return `${message.replace(/^Unresolved tag: /, 'the tag ').replace('tag:yaml.org,2002:', '!!')} is not supported in manifests`;
 		default:
-			return message.charAt(0).toLowerCase() + message.slice(1);
+			return lowerFirst(message);
 	}
 }
+
+const lowerFirst = (text: string) => text.charAt(0).toLowerCase() + text.slice(1);
 
 /**
  * Offset of a field in a document's own text: of the key in a mapping, of the item in a list. Where the path leaves what

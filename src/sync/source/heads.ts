@@ -1,6 +1,6 @@
 /**
  * Where the branches and tags of an embedded repository are. That belongs to the cluster, not to the repository of one
- * server, which may be older than what another server has taken: see docs/decisions/0013-embedded-head.md.
+ * server, which may be older than what another server has taken: see docs/decisions/0014-embedded-head.md.
  */
 import type { Client } from '../../client/index.ts';
 import { ApiError, ConfigMap } from '../../kinds/index.ts';

@@ -14,7 +14,15 @@ import {
 	type Registry,
 } from '../../kinds/index.ts';
 import { isNamespaceMissing, validationOf } from '../operation/execute.ts';
-import { type FieldPath, type Manifest, type Rendered, type RenderProblem, validateManifest } from '../render/index.ts';
+import {
+	type FieldPath,
+	formatProblem,
+	type Manifest,
+	type Rendered,
+	type RenderProblem,
+	validateBroken,
+	validateManifest,
+} from '../render/index.ts';
 import { type Desired, desire } from './desired.ts';
 import { adviceFor, isImmutable } from './immutable.ts';
 import { objectOptionProblems, optionFor, optionOf, optionsAnnotation } from './options.ts';
@@ -31,7 +39,7 @@ export interface Checked {
 	readonly desired: ReadonlyMap<string, Desired>;
 	/** Empty: the revision may be applied. */
 	readonly problems: readonly RenderProblem[];
-	/** What looks as if it were meant and is passed over: a linked folder, a submodule, a chart. */
+	/** What looks as if it were meant and is passed over: a linked folder, values of a chart. */
 	readonly ignored: readonly RenderProblem[];
 	/** Whether kustomize builds the application's path itself. */
 	readonly kustomized: boolean;
@@ -72,7 +80,13 @@ export async function checkRevision(
 	{ good, goes, client, manager, signal }: CheckOptions,
 ): Promise<Checked> {
 	const { syncOptions } = application.spec.syncPolicy ?? {};
-	const problems: RenderProblem[] = [...rendered.problems];
+	const told = new Set(rendered.problems.map(formatProblem));
+	const problems: RenderProblem[] = [
+		...rendered.problems,
+		...rendered.broken
+			.flatMap((manifest) => validateBroken(manifest, client.registry))
+			.filter((problem) => !told.has(formatProblem(problem))),
+	];
 	const desired = new Map<string, Desired>();
 	const fresh: Desired[] = [];
 	for (const manifest of rendered.manifests) {
