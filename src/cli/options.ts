@@ -32,6 +32,14 @@ export function cidr(text: string): string {
 	return text;
 }
 
+/** The length of the prefix of an IPv4 network that has room for addresses. */
+export function prefixLength(text: string): number {
+	const number = Number(text);
+	if (!/^\d+$/.test(text) || number < 8 || number > 30)
+		throw new InvalidArgumentError('It takes the length of a prefix, 8 to 30.');
+	return number;
+}
+
 /** Gathers an option that may be given several times. */
 export function collect<T>(parse: (text: string) => T) {
 	return (text: string, before: readonly T[] = []): T[] => [...before, parse(text)];

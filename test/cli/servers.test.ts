@@ -27,6 +27,7 @@ test('the service kubernetes leads to every server that runs, and one of them le
 			apiPort: 0,
 			advertise,
 			podNetwork: '10.244.0.0/16',
+			nodeCidrMaskSize: 24,
 			serviceNetwork: '10.96.0.0/12',
 			strategy: 'least-allocated',
 			log: silentLog,

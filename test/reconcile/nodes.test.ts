@@ -1,11 +1,13 @@
 import test from 'ava';
 import type { NodeCondition } from 'kubernetes-types/core/v1.js';
+import { type Client, createCache } from '../../src/client/index.ts';
 import { Event, Node, Pod } from '../../src/kinds/index.ts';
 import { podGc } from '../../src/reconcile/cleanup/pod-gc.ts';
 import { nodeCidr } from '../../src/reconcile/nodes/node-cidr.ts';
 import { formatRange, freeRange, parseRange, type Range } from '../../src/reconcile/nodes/pod-ranges.ts';
 import { handClock } from '../client/clock.ts';
 import { eventually, found, pass, run, settled, type World, world } from '../client/world.ts';
+import { silentLog } from '../testbed/silent-log.ts';
 
 const START = Date.parse('2030-01-01T00:00:00Z');
 const READY: NodeCondition = { type: 'Ready', status: 'True' };
@@ -85,6 +87,46 @@ test('each node gets a range of its own, the first one the first, and a range th
 	await w.client.delete(Node, { name: 'n-3' });
 	await makeNode(w, 'late');
 	t.is(await cidr('late'), freed);
+});
+
+test('more than 256 nodes have a range each where these are smaller, or the network is larger', async (t) => {
+	const w = await world(t);
+	run(t, w, [nodeCidr({ network: '10.0.0.0/15', nodeBits: 24 })]);
+	const names = Array.from({ length: 300 }, (_, at) => `n-${at}`);
+	await Promise.all(
+		names.map((name) => w.client.create(Node, { apiVersion: 'v1', kind: 'Node', metadata: { name }, spec: {} })),
+	);
+	const given = await eventually(w, [Node], () => {
+		const ranges = Array.from(w.cache.informer(Node).list(), ({ spec }) => spec.podCIDR);
+		return ranges.length === names.length && ranges.every(Boolean) ? ranges : undefined;
+	});
+	t.is(new Set(given).size, names.length);
+	t.true(given.every((range) => /^10\.[01]\.\d+\.0\/24$/.test(range ?? '')));
+});
+
+test('two who both believe to lead give no range to two nodes', async (t) => {
+	const w = await world(t);
+	/** Each sees late what the other has given. */
+	const late: Client = {
+		...w.client,
+		async *watch(kind, options) {
+			for await (const batch of w.client.watch(kind, options)) {
+				await new Promise((resolve) => setTimeout(resolve, 20));
+				yield batch;
+			}
+		},
+	};
+	const names = Array.from({ length: 40 }, (_, at) => `n-${at}`);
+	for (const _ of ['one', 'other']) {
+		const cache = createCache(late, { signal: w.signal, log: silentLog });
+		t.teardown(() => cache[Symbol.asyncDispose]());
+		run(t, { ...w, cache }, [nodeCidr()]);
+	}
+	await Promise.all(names.map((name) => makeNode(w, name)));
+	const given = await Promise.all(
+		names.map(async (name) => (await nodeThat(w, name, (node) => Boolean(node.spec.podCIDR))).spec.podCIDR),
+	);
+	t.is(new Set(given).size, names.length);
 });
 
 test('a node for which no range is left is told so', async (t) => {

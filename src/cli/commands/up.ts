@@ -1,6 +1,6 @@
 import { type Command, Option } from 'commander';
 import { DEFAULT_PUSH_WAIT_MS } from '../../sync/index.ts';
-import { cidr, collect, duration, label, oneOf, port } from '../options.ts';
+import { cidr, collect, duration, label, oneOf, port, prefixLength } from '../options.ts';
 import { type PlatformOptions, runPlatform, untilStopped } from '../platform/run.ts';
 
 export function up(program: Command): void {
@@ -50,9 +50,14 @@ export function platformOptions(command: Command): Command {
 			),
 		)
 		.addOption(
-			new Option('--pod-network <cidr>', 'addresses of pods; each node has a /24')
+			new Option('--pod-network <cidr>', 'addresses of pods; each node has a part of it')
 				.argParser(cidr)
 				.default('10.244.0.0/16'),
+		)
+		.addOption(
+			new Option('--node-cidr-mask-size <bits>', 'how large the part of a node is: 24 is 256 addresses')
+				.argParser(prefixLength)
+				.default(24),
 		)
 		.addOption(new Option('--service-network <cidr>', 'addresses of services').argParser(cidr).default('10.96.0.0/12'))
 		.addOption(

@@ -31,8 +31,10 @@ export interface ControlPlaneOptions {
 	readonly apiPort: number;
 	/** An address under which other machines and pods reach the API. */
 	readonly advertise: string;
-	/** `10.244.0.0/16`: every node gets a /24 of it. */
+	/** `10.244.0.0/16`: every node gets a part of it. */
 	readonly podNetwork: string;
+	/** The length of the prefix of a node's part. */
+	readonly nodeCidrMaskSize: number;
 	/** `10.96.0.0/12`. */
 	readonly serviceNetwork: string;
 	readonly strategy: 'round-robin' | 'least-allocated';
@@ -83,16 +85,16 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
 	const client = inProcess(api, { name: 'system:driftless', groups: ['system:masters'], userAgent: 'driftless' });
 	const cache = stack.use(createCache(client, { signal, log }));
 	const self = { address: advertise, port: server.port, authority: fingerprint(pki.authority.cert) };
-	const controllers = [
-		...clusterControllers({
+	const builtIn = await starting(async () =>
+		clusterControllers({
 			ca: pki.authority.cert,
-			podNetwork: { network: options.podNetwork },
+			podNetwork: { network: options.podNetwork, nodeBits: options.nodeCidrMaskSize },
 			scheduler: { strategy: options.strategy },
 			kubernetesService: { clusterIP: networkAddress(serviceNetwork, 1), self },
 			clusterDns: networkAddress(serviceNetwork, 10),
 		}),
-		...options.more,
-	];
+	);
+	const controllers = [...builtIn, ...options.more];
 	const identity = await serverIdentity(dataDir);
 	stack.use(announceServer(client, { identity, server: self, now: Date.now, log }));
 	const life = stack.move();

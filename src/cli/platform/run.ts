@@ -22,6 +22,7 @@ export interface PlatformOptions {
 	readonly httpPort: number;
 	readonly advertiseAddress?: string;
 	readonly podNetwork: string;
+	readonly nodeCidrMaskSize: number;
 	readonly serviceNetwork: string;
 	readonly strategy: 'round-robin' | 'least-allocated';
 	readonly watch?: string;
