@@ -5,11 +5,12 @@
 import type { Kind } from '../kinds/kind.ts';
 import type { KubeObject } from '../kinds/object.ts';
 import type { Registry } from '../kinds/registry.ts';
+import type { Authorizer } from './auth/authorizer.ts';
+import type { User } from './auth/user.ts';
+import type { ObjectSubresource } from './subresources.ts';
 
 /** Who asks. */
-export interface Caller {
-	readonly name: string;
-	readonly groups: readonly string[];
+export interface Caller extends User {
 	/** Default field manager: its part before the first `/`. */
 	readonly userAgent: string;
 }
@@ -31,7 +32,7 @@ export interface Collection<T extends KubeObject = KubeObject> {
 }
 export interface Target<T extends KubeObject = KubeObject> extends Collection<T> {
 	readonly name: string;
-	readonly subresource?: 'status' | 'scale' | 'binding' | 'eviction' | 'finalize';
+	readonly subresource?: ObjectSubresource;
 }
 
 export interface ReadOptions {
@@ -93,6 +94,8 @@ export interface DeleteOptions {
 /** All verbs throw ApiError (kinds/status.ts), and nothing else on purpose. */
 export interface Api {
 	readonly registry: Registry;
+	/** Asked about each request from outside; the verbs ask it about what a write does beside what it says. */
+	readonly authorizer: Authorizer;
 	get<T extends KubeObject>(target: Target<T>, options: ReadOptions, caller: Caller): Promise<Stored<T>>;
 	list<T extends KubeObject>(collection: Collection<T>, options: ListOptions, caller: Caller): Promise<Listed<T>>;
 	/** Batches of events. Ends when the signal aborts; throws 410 Expired when the resourceVersion is too old or the reader too slow. */
@@ -126,6 +129,13 @@ export interface Api {
 		options: DeleteOptions,
 		caller: Caller,
 	): Promise<{ readonly stored: Stored<T>; readonly gone: boolean }>;
+	/** Admits a connection to an object, which is then made elsewhere. `options` are those of the connection. */
+	connect(
+		target: Target,
+		subresource: string,
+		options: Readonly<Record<string, string>>,
+		caller: Caller,
+	): Promise<void>;
 	deleteCollection<T extends KubeObject>(
 		collection: Collection<T>,
 		list: ListOptions,

@@ -5,7 +5,8 @@
 import { createHash } from 'node:crypto';
 import { apiVersionOf, type Kind, storageOf } from '../kinds/kind.ts';
 import type { Registry } from '../kinds/registry.ts';
-import { reviews } from './reviews.ts';
+import { reviews } from './auth/reviews.ts';
+import { type GroupVersionKind, subresourcesOf as namesOf, subresourceOf } from './subresources.ts';
 import { compareVersions } from './version-order.ts';
 
 /** The Kubernetes version whose API this is. */
@@ -57,12 +58,6 @@ const servedReviews: readonly Served[] = reviews.map((review) => ({
 	subresources: [],
 }));
 
-interface GroupVersionKind {
-	readonly group: string;
-	readonly version: string;
-	readonly kind: string;
-}
-
 interface Subresource {
 	readonly name: string;
 	readonly kind: GroupVersionKind;
@@ -112,7 +107,7 @@ export function resourceList(registry: Registry, group: string, version: string)
 		groupVersion: apiVersionOf({ group, version }),
 		resources: served.flatMap((each) => [
 			resourceOf(each),
-			...each.subresources.map((sub) => subresourceOf(each, sub)),
+			...each.subresources.map((sub) => describeSubresource(each, sub)),
 		]),
 	};
 }
@@ -130,7 +125,7 @@ function resourceOf(kind: Served) {
 	};
 }
 
-function subresourceOf(kind: Served, sub: Subresource) {
+function describeSubresource(kind: Served, sub: Subresource) {
 	const own = sub.kind.group === kind.group && sub.kind.version === kind.version;
 	return {
 		name: `${kind.plural}/${sub.name}`,
@@ -189,36 +184,13 @@ function discoveryOf(kind: Served) {
 	};
 }
 
-const core = (kind: string): GroupVersionKind => ({ group: '', version: 'v1', kind });
-const proxyVerbs = ['create', 'delete', 'get', 'patch', 'update'];
-
-/** Actions by name: what kind their request or answer has, and how they are called. */
-const actions: Readonly<Record<string, (kind: Kind) => Omit<Subresource, 'name'>>> = {
-	attach: () => ({ kind: core('PodAttachOptions'), verbs: ['create', 'get'] }),
-	binding: () => ({ kind: core('Binding'), verbs: ['create'] }),
-	ephemeralcontainers: () => ({ kind: core('Pod'), verbs: ['get', 'patch', 'update'] }),
-	eviction: () => ({ kind: { group: 'policy', version: 'v1', kind: 'Eviction' }, verbs: ['create'] }),
-	exec: () => ({ kind: core('PodExecOptions'), verbs: ['create', 'get'] }),
-	log: () => ({ kind: core('Pod'), verbs: ['get'] }),
-	portforward: () => ({ kind: core('PodPortForwardOptions'), verbs: ['create', 'get'] }),
-	proxy: (kind) => ({ kind: core(`${kind.kind}ProxyOptions`), verbs: proxyVerbs }),
-	resize: () => ({ kind: core('Pod'), verbs: ['get', 'patch', 'update'] }),
-	token: () => ({ kind: { group: 'authentication.k8s.io', version: 'v1', kind: 'TokenRequest' }, verbs: ['create'] }),
-};
-
 /** Every subresource of a kind with its verbs, by name. */
 export function subresourcesOf(kind: Kind): Subresource[] {
-	const self = { group: kind.group, version: kind.version, kind: kind.kind };
-	const { status, scale, actions: names = [] } = kind.subresources;
-	const found: Subresource[] = names.map((name) => ({
-		name,
-		...(actions[name]?.(kind) ?? { kind: self, verbs: ['create'] }),
-	}));
-	const changeable = ['get', 'patch', 'update'];
-	if (status) found.push({ name: 'status', kind: self, verbs: changeable });
-	if (scale)
-		found.push({ name: 'scale', kind: { group: 'autoscaling', version: 'v1', kind: 'Scale' }, verbs: changeable });
-	return found.sort((a, b) => (a.name < b.name ? -1 : 1));
+	const { group, version, kind: name } = kind;
+	return namesOf(kind).flatMap((each) => {
+		const found = subresourceOf(kind, each);
+		return found ? [{ name: each, kind: found.kind({ group, version, kind: name }), verbs: found.verbs }] : [];
+	});
 }
 
 /** Every group that is served: those of the registry in the order of registration, core first, then those of reviews. */

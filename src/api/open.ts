@@ -8,10 +8,15 @@ import { ApiError, alreadyExists, badRequest, expired, notServed, serviceUnavail
 import type { Log } from '../log.ts';
 import { Compacted, Conflict, type Store, Unavailable } from '../store/store.ts';
 import type { Api, Caller, Collection, ListOptions, Stored, Target, WriteOptions } from './api.ts';
+import { type Authorizer, chain } from './auth/authorizer.ts';
+import { everybody, masters } from './auth/everybody.ts';
+import { nodeAuthorizer } from './auth/node-authorizer.ts';
+import { createNodeGraph } from './auth/node-graph.ts';
 import { WatchCache } from './cache/cache.ts';
 import { expireEvents } from './expiry.ts';
 import { resourceOf } from './storage.ts';
-import { bind, evict } from './verbs/actions.ts';
+import { subresourceOf } from './subresources.ts';
+import { bind, connect, evict } from './verbs/actions.ts';
 import type { AdmissionPlugin } from './verbs/admission.ts';
 import { builtinAdmission } from './verbs/builtin-admission.ts';
 import type { Context } from './verbs/context.ts';
@@ -38,6 +43,8 @@ export interface ApiOptions {
 	readonly services?: Partial<ServiceRange>;
 	/** Run after the built-in ones. */
 	readonly admission?: readonly AdmissionPlugin[];
+	/** Asked after what needs no rules: masters, discovery, nodes. */
+	readonly authorizers?: readonly Authorizer[];
 }
 
 /** The server's own writes. */
@@ -61,6 +68,7 @@ export async function openApi(options: ApiOptions): Promise<Api & AsyncDisposabl
 		cache,
 		log,
 		now,
+		authorizer: chain([masters, everybody, nodeAuthorizer(createNodeGraph(cache)), ...(options.authorizers ?? [])]),
 		admission: [...builtinAdmission, ...(options.admission ?? [])],
 		allocators: new Map([[resourceOf(Service), addresses]]),
 		queue: createKeyedQueue(),
@@ -83,7 +91,7 @@ export async function openApi(options: ApiOptions): Promise<Api & AsyncDisposabl
 }
 
 function bindVerbs(context: Context): Api {
-	const { registry } = context;
+	const { registry, authorizer } = context;
 	/** The stored version of what a request is about. Throws 404 where the kind is not served (any more). */
 	const storage = <K extends { readonly kind: unknown }>(target: K): Omit<K, 'kind'> & { readonly kind: Kind } => {
 		const kind = target.kind as Kind;
@@ -92,9 +100,12 @@ function bindVerbs(context: Context): Api {
 	};
 	return {
 		registry,
+		authorizer,
+		connect: (target, subresource, options, caller) =>
+			answering(() => connect(context, target, subresource, options, caller)),
 		get: (target, options) =>
 			answering(async () => {
-				checkSubresource(target, ['status', 'scale']);
+				checkSubresource(target, 'get');
 				const stored = storage(target);
 				return target.subresource === 'scale'
 					? typed(await getScale(context, stored, options))
@@ -119,7 +130,7 @@ function bindVerbs(context: Context): Api {
 			}),
 		update: (target, body, options, caller) =>
 			answering(async () => {
-				checkSubresource(target, ['status', 'scale', 'finalize']);
+				checkSubresource(target, 'update');
 				const stored = storage(target);
 				return target.subresource === 'scale'
 					? written(typed(await updateScale(context, stored, body, options, caller)), false)
@@ -127,7 +138,7 @@ function bindVerbs(context: Context): Api {
 			}),
 		patch: (target, body, options, caller) =>
 			answering(async () => {
-				checkSubresource(target, ['status', 'scale', 'finalize']);
+				checkSubresource(target, 'patch');
 				const stored = storage(target);
 				if (target.subresource !== 'scale') return patch(context, target, body, options, caller);
 				const patched = await patch(context, stored, body, options, caller);
@@ -159,7 +170,7 @@ async function post<T extends KubeObject>(
 	if (!subresource) return create(context, target, body, options, caller);
 	if (!name) throw badRequest('a subresource belongs to an object: its name is missing');
 	const whole: Target = { kind: untyped(target.kind), namespace, name, subresource };
-	checkSubresource(whole, ['binding', 'eviction']);
+	checkSubresource(whole, 'create');
 	const done = subresource === 'binding' ? bind : evict;
 	return typed<T>(await done(context, whole, body, options, caller));
 }
@@ -170,12 +181,11 @@ function checkSubresource(
 		kind,
 		subresource,
 	}: { readonly kind: { readonly subresources: Target['kind']['subresources'] }; readonly subresource?: string },
-	allowed: readonly NonNullable<Target['subresource']>[],
+	verb: string,
 ): void {
 	if (!subresource) return;
-	const { status, scale, actions = [] } = kind.subresources;
-	const has = subresource === 'status' ? status : subresource === 'scale' ? scale : actions.includes(subresource);
-	if (!has || !allowed.some((each) => each === subresource)) throw notServed();
+	const found = subresourceOf(kind, subresource);
+	if (found?.answer !== 'object' || !found.verbs.includes(verb)) throw notServed();
 }
 
 /** Turns the store's errors into the API's. Others are defects, and stay as they are. */

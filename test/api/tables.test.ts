@@ -1,6 +1,5 @@
 /** The decisions of the server that need no server: paths, what is accepted, who may do what, what a delete plans. */
 import test from 'ava';
-import { authorize, type User } from '../../src/api/authorize.ts';
 import { checkJson } from '../../src/api/http/json-text.ts';
 import { negotiate } from '../../src/api/http/negotiate.ts';
 import { deleteOptions } from '../../src/api/http/query.ts';
@@ -61,37 +60,6 @@ test('fields that occur twice are found, wherever they are', (t) => {
 	t.deepEqual(found('{"a":1,"a":2}'), ['duplicate field "a"']);
 	t.deepEqual(found('{"a":[{"b":1},{"b":"}","c\\"":1,"b":2}]}'), ['duplicate field "a[1].b"']);
 	t.throws(() => found('['.repeat(200) + ']'.repeat(200)), { message: /nested too deeply/ });
-});
-
-const master: User = { name: 'root', groups: ['system:masters', 'system:authenticated'] };
-const node: User = { name: 'system:node:n1', groups: ['system:nodes', 'system:authenticated'] };
-const ann: User = { name: 'ann', groups: ['system:authenticated'] };
-const nobody: User = { name: 'system:anonymous', groups: ['system:unauthenticated'] };
-
-test('who may do what', (t) => {
-	const may = (user: User, verb: string, what: string, name?: string, namespace?: string) => {
-		const [group = '', resource = '', subresource] = what.split('/');
-		return authorize(user, { type: 'resource', verb, group, version: 'v1', resource, subresource, name, namespace })
-			.allowed;
-	};
-	t.true(may(master, 'delete', '/secrets'));
-	t.false(may(ann, 'get', '/pods'));
-	t.true(may(ann, 'create', 'authorization.k8s.io/selfsubjectaccessreviews'));
-	t.false(may(ann, 'create', 'authorization.k8s.io/subjectaccessreviews'));
-	t.false(may(nobody, 'create', 'authorization.k8s.io/selfsubjectaccessreviews'));
-	t.true(may(node, 'watch', '/pods'));
-	t.true(may(node, 'patch', '/nodes/status', 'n1'));
-	t.false(may(node, 'patch', '/nodes/status', 'n2'));
-	t.false(may(node, 'delete', '/nodes', 'n1'));
-	t.true(may(node, 'update', 'coordination.k8s.io/leases', 'n1', 'kube-node-lease'));
-	t.false(may(node, 'update', 'coordination.k8s.io/leases', 'n2', 'kube-node-lease'));
-	t.false(may(node, 'create', '/secrets'));
-	const path = (user: User, verb: string, at: string) => authorize(user, { type: 'path', verb, path: at }).allowed;
-	t.true(path(nobody, 'get', '/healthz'));
-	t.false(path(nobody, 'get', '/api'));
-	t.true(path(ann, 'get', '/openapi/v3/api/v1'));
-	t.false(path(ann, 'get', '/metrics'));
-	t.false(path(nobody, 'post', '/version'));
 });
 
 test('what a delete makes of an object', (t) => {

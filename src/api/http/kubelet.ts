@@ -17,8 +17,6 @@ import { checkHasLog, containerOf } from './container.ts';
 import { flag, integer } from './query.ts';
 import type { ResourceRoute } from './route.ts';
 
-export const streamSubresources: ReadonlySet<string> = new Set(['log', 'exec', 'attach', 'portforward']);
-
 export interface Streaming {
 	readonly api: Api;
 	/** What the server shows to agents. */

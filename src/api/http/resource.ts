@@ -5,6 +5,7 @@ import { ApiError, badRequest, notServed } from '../../kinds/status.ts';
 import type { Log } from '../../log.ts';
 import type { Api, Caller, Listed, Patch, Stored, Target, WriteOptions } from '../api.ts';
 import { limits } from '../limits.ts';
+import { subresourceOf } from '../subresources.ts';
 import { type IncludeObject, scaleTable, type Tabular, toPartial, toPartialList, toTable } from '../table.ts';
 import { mediaType, parseBody, readBody, readObject, unsupported } from './body.ts';
 import { type Form, negotiate } from './negotiate.ts';
@@ -28,8 +29,6 @@ export interface Serving {
 	readonly log: Log;
 	readonly now: () => number;
 }
-
-const subresources = new Set(['status', 'scale', 'binding', 'eviction', 'finalize']);
 
 export const methodNotAllowed = () =>
 	new ApiError(405, 'MethodNotAllowed', 'the server does not allow this method on the requested resource');
@@ -66,11 +65,13 @@ export async function serveResource(
 	const { query } = exchange;
 	const { namespace, name, subresource } = route;
 	if (namespace !== undefined && !kind.namespaced) throw notServed();
-	if (subresource !== undefined && !subresources.has(subresource)) throw notServed();
+	if (subresource !== undefined && subresourceOf(kind, subresource)?.answer !== 'object') throw notServed();
 	if (name !== undefined && kind.namespaced && namespace === undefined) throw notServed();
 	const form = negotiate(exchange.request.headers.accept, 'object');
 	const { schemas } = serving.api.registry;
 	const collection = { kind, namespace };
+	// Over all namespaces objects are listed and watched, and nothing else.
+	const everywhere = kind.namespaced && namespace === undefined;
 
 	switch (verb) {
 		case 'list':
@@ -84,7 +85,7 @@ export async function serveResource(
 		case 'watch':
 			return serveWatch(serving, exchange, kind, form, route);
 		case 'deletecollection': {
-			if (!kind.deleteCollection) throw methodNotAllowed();
+			if (!kind.deleteCollection || everywhere) throw methodNotAllowed();
 			const removed = await serving.api.deleteCollection(
 				collection,
 				listOptions(query),
@@ -94,8 +95,8 @@ export async function serveResource(
 			return serveList(serving, exchange, kind, form, { items: removed, resourceVersion: '' });
 		}
 		case 'create': {
+			if (everywhere || (name !== undefined && !subresource)) throw methodNotAllowed();
 			const { body, options } = await writeBody(serving, exchange, kind, 'CreateOptions');
-			if (name !== undefined && !subresource) throw methodNotAllowed();
 			const target = { ...collection, name, subresource: subresource as Target['subresource'] };
 			return serveObject(
 				serving,

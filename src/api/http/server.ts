@@ -4,19 +4,30 @@ import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Kind } from '../../kinds/kind.ts';
+import { type FieldTerm, parseFieldSelector } from '../../kinds/selectors.ts';
 import { ApiError, badRequest, notServed, tooManyRequests, unauthorized } from '../../kinds/status.ts';
 import type { Log } from '../../log.ts';
 import type { Family } from '../../metrics.ts';
 import type { Api, Caller } from '../api.ts';
-import { authenticate } from '../authenticate.ts';
-import { type Attributes, anonymous, authorize, forbiddenBy, type User } from '../authorize.ts';
+import {
+	type Authenticator,
+	authenticate,
+	bearer,
+	certificate,
+	type TokenAuthenticator,
+	tokenChain,
+} from '../auth/authenticator.ts';
+import { type Attributes, forbiddenBy } from '../auth/authorizer.ts';
+import { impersonated } from '../auth/impersonate.ts';
+import { reviewOf } from '../auth/reviews.ts';
+import { openTokenFile } from '../auth/token-file.ts';
+import { anonymous, type User } from '../auth/user.ts';
 import { isObject } from '../json.ts';
 import { limits } from '../limits.ts';
 import type { Pki } from '../pki.ts';
-import { reviewOf } from '../reviews.ts';
-import { openTokens, type Tokens } from '../tokens.ts';
+import { namedSubresource, subresourceOf } from '../subresources.ts';
 import { readObject } from './body.ts';
-import { passUpgrade, refuseUpgrade, serveLog, streamSubresources } from './kubelet.ts';
+import { passUpgrade, refuseUpgrade, serveLog } from './kubelet.ts';
 import { createMetrics } from './metrics.ts';
 import { negotiate } from './negotiate.ts';
 import { type Paths, servePath } from './paths.ts';
@@ -37,6 +48,10 @@ export interface ServeOptions {
 	readonly signal?: AbortSignal;
 	/** The file of bearer tokens (DATA/tokens). It need not exist. */
 	readonly tokens?: string;
+	/** Others that know bearer tokens, asked after the file. */
+	readonly tokenAuthenticators?: readonly TokenAuthenticator[];
+	/** Others that know users, asked after tokens and client certificates. */
+	readonly authenticators?: readonly Authenticator[];
 	/** Milliseconds since the epoch. */
 	readonly now?: () => number;
 	/** Figures of others in this process, served at /metrics with the server's own. */
@@ -125,7 +140,12 @@ interface Asked {
 
 function createHandler(options: ServeOptions, closing: AbortSignal) {
 	const { api, log, pki, now = Date.now } = options;
-	const tokens: Tokens = options.tokens ? openTokens(options.tokens, log) : { user: async () => undefined };
+	const tokens = tokenChain([
+		...(options.tokens ? [openTokenFile(options.tokens, log)] : []),
+		...(options.tokenAuthenticators ?? []),
+	]);
+	const authenticators = [bearer(tokens), certificate, ...(options.authenticators ?? [])];
+	const { authorizer } = api;
 	const metrics = createMetrics(options.metrics);
 	const streaming = { api, client: pki.kubelet };
 	const serving = { api, log, now };
@@ -150,15 +170,17 @@ function createHandler(options: ServeOptions, closing: AbortSignal) {
 	const ask = async (request: IncomingMessage): Promise<Asked> => {
 		const { route, query } = locate(request);
 		checkTimeout(query);
-		const user = await authenticate(request, tokens);
+		const user = await impersonated(request, await authenticate(request, authenticators), authorizer);
 		const verb =
 			route.type === 'resource' ? verbOf(request.method, route, query) : (request.method ?? '').toLowerCase();
-		const attributes = attributesOf(route, verb);
-		if (!authorize(user, attributes).allowed) {
+		const attributes = attributesOf(route, verb, query);
+		const decision = authorizer.authorize(user, attributes);
+		const { allowed, reason } = decision instanceof Promise ? await decision : decision;
+		if (!allowed) {
 			if (user === anonymous) throw unauthorized();
-			throw forbiddenBy(user, attributes);
+			throw forbiddenBy(user, attributes, reason);
 		}
-		const caller = { name: user.name, groups: user.groups, userAgent: request.headers['user-agent'] ?? '' };
+		const caller = { ...user, userAgent: request.headers['user-agent'] ?? '' };
 		const kind =
 			route.type === 'resource' ? api.registry.resource(route.group, route.version, route.plural) : undefined;
 		return { route, kind, query, verb, user, caller };
@@ -174,11 +196,11 @@ function createHandler(options: ServeOptions, closing: AbortSignal) {
 			const { value: body } = await readObject(request, api.registry.schemas);
 			if (!isObject(body)) throw badRequest(`the body is no ${review.kind}: it must be a JSON object`);
 			const { namespace } = route;
-			const answered = await review.answer({ body, user, tokens, namespace, now: now() });
+			const answered = await review.answer({ body, user, tokens, authorizer, namespace, now: now() });
 			return sendJson(request, response, 201, answered, form);
 		}
 		if (!kind) throw notServed();
-		const stream = route.subresource !== undefined && streamSubresources.has(route.subresource);
+		const stream = namedSubresource(route.subresource)?.answer === 'stream';
 		if (verb !== 'watch' && !stream)
 			return serveResource(serving, { request, response, query, caller, signal: closing }, kind, route, verb);
 		const gone = new AbortController();
@@ -189,8 +211,9 @@ function createHandler(options: ServeOptions, closing: AbortSignal) {
 			if (closing.aborted) end();
 			const exchange = { request, response, query, caller, signal: gone.signal };
 			if (!stream) return await serveResource(serving, exchange, kind, route, verb);
-			if (!kind.subresources.actions?.includes(route.subresource ?? '') || !route.name) throw notServed();
-			if (route.subresource !== 'log') throw badRequest('Upgrade request required');
+			const subresource = subresourceOf(kind, route.subresource ?? '');
+			if (!subresource || !route.name) throw notServed();
+			if (subresource.upgrade) throw badRequest('Upgrade request required');
 			if (verb !== 'get') throw methodNotAllowed();
 			return await serveLog(streaming, exchange, kind, route, caller);
 		} finally {
@@ -243,7 +266,9 @@ function createHandler(options: ServeOptions, closing: AbortSignal) {
 			const asked = await ask(request);
 			const { route, kind } = asked;
 			if (!kind || route.type !== 'resource' || !route.name) throw notServed();
-			if (!kind.subresources.actions?.includes(route.subresource ?? '')) throw notServed();
+			const { name, namespace, subresource = '' } = route;
+			if (!subresourceOf(kind, subresource)?.upgrade) throw notServed();
+			await api.connect({ kind, namespace, name }, subresource, Object.fromEntries(asked.query), asked.caller);
 			await passUpgrade(
 				streaming,
 				{ request, socket, head, query: asked.query, signal: closing },
@@ -272,7 +297,7 @@ function createHandler(options: ServeOptions, closing: AbortSignal) {
 function upgrades(request: IncomingMessage): boolean {
 	try {
 		const { route } = locate(request);
-		return route.type === 'resource' && route.subresource !== 'log' && streamSubresources.has(route.subresource ?? '');
+		return route.type === 'resource' && namedSubresource(route.subresource)?.upgrade === true;
 	} catch {
 		return false;
 	}
@@ -291,12 +316,26 @@ function locate(request: IncomingMessage): { route: Route; query: URLSearchParam
 	}
 }
 
-/** Streams are created, whatever method opens them. */
-function attributesOf(route: Route, verb: string): Attributes {
+/** What is asked for; connections are created, whatever method opens them. */
+function attributesOf(route: Route, verb: string, query: URLSearchParams): Attributes {
 	if (route.type === 'path') return { type: 'path', verb, path: route.path };
-	const { group, version, plural: resource, subresource, namespace, name } = route;
-	const stream = subresource !== undefined && subresource !== 'log' && streamSubresources.has(subresource);
-	return { type: 'resource', verb: stream ? 'create' : verb, group, version, resource, subresource, namespace, name };
+	const { group, version, plural: resource, subresource, namespace } = route;
+	const fields = verb === 'list' || verb === 'watch' || verb === 'deletecollection' ? selectedFields(query) : undefined;
+	// Whoever may read one object may select that one.
+	const name = route.name ?? fields?.find(({ path, negated }) => path === 'metadata.name' && !negated)?.value;
+	const asked = namedSubresource(subresource)?.upgrade ? 'create' : verb;
+	return { type: 'resource', verb: asked, group, version, resource, subresource, namespace, name, fields };
+}
+
+/** Undefined where nothing is selected, or what is no selector: that is told later, to those who may ask. */
+function selectedFields(query: URLSearchParams): readonly FieldTerm[] | undefined {
+	const text = query.get('fieldSelector');
+	if (!text) return undefined;
+	try {
+		return parseFieldSelector(text);
+	} catch {
+		return undefined;
+	}
 }
 
 function asApiError(cause: unknown, { method, url }: IncomingMessage, log: Log): ApiError {

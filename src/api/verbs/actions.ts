@@ -1,6 +1,7 @@
 /** The action subresources of pods: binding to a node, and eviction. */
 
 import type { Pod } from '../../kinds/core/pod.ts';
+import { storageOf } from '../../kinds/kind.ts';
 import type { Dynamic } from '../../kinds/object.ts';
 import { badRequest, conflict, fieldError, invalid, notFound } from '../../kinds/status.ts';
 import type { Caller, Stored, Target, WriteOptions } from '../api.ts';
@@ -131,6 +132,29 @@ async function admitAction(
 		caller,
 		dryRun: options.dryRun === true,
 		warn: options.warn,
+	};
+	await mutate(context, asked);
+	await validate(context, asked);
+}
+
+/** Admits a connection to an object: there must be one, and its options are what plugins look at. */
+export async function connect(
+	context: Context,
+	{ kind, namespace, name }: Target,
+	subresource: string,
+	options: Readonly<Record<string, string>>,
+	caller: Caller,
+): Promise<void> {
+	const asked: Asked = {
+		operation: 'CONNECT',
+		kind: storageOf(kind),
+		requested: kind,
+		subresource,
+		namespace,
+		name,
+		object: { apiVersion: 'v1', kind: `${kind.kind}Options`, metadata: { name }, ...options },
+		caller,
+		dryRun: false,
 	};
 	await mutate(context, asked);
 	await validate(context, asked);

@@ -4,6 +4,7 @@ import type { KubeObject } from '../../kinds/object.ts';
 import { forbidden } from '../../kinds/status.ts';
 import { isObject } from '../json.ts';
 import type { AdmissionPlugin, AdmissionRequest } from './admission.ts';
+import { nodeRestriction } from './node-restriction.ts';
 
 const is = ({ kind, subresource }: AdmissionRequest, plural: string) =>
 	subresource === undefined && kind.group === '' && kind.plural === plural;
@@ -84,6 +85,7 @@ const runtimeClass: AdmissionPlugin = {
 
 export const builtinAdmission: readonly AdmissionPlugin[] = [
 	namespaceLifecycle,
+	nodeRestriction,
 	serviceAccount,
 	defaultTolerationSeconds,
 	runtimeClass,

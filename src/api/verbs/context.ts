@@ -2,6 +2,7 @@
 import type { Registry } from '../../kinds/registry.ts';
 import type { Log } from '../../log.ts';
 import type { Store } from '../../store/store.ts';
+import type { Authorizer } from '../auth/authorizer.ts';
 import type { WatchCache } from '../cache/cache.ts';
 import type { AdmissionPlugin } from './admission.ts';
 import type { Allocators } from './allocator.ts';
@@ -14,6 +15,7 @@ export interface Context {
 	readonly log: Log;
 	/** Milliseconds since the epoch. */
 	readonly now: () => number;
+	readonly authorizer: Authorizer;
 	/** Asked in this order about every write. */
 	readonly admission: readonly AdmissionPlugin[];
 	readonly allocators: Allocators;

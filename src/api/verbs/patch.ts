@@ -14,7 +14,7 @@ import { checked, checkName, placeInNamespace } from './decode.ts';
 import { managerOf } from './ownership.ts';
 import { untyped, written } from './read.ts';
 import { appliedScale, readScaleOf, scaleProposal } from './scale.ts';
-import { change, checkIdentity, type Proposal } from './update.ts';
+import { change, checkIdentity, mayCreate, type Proposal } from './update.ts';
 import { served, versionsOf } from './versions.ts';
 
 export async function patch<T extends KubeObject>(
@@ -135,6 +135,7 @@ async function apply(
 			if (target.subresource) throw notFound(kind, target.name);
 			if (applied.metadata.uid) throw notFound(kind, target.name);
 			if (applied.metadata.resourceVersion) throw notFound(kind, target.name);
+			await mayCreate(context, { ...target, kind }, caller);
 			const next = copy(merge(undefined).object) as Dynamic;
 			const stored = await createNamed(context, kind, next, options, caller, next.metadata.managedFields ?? []);
 			return { stored, created: true };

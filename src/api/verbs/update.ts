@@ -5,6 +5,7 @@ import { type Kind, storageOf } from '../../kinds/kind.ts';
 import type { Dynamic, KubeObject, ManagedFieldsEntry, Meta } from '../../kinds/object.ts';
 import { ApiError, conflict, type FieldError, invalid, notFound } from '../../kinds/status.ts';
 import type { Caller, Target, WriteOptions, Written } from '../api.ts';
+import { type Attributes, forbiddenBy } from '../auth/authorizer.ts';
 import { copy, isObject } from '../json.ts';
 import { limits } from '../limits.ts';
 import { trackUpdate } from '../patch/index.ts';
@@ -48,6 +49,7 @@ export async function update<T extends KubeObject>(
 			if (!creates || attempt >= limits.conflicts || !isReason(cause, 'NotFound')) throw cause;
 		}
 		try {
+			await mayCreate(context, { ...target, kind }, caller);
 			const made = await createNamed(context, kind, copy(decoded), options, caller, undefined);
 			return written(served(target.kind, made), true);
 		} catch (cause) {
@@ -55,6 +57,21 @@ export async function update<T extends KubeObject>(
 			if (!isReason(cause, 'AlreadyExists')) throw cause;
 		}
 	}
+}
+
+/**
+ * An update or an apply that creates needs the right to create as well. Throws 403.
+ * Source: Kubernetes documentation, "Authorization", "Create-on-update".
+ */
+export async function mayCreate(
+	{ authorizer }: Context,
+	{ kind, namespace, name }: Pick<Target, 'kind' | 'namespace' | 'name'>,
+	caller: Caller,
+): Promise<void> {
+	const { group, version, plural: resource } = kind;
+	const asked: Attributes = { type: 'resource', verb: 'create', group, version, resource, namespace, name };
+	const { allowed, reason } = await authorizer.authorize(caller, asked);
+	if (!allowed) throw forbiddenBy(caller, asked, reason);
 }
 
 const isReason = (cause: unknown, reason: string) => cause instanceof ApiError && cause.reason === reason;

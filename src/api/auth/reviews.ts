@@ -1,15 +1,17 @@
 /** Questions that are answered and not stored: what somebody may do, who he is, and whose a token is. */
-import { badRequest } from '../kinds/status.ts';
-import { type Attributes, authenticatedGroup, authorize, mastersGroup, type User } from './authorize.ts';
-import { asText, isObject } from './json.ts';
-import type { Tokens } from './tokens.ts';
-import { timestamp } from './verbs/context.ts';
+import { badRequest } from '../../kinds/status.ts';
+import { asText, isObject } from '../json.ts';
+import { timestamp } from '../verbs/context.ts';
+import type { TokenAuthenticator } from './authenticator.ts';
+import type { Attributes, Authorizer } from './authorizer.ts';
+import { authenticatedGroup, type User } from './user.ts';
 
 /** Who asks, and what the answer is found with. */
 export interface Question {
 	readonly body: Record<string, unknown>;
 	readonly user: User;
-	readonly tokens: Tokens;
+	readonly tokens: TokenAuthenticator;
+	readonly authorizer: Authorizer;
 	/** Of the path, for reviews that lie in one. */
 	readonly namespace?: string;
 	/** Milliseconds since the epoch. */
@@ -34,67 +36,40 @@ export const reviews: readonly Review[] = [
 		...authorization,
 		plural: 'selfsubjectaccessreviews',
 		kind: 'SelfSubjectAccessReview',
-		answer: ({ body, user }) => accessReview('SelfSubjectAccessReview', body, user),
+		answer: ({ body, user, authorizer }) => accessReview('SelfSubjectAccessReview', body, user, authorizer),
 	},
 	{
 		...authorization,
 		plural: 'subjectaccessreviews',
 		kind: 'SubjectAccessReview',
-		answer: ({ body }) => accessReview('SubjectAccessReview', body, subjectOf(body)),
+		answer: ({ body, authorizer }) => accessReview('SubjectAccessReview', body, subjectOf(body), authorizer),
 	},
 	{
 		...authorization,
 		plural: 'localsubjectaccessreviews',
 		kind: 'LocalSubjectAccessReview',
 		namespaced: true,
-		answer({ body, namespace = '' }) {
+		answer({ body, namespace = '', authorizer }) {
 			const { resourceAttributes } = isObject(body.spec) ? body.spec : {};
 			if (!isObject(resourceAttributes) || resourceAttributes.namespace !== namespace)
 				throw badRequest(`spec.resourceAttributes.namespace must match namespace: ${namespace}`);
-			return accessReview('LocalSubjectAccessReview', body, subjectOf(body));
+			return accessReview('LocalSubjectAccessReview', body, subjectOf(body), authorizer);
 		},
 	},
 	{
 		...authorization,
 		plural: 'selfsubjectrulesreviews',
 		kind: 'SelfSubjectRulesReview',
-		answer({ body, user }) {
-			const all = user.groups.includes(mastersGroup);
+		async answer({ body, user, authorizer }) {
+			const { namespace } = isObject(body.spec) ? body.spec : {};
+			if (typeof namespace !== 'string' || !namespace) throw badRequest('no namespace on request');
+			const { resources, paths, incomplete } = await authorizer.rules(user, namespace);
 			return {
 				apiVersion: 'authorization.k8s.io/v1',
 				kind: 'SelfSubjectRulesReview',
 				metadata: { creationTimestamp: null },
 				spec: body.spec ?? {},
-				status: {
-					resourceRules: [
-						...(all ? [{ verbs: ['*'], apiGroups: ['*'], resources: ['*'] }] : []),
-						{
-							verbs: ['create'],
-							apiGroups: ['authorization.k8s.io'],
-							resources: ['selfsubjectaccessreviews', 'selfsubjectrulesreviews'],
-						},
-						{ verbs: ['create'], apiGroups: ['authentication.k8s.io'], resources: ['selfsubjectreviews'] },
-					],
-					nonResourceRules: [
-						...(all ? [{ verbs: ['*'], nonResourceURLs: ['*'] }] : []),
-						{
-							verbs: ['get'],
-							nonResourceURLs: [
-								'/api',
-								'/api/*',
-								'/apis',
-								'/apis/*',
-								'/healthz',
-								'/livez',
-								'/openapi',
-								'/openapi/*',
-								'/readyz',
-								'/version',
-							],
-						},
-					],
-					incomplete: user.groups.includes(authenticatedGroup) && !all,
-				},
+				status: { resourceRules: resources, nonResourceRules: paths, incomplete },
 			};
 		},
 	},
@@ -117,7 +92,7 @@ export const reviews: readonly Review[] = [
 			const spec = isObject(body.spec) ? body.spec : {};
 			if (typeof spec.token !== 'string' || !spec.token)
 				throw badRequest('token is required for TokenReview in authentication');
-			const user = await tokens.user(spec.token);
+			const user = await tokens.authenticate(spec.token);
 			const known = user && { ...user, groups: [...user.groups, authenticatedGroup] };
 			return {
 				apiVersion: 'authentication.k8s.io/v1',
@@ -142,15 +117,20 @@ function subjectOf(body: Record<string, unknown>): User {
 export const reviewOf = (group: string, version: string, plural: string): Review | undefined =>
 	reviews.find((review) => review.group === group && review.version === version && review.plural === plural);
 
-function accessReview(kind: string, body: Record<string, unknown>, user: User): object {
+async function accessReview(
+	kind: string,
+	body: Record<string, unknown>,
+	user: User,
+	authorizer: Authorizer,
+): Promise<object> {
 	const spec = isObject(body.spec) ? body.spec : {};
-	const { allowed, reason } = authorize(user, attributesOf(spec));
+	const { allowed, denied, reason } = await authorizer.authorize(user, attributesOf(spec));
 	return {
 		apiVersion: 'authorization.k8s.io/v1',
 		kind,
 		metadata: { creationTimestamp: null },
 		spec,
-		status: { allowed, reason: reason || undefined },
+		status: { allowed, denied: denied || undefined, reason: reason || undefined },
 	};
 }
 

@@ -1,13 +1,9 @@
 /** Bearer tokens from a file of lines `token,user,uid,"group1,group2"`, as Kubernetes' static token file has them. */
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { readFile, stat } from 'node:fs/promises';
-import type { Log } from '../log.ts';
-import type { User } from './authorize.ts';
-
-export interface Tokens {
-	/** The user of a token; undefined for a token that is none. */
-	user(token: string): Promise<User | undefined>;
-}
+import type { Log } from '../../log.ts';
+import type { TokenAuthenticator } from './authenticator.ts';
+import type { User } from './user.ts';
 
 /** The file is looked at again at most this often (ms), so that a token added or taken away counts without a restart. */
 const freshFor = 1_000;
@@ -20,7 +16,7 @@ interface Known {
 const digestOf = (token: string) => createHash('sha256').update(token).digest();
 
 /** Reads the file when a token is first asked for; a file that does not exist has no tokens. */
-export function openTokens(path: string, log: Log, now: () => number = Date.now): Tokens {
+export function openTokenFile(path: string, log: Log, now: () => number = Date.now): TokenAuthenticator {
 	let known: readonly Known[] = [];
 	let version = '';
 	let checked = Number.NEGATIVE_INFINITY;
@@ -53,7 +49,7 @@ export function openTokens(path: string, log: Log, now: () => number = Date.now)
 	};
 
 	return {
-		async user(token) {
+		async authenticate(token) {
 			if (now() - checked > freshFor) {
 				reading ??= refresh().finally(() => {
 					reading = undefined;

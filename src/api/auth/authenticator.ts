@@ -1,0 +1,77 @@
+/**
+ * Authentication: a chain of authenticators over what a request carries. The first that knows the credentials says who it
+ * is; credentials that nobody knows are refused, and a request without any is anonymous.
+ */
+import type { IncomingMessage } from 'node:http';
+import { TLSSocket } from 'node:tls';
+import { unauthorized } from '../../kinds/status.ts';
+import { anonymous, authenticatedGroup, type User } from './user.ts';
+
+/** Knows users by something in a request. */
+export interface Authenticator {
+	/** Undefined where the request has no credentials of its sort. Throws 401 for credentials that are wrong. */
+	authenticate(request: IncomingMessage): User | undefined | Promise<User | undefined>;
+}
+
+/** Knows users by bearer tokens, also by those that a TokenReview asks about. */
+export interface TokenAuthenticator {
+	/** The user of a token; undefined for a token that is none of its. */
+	authenticate(token: string): Promise<User | undefined>;
+}
+
+/** Several sorts of tokens as one. */
+export function tokenChain(tokens: readonly TokenAuthenticator[]): TokenAuthenticator {
+	return {
+		async authenticate(token) {
+			for (const each of tokens) {
+				const user = await each.authenticate(token);
+				if (user) return user;
+			}
+			return undefined;
+		},
+	};
+}
+
+/** The user of a request, in the group of all who are known; `anonymous` where nobody knows him. */
+export async function authenticate(request: IncomingMessage, authenticators: readonly Authenticator[]): Promise<User> {
+	for (const each of authenticators) {
+		const user = await each.authenticate(request);
+		if (user) return user.groups.includes(authenticatedGroup) ? user : known(user);
+	}
+	return anonymous;
+}
+
+const known = (user: User): User => ({ ...user, groups: [...user.groups, authenticatedGroup] });
+
+/** `Authorization: Bearer TOKEN`. */
+export const bearer = (tokens: TokenAuthenticator): Authenticator => ({
+	async authenticate({ headers: { authorization } }) {
+		if (authorization === undefined) return undefined;
+		const token = /^Bearer (.+)$/i.exec(authorization)?.[1];
+		const user = token === undefined ? undefined : await tokens.authenticate(token.trim());
+		if (!user) throw unauthorized();
+		return user;
+	},
+});
+
+/** Users of connections by certificate: looked at once a connection. Undefined: there is no certificate. */
+const connections = new WeakMap<TLSSocket, User | undefined>();
+
+/** A client certificate of the cluster's authority: CN is the user, each O a group. */
+export const certificate: Authenticator = {
+	authenticate({ socket }) {
+		if (!(socket instanceof TLSSocket)) return undefined;
+		if (connections.has(socket)) return connections.get(socket);
+		const { subject } = socket.getPeerCertificate();
+		let user: User | undefined;
+		if (subject) {
+			if (!socket.authorized) throw unauthorized();
+			const name = Array.isArray(subject.CN) ? subject.CN[0] : subject.CN;
+			if (!name) throw unauthorized();
+			const organizations: readonly string[] = subject.O === undefined ? [] : [subject.O].flat();
+			user = known({ name, groups: organizations });
+		}
+		connections.set(socket, user);
+		return user;
+	},
+};

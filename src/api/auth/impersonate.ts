@@ -1,0 +1,74 @@
+/** A request in the name of somebody else. Source: Kubernetes documentation, "User impersonation". */
+import type { IncomingMessage } from 'node:http';
+import { badRequest } from '../../kinds/status.ts';
+import { type Authorizer, forbiddenBy, type ResourceAttributes } from './authorizer.ts';
+import { anonymous, authenticatedGroup, type User } from './user.ts';
+
+const extraHeader = 'impersonate-extra-';
+const serviceAccount = /^system:serviceaccount:([^:]+):([^:]+)$/;
+
+/**
+ * The user that a request acts as: `user` himself where it names nobody. Throws 400 for headers that name no user, 403 for
+ * what `user` may not act as; each name, group, uid and extra is asked for by itself.
+ */
+export async function impersonated(
+	{ headers, headersDistinct }: IncomingMessage,
+	user: User,
+	authorizer: Authorizer,
+): Promise<User> {
+	const name = headers['impersonate-user'];
+	const groups = headersDistinct['impersonate-group'] ?? [];
+	const uid = headers['impersonate-uid'];
+	const extra = extraOf(headersDistinct);
+	if (name === undefined) {
+		if (groups.length > 0 || uid !== undefined || extra)
+			throw badRequest('requested to impersonate groups, a uid or extra without impersonating a user');
+		return user;
+	}
+	const ask = async (resource: string, of: string, more: Partial<ResourceAttributes> = {}) => {
+		const asked: ResourceAttributes = {
+			type: 'resource',
+			verb: 'impersonate',
+			group: '',
+			version: 'v1',
+			resource,
+			name: of,
+			...more,
+		};
+		const { allowed, reason } = await authorizer.authorize(user, asked);
+		if (!allowed) throw forbiddenBy(user, asked, reason);
+	};
+	const as = String(name);
+	const [, namespace, account] = serviceAccount.exec(as) ?? [];
+	if (account) await ask('serviceaccounts', account, { namespace });
+	else await ask('users', as);
+	for (const group of groups) await ask('groups', group);
+	const authentication = { group: 'authentication.k8s.io' };
+	if (uid !== undefined) await ask('uids', String(uid), authentication);
+	for (const [key, values] of Object.entries(extra ?? {}))
+		for (const value of values) await ask('userextras', value, { ...authentication, subresource: key });
+
+	const given =
+		groups.length === 0 && account ? ['system:serviceaccounts', `system:serviceaccounts:${namespace}`] : groups;
+	return {
+		name: as,
+		uid: uid === undefined ? undefined : String(uid),
+		groups: as === anonymous.name ? anonymous.groups : [...new Set([...given, authenticatedGroup])],
+		extra,
+	};
+}
+
+/** Keys are escaped, since names of headers have no upper case. Throws 400 for what is not properly escaped. */
+function extraOf(headers: IncomingMessage['headersDistinct']): User['extra'] {
+	const extra: Record<string, readonly string[]> = {};
+	for (const [header, values] of Object.entries(headers)) {
+		if (!header.startsWith(extraHeader) || !values) continue;
+		const key = header.slice(extraHeader.length);
+		try {
+			extra[decodeURIComponent(key)] = values;
+		} catch {
+			throw badRequest(`the header ${header} is not properly escaped`);
+		}
+	}
+	return Object.keys(extra).length > 0 ? extra : undefined;
+}

@@ -1,0 +1,82 @@
+/**
+ * What the agent of a node may do, in the name of its node: what its own pods need, and what services and names need, which
+ * every node serves. Source: Kubernetes documentation, "Using Node Authorization".
+ */
+import type { Authorizer, Decision, ResourceAttributes } from './authorizer.ts';
+import { noOpinion, noRules } from './authorizer.ts';
+import type { NodeGraph } from './node-graph.ts';
+import { nodeOf } from './user.ts';
+
+/** What every node routes, resolves and registers with. */
+const readable: Readonly<Record<string, readonly string[]>> = {
+	'': ['services', 'endpoints', 'nodes', 'namespaces'],
+	'discovery.k8s.io': ['endpointslices'],
+};
+const reads = new Set(['get', 'list', 'watch']);
+/** The lease by which a node says that it lives. */
+const leaseNamespace = 'kube-node-lease';
+
+export function nodeAuthorizer(graph: NodeGraph): Authorizer {
+	return {
+		authorize(user, attributes) {
+			const node = nodeOf(user);
+			if (node === undefined || attributes.type === 'path') return noOpinion;
+			const decision = decide(node, attributes, graph);
+			// Another server may have bound the pod that needs it: what is not known is looked for once more.
+			if (decision !== 'unknown') return decision;
+			return graph.fresh().then(() => {
+				const again = decide(node, attributes, graph);
+				return again === 'unknown' ? no(`no pod of node "${node}" needs it`) : again;
+			});
+		},
+		// They depend on the pods that the node has.
+		rules: (user) => ({ ...noRules, incomplete: nodeOf(user) !== undefined }),
+	};
+}
+
+const no = (reason: string): Decision => ({ allowed: false, reason });
+
+function decide(node: string, attributes: ResourceAttributes, graph: NodeGraph): Decision | 'unknown' {
+	const { verb, group, resource, subresource, namespace, name } = attributes;
+	const yes: Decision = { allowed: true, reason: `needed by the agent of node ${node}` };
+	const read = reads.has(verb);
+	const write = verb === 'update' || verb === 'patch';
+	if (read && !subresource && readable[group]?.includes(resource)) return yes;
+	switch (`${group}/${subresource ? `${resource}/${subresource}` : resource}`) {
+		case '/nodes':
+			// Which one is created is for admission to see.
+			return verb === 'create' || (write && name === node) ? yes : no(`a node may change only itself`);
+		case '/nodes/status':
+			return write && name === node ? yes : no(`a node may change only itself`);
+		case '/pods':
+			if (verb === 'create') return yes;
+			if (verb === 'list' || verb === 'watch') return selectsOwn(node, attributes) ? yes : no(ownPodsOnly(node));
+			if (verb !== 'get' && verb !== 'delete') return noOpinion;
+			return graph.mayTouch(node, namespace, name) ? yes : 'unknown';
+		case '/pods/status':
+			if (!write && verb !== 'get') return noOpinion;
+			return graph.mayTouch(node, namespace, name) ? yes : 'unknown';
+		case '/pods/eviction':
+			return verb === 'create' && graph.mayTouch(node, namespace, name) ? yes : 'unknown';
+		case '/secrets':
+		case '/configmaps':
+		case '/serviceaccounts':
+		case '/persistentvolumeclaims':
+			if (!read) return noOpinion;
+			if (namespace === undefined || name === undefined)
+				return no('can only read one by its name (get, or metadata.name= in a list or watch)');
+			return graph.needs(node, resource, namespace, name) ? yes : 'unknown';
+		case '/events':
+			return verb === 'create' || write ? yes : noOpinion;
+		case 'coordination.k8s.io/leases':
+			if (namespace !== leaseNamespace) return noOpinion;
+			return verb === 'create' || (name === node && (verb === 'get' || verb === 'delete' || write)) ? yes : noOpinion;
+		default:
+			return noOpinion;
+	}
+}
+
+const ownPodsOnly = (node: string) => `can only list/watch pods with spec.nodeName=${node} field selector`;
+
+const selectsOwn = (node: string, { fields = [] }: ResourceAttributes) =>
+	fields.some(({ path, value, negated }) => path === 'spec.nodeName' && value === node && !negated);

@@ -1,0 +1,95 @@
+/** Which objects the pods of a node need: what the authorizer of nodes looks at. Kept from the changes of pods. */
+import type { Container, PodSpec } from 'kubernetes-types/core/v1.js';
+import type { Pod } from '../../kinds/core/pod.ts';
+import type { WatchCache } from '../cache/cache.ts';
+
+export interface NodeGraph {
+	/** Whether a pod of the node names the object. `resource` is secrets, configmaps, serviceaccounts or persistentvolumeclaims. */
+	needs(node: string, resource: string, namespace: string, name: string): boolean;
+	/** Whether the pod is of the node, or is not there (any more). */
+	mayTouch(node: string, namespace: string | undefined, name: string | undefined): boolean;
+	/** Settles when the graph has every write acknowledged before the call. */
+	fresh(): Promise<void>;
+}
+
+export function createNodeGraph(cache: WatchCache): NodeGraph {
+	const pods = cache.of({ group: '', plural: 'pods' });
+	/** By node, then by `secrets/namespace/name`: how many of its pods need it. */
+	const needed = new Map<string, Map<string, number>>();
+	/** How far the ring of the pods has been counted in; -1: nothing yet. */
+	let counted = -1;
+
+	const count = (pod: Pod | undefined, by: 1 | -1) => {
+		const node = pod?.spec?.nodeName;
+		if (!node) return;
+		const here = needed.get(node) ?? new Map<string, number>();
+		for (const key of referencesOf(pod)) {
+			const now = (here.get(key) ?? 0) + by;
+			if (now > 0) here.set(key, now);
+			else here.delete(key);
+		}
+		if (here.size > 0) needed.set(node, here);
+		else needed.delete(node);
+	};
+	const catchUp = () => {
+		const { ring } = pods;
+		if (counted < ring.start) {
+			needed.clear();
+			for (const { object } of pods.list(undefined)) count(object as Pod, 1);
+			counted = ring.end;
+			return;
+		}
+		for (; counted < ring.end; counted++) {
+			const change = ring.at(counted);
+			count(change?.old?.object as Pod | undefined, -1);
+			count(change?.stored?.object as Pod | undefined, 1);
+		}
+	};
+	return {
+		needs(node, resource, namespace, name) {
+			catchUp();
+			return needed.get(node)?.has(`${resource}/${namespace}/${name}`) ?? false;
+		},
+		mayTouch(node, namespace, name) {
+			const pod = pods.get(`${namespace}/${name}`)?.object as Pod | undefined;
+			return !pod || pod.spec.nodeName === node;
+		},
+		fresh: () => cache.fresh(),
+	};
+}
+
+/** What a pod needs of its namespace to run: `secrets/default/login`. */
+function referencesOf({ metadata, spec }: Pod): ReadonlySet<string> {
+	const found = new Set<string>();
+	const add = (resource: string, name: string | undefined) => {
+		if (name) found.add(`${resource}/${metadata.namespace}/${name}`);
+	};
+	add('serviceaccounts', spec.serviceAccountName);
+	for (const { name } of spec.imagePullSecrets ?? []) add('secrets', name);
+	for (const volume of spec.volumes ?? []) {
+		add('secrets', volume.secret?.secretName);
+		add('configmaps', volume.configMap?.name);
+		add('persistentvolumeclaims', volume.persistentVolumeClaim?.claimName);
+		for (const source of volume.projected?.sources ?? []) {
+			add('secrets', source.secret?.name);
+			add('configmaps', source.configMap?.name);
+		}
+	}
+	for (const { env = [], envFrom = [] } of containersOf(spec)) {
+		for (const { valueFrom } of env) {
+			add('secrets', valueFrom?.secretKeyRef?.name);
+			add('configmaps', valueFrom?.configMapKeyRef?.name);
+		}
+		for (const { secretRef, configMapRef } of envFrom) {
+			add('secrets', secretRef?.name);
+			add('configmaps', configMapRef?.name);
+		}
+	}
+	return found;
+}
+
+const containersOf = (spec: PodSpec): readonly Pick<Container, 'env' | 'envFrom'>[] => [
+	...(spec.initContainers ?? []),
+	...spec.containers,
+	...(spec.ephemeralContainers ?? []),
+];
