@@ -183,7 +183,7 @@ class EtcdStore implements Store {
 			const remaining = Number(found.count) - found.kvs.length;
 			const last = entries.at(-1);
 			if (remaining === 0 || entries.length >= limit || !last) {
-				return { entries, revision, more: remaining > 0, remaining };
+				return { entries, revision, more: remaining > 0 };
 			}
 			start = pageStart(prefix, last.key);
 			size = Math.max(1, Math.min(wanted * GROWTH, Math.floor((MESSAGE_BYTES * found.kvs.length) / bytes)));

@@ -89,17 +89,12 @@ class SqliteStore implements Store {
 		return this.#read(() => {
 			const revision = page.revision ?? this.#newest;
 			this.#checkKept(revision);
-			const limit = page.limit ?? -1;
 			const range = rangeOf(pageStart(prefix, page.after), prefix);
+			// One more than is asked for tells whether there is more.
+			const limit = page.limit === undefined ? -1 : page.limit + 1;
 			const now = revision === this.#newest;
-			const entries = now ? this.#tables.page(range, limit) : this.#tables.pageAt(range, limit, revision);
-			const last = entries.at(-1);
-			let remaining = 0;
-			if (limit >= 0 && entries.length === limit) {
-				const rest = last ? rangeOf(pageStart(prefix, last.key), prefix) : range;
-				remaining = now ? this.#tables.count(rest) : this.#tables.countAt(rest, revision);
-			}
-			return { entries, revision, more: remaining > 0, remaining };
+			const found = now ? this.#tables.page(range, limit) : this.#tables.pageAt(range, limit, revision);
+			return { entries: found.slice(0, page.limit), revision, more: found.length === limit };
 		});
 	}
 

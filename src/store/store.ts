@@ -39,8 +39,6 @@ export interface Listing {
 	readonly revision: Revision;
 	/** Whether keys remain after the last entry. */
 	readonly more: boolean;
-	/** How many keys of the prefix lie after the last entry, at `revision`. */
-	readonly remaining: number;
 }
 
 /** What must hold for a commit to happen: the key's `modified` revision, or `absent`. */

@@ -59,17 +59,16 @@ export function tables(database: DatabaseSync) {
 		`SELECT live.key, log.value, live.created, live.id FROM live CROSS JOIN log ON log.id = live.id
 		WHERE live.key >= ? AND live.key < ? ORDER BY live.key LIMIT ?`,
 	);
-	const count = statement('SELECT count(*) FROM live WHERE key >= ? AND key < ?');
 	// The state before the row `?3`: what was live then and is still, and for each key changed since, the row that its
-	// first change replaced (SQLite takes the other columns from the row with the minimum).
-	const past = `changed AS (SELECT key, previous, min(id) FROM log WHERE id >= ?3 AND key >= ?1 AND key < ?2 GROUP BY key),
-		state AS (SELECT key, id FROM live WHERE key >= ?1 AND key < ?2 AND id < ?3
-			UNION ALL SELECT key, previous FROM changed WHERE previous IS NOT NULL)`;
+	// first change replaced (SQLite takes the other columns from the row with the minimum). A page is among the first so many
+	// of each, so what is sorted is a page and the changes since, however large the state is.
 	const pastPage = statement(
-		`WITH ${past}, page AS (SELECT key, id FROM state ORDER BY key LIMIT ?4)
-		SELECT page.key, log.value, log.created, page.id FROM page JOIN log ON log.id = page.id ORDER BY page.key`,
+		`WITH same AS (SELECT key, id FROM live WHERE key >= ?1 AND key < ?2 AND id < ?3 ORDER BY key LIMIT ?4),
+		changed AS (SELECT key, previous, min(id) FROM log WHERE id >= ?3 AND key >= ?1 AND key < ?2 GROUP BY key),
+		other AS (SELECT key, previous FROM changed WHERE previous IS NOT NULL ORDER BY key LIMIT ?4),
+		page AS (SELECT * FROM same UNION ALL SELECT * FROM other ORDER BY key LIMIT ?4)
+		SELECT page.key, log.value, log.created, page.id FROM page CROSS JOIN log ON log.id = page.id ORDER BY page.key`,
 	);
-	const pastCount = statement(`WITH ${past} SELECT count(*) FROM state`);
 
 	const history = statement(
 		'SELECT id, key, created, value FROM log WHERE id >= ? AND key >= ? AND key < ? ORDER BY id',
@@ -110,12 +109,9 @@ export function tables(database: DatabaseSync) {
 			drop.run(key);
 		},
 		page: (range: Range, limit: number): Entry[] => rows<EntryRow>(page, ...range, limit).map(toEntry),
-		count: (range: Range): number => row<[number]>(count, ...range)?.[0] ?? 0,
-		/** As `page` and `count`, in the state that `revision` left. */
+		/** As `page`, in the state that `revision` left. */
 		pageAt: (range: Range, limit: number, revision: Revision): Entry[] =>
 			rows<EntryRow>(pastPage, ...range, (revision + 1) * SLOTS, limit).map(toEntry),
-		countAt: (range: Range, revision: Revision): number =>
-			row<[number]>(pastCount, ...range, (revision + 1) * SLOTS)?.[0] ?? 0,
 
 		/** The events under `prefix` after a revision: whole commits, up to the bounds above, else up to `until`. */
 		passage(prefix: string, after: Revision, until: Revision): Passage {

@@ -221,14 +221,12 @@ export function contract(test: TestFn, open: Open): void {
 			const revision = await store.commit(put(...keys));
 			const whole = await store.list('/p/');
 			t.is(whole.more, false);
-			t.is(whole.remaining, 0);
 			const seen: string[] = [];
 			for (let after: string | undefined, page = 0; ; page++) {
 				const listing = await store.list('/p/', { limit: 10, after, revision });
 				t.is(listing.revision, revision);
 				seen.push(...listing.entries.map(({ key }) => key));
-				t.is(listing.remaining, 25 - seen.length);
-				t.is(listing.more, listing.remaining > 0);
+				t.is(listing.more, seen.length < 25);
 				t.deepEqual(listing.entries, whole.entries.slice(seen.length - listing.entries.length, seen.length));
 				after = seen.at(-1);
 				if (!listing.more) break;
@@ -236,7 +234,7 @@ export function contract(test: TestFn, open: Open): void {
 			}
 			t.deepEqual(seen, keys);
 			const newest = await store.list('/p/', { limit: 0 });
-			t.deepEqual(newest, { entries: [], revision: await store.revision(), more: true, remaining: 23 });
+			t.deepEqual(newest, { entries: [], revision: await store.revision(), more: true });
 			t.deepEqual((await store.list('/p/', { limit: 2, after: '/o' })).entries.length, 2);
 			t.deepEqual((await store.list('/p/', { after: '/q' })).entries, []);
 		},

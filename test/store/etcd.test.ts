@@ -126,7 +126,7 @@ test.serial('listings whose values total more than a message holds are whole, an
 	);
 	t.is(listing.revision, await store.revision());
 	const page = await store.list('/large/', { limit: 5 });
-	t.deepEqual([page.entries.length, page.remaining, page.more], [5, 7, true]);
+	t.deepEqual([page.entries.length, page.more], [5, true]);
 
 	// Small entries before large ones: what was learnt of the first is wrong for the last.
 	const small = Array.from({ length: 2000 }, (_, index) => `/large/-${String(index).padStart(4, '0')}`);
