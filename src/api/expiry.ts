@@ -39,7 +39,7 @@ interface Old {
 /** Sweeps every minute until disposed. What is written meanwhile stays: a removal expects the revision it has seen. */
 export function expireEvents(store: Store, cache: WatchCache, log: Log, now: () => number): Expiry {
 	const resource = cache.of(events);
-	const notes = notesOf([...resource.entries()].map(([, stored]) => stored));
+	const notes = notesOf(resource.list(undefined));
 	/** What is no newer is too old. */
 	let oldest = 0;
 	let faulty = false;
@@ -49,7 +49,7 @@ export function expireEvents(store: Store, cache: WatchCache, log: Log, now: () 
 		notes.push({ at: now(), revision: cache.position });
 		while (notes[0] && now() - notes[0].at > limits.eventAge) oldest = notes.shift()?.revision ?? oldest;
 		const old: Old[] = [];
-		for (const [key, { revision }] of resource.entries())
+		for (const [key, { revision }] of resource.walk(undefined))
 			if (revision <= oldest) old.push({ key: storageKey(events, key), modified: revision });
 		try {
 			for (let at = 0; at < old.length; at += batch) await remove(store, old.slice(at, at + batch));

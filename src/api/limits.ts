@@ -24,19 +24,22 @@ export const limits = {
 	requests: 400,
 	/** Open watches of the whole server. */
 	watches: 10_000,
-	/** Events that a kind remembers for its watchers. One that falls behind further is answered with 410. */
-	events: 4_096,
+	/**
+	 * Changes that a kind remembers for its watchers, and their bytes. One that falls behind further is answered with 410. Those
+	 * older than `changeAge` (ms) are forgotten, but for the last `changesLeast`. (Kubernetes: 102,400 changes, 75 s.)
+	 */
+	changes: 102_400,
+	changeBytes: 64 * MiB,
+	changeAge: 75 * seconds,
+	changesLeast: 1_024,
 	/** Events handed to a watcher in one batch. */
 	batch: 512,
-	/** Bytes that may wait for a watcher that does not read; it is cut off then. */
-	watchBuffer: 4 * MiB,
-	/** How long (ms) a watcher may take to drain that buffer below its mark. */
+	/** How long (ms) a client may leave unread what waits for it; it is cut off then. */
 	watchStall: 30 * seconds,
-	/** Bookmarks are sent this often (ms). */
+	/** Bookmarks are sent this often (ms), a quarter more or less. */
 	bookmark: 1 * minutes,
-	/** Snapshots of a kind kept for lists that are read in pages, and how long (ms). */
-	snapshots: 8,
-	snapshotAge: 5 * minutes,
+	/** Bytes of the stored objects that are kept parsed although nobody may need them again. */
+	parsed: 32 * MiB,
 	/** How long (ms) a read waits for the cache to reach the revision it needs. */
 	freshness: 3 * seconds,
 	/** After this (ms) without progress of the cache, the server writes a mark to the store to make its watch move. */

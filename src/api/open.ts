@@ -60,7 +60,7 @@ export const systemCaller: Caller = {
  */
 export async function openApi(options: ApiOptions): Promise<Api & AsyncDisposable> {
 	const { store, registry, log, now = Date.now } = options;
-	const cache = await WatchCache.open({ store, log, now });
+	const cache = await WatchCache.open({ store, log });
 	const addresses = createServiceAddresses(cache, { ...defaultServiceRange, ...options.services });
 	const context: Context = {
 		store,

@@ -6,8 +6,10 @@
  */
 import type { Kind } from '../kinds/kind.ts';
 import type { KubeObject } from '../kinds/object.ts';
+import type { FieldReaders } from '../kinds/selectors.ts';
 import type { Stored } from './api.ts';
 import { freeze } from './json.ts';
+import { limits } from './limits.ts';
 
 export const registryPrefix = '/registry/';
 const marker = Buffer.from('"metadata":{"resourceVersion":"');
@@ -28,11 +30,16 @@ export function parseStorageKey(storeKey: string): { resource: string; key: stri
 	return { resource: storeKey.slice(registryPrefix.length, plural), key: storeKey.slice(plural + 1) };
 }
 
-/** An object as the store has it. Its `object` is parsed when first asked for. */
+/**
+ * An object as the store has it. Its `object` is parsed when asked for, and the same one while anybody holds it; by itself it
+ * holds it for a while only (see `Parsed`), so that an object at which somebody looked once is not kept in two forms for ever.
+ */
 export class StoredObject<T extends KubeObject = KubeObject> implements Stored<T> {
 	readonly bytes: Uint8Array;
 	readonly revision: number;
 	#object: T | undefined;
+	#held: WeakRef<T> | undefined;
+	#attributes: Attributes | undefined;
 
 	constructor(bytes: Uint8Array, revision: number, object?: T) {
 		this.bytes = bytes;
@@ -41,12 +48,68 @@ export class StoredObject<T extends KubeObject = KubeObject> implements Stored<T
 	}
 
 	get object(): T {
-		this.#object ??= freeze(
-			JSON.parse(Buffer.from(this.bytes.buffer, this.bytes.byteOffset, this.bytes.byteLength).toString()) as T,
-		);
-		return this.#object;
+		return this.#object ?? this.#revive();
+	}
+
+	/** What selectors see of the object. Kept, so that selecting parses each object once. */
+	attributes(fields: FieldReaders): Attributes {
+		if (this.#attributes?.of !== fields) {
+			const { object } = this;
+			const read: Record<string, string> = {};
+			for (const [path, reader] of Object.entries(fields)) read[path] = reader(object);
+			this.#attributes = { of: fields, labels: object.metadata.labels, fields: read };
+		}
+		return this.#attributes;
+	}
+
+	/** From now on the object is held as long as somebody else does. */
+	release(): void {
+		if (!this.#object) return;
+		this.#held = new WeakRef(this.#object);
+		this.#object = undefined;
+	}
+
+	#revive(): T {
+		const { buffer, byteOffset, byteLength } = this.bytes;
+		const object =
+			this.#held?.deref() ?? freeze(JSON.parse(Buffer.from(buffer, byteOffset, byteLength).toString()) as T);
+		this.#object = object;
+		parsed.add(this);
+		return object;
 	}
 }
+
+/** The labels and fields of an object. */
+export interface Attributes {
+	readonly of: FieldReaders;
+	readonly labels: KubeObject['metadata']['labels'];
+	readonly fields: Readonly<Record<string, string>>;
+}
+
+/** The stored objects that hold what was parsed of them: the newest, up to a number of bytes. */
+class Parsed {
+	readonly #limit: number;
+	readonly #objects = new Set<StoredObject>();
+	#bytes = 0;
+
+	constructor(limit: number) {
+		this.#limit = limit;
+	}
+
+	add(stored: StoredObject): void {
+		if (this.#objects.has(stored)) return;
+		this.#objects.add(stored);
+		this.#bytes += stored.bytes.byteLength;
+		for (const oldest of this.#objects) {
+			if (this.#bytes <= this.#limit) break;
+			this.#objects.delete(oldest);
+			this.#bytes -= oldest.bytes.byteLength;
+			oldest.release();
+		}
+	}
+}
+
+const parsed = new Parsed(limits.parsed);
 
 /** The stored form of an object before its revision is known. */
 export interface Draft {
@@ -69,6 +132,7 @@ export function draft(object: KubeObject): Draft {
 			if (stored) return stored.revision === revision ? stored : decode(value, revision);
 			head.resourceVersion = String(revision);
 			stored = new StoredObject(splice(value, revision), revision, freeze(own));
+			parsed.add(stored);
 			return stored;
 		},
 	};

@@ -197,27 +197,38 @@ export function parseFieldSelector(text: string): FieldTerm[] {
 		});
 }
 
-/** The predicate of a field selector on a kind. Throws ApiError BadRequest for a field that the kind does not offer. */
-export function fieldPredicate<T extends KubeObject>(kind: Kind<T>, text: string): (object: T) => boolean {
-	const tests = parseFieldSelector(text).map(({ path, value, negated }) => {
-		const read = fieldReader(kind, path);
-		return (object: T) => (read(object) === value) !== negated;
-	});
-	const [only] = tests;
-	if (!only) return () => true;
-	if (tests.length === 1) return only;
-	return (object) => tests.every((test) => test(object));
+/** The fields by which objects of a kind are selected: how each is read, by path. The same map each time. */
+export type FieldReaders = Readonly<Record<string, (object: KubeObject) => string>>;
+
+const readers = new WeakMap<object, FieldReaders>();
+
+export function fieldReaders<T extends KubeObject>(kind: Kind<T>): FieldReaders {
+	const known = readers.get(kind);
+	if (known) return known;
+	const all: FieldReaders = {
+		'metadata.name': (object) => object.metadata.name,
+		'metadata.namespace': (object) => object.metadata.namespace ?? '',
+		// What is read are objects of the kind.
+		...(kind.selectableFields as FieldReaders),
+	};
+	readers.set(kind, all);
+	return all;
 }
 
-function fieldReader<T extends KubeObject>(kind: Kind<T>, path: string): (object: T) => string {
-	if (path === 'metadata.name') return (object) => object.metadata.name;
-	if (path === 'metadata.namespace') return (object) => object.metadata.namespace ?? '';
-	if (Object.hasOwn(kind.selectableFields, path)) {
-		const read = kind.selectableFields[path];
-		if (read) return read;
-	}
-	throw badRequest(`field label not supported: ${path}`);
+/** The terms of a field selector on a kind. Throws ApiError BadRequest for a field that the kind does not offer. */
+export function fieldTerms<T extends KubeObject>(kind: Kind<T>, text: string): FieldTerm[] {
+	const terms = parseFieldSelector(text);
+	const offered = fieldReaders(kind);
+	for (const { path } of terms)
+		if (!Object.hasOwn(offered, path)) throw badRequest(`field label not supported: ${path}`);
+	return terms;
 }
+
+/** The predicate of terms, all of which must hold, on the fields of an object by path. */
+export const matchFields =
+	(terms: readonly FieldTerm[]) =>
+	(fields: Readonly<Record<string, string>>): boolean =>
+		terms.every(({ path, value, negated }) => (fields[path] === value) !== negated);
 
 const none: Labels = Object.freeze({});
 

@@ -3,6 +3,7 @@ import { request as httpsRequest } from 'node:https';
 import { connect } from 'node:tls';
 import { gunzipSync } from 'node:zlib';
 import test from 'ava';
+import { limits } from '../../src/api/limits.ts';
 import { type Answer, type Ask, serveTestApi } from '../testbed/api.ts';
 import { configMap, deployment, pod } from './objects.ts';
 
@@ -418,21 +419,18 @@ test('a watch streams lines, ends at its time, and has tables, one object and ol
 
 test('a watch from before the history gets an ERROR event with 410', async (t) => {
 	// The server began with an empty store, so its history begins there; a watcher cannot ask for less than nothing.
-	const many = '/api/v1/namespaces/default/events';
-	const event = (index: number) => ({
-		metadata: { name: `e${index}` },
-		involvedObject: { kind: 'Pod', name: 'p', namespace: 'default' },
-		reason: 'Test',
-		message: 'x',
-		type: 'Normal',
+	const many = '/api/v1/namespaces/default/secrets';
+	const size = 1_000_000;
+	const secret = (round: number) => ({
+		metadata: { name: 'big' },
+		data: { big: 'eHh4'.repeat(size / 4) },
+		stringData: { round: String(round) },
 	});
-	const first = await ask(many, { body: event(0) });
+	const first = await ask(many, { body: secret(0) });
 	t.is(first.code, 201, first.text);
-	const writes = Array.from({ length: 4_200 }, (_, index) => index + 1);
-	const work = async () => {
-		for (let index = writes.pop(); index !== undefined; index = writes.pop()) await ask(many, { body: event(index) });
-	};
-	await Promise.all(Array.from({ length: 32 }, work));
+	for (let round = 1; round <= limits.changeBytes / size + 1; round++) {
+		t.is((await ask(`${many}/big`, { method: 'PUT', body: secret(round) })).code, 200);
+	}
 	const { code, lines } = await watchLines(`${many}?watch=1&resourceVersion=${first.body.metadata.resourceVersion}`, 1);
 	t.is(code, 200);
 	t.like(lines[0], { type: 'ERROR', object: { kind: 'Status', code: 410, reason: 'Expired' } });

@@ -129,3 +129,68 @@ test('what is created in a namespace that was removed and made anew is not refus
 	const made = await behind.create({ kind: ConfigMap, namespace: 'n' }, configMap('a'), {}, admin);
 	t.is(made.object.metadata.namespace, 'n');
 });
+
+test('a list is read in pages from any server, each of the state of the first and at the cost of itself', async (t) => {
+	const { sound, behind, link } = await pair(t);
+	const count = 200;
+	for (let index = 0; index < count; index++) {
+		await sound.create(maps, configMap(`m${String(index).padStart(3, '0')}`, { at: 'first' }), {}, admin);
+	}
+	const first = await sound.list(maps, { limit: 10 }, admin);
+	await sound.delete({ ...maps, name: 'm015' }, {}, admin);
+	await sound.patch({ ...maps, name: 'm016' }, { type: 'merge', body: { data: { at: 'later' } } }, {}, admin);
+	await sound.create(maps, configMap('m017a'), {}, admin);
+	// Each page from the next server; the third one was started since, so that it has nothing of the past in memory.
+	const link3 = shaky(link.store);
+	const started = await openApi({ store: link3.store, registry: loadRegistry(), log: silentLog });
+	t.teardown(() => started[Symbol.asyncDispose]());
+	const servers = [behind, started, sound];
+	const found = [...first.items];
+	let token = first.continue;
+	let turn = 0;
+	let most = 0;
+	while (token) {
+		const server = servers[turn++ % servers.length] as Api;
+		const before = link3.read.entries;
+		const page = await server.list(maps, { limit: 10, continue: token }, admin);
+		most = Math.max(most, link3.read.entries - before);
+		t.is(page.resourceVersion, first.resourceVersion);
+		t.true(page.items.length <= 10);
+		found.push(...page.items);
+		token = page.continue;
+	}
+	t.deepEqual(
+		names(found),
+		Array.from({ length: count }, (_, index) => `m${String(index).padStart(3, '0')}`),
+	);
+	t.true(found.every(({ object }) => object.data?.at === 'first'));
+	t.is(most, 11, 'a page is read from the store as a page, and one more tells that there is more');
+});
+
+test('a page with a selector from the history of the store is filled as far as there is something', async (t) => {
+	const { sound, link } = await pair(t);
+	for (let index = 0; index < 30; index++) {
+		const metadata = { labels: { third: String(index % 3) } };
+		await sound.create(maps, configMap(`m${String(index).padStart(2, '0')}`, {}, metadata), {}, admin);
+	}
+	const labelSelector = 'third=0';
+	const first = await sound.list(maps, { limit: 4, labelSelector }, admin);
+	t.is(first.remainingItemCount, undefined);
+	await sound.create(maps, configMap('z'), {}, admin);
+	const started = await openApi({ store: link.store, registry: loadRegistry(), log: silentLog });
+	t.teardown(() => started[Symbol.asyncDispose]());
+	const second = await started.list(maps, { limit: 4, labelSelector, continue: first.continue }, admin);
+	t.deepEqual(names(second.items), ['m12', 'm15', 'm18', 'm21']);
+	const third = await started.list(maps, { limit: 4, labelSelector, continue: second.continue }, admin);
+	t.deepEqual(names(third.items), ['m24', 'm27']);
+	t.is(third.continue, undefined);
+});
+
+test('a token from a history that the store does not have is refused with one that goes on in the present', async (t) => {
+	const { sound } = await pair(t);
+	for (const name of ['a', 'b']) await sound.create(maps, configMap(name), {}, admin);
+	const forged = Buffer.from(JSON.stringify({ v: 1, rv: 2 ** 52, after: 'default/a' })).toString('base64url');
+	const status = await refusal(t, sound.list(maps, { limit: 1, continue: forged }, admin));
+	t.deepEqual([status?.code, status?.reason], [410, 'Expired']);
+	t.deepEqual(names((await sound.list(maps, { continue: status?.metadata.continue }, admin)).items), ['b']);
+});

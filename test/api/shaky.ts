@@ -9,7 +9,7 @@ export interface Shaky {
 	flow(): void;
 	/** The answer to the next commit is lost: `after` it was made, or `before` it reached the store. */
 	loseAnswer(when: 'after' | 'before'): void;
-	/** Ends every watch with an error; with `staysDown` new ones fail alike until `mend`. */
+	/** Ends every watch with an error; with `staysDown` new ones, and lists, fail alike until `mend`. */
 	break(fault: Error, staysDown?: boolean): void;
 	mend(): void;
 	/** Called before each page of a list is handed over. */
@@ -57,6 +57,7 @@ export function shaky(inner: Store): Shaky {
 		store: {
 			get: (key) => inner.get(key),
 			async list(prefix, page) {
+				if (down) throw down;
 				const listing = await inner.list(prefix, page);
 				read.pages++;
 				read.entries += listing.entries.length;

@@ -1,11 +1,14 @@
 import test from 'ava';
 import fc from 'fast-check';
-import { ResourceCache, rangeOf } from '../../src/api/cache/resource.ts';
+import type { Collection } from '../../src/api/api.ts';
+import { ResourceCache } from '../../src/api/cache/resource.ts';
 import { Change, Ring } from '../../src/api/cache/ring.ts';
 import { copy, freeze } from '../../src/api/json.ts';
-import { decode, draft, parseStorageKey, removedAt, storageKey } from '../../src/api/storage.ts';
+import { limits } from '../../src/api/limits.ts';
+import { decode, draft, parseStorageKey, removedAt, StoredObject, storageKey } from '../../src/api/storage.ts';
+import { select } from '../../src/api/verbs/selection.ts';
 import { deepEqual } from '../../src/kinds/equal.ts';
-import type { KubeObject } from '../../src/kinds/index.ts';
+import { Event, type FieldReaders, type Kind, type KubeObject, Node } from '../../src/kinds/index.ts';
 import { textOf } from './objects.ts';
 
 const object = (name: string, extra: object = {}): KubeObject => ({
@@ -42,36 +45,68 @@ test('keys of the store name kind, namespace and object', (t) => {
 	t.is(parseStorageKey('/registry/progress'), undefined);
 });
 
+const bounds = { changes: 3, changeBytes: 1_000, changeAge: 10, changesLeast: 2 };
+const changeAt = (revision: number, at = 0, old?: StoredObject) =>
+	new Change(`k${revision}`, revision, old, undefined, at);
+
 test('a ring remembers the newest changes, and says when it does not reach back', (t) => {
-	const ring = new Ring(3, 10);
-	const change = (revision: number) => new Change(`k${revision}`, revision, undefined, undefined);
+	const ring = new Ring(10, bounds);
 	t.is(ring.after(9), undefined);
 	t.is(ring.after(10), 0);
-	for (const revision of [11, 12, 12, 15]) ring.push(change(revision));
+	for (const revision of [11, 12, 12, 15]) ring.push(changeAt(revision));
 	t.is(ring.after(10), undefined, 'the change at 11 is forgotten');
 	t.is(ring.at(ring.after(11) ?? -1)?.revision, 12);
 	t.is(ring.at(ring.after(12) ?? -1)?.revision, 15);
 	t.is(ring.after(15), ring.end);
 	t.is(ring.after(99), ring.end);
-	const reader = ring.start;
-	ring.reset(20);
-	t.true(reader < ring.start, 'a reader from before has fallen behind');
+});
+
+test('a ring is bounded by the bytes that it keeps in memory, and by age beyond a few changes', (t) => {
+	const big = new StoredObject(Buffer.alloc(600), 1);
+	const heavy = new Ring(0, bounds);
+	heavy.push(changeAt(1, 0, big));
+	heavy.push(changeAt(2, 0, big));
+	t.deepEqual([heavy.start, heavy.end, heavy.floor], [1, 2, 1]);
+	heavy.push(changeAt(3, 0, new StoredObject(Buffer.alloc(2_000), 1)));
+	t.deepEqual([heavy.start, heavy.end], [3, 3], 'also of one change alone');
+	t.is(heavy.after(2), undefined);
+
+	const aging = new Ring(0, bounds);
+	for (const [revision, at] of [
+		[1, 0],
+		[2, 1],
+		[3, 11],
+	] as const)
+		aging.push(changeAt(revision, at));
+	t.is(aging.after(1), 1, 'what is older than 10 ms has gone');
+	t.is(aging.after(0), undefined);
+	aging.push(changeAt(4, 1_000));
+	t.is(aging.end - aging.start, 2, 'the last two stay, however old');
+});
+
+test('a ring that skipped a span leads on from its ends, and not from within', (t) => {
+	const ring = new Ring(10, bounds);
+	ring.push(changeAt(12));
+	ring.skip(12, 20);
+	ring.push(changeAt(18));
+	t.is(ring.after(12), 1);
+	t.is(ring.after(20), 2);
 	t.is(ring.after(15), undefined);
-	ring.push(change(21));
-	t.is(ring.at(ring.after(20) ?? -1)?.revision, 21);
+	t.true(ring.skips(13));
+	t.false(ring.skips(12));
 });
 
 test('a ring of any history hands out exactly the changes after a revision', (t) => {
 	fc.assert(
 		fc.property(fc.array(fc.nat(3), { maxLength: 40 }), fc.nat(60), (steps, from) => {
-			const ring = new Ring(8, 0);
+			const ring = new Ring(0, { ...bounds, changes: 8, changesLeast: 8 });
 			const all: number[] = [];
 			let revision = 0;
 			for (const step of steps) {
 				revision += step;
 				if (revision === 0) continue;
 				all.push(revision);
-				ring.push(new Change('k', revision, undefined, undefined));
+				ring.push(changeAt(revision));
 			}
 			const start = ring.after(from);
 			const wanted = all.filter((each) => each > from);
@@ -84,13 +119,15 @@ test('a ring of any history hands out exactly the changes after a revision', (t)
 	t.pass();
 });
 
-test('a cache lists what a sorted map would, whatever comes and goes', (t) => {
+test('a cache lists what a sorted map would, now and as of each revision, whatever comes and goes', (t) => {
 	const name = fc.constantFrom('a', 'b', 'a-b', 'a.b', 'ab', 'b0');
 	const step = fc.tuple(name, name, fc.boolean());
+	const within = fc.option(name, { nil: undefined });
 	fc.assert(
-		fc.property(fc.array(step, { maxLength: 60 }), name, (steps, namespace) => {
+		fc.property(fc.array(step, { maxLength: 60 }), within, fc.nat(60), fc.nat(20), (steps, namespace, past, skip) => {
 			const cache = new ResourceCache(0);
 			const model = new Map<string, number>();
+			const states: [string, number][][] = [[]];
 			for (const [index, [ns, own, put]] of steps.entries()) {
 				const key = `${ns}/${own}`;
 				const revision = index + 1;
@@ -101,30 +138,74 @@ test('a cache lists what a sorted map would, whatever comes and goes', (t) => {
 					cache.remove(key, revision);
 					model.delete(key);
 				}
+				states.push([...model].sort(([a], [b]) => (a < b ? -1 : 1)));
 			}
-			const sorted = [...model].sort(([a], [b]) => (a < b ? -1 : 1));
-			const inside = sorted.filter(([key]) => key.startsWith(`${namespace}/`));
-			const revisions = (objects: readonly { revision: number }[]) => objects.map(({ revision }) => revision);
-			const { keys } = cache.snapshot(99, 0);
-			const { from, to } = rangeOf(keys, namespace, undefined);
+			const inside = (state: [string, number][] = []) =>
+				state.filter(([key]) => namespace === undefined || key.startsWith(`${namespace}/`));
+			const now = inside(states.at(-1));
+			const revision = Math.min(past, steps.length);
+			const then = inside(states[revision]);
+			const after = then[skip % (then.length + 1)]?.[0];
+			const wanted = then.filter(([key]) => after === undefined || key > after);
+			const undone = cache.since(revision);
+			const walked = [...cache.walk(namespace, after, undone)].map(([key, stored]) => [key, stored.revision]);
 			return (
 				deepEqual(
-					revisions(cache.list(undefined)),
-					sorted.map(([, revision]) => revision),
+					cache.list(namespace).map((stored) => stored.revision),
+					now.map(([, at]) => at),
 				) &&
-				deepEqual(
-					revisions(cache.list(namespace)),
-					inside.map(([, revision]) => revision),
-				) &&
-				deepEqual(
-					keys.slice(from, to),
-					inside.map(([key]) => key),
-				) &&
-				cache.count(namespace) === inside.length
+				cache.count(namespace) === now.length &&
+				undone !== undefined &&
+				deepEqual(walked, wanted) &&
+				cache.count(namespace, after, undone) === wanted.length
 			);
 		}),
 	);
 	t.pass();
+});
+
+test('what selectors see of an object is read once, and the object held by those who use it', (t) => {
+	const original = JSON.parse;
+	let parses = 0;
+	JSON.parse = (...args: Parameters<typeof original>) => {
+		parses++;
+		return original(...args);
+	};
+	try {
+		const readers: FieldReaders = { 'metadata.name': ({ metadata }) => metadata.name };
+		const size = limits.parsed / 4;
+		const value = draft({
+			...object('big'),
+			metadata: { name: 'big', labels: { l: '1' }, annotations: { big: 'x'.repeat(size) } },
+		}).value;
+		const all = Array.from({ length: 8 }, (_, index) => decode(value, index + 1));
+		const held = all[0]?.object;
+		for (let round = 0; round < 3; round++) {
+			for (const stored of all) {
+				const { labels, fields } = stored.attributes(readers);
+				t.deepEqual([labels, fields], [{ l: '1' }, { 'metadata.name': 'big' }]);
+			}
+		}
+		t.is(parses, all.length, 'each was parsed once');
+		t.is(all[0]?.object, held, 'the same object while somebody has it');
+		t.is(parses, all.length);
+	} finally {
+		JSON.parse = original;
+	}
+});
+
+test('of several fields the one that identifies tells which changes wake a watcher', (t) => {
+	const trigger = (fieldSelector: string, of: Collection = { kind: Event as Kind, namespace: 'ns' }) => {
+		const found = select(of, { fieldSelector }).trigger;
+		return found && `${found.field} ${found.value}`;
+	};
+	t.is(trigger('involvedObject.kind=Pod,involvedObject.name=p,involvedObject.uid=u'), 'involvedObject.uid u');
+	t.is(trigger('type!=Normal,involvedObject.name=p'), 'involvedObject.name p');
+	t.is(trigger('type!=Normal'), 'metadata.namespace ns');
+	t.is(trigger('metadata.name=a'), 'key ns/a');
+	t.is(trigger('metadata.name=a', { kind: Event as Kind }), 'metadata.name a');
+	t.is(trigger('metadata.name=n1', { kind: Node as Kind }), 'key n1');
+	t.is(trigger('', { kind: Node as Kind }), undefined);
 });
 
 test('copies, freezing and equality agree with JSON', (t) => {

@@ -1,15 +1,24 @@
 /** What a watch promises when something goes wrong: readers that are slow, a store that breaks, a history that is gone. */
 import { request as httpsRequest } from 'node:https';
-import test from 'ava';
-import { openApi } from '../../src/api/index.ts';
+import test, { type ExecutionContext } from 'ava';
+import { WatchCache } from '../../src/api/cache/cache.ts';
+import { watch } from '../../src/api/cache/watch.ts';
+import { openApi, type WatchEvent } from '../../src/api/index.ts';
 import { limits } from '../../src/api/limits.ts';
-import { ApiError, ConfigMap, loadRegistry } from '../../src/kinds/index.ts';
-import { Compacted, type Event, type Store, Unavailable } from '../../src/store/index.ts';
+import type { StoredObject } from '../../src/api/storage.ts';
+import { select } from '../../src/api/verbs/selection.ts';
+import { ApiError, ConfigMap, loadRegistry, Pod } from '../../src/kinds/index.ts';
+import { Compacted, Unavailable } from '../../src/store/index.ts';
 import { admin, openTestApi, serveTestApi } from '../testbed/api.ts';
 import { silentLog } from '../testbed/silent-log.ts';
-import { configMap, names, take } from './objects.ts';
+import { configMap, names, pod, take } from './objects.ts';
+import { shaky } from './shaky.ts';
 
 const maps = { kind: ConfigMap, namespace: 'default' };
+
+/** An object of a megabyte, and how many versions of it are more than a kind remembers. */
+const big = (round: number) => configMap('a', { round: String(round), big: 'x'.repeat(1_000_000) });
+const rounds = Math.ceil(limits.changeBytes / 1_000_000) + 10;
 
 test('a watcher that falls behind what is kept is cut off with 410', async (t) => {
 	await using opened = await openTestApi();
@@ -18,11 +27,7 @@ test('a watcher that falls behind what is kept is cut off with 410', async (t) =
 	const events = api.watch(maps, { resourceVersion: '1', signal }, admin)[Symbol.asyncIterator]();
 	await api.create(maps, configMap('a'), {}, admin);
 	t.like((await events.next()).value?.[0], { type: 'ADDED' });
-	let left = limits.events + 10;
-	const work = async () => {
-		while (left-- > 0) await api.create(maps, { ...configMap(''), metadata: { generateName: 'm-' } }, {}, admin);
-	};
-	await Promise.all(Array.from({ length: 64 }, work));
+	for (let round = 0; round < rounds; round++) await api.update({ ...maps, name: 'a' }, big(round), {}, admin);
 	// What was handed out before may still come; then it ends.
 	const error = await t.throwsAsync(
 		async () => {
@@ -60,65 +65,17 @@ test('a client that does not read its watch holds nobody up, and its watch ends'
 		});
 		request.end();
 	});
-	const big = 'x'.repeat(8_000);
-	let left = limits.events * 2;
-	const work = async () => {
-		while (left-- > 0)
-			await api.create(maps, { ...configMap('', { big }), metadata: { generateName: 'm-' } }, {}, admin);
-	};
-	await Promise.all(Array.from({ length: 64 }, work));
-	const { items } = await api.list(maps, {}, admin);
-	t.is(items.length, limits.events * 2, 'writers and readers go on');
+	await api.create(maps, configMap('a'), {}, admin);
+	for (let round = 0; round < rounds; round++) await api.update({ ...maps, name: 'a' }, big(round), {}, admin);
+	const { object } = await api.get({ ...maps, name: 'a' }, {}, admin);
+	t.is(object.data?.round, String(rounds - 1), 'writers and readers go on');
 	paused.resume();
 	t.regex(await paused.ended, /"type":"ERROR".*"code":410/);
 });
 
-/** A store whose watches can be broken. */
-function breakable(store: Store) {
-	const breaks = new Set<(fault: Error) => void>();
-	let down: Error | undefined;
-	const wrapped: Store = {
-		get: (key) => store.get(key),
-		list: (prefix, page) => store.list(prefix, page),
-		commit: (change) => store.commit(change),
-		revision: () => store.revision(),
-		compact: (upTo) => store.compact(upTo),
-		async *watch(prefix, after, signal): AsyncGenerator<readonly Event[]> {
-			if (down) throw down;
-			const inner = new AbortController();
-			let fault: Error | undefined;
-			const onBreak = (error: Error) => {
-				fault = error;
-				inner.abort();
-			};
-			breaks.add(onBreak);
-			const onAbort = () => inner.abort();
-			signal.addEventListener('abort', onAbort);
-			try {
-				yield* store.watch(prefix, after, inner.signal);
-				if (fault) throw fault;
-			} finally {
-				breaks.delete(onBreak);
-				signal.removeEventListener('abort', onAbort);
-			}
-		},
-		[Symbol.asyncDispose]: () => store[Symbol.asyncDispose](),
-	};
-	return {
-		store: wrapped,
-		break(fault: Error, staysDown = false) {
-			down = staysDown ? fault : undefined;
-			for (const each of breaks) each(fault);
-		},
-		mend() {
-			down = undefined;
-		},
-	};
-}
-
 test('a store that breaks for a while costs a watch no event', async (t) => {
 	await using plain = await openTestApi();
-	const broken = breakable(plain.store);
+	const broken = shaky(plain.store);
 	const warnings: string[] = [];
 	const log = { ...silentLog, warn: (_: object, message: string) => void warnings.push(message) };
 	await using api = await openApi({ store: broken.store, registry: loadRegistry(), log });
@@ -135,28 +92,132 @@ test('a store that breaks for a while costs a watch no event', async (t) => {
 	t.is(warnings.length, 1, 'a fault is told once');
 });
 
-test('when the history of the store is gone, the state is read anew and watchers list again', async (t) => {
-	await using plain = await openTestApi();
-	const broken = breakable(plain.store);
-	await using api = await openApi({
-		store: broken.store,
-		registry: loadRegistry(),
-		log: { ...silentLog, warn: () => {} },
+/** A server whose connection to the store a test can break, and another one on the same store. */
+async function pair(t: ExecutionContext) {
+	const plain = await openTestApi();
+	const link = shaky(plain.store);
+	const log = { ...silentLog, warn: () => {} };
+	const behind = await openApi({ store: link.store, registry: loadRegistry(), log });
+	t.teardown(async () => {
+		link.flow();
+		await behind[Symbol.asyncDispose]();
+		await plain[Symbol.asyncDispose]();
 	});
-	await api.create(maps, configMap('a'), {}, admin);
-	await api.create(maps, configMap('b'), {}, admin);
-	const { resourceVersion } = await api.list(maps, {}, admin);
+	return { link, behind, sound: plain.api };
+}
+
+/** Events in short, with the data of the object: `MODIFIED a 1`. */
+async function collect(events: AsyncIterable<readonly WatchEvent[]>, seen: string[]): Promise<void> {
+	for await (const batch of events)
+		for (const event of batch)
+			if (event.type !== 'BOOKMARK') {
+				const { metadata, data } = event.stored.object as ConfigMap;
+				seen.push(`${event.type} ${metadata.name} ${data?.k ?? ''}`);
+			}
+}
+
+test('when the history of the store is gone, watchers are told what came of it, and miss nothing', async (t) => {
+	const { link, behind, sound } = await pair(t);
+	for (const name of ['changed', 'gone', 'anew', 'same'])
+		await sound.create(maps, configMap(name, { k: '1' }), {}, admin);
+	const { resourceVersion } = await behind.list(maps, {}, admin);
+	const stop = new AbortController();
+	t.teardown(() => stop.abort());
+	const seen: string[] = [];
+	const watching = collect(behind.watch(maps, { resourceVersion, signal: stop.signal }, admin), seen);
+	link.break(new Compacted(1), true);
+	await sound.update({ ...maps, name: 'changed' }, configMap('changed', { k: '2' }), {}, admin);
+	const between = await sound.update({ ...maps, name: 'changed' }, configMap('changed', { k: '3' }), {}, admin);
+	await sound.delete({ ...maps, name: 'gone' }, {}, admin);
+	await sound.delete({ ...maps, name: 'anew' }, {}, admin);
+	await sound.create(maps, configMap('anew', { k: '2' }), {}, admin);
+	await sound.create(maps, configMap('new', { k: '1' }), {}, admin);
+	link.mend();
+	t.deepEqual(names((await behind.list(maps, {}, admin)).items), ['anew', 'changed', 'new', 'same']);
+	await behind.create(maps, configMap('after', { k: '1' }), {}, admin);
+	while (!seen.includes('ADDED after 1')) await new Promise((resolve) => setImmediate(resolve));
+	t.deepEqual(seen, [
+		'MODIFIED changed 3',
+		'DELETED anew 1',
+		'ADDED anew 2',
+		'ADDED new 1',
+		'DELETED gone 1',
+		'ADDED after 1',
+	]);
+	stop.abort();
+	await watching;
+
+	// Who comes from another server, with a state that this one jumped over, cannot be told what came after it.
 	const { signal } = new AbortController();
-	const watching = take(api.watch(maps, { resourceVersion, signal }, admin), 1);
-	const ended = t.throwsAsync(watching, { instanceOf: ApiError });
-	// Deleted behind the back of the broken watch, by another server.
-	broken.break(new Compacted(1), true);
-	await plain.api.delete({ ...maps, name: 'a' }, {}, admin);
-	broken.mend();
-	t.is((await ended)?.status.code, 410);
-	t.deepEqual(names((await api.list(maps, {}, admin)).items), ['b']);
-	await api.create(maps, configMap('c'), {}, admin);
-	t.deepEqual(names((await api.list(maps, {}, admin)).items), ['b', 'c']);
+	const error = await t.throwsAsync(
+		take(behind.watch(maps, { resourceVersion: String(between.revision), signal }, admin), 1),
+		{ instanceOf: ApiError },
+	);
+	t.is(error?.status.code, 410);
+});
+
+test('while the state is read anew, readers see the old one whole, and who begins to watch misses nothing', async (t) => {
+	const { link, behind, sound } = await pair(t);
+	const count = limits.page + 50;
+	let made = 0;
+	const work = async () => {
+		while (made < count) await sound.create(maps, configMap(`m-${made++}`), {}, admin);
+	};
+	await Promise.all(Array.from({ length: 32 }, work));
+	await behind.list(maps, {}, admin);
+	const [reading, resume] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+	link.onPage = () => {
+		reading.resolve();
+		return resume.promise;
+	};
+	link.break(new Compacted(1), true);
+	await sound.create(maps, configMap('z-new'), {}, admin);
+	link.mend();
+	await reading.promise;
+	t.is((await behind.list(maps, { resourceVersion: '0' }, admin)).items.length, count);
+	const stop = new AbortController();
+	t.teardown(() => stop.abort());
+	const seen: string[] = [];
+	void collect(behind.watch(maps, { resourceVersion: '0', signal: stop.signal }, admin), seen);
+	resume.resolve();
+	while (!seen.includes('ADDED z-new ')) await new Promise((resolve) => setImmediate(resolve));
+	t.is(new Set(seen).size, count + 1);
+	t.is(seen.length, count + 1, 'and none of it twice');
+});
+
+test('a change wakes those whom it may concern: one of a pod of a node, the watcher of that node', async (t) => {
+	const { sound: api, link } = await pair(t);
+	await using cache = await WatchCache.open({ store: link.store, log: silentLog });
+	const resource = cache.of(Pod);
+	const stop = new AbortController();
+	t.teardown(() => stop.abort());
+	const nodes = Array.from({ length: 300 }, (_, index) => {
+		const selection = select({ kind: Pod }, { fieldSelector: `spec.nodeName=n${index}` });
+		const node = { name: `n${index}`, asked: 0, seen: [] as string[] };
+		const matches = (stored: StoredObject) => {
+			node.asked++;
+			return selection.matches?.(stored) ?? true;
+		};
+		const from = { revision: cache.position };
+		const options = { ...selection, matches, from, bookmarks: false, markInitialEnd: false, signal: stop.signal };
+		void collect(watch(cache, resource, options), node.seen);
+		return node;
+	});
+	const busy = nodes[7];
+	for (let index = 0; index < 20; index++) {
+		const name = `p-${index}`;
+		await api.create({ kind: Pod, namespace: 'default' }, pod(name), {}, admin);
+		const binding = { metadata: { name }, target: { kind: 'Node', name: 'n7' } };
+		await api.create({ kind: Pod, namespace: 'default', name, subresource: 'binding' }, binding, {}, admin);
+		const status = { status: { message: 'busy' } };
+		const target = { kind: Pod, namespace: 'default', name, subresource: 'status' } as const;
+		await api.patch(target, { type: 'merge', body: status }, {}, admin);
+	}
+	await api.delete({ kind: Pod, namespace: 'default', name: 'p-0' }, { gracePeriodSeconds: 0 }, admin);
+	while (!busy?.seen.includes('DELETED p-0 ')) await new Promise((resolve) => setImmediate(resolve));
+	const asked = nodes.filter((node) => node.asked > 0).map(({ name }) => name);
+	t.deepEqual(asked, ['n7']);
+	t.is(busy.seen.length, 20 * 2 + 1, 'bound, changed, removed');
 });
 
 test('a closed API ends its watches', async (t) => {

@@ -3,28 +3,19 @@
  * watches never touch the store, and tells how far it has come, so that a read sees every write acknowledged before it.
  */
 
-import { ApiError } from '../../kinds/status.ts';
 import type { Log } from '../../log.ts';
 import { Compacted, type Event, type Revision, type Store, Unavailable } from '../../store/store.ts';
 import { limits } from '../limits.ts';
 import { type Draft, decode, parseStorageKey, registryPrefix, resourceOf, type StoredObject } from '../storage.ts';
-import { ResourceCache } from './resource.ts';
+import { Freshness } from './freshness.ts';
+import { type Keyed, ResourceCache } from './resource.ts';
 
-/** Written to make the store's watch move when the cache waits for a revision that none of its keys has. */
-const progressKey = '/registry/progress';
 const retryFirst = 50;
 const retryLast = 2_000;
 
 export interface CacheOptions {
 	readonly store: Store;
 	readonly log: Log;
-	/** Milliseconds since the epoch. */
-	readonly now: () => number;
-}
-
-interface Waiter {
-	readonly revision: Revision;
-	readonly reached: () => void;
 }
 
 /** An own write that the cache has not seen yet: its outcome once committed (`stored` absent: removed). */
@@ -33,39 +24,41 @@ interface Ahead {
 	readonly stored: StoredObject | undefined;
 }
 
+/** Every object of the store at one revision, by resource, each in ascending order of keys. */
+interface State {
+	readonly revision: Revision;
+	readonly resources: ReadonlyMap<string, readonly Keyed[]>;
+}
+
 export class WatchCache implements AsyncDisposable {
 	readonly #store: Store;
 	readonly #log: Log;
+	readonly #freshness: Freshness;
 	readonly #resources = new Map<string, ResourceCache>();
 	readonly #stop = new AbortController();
 	readonly #drafts = new Map<string, Draft>();
 	readonly #ahead = new Map<string, Ahead>();
-	#waiting: Waiter[] = [];
-	#position: Revision = 0;
+	/** Where the history that watchers may read begins. */
 	#origin: Revision = 0;
 	#feed: Promise<void> = Promise.resolve();
-	#bookmarks: NodeJS.Timeout | undefined;
-	/** The question for the newest revision that is under way, and the one that waits behind it. */
-	#asking: Promise<Revision> | undefined;
-	#askNext: Promise<Revision> | undefined;
-	#poking = false;
 
-	private constructor(options: CacheOptions) {
-		this.#store = options.store;
-		this.#log = options.log;
+	private constructor({ store, log }: CacheOptions) {
+		this.#store = store;
+		this.#log = log;
+		this.#freshness = new Freshness(store, log);
 	}
 
 	/** Loads everything and follows. Throws what the store throws when the first load fails. */
 	static async open(options: CacheOptions): Promise<WatchCache> {
 		const cache = new WatchCache(options);
-		await cache.#load();
+		const { revision, resources } = await cache.#read();
+		cache.#origin = revision;
+		for (const [name, objects] of resources) {
+			const resource = cache.#resource(name);
+			for (const [key, stored] of objects) resource.load(key, stored);
+		}
+		cache.#freshness.advance(revision);
 		cache.#feed = cache.#follow();
-		cache.#bookmarks = setInterval(() => {
-			for (const resource of cache.#resources.values()) {
-				resource.ticks++;
-				resource.wake();
-			}
-		}, limits.bookmark);
 		return cache;
 	}
 
@@ -76,7 +69,17 @@ export class WatchCache implements AsyncDisposable {
 
 	/** Everything up to this revision is in the cache. */
 	get position(): Revision {
-		return this.#position;
+		return this.#freshness.position;
+	}
+
+	/** Settles when the cache holds every write acknowledged before the call. Throws 504 when the store's watch does not come that far. */
+	fresh(): Promise<void> {
+		return this.#freshness.fresh();
+	}
+
+	/** Settles when the cache has come to `revision`. Throws 504 Timeout after `limits.freshness`. */
+	reach(revision: Revision): Promise<void> {
+		return this.#freshness.reach(revision);
 	}
 
 	/** The newest state of an object that this server knows of: of its own last write, if the cache has not seen it yet. */
@@ -95,39 +98,12 @@ export class WatchCache implements AsyncDisposable {
 	/** Tells the outcome of a write: its revision, or undefined when it failed. */
 	settle(storeKey: string, revision: Revision | undefined, stored: StoredObject | undefined): void {
 		this.#drafts.delete(storeKey);
-		if (revision !== undefined && revision > this.#position) this.#ahead.set(storeKey, { revision, stored });
-	}
-
-	/** Settles when the cache holds every write acknowledged before the call. Throws 504 when the store's watch does not come that far. */
-	async fresh(): Promise<void> {
-		const revision = await this.#newest();
-		if (revision > this.#position) await this.reach(revision);
-	}
-
-	/** Settles when the cache has come to `revision`. Throws 504 Timeout after `limits.freshness`. */
-	async reach(revision: Revision): Promise<void> {
-		if (revision <= this.#position) return;
-		let timer: NodeJS.Timeout | undefined;
-		let waiter: Waiter | undefined;
-		try {
-			await new Promise<void>((resolve, reject) => {
-				waiter = { revision, reached: resolve };
-				this.#waiting.push(waiter);
-				timer = setTimeout(() => {
-					void this.#poke();
-					timer = setTimeout(() => reject(tooLarge(revision, this.#position)), limits.freshness - limits.progress);
-				}, limits.progress);
-			});
-		} finally {
-			clearTimeout(timer);
-			this.#waiting = this.#waiting.filter((it) => it !== waiter);
-		}
+		if (revision !== undefined && revision > this.position) this.#ahead.set(storeKey, { revision, stored });
 	}
 
 	async [Symbol.asyncDispose](): Promise<void> {
-		clearInterval(this.#bookmarks);
 		this.#stop.abort();
-		for (const resource of this.#resources.values()) resource.wake();
+		for (const resource of this.#resources.values()) resource.wakeAll();
 		await this.#feed;
 	}
 
@@ -144,26 +120,41 @@ export class WatchCache implements AsyncDisposable {
 		return resource;
 	}
 
-	async #load(): Promise<void> {
+	/** Reads the whole state. What the cache holds already is not decoded again. */
+	async #read(): Promise<State> {
+		const resources = new Map<string, Keyed[]>();
 		let after: string | undefined;
 		let revision: Revision | undefined;
 		for (;;) {
 			const page = await this.#store.list(registryPrefix, { limit: limits.page, after, revision });
-			if (revision === undefined) {
-				revision = page.revision;
-				this.#origin = revision;
-				for (const resource of this.#resources.values()) resource.reset(revision);
-			}
+			revision ??= page.revision;
 			for (const entry of page.entries) {
 				const name = parseStorageKey(entry.key);
-				const stored = name && this.#decoded(entry.key, entry.value, entry.modified);
-				if (name && stored) this.#resource(name.resource).load(name.key, stored);
+				if (!name) continue;
+				const held = this.#resources.get(name.resource)?.get(name.key);
+				const same = held?.revision === entry.modified;
+				const stored = same ? held : this.#decoded(entry.key, entry.value, entry.modified);
+				if (!stored) continue;
+				const objects = resources.get(name.resource);
+				if (objects) objects.push([name.key, stored]);
+				else resources.set(name.resource, [[name.key, stored]]);
 			}
 			after = page.entries.at(-1)?.key;
-			if (!page.more || after === undefined) break;
+			if (!page.more || after === undefined) return { revision, resources };
 		}
+	}
+
+	/**
+	 * Loads the state anew, since what happened meanwhile can no longer be read. All goes on with the old state until the new one
+	 * is whole; then one step leads to it, whose differences the watchers get.
+	 */
+	async #reload(): Promise<void> {
+		const { revision, resources } = await this.#read();
+		for (const name of resources.keys()) this.#resource(name);
+		for (const [name, resource] of this.#resources)
+			resource.replace(resources.get(name) ?? [], this.position, revision);
 		for (const [storeKey, ahead] of this.#ahead) if (ahead.revision <= revision) this.#ahead.delete(storeKey);
-		this.#advance(revision);
+		this.#freshness.advance(revision);
 		for (const resource of this.#resources.values()) resource.wake();
 	}
 
@@ -175,10 +166,10 @@ export class WatchCache implements AsyncDisposable {
 		let reload = false;
 		while (!signal.aborted) {
 			try {
-				if (reload) await this.#load();
+				if (reload) await this.#reload();
 				reload = false;
-				for await (const events of this.#store.watch(registryPrefix, this.#position, signal)) {
-					if (faulty) this.#log.info({ revision: this.#position }, 'the watch of the store goes on');
+				for await (const events of this.#store.watch(registryPrefix, this.position, signal)) {
+					if (faulty) this.#log.info({ revision: this.position }, 'the watch of the store goes on');
 					faulty = false;
 					delay = retryFirst;
 					this.#apply(events);
@@ -200,7 +191,7 @@ export class WatchCache implements AsyncDisposable {
 
 	#apply(events: readonly Event[]): void {
 		const touched = new Set<ResourceCache>();
-		let revision = this.#position;
+		let revision = this.position;
 		for (const event of events) {
 			revision = event.revision;
 			const name = parseStorageKey(event.key);
@@ -213,7 +204,7 @@ export class WatchCache implements AsyncDisposable {
 			const ahead = this.#ahead.get(event.key);
 			if (ahead && ahead.revision <= event.revision) this.#ahead.delete(event.key);
 		}
-		this.#advance(revision);
+		this.#freshness.advance(revision);
 		for (const resource of touched) resource.wake();
 	}
 
@@ -235,62 +226,7 @@ export class WatchCache implements AsyncDisposable {
 			return undefined;
 		}
 	}
-
-	#advance(revision: Revision): void {
-		this.#position = revision;
-		if (this.#waiting.length === 0) return;
-		const waiting = this.#waiting;
-		this.#waiting = [];
-		for (const waiter of waiting) {
-			if (waiter.revision <= revision) waiter.reached();
-			else this.#waiting.push(waiter);
-		}
-	}
-
-	/**
-	 * The newest revision of the store. One question at a time: callers that come while one is under way share the next,
-	 * since the answer under way may be older than a write acknowledged before they asked.
-	 */
-	#newest(): Promise<Revision> {
-		if (!this.#asking) {
-			this.#asking = this.#ask();
-			return this.#asking;
-		}
-		this.#askNext ??= this.#asking.then(
-			() => this.#newest(),
-			() => this.#newest(),
-		);
-		return this.#askNext;
-	}
-
-	async #ask(): Promise<Revision> {
-		try {
-			return await this.#store.revision();
-		} finally {
-			this.#asking = undefined;
-			this.#askNext = undefined;
-		}
-	}
-
-	async #poke(): Promise<void> {
-		if (this.#poking) return;
-		this.#poking = true;
-		try {
-			await this.#store.commit({ puts: [{ key: progressKey, value: Buffer.from('{}') }] });
-		} catch (cause) {
-			this.#log.debug({ err: cause }, 'the mark that makes the watch of the store move could not be written');
-		} finally {
-			this.#poking = false;
-		}
-	}
 }
-
-/** 504, as the reference API server answers a resourceVersion that its cache has not reached. */
-export const tooLarge = (wanted: Revision, current: Revision) =>
-	new ApiError(504, 'Timeout', `Timeout: Too large resource version: ${wanted}, current: ${current}`, {
-		causes: [{ reason: 'ResourceVersionTooLarge', message: 'Too large resource version' }],
-		retryAfterSeconds: 1,
-	});
 
 function pause(ms: number, signal: AbortSignal): Promise<void> {
 	return new Promise((resolve) => {

@@ -1,10 +1,11 @@
 /**
- * The present objects of one kind, sorted by key, and the ring of their changes. A namespace is a range of the sorted
- * keys, so that a namespaced list costs what it returns. Synchronous and without I/O: cache.ts feeds it.
+ * The objects of one kind, sorted by key, and the ring of their changes. A namespace is a range of the sorted keys, so that a
+ * namespaced list costs what it returns; a past state is the present one with the changes since undone. Synchronous and
+ * without I/O: cache.ts feeds it.
  */
 import type { Revision } from '../../store/store.ts';
-import { limits } from '../limits.ts';
 import type { StoredObject } from '../storage.ts';
+import { Feed, Feeds, type Trigger } from './feed.ts';
 import { Change, Ring } from './ring.ts';
 
 interface Item {
@@ -12,32 +13,28 @@ interface Item {
 	stored: StoredObject;
 }
 
-/** The objects of a kind as of one revision, for lists that are read in pages. */
-export interface Snapshot {
-	readonly revision: Revision;
-	readonly keys: readonly string[];
-	readonly objects: readonly StoredObject[];
-	/** Milliseconds since the epoch. */
-	readonly taken: number;
-}
+/** An object with its key. */
+export type Keyed = readonly [key: string, stored: StoredObject];
 
-/** `[from, to)` of a sorted list. */
-export interface Range {
-	readonly from: number;
-	readonly to: number;
-}
+/** What was there at a revision, of the keys that have changed since: undefined where nothing was. */
+export type Undone = ReadonlyMap<string, StoredObject | undefined>;
+
+const nothing: Undone = new Map();
 
 export class ResourceCache {
-	readonly #byKey = new Map<string, Item>();
+	#byKey = new Map<string, Item>();
 	#sorted: Item[] = [];
-	readonly ring: Ring;
-	#snapshots: Snapshot[] = [];
-	#waiting: (() => void)[] = [];
-	/** Counts the wake-ups that are no change: a reader that sees it grow sends a bookmark. */
-	ticks = 0;
+	/** Every change of the kind. */
+	readonly feed: Feed;
+	readonly #feeds = new Feeds();
+	readonly #touched = new Set<Feed>();
 
 	constructor(floor: Revision) {
-		this.ring = new Ring(limits.events, floor);
+		this.feed = new Feed(new Ring(floor));
+	}
+
+	get ring(): Ring {
+		return this.feed.ring;
 	}
 
 	get size(): number {
@@ -48,12 +45,7 @@ export class ResourceCache {
 		return this.#byKey.get(key)?.stored;
 	}
 
-	/** The objects by their keys, in no order. */
-	*entries(): Iterable<readonly [key: string, stored: StoredObject]> {
-		for (const [key, { stored }] of this.#byKey) yield [key, stored];
-	}
-
-	/** Adds objects without events, in ascending order of their keys: the first list. */
+	/** Adds an object without a change: the first list. */
 	load(key: string, stored: StoredObject): void {
 		const item = { key, stored };
 		this.#byKey.set(key, item);
@@ -64,7 +56,7 @@ export class ResourceCache {
 
 	put(key: string, stored: StoredObject): void {
 		const item = this.#byKey.get(key);
-		this.ring.push(new Change(key, stored.revision, item?.stored, stored));
+		this.#push(new Change(key, stored.revision, item?.stored, stored));
 		if (item) item.stored = stored;
 		else this.load(key, stored);
 	}
@@ -72,71 +64,120 @@ export class ResourceCache {
 	remove(key: string, revision: Revision): void {
 		const item = this.#byKey.get(key);
 		if (!item) return;
-		this.ring.push(new Change(key, revision, item.stored, undefined));
+		this.#push(new Change(key, revision, item.stored, undefined));
 		this.#byKey.delete(key);
 		this.#sorted.splice(this.#position(key), 1);
 	}
 
-	/** Starts anew at `revision`: watchers get 410, since what happened in between is not known. */
-	reset(revision: Revision): void {
-		this.#byKey.clear();
-		this.#sorted = [];
-		this.#snapshots = [];
-		this.ring.reset(revision);
+	/**
+	 * Becomes the state of `revision`, in ascending order of keys, in one step, with a change for each object that differs: of
+	 * what happened to it after `known`, the state until now, only that is told. An object made anew is one removed and one
+	 * created.
+	 */
+	replace(state: readonly Keyed[], known: Revision, revision: Revision): void {
+		const changes: Change[] = [];
+		const items = state.map(([key, stored]) => ({ key, stored }));
+		const byKey = new Map(items.map((item) => [item.key, item]));
+		for (const { key, stored } of items) {
+			const old = this.get(key);
+			if (old?.revision === stored.revision) continue;
+			const same = old && old.object.metadata.uid === stored.object.metadata.uid;
+			if (old && !same) changes.push(new Change(key, stored.revision, old, undefined));
+			changes.push(new Change(key, stored.revision, same ? old : undefined, stored));
+		}
+		for (const { key, stored } of this.#sorted)
+			if (!byKey.has(key)) changes.push(new Change(key, revision, stored, undefined));
+		changes.sort((one, other) => one.revision - other.revision);
+		this.ring.skip(known, revision);
+		for (const change of changes) this.#push(change);
+		this.#sorted = items;
+		this.#byKey = byKey;
 	}
 
 	/** The objects of a namespace (of all when absent), in order. */
 	list(namespace: string | undefined): StoredObject[] {
-		const { from, to } = this.#range(namespace);
+		const { from, to } = this.#range(namespace, undefined);
 		const objects = new Array<StoredObject>(to - from);
 		for (let index = from; index < to; index++) objects[index - from] = (this.#sorted[index] as Item).stored;
 		return objects;
 	}
 
-	count(namespace: string | undefined): number {
-		const { from, to } = this.#range(namespace);
-		return to - from;
-	}
-
-	/** All objects as of now, which the caller says is `revision`. The same one while nothing has changed. */
-	snapshot(revision: Revision, now: number): Snapshot {
-		const known = this.snapshotAt(revision, now);
-		if (known) return known;
-		const keys = new Array<string>(this.#sorted.length);
-		const objects = new Array<StoredObject>(this.#sorted.length);
-		for (const [index, item] of this.#sorted.entries()) {
-			keys[index] = item.key;
-			objects[index] = item.stored;
+	/** What to undo for the state of a past revision; undefined when the ring does not reach back so far. */
+	since(revision: Revision): Undone | undefined {
+		const start = this.ring.after(revision);
+		if (start === undefined) return undefined;
+		if (start === this.ring.end) return nothing;
+		const undone = new Map<string, StoredObject | undefined>();
+		for (let at = start; at < this.ring.end; at++) {
+			const change = this.ring.at(at);
+			if (change && !undone.has(change.key)) undone.set(change.key, change.old);
 		}
-		const snapshot = { revision, keys, objects, taken: now };
-		this.#snapshots.push(snapshot);
-		if (this.#snapshots.length > limits.snapshots) this.#snapshots.shift();
-		return snapshot;
+		return undone;
 	}
 
-	snapshotAt(revision: Revision, now: number): Snapshot | undefined {
-		if (this.#snapshots.length) this.#snapshots = this.#snapshots.filter((it) => now - it.taken < limits.snapshotAge);
-		return this.#snapshots.find((snapshot) => snapshot.revision === revision);
+	/** The objects of a namespace after a key, in order: as they are now, or as they were with what `undone` says. */
+	*walk(namespace: string | undefined, after?: string, undone: Undone = nothing): Generator<Keyed> {
+		const { from, to } = this.#range(namespace, after);
+		const gone = this.#gone(namespace, after, undone);
+		let next = 0;
+		for (let index = from; index < to; index++) {
+			const { key, stored } = this.#sorted[index] as Item;
+			for (let lost = gone[next]; lost && lost[0] < key; lost = gone[++next]) yield lost;
+			const before = undone.has(key) ? undone.get(key) : stored;
+			if (before) yield [key, before];
+		}
+		yield* gone.slice(next);
 	}
 
-	/** Calls back once at the next change or tick. */
-	wait(callback: () => void): Disposable {
-		this.#waiting.push(callback);
-		return {
-			[Symbol.dispose]: () => {
-				const index = this.#waiting.indexOf(callback);
-				if (index >= 0) this.#waiting.splice(index, 1);
-			},
-		};
+	/** How many objects `walk` would give. */
+	count(namespace: string | undefined, after?: string, undone: Undone = nothing): number {
+		const { from, to } = this.#range(namespace, after);
+		let made = 0;
+		for (const [key, old] of undone) if (!old && this.#byKey.has(key) && within(key, namespace, after)) made++;
+		return to - from - made + this.#gone(namespace, after, undone).length;
 	}
 
+	/** The changes of the objects that have something in common, from now on. */
+	read(trigger: Trigger): { readonly feed: Feed } & Disposable {
+		return this.#feeds.read(trigger);
+	}
+
+	/** Wakes those whom the changes since the last call may concern. */
 	wake(): void {
-		if (this.#waiting.length === 0) return;
-		const waiting = this.#waiting;
-		this.#waiting = [];
-		for (const callback of waiting) callback();
+		this.feed.wake();
+		for (const feed of this.#touched) feed.wake();
+		this.#touched.clear();
 	}
 
+	/** Wakes everybody, whatever has changed. */
+	wakeAll(): void {
+		this.feed.wake();
+		for (const feed of this.#feeds.all()) feed.wake();
+	}
+
+	#push(change: Change): void {
+		this.ring.push(change);
+		for (const feed of this.#feeds.push(change)) this.#touched.add(feed);
+	}
+
+	/** The objects that were there and are no more, in order. */
+	#gone(namespace: string | undefined, after: string | undefined, undone: Undone): Keyed[] {
+		const gone: Keyed[] = [];
+		for (const [key, old] of undone)
+			if (old && !this.#byKey.has(key) && within(key, namespace, after)) gone.push([key, old]);
+		return gone.sort(([one], [other]) => (one < other ? -1 : 1));
+	}
+
+	/** Of the sorted items: from the first one of the namespace that lies after a key. */
+	#range(namespace: string | undefined, after: string | undefined): { readonly from: number; readonly to: number } {
+		const from = namespace === undefined ? 0 : this.#position(`${namespace}/`);
+		const to = namespace === undefined ? this.#sorted.length : this.#position(afterNamespace(namespace));
+		// The successor of a key in the order of strings.
+		const next = after === undefined ? from : Math.max(from, this.#position(`${after}\u0000`));
+		return { from: Math.min(next, to), to };
+	}
+
+	/** Where a key is, or would be. */
 	#position(key: string): number {
 		let low = 0;
 		let high = this.#sorted.length;
@@ -147,31 +188,10 @@ export class ResourceCache {
 		}
 		return low;
 	}
-
-	#range(namespace: string | undefined): Range {
-		if (namespace === undefined) return { from: 0, to: this.#sorted.length };
-		return { from: this.#position(`${namespace}/`), to: this.#position(afterNamespace(namespace)) };
-	}
 }
 
 /** The first key that can no longer lie in the namespace: `0` is the character after `/`. */
-export const afterNamespace = (namespace: string) => `${namespace}0`;
+const afterNamespace = (namespace: string) => `${namespace}0`;
 
-/** The range of a namespace in sorted keys, beginning after the key `after`. */
-export function rangeOf(keys: readonly string[], namespace: string | undefined, after: string | undefined): Range {
-	const from = namespace === undefined ? 0 : lowerBound(keys, `${namespace}/`);
-	const to = namespace === undefined ? keys.length : lowerBound(keys, afterNamespace(namespace));
-	// The successor of a key in the order of strings.
-	return { from: after === undefined ? from : Math.max(from, lowerBound(keys, `${after}\u0000`)), to };
-}
-
-function lowerBound(keys: readonly string[], key: string): number {
-	let low = 0;
-	let high = keys.length;
-	while (low < high) {
-		const middle = (low + high) >>> 1;
-		if ((keys[middle] as string) < key) low = middle + 1;
-		else high = middle;
-	}
-	return low;
-}
+const within = (key: string, namespace: string | undefined, after: string | undefined) =>
+	(namespace === undefined || key.startsWith(`${namespace}/`)) && (after === undefined || key > after);

@@ -1,5 +1,9 @@
-/** The changes of one kind that its watchers read: bounded, in order, each with a sequence number that only grows. */
+/**
+ * Changes in order, each with a sequence number that only grows: bounded by count, bytes and age. As in Kubernetes' watch
+ * cache, what is fresh is kept for who resumes after a break, however much it is, up to the bounds.
+ */
 import type { Revision } from '../../store/store.ts';
+import { limits } from '../limits.ts';
 import { removedAt, type StoredObject } from '../storage.ts';
 
 /** One change of one object: `old` is absent when it was created, `stored` when it was removed. */
@@ -8,13 +12,27 @@ export class Change {
 	readonly revision: Revision;
 	readonly old: StoredObject | undefined;
 	readonly stored: StoredObject | undefined;
+	/** When the cache learned of it, in milliseconds of a clock that never goes back. */
+	readonly at: number;
 	#gone: StoredObject | undefined;
 
-	constructor(key: string, revision: Revision, old: StoredObject | undefined, stored: StoredObject | undefined) {
+	constructor(
+		key: string,
+		revision: Revision,
+		old: StoredObject | undefined,
+		stored: StoredObject | undefined,
+		at = performance.now(),
+	) {
 		this.key = key;
 		this.revision = revision;
 		this.old = old;
 		this.stored = stored;
+		this.at = at;
+	}
+
+	/** Bytes that only this change keeps in memory: the object as it was. */
+	get bytes(): number {
+		return this.old?.bytes.byteLength ?? 0;
 	}
 
 	/** What a watcher gets that loses sight of the object: its last state, at the revision of this change. */
@@ -24,17 +42,36 @@ export class Change {
 	}
 }
 
+export interface RingBounds {
+	/** At most this many changes, and this many bytes. */
+	readonly changes: number;
+	readonly changeBytes: number;
+	/** Beyond `changesLeast` changes those go that are older than `changeAge` (ms). */
+	readonly changeAge: number;
+	readonly changesLeast: number;
+}
+
+/** A span of revisions of which the ring has the outcome, but not each change. */
+interface Gap {
+	readonly after: Revision;
+	readonly before: Revision;
+}
+
 export class Ring {
-	readonly #capacity: number;
-	readonly #changes: Change[] = [];
+	readonly #bounds: RingBounds;
+	/** Those before `#first` are gone. */
+	#changes: Change[] = [];
+	#first = 0;
+	#bytes = 0;
 	/** Sequence number of the next change. */
 	#end = 0;
 	/** Every change with a greater revision is in the ring. */
 	#floor: Revision;
+	#gaps: Gap[] = [];
 
-	constructor(capacity: number, floor: Revision) {
-		this.#capacity = capacity;
+	constructor(floor: Revision, bounds: RingBounds = limits) {
 		this.#floor = floor;
+		this.#bounds = bounds;
 	}
 
 	get end(): number {
@@ -42,7 +79,7 @@ export class Ring {
 	}
 
 	get start(): number {
-		return this.#end - this.#changes.length;
+		return this.#end - (this.#changes.length - this.#first);
 	}
 
 	get floor(): Revision {
@@ -50,24 +87,32 @@ export class Ring {
 	}
 
 	push(change: Change): void {
-		if (this.#changes.length < this.#capacity) this.#changes.push(change);
-		else {
-			const slot = this.#end % this.#capacity;
-			this.#floor = this.#changes[slot]?.revision ?? this.#floor;
-			this.#changes[slot] = change;
-		}
+		this.#changes.push(change);
+		this.#bytes += change.bytes;
 		this.#end++;
+		const { changes, changeBytes, changeAge, changesLeast } = this.#bounds;
+		for (let oldest = this.#changes[this.#first]; oldest; oldest = this.#changes[this.#first]) {
+			const length = this.#changes.length - this.#first;
+			const stale = length > changesLeast && change.at - oldest.at > changeAge;
+			if (length <= changes && this.#bytes <= changeBytes && !stale) break;
+			this.#floor = oldest.revision;
+			this.#bytes -= oldest.bytes;
+			this.#first++;
+		}
+		if (this.#first > this.#changes.length / 2) {
+			this.#changes = this.#changes.slice(this.#first);
+			this.#first = 0;
+		}
 	}
 
 	/** The change with that sequence number; undefined when it is no longer or not yet there. */
 	at(sequence: number): Change | undefined {
-		if (sequence < this.start || sequence >= this.#end) return undefined;
-		return this.#changes[sequence % this.#capacity];
+		return sequence < this.start ? undefined : this.#changes[this.#first + sequence - this.start];
 	}
 
-	/** The sequence number of the first change after `revision`; undefined when the ring does not reach back that far. */
+	/** The sequence number of the first change after `revision`; undefined when the ring does not tell all that came after it. */
 	after(revision: Revision): number | undefined {
-		if (revision < this.#floor) return undefined;
+		if (revision < this.#floor || this.skips(revision)) return undefined;
 		let low = this.start;
 		let high = this.#end;
 		while (low < high) {
@@ -78,11 +123,16 @@ export class Ring {
 		return low;
 	}
 
-	/** Forgets everything: who has not read it yet gets 410. `floor` is where the history begins anew. */
-	reset(floor: Revision): void {
-		this.#changes.length = 0;
-		// The slots are found by the sequence number, so it begins at a multiple of the capacity, beyond every reader.
-		this.#end = (Math.floor(this.#end / this.#capacity) + 1) * this.#capacity;
-		this.#floor = floor;
+	/**
+	 * Says that of the changes after one revision and before another only the outcome is known, pushed as changes of its own. Who
+	 * knows the state in between, from another server, cannot go on from there.
+	 */
+	skip(after: Revision, before: Revision): void {
+		this.#gaps = [...this.#gaps.filter((gap) => gap.before > this.#floor), { after, before }];
+	}
+
+	/** Whether the changes after a revision are not all here because it lies in such a span. */
+	skips(revision: Revision): boolean {
+		return this.#gaps.some(({ after, before }) => after < revision && revision < before);
 	}
 }

@@ -1,13 +1,16 @@
 /**
- * One watcher: an index into the ring of a kind plus a filter. It holds nothing of its own, so a slow one costs nothing;
- * when the ring has overtaken it, it ends with 410 Expired and its client lists anew.
+ * One watcher: an index into a ring plus a filter. It holds nothing of its own, so a slow one costs nothing; when the ring
+ * has overtaken it, it ends with 410 Expired and its client lists anew. Once it is up to date it reads the ring of what it
+ * selects, so that it is woken by what may concern it and by nothing else.
  */
 import { expired } from '../../kinds/status.ts';
 import type { Revision } from '../../store/store.ts';
 import type { WatchEvent } from '../api.ts';
 import { limits } from '../limits.ts';
 import type { StoredObject } from '../storage.ts';
+import { bookmarkTimer } from './bookmark.ts';
 import type { WatchCache } from './cache.ts';
+import type { Feed, Trigger } from './feed.ts';
 import type { ResourceCache } from './resource.ts';
 import type { Change } from './ring.ts';
 
@@ -15,6 +18,8 @@ export interface Watching {
 	readonly namespace?: string;
 	/** Whether an object is selected; absent when all are. */
 	readonly matches?: (stored: StoredObject) => boolean;
+	/** What all selected objects have in common, where that is known. */
+	readonly trigger?: Trigger;
 	/** Where to begin: after a revision, or with the present state as ADDED events. */
 	readonly from: { readonly revision: Revision } | 'state';
 	readonly bookmarks: boolean;
@@ -32,7 +37,9 @@ export async function* watch(
 	watching: Watching,
 ): AsyncGenerator<readonly WatchEvent[]> {
 	const { ring } = resource;
-	const { signal } = watching;
+	const { signal, trigger } = watching;
+	using stack = new DisposableStack();
+	let feed = resource.feed;
 	let next: number;
 	/** What the reader knows already. The cache of a shared store may not have come there yet. */
 	const known = watching.from === 'state' ? 0 : watching.from.revision;
@@ -46,28 +53,35 @@ export async function* watch(
 		yield* added(selected, signal);
 		if (watching.markInitialEnd) yield [bookmark(revision, true)];
 	} else {
-		const found = ring.after(watching.from.revision);
-		if (found === undefined) throw tooOld(watching.from.revision, ring.floor);
+		const found = ring.after(known);
+		if (found === undefined) throw tooOld(known, ring.floor);
 		next = found;
 	}
-	let { ticks } = resource;
+	const timer = watching.bookmarks ? stack.use(bookmarkTimer()) : undefined;
 	while (!signal.aborted && !cache.closed) {
-		if (next < ring.start)
+		if (next < feed.ring.start)
 			throw expired('the watcher was too slow: the changes it has not read yet are no longer kept');
+		// The cache was loaded anew, and jumped over the state that the reader had from another server.
+		if (ring.skips(known)) throw tooOld(known, cache.position);
 		const batch: WatchEvent[] = [];
-		while (next < ring.end && batch.length < limits.batch) {
-			const change = ring.at(next);
+		while (next < feed.ring.end && batch.length < limits.batch) {
+			const change = feed.ring.at(next);
 			if (!change) break;
 			next++;
 			const event = change.revision > known ? select(change, watching) : undefined;
 			if (event) batch.push(event);
 		}
-		if (batch.length > 0) yield batch;
-		else if (next >= ring.end) {
-			if (watching.bookmarks && resource.ticks !== ticks) yield [bookmark(cache.position, false)];
-			({ ticks } = resource);
+		if (batch.length > 0) {
+			yield batch;
+		} else if (next >= feed.ring.end) {
+			if (trigger && feed === resource.feed) {
+				({ feed } = stack.use(resource.read(trigger)));
+				next = feed.ring.end;
+			}
+			// Never before what the reader asked for: it would go back.
+			if (timer?.take()) yield [bookmark(Math.max(cache.position, known), false)];
 			// What came in while the bookmark was read needs no waiting.
-			if (next >= ring.end) await changed(resource, signal);
+			else await changed(feed, signal, timer?.rings);
 		}
 	}
 }
@@ -94,15 +108,22 @@ const bookmark = (revision: Revision, initialEventsEnd: boolean): WatchEvent => 
 	initialEventsEnd,
 });
 
-/** Settles at the next change of the kind, at a tick, or when the signal aborts. */
-function changed(resource: ResourceCache, signal: AbortSignal): Promise<void> {
+/** Settles at the next wake-up of the feed, when a bookmark is due, or when the signal aborts. */
+function changed(
+	feed: Feed,
+	signal: AbortSignal,
+	rings: ((ring: () => void) => Disposable) | undefined,
+): Promise<void> {
 	return new Promise((resolve) => {
+		using stack = new DisposableStack();
 		const done = () => {
-			waiting[Symbol.dispose]();
-			signal.removeEventListener('abort', done);
+			held.dispose();
 			resolve();
 		};
-		const waiting = resource.wait(done);
+		stack.use(feed.wait(done));
+		if (rings) stack.use(rings(done));
 		signal.addEventListener('abort', done);
+		stack.defer(() => signal.removeEventListener('abort', done));
+		const held = stack.move();
 	});
 }

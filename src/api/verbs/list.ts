@@ -3,58 +3,63 @@ import type { KubeObject } from '../../kinds/object.ts';
 import { badRequest, expired, fieldError } from '../../kinds/status.ts';
 import { Compacted, type Revision } from '../../store/store.ts';
 import type { Collection, Listed, ListOptions } from '../api.ts';
-import { tooLarge } from '../cache/cache.ts';
-import { rangeOf, type Snapshot } from '../cache/resource.ts';
+import { tooLarge } from '../cache/freshness.ts';
+import type { ResourceCache, Undone } from '../cache/resource.ts';
 import { limits } from '../limits.ts';
 import { decode, parseStorageKey, type StoredObject, storageKey } from '../storage.ts';
 import type { Context } from './context.ts';
 import { invalidOptions } from './options.ts';
 import { anyRevision, decodeContinue, encodeContinue, tooOldToContinue } from './paging.ts';
 import { freshEnough, parseRevision, typed } from './read.ts';
-import { type Matches, matcher } from './selection.ts';
+import { type Selection, select } from './selection.ts';
+
+/** What part of a collection is asked for. */
+interface Part extends Selection {
+	readonly limit?: number;
+	/** The last key of the page before. */
+	readonly after?: string;
+}
 
 export async function list<T extends KubeObject>(
 	context: Context,
 	collection: Collection<T>,
 	options: ListOptions,
 ): Promise<Listed<T>> {
-	const matches = matcher(collection.kind, options);
+	const selection = select(collection, options);
 	const limit = options.limit && options.limit > 0 ? options.limit : undefined;
 	checkVersionMatch(options);
+	const cached = context.cache.of(collection.kind);
 
 	if (options.continue) {
 		const { revision, after } = decodeContinue(options.continue);
 		if (options.resourceVersion && options.resourceVersion !== '0')
 			throw badRequest('specifying resource version is not allowed when using continue');
-		if (revision === anyRevision) await context.cache.fresh();
-		const snapshot = await snapshotAt(
-			context,
-			collection,
-			revision === anyRevision ? context.cache.position : revision,
-		).catch((cause: unknown) => {
-			throw cause instanceof Compacted ? tooOldToContinue(after) : cause;
-		});
-		return page(snapshot, collection, matches, limit, after);
+		const part = { ...selection, limit, after };
+		if (revision === anyRevision) {
+			await context.cache.fresh();
+			return cachedPage(cached, part, context.cache.position);
+		}
+		const listed = await pageAt<T>(context, collection, part, revision);
+		// The revision of a token is forgotten, or it is from a history that this store does not have.
+		if (!listed) throw tooOldToContinue(after);
+		return listed;
 	}
 
 	if (exactly(options, limit)) {
 		const revision = parseRevision(options.resourceVersion ?? '');
-		if (revision > context.cache.position) await context.cache.fresh();
+		const listed = await pageAt<T>(context, collection, { ...selection, limit }, revision);
+		if (listed) return listed;
 		if (revision > context.cache.position) throw tooLarge(revision, context.cache.position);
-		const snapshot = await snapshotAt(context, collection, revision).catch((cause: unknown) => {
-			throw cause instanceof Compacted
-				? expired(`The resourceVersion for the provided list is too old: ${cause.message}`)
-				: cause;
-		});
-		return page(snapshot, collection, matches, limit, undefined);
+		throw expired(`The resourceVersion for the provided list is too old: ${revision}`);
 	}
 
 	await freshEnough(context, options.resourceVersion);
-	const cached = context.cache.of(collection.kind);
 	const revision = context.cache.position;
-	if (limit !== undefined && cached.count(collection.namespace) > limit)
-		return page(cached.snapshot(revision, context.now()), collection, matches, limit, undefined);
-	const objects = cached.list(collection.namespace);
+	const { matches, namespace, key } = selection;
+	if (key === undefined && limit !== undefined && cached.count(namespace) > limit)
+		return cachedPage(cached, { ...selection, limit }, revision);
+	const only = key === undefined ? undefined : cached.get(key);
+	const objects = key === undefined ? cached.list(namespace) : only ? [only] : [];
 	return {
 		items: (matches ? objects.filter((stored) => matches(stored)) : objects).map((stored) => typed<T>(stored)),
 		resourceVersion: String(revision),
@@ -83,57 +88,87 @@ function checkVersionMatch({ resourceVersion, resourceVersionMatch, continue: to
 		throw refuse('resourceVersionMatch "exact" is forbidden for resourceVersion "0"');
 }
 
-/** The objects as of a revision: a snapshot kept, the present ones if nothing has changed since, else from the store. Throws Compacted. */
-async function snapshotAt(context: Context, collection: Collection, revision: Revision): Promise<Snapshot> {
-	const cached = context.cache.of(collection.kind);
-	const now = context.now();
-	const known = cached.snapshotAt(revision, now);
-	if (known) return known;
-	const after = cached.ring.after(revision);
-	if (after === cached.ring.end && revision <= context.cache.position) return cached.snapshot(revision, now);
+/**
+ * A page of the state of one revision, from any server: what the cache has less the changes since, or what the store still
+ * has of its history. Undefined where neither reaches back, or forward, to it.
+ */
+async function pageAt<T extends KubeObject>(
+	context: Context,
+	collection: Collection<T>,
+	part: Part,
+	revision: Revision,
+): Promise<Listed<T> | undefined> {
+	const { cache } = context;
+	if (revision > cache.position) await cache.fresh();
+	if (revision > cache.position) return undefined;
+	const cached = cache.of(collection.kind);
+	const undone = cached.since(revision);
+	if (undone) return cachedPage(cached, part, revision, undone);
+	try {
+		return await storedPage(context, collection, part, revision);
+	} catch (cause) {
+		if (cause instanceof Compacted) return undefined;
+		throw cause;
+	}
+}
 
-	const keys: string[] = [];
-	const objects: StoredObject[] = [];
-	const prefix = storageKey(collection.kind, collection.namespace === undefined ? '' : `${collection.namespace}/`);
-	let last: string | undefined;
+/** A page of the state of `revision`, which is what the cache has, less what is to be undone. */
+function cachedPage<T extends KubeObject>(
+	cached: ResourceCache,
+	{ matches, namespace, limit = Number.POSITIVE_INFINITY, after }: Part,
+	revision: Revision,
+	undone?: Undone,
+): Listed<T> {
+	const resourceVersion = String(revision);
+	const items: StoredObject[] = [];
+	let last = after;
+	for (const [key, stored] of cached.walk(namespace, after, undone)) {
+		const selected = !matches || matches(stored);
+		// With a selector the rest may hold nothing that matches; a token to an empty page would be allowed, but costs a request.
+		if (selected && items.length >= limit)
+			return {
+				items: items.map((item) => typed<T>(item)),
+				resourceVersion,
+				continue: encodeContinue({ revision, after: last ?? '' }),
+				// Kubernetes leaves the count out where a selector applies.
+				remainingItemCount: matches ? undefined : cached.count(namespace, last, undone),
+			};
+		if (selected) items.push(stored);
+		last = key;
+	}
+	return { items: items.map((item) => typed<T>(item)), resourceVersion };
+}
+
+/** As `cachedPage`, from the history of the store. Throws Compacted. */
+async function storedPage<T extends KubeObject>(
+	context: Context,
+	{ kind }: Collection<T>,
+	{ matches, namespace, limit = Number.POSITIVE_INFINITY, after }: Part,
+	revision: Revision,
+): Promise<Listed<T>> {
+	const resourceVersion = String(revision);
+	const prefix = storageKey(kind, namespace === undefined ? '' : `${namespace}/`);
+	const items: StoredObject[] = [];
+	let last = after;
 	for (;;) {
-		const listing = await context.store.list(prefix, { limit: limits.page, after: last, revision });
+		// One more than is needed tells whether there is one more.
+		const listing = await context.store.list(prefix, {
+			limit: Math.min(limits.page, limit - items.length + 1),
+			after: last === undefined ? undefined : storageKey(kind, last),
+			revision,
+		});
 		for (const entry of listing.entries) {
 			const name = parseStorageKey(entry.key);
 			if (!name) continue;
-			keys.push(name.key);
-			objects.push(decode(entry.value, entry.modified));
+			const stored = decode(entry.value, entry.modified);
+			const selected = !matches || matches(stored);
+			if (selected && items.length >= limit) {
+				const token = encodeContinue({ revision, after: last ?? '' });
+				return { items: items.map((item) => typed<T>(item)), resourceVersion, continue: token };
+			}
+			if (selected) items.push(stored);
+			last = name.key;
 		}
-		last = listing.entries.at(-1)?.key;
-		if (!listing.more || last === undefined) break;
+		if (!listing.more) return { items: items.map((item) => typed<T>(item)), resourceVersion };
 	}
-	return { revision, keys, objects, taken: now };
-}
-
-function page<T extends KubeObject>(
-	snapshot: Snapshot,
-	collection: Collection<T>,
-	matches: Matches | undefined,
-	limit: number | undefined,
-	after: string | undefined,
-): Listed<T> {
-	const { from, to } = rangeOf(snapshot.keys, collection.namespace, after);
-	const resourceVersion = String(snapshot.revision);
-	const selected: StoredObject[] = [];
-	let index = from;
-	for (; index < to && (limit === undefined || selected.length < limit); index++) {
-		const stored = snapshot.objects[index];
-		if (stored && (!matches || matches(stored))) selected.push(stored);
-	}
-	// With a selector the rest may hold nothing that matches; a token to an empty page would be allowed, but costs a request.
-	if (matches) while (index < to && !matches(snapshot.objects[index] as StoredObject)) index++;
-	const items = selected.map((stored) => typed<T>(stored));
-	if (index >= to) return { items, resourceVersion };
-	return {
-		items,
-		resourceVersion,
-		continue: encodeContinue({ revision: snapshot.revision, after: snapshot.keys[index - 1] as string }),
-		// Kubernetes leaves the count out where a selector applies.
-		remainingItemCount: matches ? undefined : to - index,
-	};
 }

@@ -1,24 +1,82 @@
-/** Label and field selectors of a request as one predicate over stored objects. */
-import type { Kind } from '../../kinds/kind.ts';
-import type { KubeObject } from '../../kinds/object.ts';
-import { fieldPredicate, labelPredicate } from '../../kinds/selectors.ts';
+/** What a request selects of a collection: label and field selectors as one predicate, and where to look for what matches. */
+import { type KubeObject, keyOf } from '../../kinds/object.ts';
+import { type FieldTerm, fieldReaders, fieldTerms, labelPredicate, matchFields } from '../../kinds/selectors.ts';
+import type { Collection } from '../api.ts';
+import type { Trigger } from '../cache/feed.ts';
 import type { StoredObject } from '../storage.ts';
 
 export type Matches = (stored: StoredObject) => boolean;
 
-export interface Selection {
+export interface Selectors {
 	readonly labelSelector?: string;
 	readonly fieldSelector?: string;
 }
 
-/** Undefined where everything is selected. Throws 400 for selectors that cannot be parsed, or a field the kind has not. */
-export function matcher<T extends KubeObject>(
-	kind: Kind<T>,
-	{ labelSelector, fieldSelector }: Selection,
-): Matches | undefined {
-	const labels = labelSelector ? labelPredicate(labelSelector) : undefined;
-	const fields = fieldSelector ? fieldPredicate(kind, fieldSelector) : undefined;
-	if (!labels && !fields) return undefined;
-	// The cache of a kind holds objects of its type only.
-	return ({ object }) => (!labels || labels(object.metadata.labels)) && (!fields || fields(object as T));
+export interface Selection {
+	/** Absent where everything of the namespace is selected. */
+	readonly matches?: Matches;
+	/** All that is selected lies in it; absent for all namespaces. */
+	readonly namespace?: string;
+	/** The key of the only object that can be selected, where that is known. */
+	readonly key?: string;
+	/** What all selected objects have in common, where they have something. */
+	readonly trigger?: Trigger;
 }
+
+/** Throws 400 for selectors that cannot be parsed, or a field the kind has not. */
+export function select<T extends KubeObject>(
+	{ kind, namespace: asked }: Collection<T>,
+	{ labelSelector, fieldSelector }: Selectors,
+): Selection {
+	const labels = labelSelector ? labelPredicate(labelSelector) : undefined;
+	const terms = fieldSelector ? fieldTerms(kind, fieldSelector) : [];
+	const readers = fieldReaders(kind);
+	const fields = terms.length > 0 ? matchFields(terms) : undefined;
+	const matches = (stored: StoredObject) => {
+		const attributes = stored.attributes(readers);
+		return (!labels || labels(attributes.labels)) && (!fields || fields(attributes.fields));
+	};
+	const equal = terms.filter(({ negated }) => !negated);
+	const required = (path: string) => equal.find((term) => term.path === path)?.value;
+	const namespace = asked ?? (kind.namespaced ? required('metadata.namespace') : undefined);
+	const name = required('metadata.name');
+	const only = name !== undefined && (namespace !== undefined || !kind.namespaced);
+	const key = only ? keyOf({ metadata: { name, namespace } }) : undefined;
+	return {
+		matches: labels || fields ? matches : undefined,
+		namespace,
+		key,
+		trigger: triggerOf(
+			key,
+			name,
+			namespace,
+			equal,
+			(path) => (stored) => stored.attributes(readers).fields[path] ?? '',
+		),
+	};
+}
+
+/** The narrowest of what the selected objects have in common. */
+function triggerOf(
+	key: string | undefined,
+	name: string | undefined,
+	namespace: string | undefined,
+	equal: readonly FieldTerm[],
+	reader: (path: string) => Trigger['read'],
+): Trigger | undefined {
+	if (key !== undefined) return { field: 'key', value: key, read: (_, each) => each };
+	if (name !== undefined)
+		return { field: 'metadata.name', value: name, read: (_, each) => each.slice(each.lastIndexOf('/') + 1) };
+	const [narrowest] = equal.filter(({ path }) => path !== 'metadata.namespace').toSorted((a, b) => rank(a) - rank(b));
+	if (narrowest) return { field: narrowest.path, value: narrowest.value, read: reader(narrowest.path) };
+	if (namespace !== undefined)
+		return { field: 'metadata.namespace', value: namespace, read: (_, each) => each.slice(0, each.indexOf('/')) };
+	return undefined;
+}
+
+/** Of two fields the one that identifies is the narrower: `involvedObject.uid` before `involvedObject.name` before its kind. */
+const identifying = [/uid$/i, /name$/i];
+const rank = ({ path }: FieldTerm) => {
+	const found = identifying.findIndex((pattern) => pattern.test(path));
+	return found < 0 ? identifying.length : found;
+};

@@ -1,4 +1,5 @@
 /** watch: from a revision, or from the present state. */
+import type { Kind } from '../../kinds/kind.ts';
 import type { KubeObject } from '../../kinds/object.ts';
 import { tooManyRequests } from '../../kinds/status.ts';
 import type { Collection, WatchEvent, WatchOptions } from '../api.ts';
@@ -6,7 +7,7 @@ import { watch as watchCache } from '../cache/watch.ts';
 import { limits } from '../limits.ts';
 import type { Context } from './context.ts';
 import { freshEnough, parseRevision } from './read.ts';
-import { type Matches, matcher } from './selection.ts';
+import { type Selection, select } from './selection.ts';
 
 /** Open watches, by context. */
 const open = new WeakMap<Context, number>();
@@ -17,17 +18,17 @@ export function watch<T extends KubeObject>(
 	collection: Collection<T>,
 	options: WatchOptions,
 ): AsyncIterable<readonly WatchEvent<T>[]> {
-	const matches = matcher(collection.kind, options);
+	const selection = select(collection, options);
 	const { resourceVersion = '' } = options;
 	const after = resourceVersion === '' ? 0 : parseRevision(resourceVersion);
-	return follow(context, collection, options, matches, after);
+	return follow(context, collection.kind, options, selection, after);
 }
 
 async function* follow<T extends KubeObject>(
 	context: Context,
-	{ kind, namespace }: Collection<T>,
+	kind: Kind<T>,
 	{ resourceVersion = '', sendInitialEvents, allowWatchBookmarks, signal }: WatchOptions,
-	matches: Matches | undefined,
+	selection: Selection,
 	after: number,
 ): AsyncGenerator<readonly WatchEvent<T>[]> {
 	const count = (open.get(context) ?? 0) + 1;
@@ -38,8 +39,7 @@ async function* follow<T extends KubeObject>(
 		const fromState = sendInitialEvents ?? after === 0;
 		if (fromState || after === 0) await freshEnough(context, resourceVersion);
 		const events = watchCache(cache, cache.of(kind), {
-			namespace,
-			matches,
+			...selection,
 			from: fromState ? 'state' : { revision: after === 0 ? cache.position : after },
 			bookmarks: allowWatchBookmarks === true,
 			markInitialEnd: sendInitialEvents === true,
