@@ -38,7 +38,7 @@ async function opened(commit?: (change: Change, store: Store) => Promise<number>
 		commit: { value: (change: Change) => (commit ? commit(change, api.store) : api.store.commit(change)) },
 	});
 	const expiry = async () => {
-		const cache = await WatchCache.open({ store: api.store, log: silentLog, now });
+		const cache = await WatchCache.open({ store: api.store, log: silentLog });
 		const expiring = expireEvents(store, cache, silentLog, now);
 		return {
 			async sweep() {
