@@ -77,7 +77,7 @@ test('where no engine runs one is started; it outlives us, is found again, reviv
 	} finally {
 		for (const child of children) await end(child);
 		await run('ip', ['netns', 'delete', netns]);
-		await unmountBelow(dataDir);
+		await unmountBelow(dataDir, new AbortController().signal);
 		await rm(execRootOf(dataDir), { recursive: true, force: true });
 		await rm(dataDir, { recursive: true, force: true });
 	}

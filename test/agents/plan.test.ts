@@ -106,6 +106,12 @@ const plans: readonly (readonly [string, Pod, Partial<Observed>, readonly string
 	['a new pod first gets its volumes', pod(), { volumes: 'unmounted', sandboxes: [] }, ['mountVolumes']],
 	['volumes that failed wait', pod(), { volumes: failure(NOW + 4 * S), sandboxes: [] }, ['wait 4']],
 	['and are tried again', pod(), { volumes: failure(NOW), sandboxes: [] }, ['mountVolumes']],
+	[
+		'volumes that cannot be brought up to date do not hold up the pod that has them',
+		pod(),
+		{ volumes: { ...failure(NOW + 4 * S), standing: true }, instances: [ended('main', 1)] },
+		['wait 4', 'start main 1 backoff 10'],
+	],
 	['then its sandbox', pod(), { sandboxes: [] }, ['sandbox 0']],
 	[
 		'a sandbox that was created only is started',

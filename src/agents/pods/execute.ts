@@ -1,7 +1,8 @@
 /** Carries out the steps that planPod returns. What goes wrong is remembered as a failure, told as an event, and planned again. */
 import type { Pod } from '../../kinds/index.ts';
 import { ApiError, Pod as PodKind } from '../../kinds/index.ts';
-import { removePodFiles, setUpVolumes } from '../volumes/index.ts';
+import { removePodFolder, setUpVolumes, updateVolumes } from '../volumes/index.ts';
+import { podFiles } from './files.ts';
 import { asFailure, failure } from './memory.ts';
 import { uidOf } from './names.ts';
 import { containerOf } from './outlook.ts';
@@ -9,7 +10,7 @@ import type { Step } from './plan.ts';
 import { createSandbox, startSandbox } from './sandbox.ts';
 import { resumeContainer, startContainer } from './start.ts';
 import { stopContainer } from './stop.ts';
-import { placeOf, type Work } from './work.ts';
+import { volumeView, type Work } from './work.ts';
 
 /** Pauses before volumes are set up again; those of API objects are as soon as these change. */
 const MOUNT_BACKOFF = { firstMs: 500, mostMs: 122_000 };
@@ -21,7 +22,7 @@ const MOUNT_BACKOFF = { firstMs: 500, mostMs: 122_000 };
  */
 export async function execute(work: Work, step: Exclude<Step, { do: 'wait' | 'report' }>, pod: Pod): Promise<boolean> {
 	const { memory } = work;
-	const { engine, images, mirror, dataDir } = work.context;
+	const { engine, images, mirror, dataDir, signal } = work.context;
 	switch (step.do) {
 		case 'mountVolumes':
 			await mountVolumes(work, pod);
@@ -55,7 +56,7 @@ export async function execute(work: Work, step: Exclude<Step, { do: 'wait' | 're
 			mirror.forget(step.id);
 			return true;
 		case 'removeVolumes':
-			await removePodFiles(dataDir, uidOf(pod));
+			await removePodFolder(podFiles(dataDir, uidOf(pod)).root, signal);
 			memory.volumes = 'removed';
 			return true;
 		case 'deletePod':
@@ -65,14 +66,18 @@ export async function execute(work: Work, step: Exclude<Step, { do: 'wait' | 're
 }
 
 async function mountVolumes({ context, memory }: Work, pod: Pod): Promise<void> {
-	const { contents } = memory;
+	const { contents, volumes } = memory;
+	const before = asFailure(volumes);
+	// What is set up stays as it was where it cannot be brought up to date, and the pod runs on with it.
+	const standing = volumes === 'stale' || before?.standing;
 	try {
-		await setUpVolumes(context.dataDir, pod, context.objects, placeOf(context, pod));
+		await (standing ? updateVolumes : setUpVolumes)(volumeView(context, pod));
 		memory.volumes = contents === memory.contents ? 'mounted' : 'stale';
 	} catch (error) {
+		if (context.signal.aborted) return;
 		const message = (error as Error).message;
 		context.events.event(pod, 'Warning', 'FailedMount', message);
-		memory.volumes = failure('FailedMount', message, asFailure(memory.volumes), context.now(), MOUNT_BACKOFF);
+		memory.volumes = { ...failure('FailedMount', message, before, context.now(), MOUNT_BACKOFF), standing };
 	}
 }
 

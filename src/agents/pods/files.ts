@@ -1,6 +1,6 @@
 /** What is on the machine's disk for each pod, and the files that give a pod its names. Paths as the kubelet has them. */
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { chmod, mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import type { Pod } from '../../kinds/index.ts';
 import { uidOf } from './names.ts';
 
@@ -14,7 +14,6 @@ export interface PodFiles {
 	readonly resolv: string;
 	/** Since when the pod is being stopped. */
 	readonly stopping: string;
-	volume(plugin: string, name: string): string;
 	terminationMessage(container: string, attempt: number): string;
 }
 
@@ -26,9 +25,23 @@ export function podFiles(dataDir: string, uid: string): PodFiles {
 		hosts: join(root, 'etc-hosts'),
 		resolv: join(root, 'resolv.conf'),
 		stopping: join(root, 'stopping-since'),
-		volume: (plugin, name) => join(root, 'volumes', `kubernetes.io~${plugin}`, name),
 		terminationMessage: (container, attempt) => join(root, 'containers', container, `termination-${attempt}`),
 	};
+}
+
+/** Uids of the pods that have files on this machine. */
+export async function podsOnDisk(dataDir: string): Promise<string[]> {
+	return readdir(join(dataDir, 'pods')).catch((error: NodeJS.ErrnoException) => {
+		if (error.code === 'ENOENT') return [];
+		throw error;
+	});
+}
+
+/** Makes the file to which a container writes its last words. */
+export async function prepareTerminationMessage(path: string): Promise<void> {
+	await mkdir(dirname(path), { recursive: true, mode: 0o755 });
+	await writeFile(path, '', { flag: 'a' });
+	await chmod(path, 0o666);
 }
 
 export function hostname(pod: Pod): string {

@@ -1,5 +1,5 @@
 /** What the agent remembers of one pod beyond its containers. Losing it costs a retry or a probe, never a container. */
-import type { Failure, Stopping, Volumes } from './observed.ts';
+import type { Failure, Stopping, VolumeFailure, Volumes } from './observed.ts';
 
 export interface Memory {
 	volumes: Volumes;
@@ -46,5 +46,5 @@ export function failure(
 	return { reason, message, at: now, until: now + Math.min(firstMs * 2 ** (count - 1), mostMs), count };
 }
 
-export const asFailure = (volumes: Memory['volumes']): Failure | undefined =>
+export const asFailure = (volumes: Memory['volumes']): VolumeFailure | undefined =>
 	typeof volumes === 'object' ? volumes : undefined;

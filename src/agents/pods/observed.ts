@@ -69,8 +69,13 @@ export interface Health {
 	readonly hookFailed?: boolean;
 }
 
+/** `standing`: they are set up, but could not be brought up to date. */
+export interface VolumeFailure extends Failure {
+	readonly standing?: boolean;
+}
+
 /** `stale`: their content has to be brought up to date. */
-export type Volumes = 'unmounted' | 'mounted' | 'stale' | 'removed' | Failure;
+export type Volumes = 'unmounted' | 'mounted' | 'stale' | 'removed' | VolumeFailure;
 
 /** A container that was asked to stop. */
 export interface Stopping {

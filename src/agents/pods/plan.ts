@@ -97,10 +97,11 @@ function planHalt(pod: Pod, observed: Observed, now: number): Step[] {
 function planRun(pod: Pod, observed: Observed, now: number): Step[] {
 	const { volumes, sandboxFailure } = observed;
 	if (volumes === 'unmounted' || volumes === 'removed') return [{ do: 'mountVolumes' }];
-	if (typeof volumes === 'object') {
-		return [isAhead(volumes, now) ? { do: 'wait', until: volumes.until } : { do: 'mountVolumes' }];
-	}
 	const steps: Step[] = volumes === 'stale' ? [{ do: 'mountVolumes' }] : [];
+	if (typeof volumes === 'object') {
+		steps.push(isAhead(volumes, now) ? { do: 'wait', until: volumes.until } : { do: 'mountVolumes' });
+		if (!volumes.standing) return steps;
+	}
 
 	const sandbox = observed.sandboxes[0];
 	if (sandbox?.state !== 'running') {

@@ -1,8 +1,9 @@
 /** All pods of the node: a worker for each that the API has, and for each that only the engine or the disk still has. */
 import type { Cache } from '../../client/index.ts';
 import { ConfigMap, type KubeObject, Pod, Secret } from '../../kinds/index.ts';
-import { podsOnDisk, referencedObjects } from '../volumes/index.ts';
+import { referencedObjects } from '../volumes/index.ts';
 import type { PodContext } from './context.ts';
+import { podsOnDisk } from './files.ts';
 import { labels, uidOf } from './names.ts';
 import { members } from './outlook.ts';
 import { createPodWorker, type PodWorker } from './worker.ts';
@@ -103,7 +104,9 @@ function orphan(uid: string, of: Readonly<Record<string, string>>): Pod {
 /** The config maps and secrets whose change a pod must hear of. */
 function references(pod: Pod): Set<string> {
 	const { namespace } = pod.metadata;
-	const { configMaps, secrets } = referencedObjects(pod);
+	const volumes = referencedObjects(pod.spec.volumes ?? []);
+	const configMaps = new Set(volumes.configMaps);
+	const secrets = new Set(volumes.secrets);
 	for (const { container } of members(pod)) {
 		for (const { configMapRef, secretRef } of container.envFrom ?? []) {
 			if (configMapRef?.name) configMaps.add(configMapRef.name);

@@ -3,16 +3,16 @@ import type * as core from 'kubernetes-types/core/v1.js';
 import type { Pod } from '../../kinds/index.ts';
 import { type Container, EngineError, type Image } from '../engine/engine.ts';
 import { runHandler } from '../probes/handler.ts';
-import { containerMounts, prepareTerminationMessage, VolumeError } from '../volumes/index.ts';
+import { containerMounts, VolumeError } from '../volumes/index.ts';
 import { containerSpec } from './container.ts';
-import { ConfigError, environment } from './environment.ts';
-import { podFiles, writeNames } from './files.ts';
+import { ConfigError, environment, expand } from './environment.ts';
+import { podFiles, prepareTerminationMessage, writeNames } from './files.ts';
 import { failure } from './memory.ts';
 import { uidOf } from './names.ts';
 import { containerOf } from './outlook.ts';
 import type { Step } from './plan.ts';
 import { securityOf, securityOptions } from './security.ts';
-import { CREATE_BACKOFF, placeOf, rethrowIfDown, tell, type Work } from './work.ts';
+import { CREATE_BACKOFF, placeOf, rethrowIfDown, tell, volumeView, type Work } from './work.ts';
 
 /** A postStart hook has no limit of its own; one that hangs must not live for ever. */
 const POST_START_MS = 600_000;
@@ -81,7 +81,9 @@ async function create(
 	await prepareTerminationMessage(files.terminationMessage(container.name, step.attempt));
 	const variables = environment(pod, container, objects, place);
 	// Last, when nothing else keeps the container from being made.
-	const volumes = await containerMounts(dataDir, pod, container, step.attempt, variables);
+	const volumes = await containerMounts(volumeView(context, pod), container, ({ subPath, subPathExpr }) =>
+		subPathExpr ? expandPath(subPathExpr, variables) : subPath,
+	);
 	const taken = new Set(volumes.map(({ target }) => target));
 	const mounts = [...volumes, ...(spec.mounts ?? []).filter(({ target }) => !taken.has(target))];
 	const created = await engine.containers.create({ ...spec, mounts });
@@ -89,6 +91,15 @@ async function create(
 	if (created.existed) await context.mirror.refresh(created.id);
 	else tell(context, pod, container.name, 'Normal', 'Created', `Created container: ${container.name}`);
 	return created.id;
+}
+
+/** What a path expression stands for. Throws VolumeError where a variable in it has no value: another place would be mounted. */
+function expandPath(expression: string, variables: ReadonlyMap<string, string>): string {
+	return expand(expression, (name) => {
+		const value = variables.get(name);
+		if (!value) throw new VolumeError(`missing value for "${name}"`);
+		return value;
+	});
 }
 
 async function start(work: Work, pod: Pod, container: core.Container, id: string): Promise<void> {

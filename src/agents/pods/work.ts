@@ -1,8 +1,10 @@
 /** What the parts share that carry out the steps of one pod's plan. */
 import type { Pod } from '../../kinds/index.ts';
 import { EngineError } from '../engine/engine.ts';
+import type { PodView } from '../volumes/index.ts';
 import type { PodContext } from './context.ts';
-import type { Place } from './fields.ts';
+import { type Place, podField, resourceField } from './fields.ts';
+import { podFiles } from './files.ts';
 import type { Memory } from './memory.ts';
 import { uidOf } from './names.ts';
 import { arrange } from './observed.ts';
@@ -23,6 +25,23 @@ export function placeOf({ mirror, address, allocatable }: PodContext, pod: Pod):
 	const { sandboxes } = arrange(mirror.of(uidOf(pod)), () => undefined);
 	const podIp = pod.spec.hostNetwork ? address : sandboxes[0]?.address;
 	return { podIp: podIp ?? '', hostIp: address, allocatable };
+}
+
+/** The pod as its volumes see it. */
+export function volumeView(context: PodContext, pod: Pod): PodView {
+	const { dataDir, objects, signal } = context;
+	const { namespace = '' } = pod.metadata;
+	const place = placeOf(context, pod);
+	return {
+		root: podFiles(dataDir, uidOf(pod)).root,
+		volumes: pod.spec.volumes ?? [],
+		group: pod.spec.securityContext?.fsGroup,
+		signal,
+		configMap: (name) => objects.configMap(namespace, name),
+		secret: (name) => objects.secret(namespace, name),
+		field: (path) => podField(pod, path, place),
+		resource: (selector) => resourceField(pod, selector, '', place),
+	};
 }
 
 /** An event about one of the pod's containers. */

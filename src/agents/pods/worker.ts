@@ -208,7 +208,7 @@ export function createPodWorker(first: Pod, context: PodContext, finished: () =>
 		refreshVolumes() {
 			memory.contents++;
 			if (memory.volumes === 'mounted') memory.volumes = 'stale';
-			else if (typeof memory.volumes === 'object') memory.volumes = 'unmounted';
+			else if (typeof memory.volumes === 'object') memory.volumes = memory.volumes.standing ? 'stale' : 'unmounted';
 			// What a container's variables refer to may be there now.
 			memory.failures.clear();
 			poke();

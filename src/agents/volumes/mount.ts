@@ -1,35 +1,75 @@
 /** Mounts, by the programs mount and umount. Linux, root only. */
-import { execFile } from 'node:child_process';
+import { spawn } from 'node:child_process';
+import { addAbortListener } from 'node:events';
 import { readFile } from 'node:fs/promises';
-import { promisify } from 'node:util';
+import { within } from './deadline.ts';
 
-const run = promisify(execFile);
+/** What is mounted where, as this process sees it. Source: proc(5). */
+const TABLE = '/proc/self/mountinfo';
 
 export const canMount = () => process.getuid?.() === 0;
 
-/** A file system in memory. `size` in bytes; half of the machine's memory where none is given. */
-export async function mountTmpfs(path: string, size?: number, mode = '0777'): Promise<void> {
-	const options = [`mode=${mode}`, ...(size ? [`size=${size}`] : [])].join(',');
-	await run('mount', ['-t', 'tmpfs', '-o', options, 'tmpfs', path]);
+/** A file system in memory. `size` in bytes; half of the machine's memory where it is 0 or absent. */
+export async function mountTmpfs(
+	path: string,
+	{ size, mode }: { readonly size?: number; readonly mode: number },
+	signal: AbortSignal,
+): Promise<void> {
+	const options = [`mode=${mode.toString(8)}`, ...(size ? [`size=${size}`] : [])].join(',');
+	await run('mount', ['-t', 'tmpfs', '-o', options, 'tmpfs', path], signal);
 }
 
 /** Makes `source` visible at `target`. The source is taken as it is: no link in it is resolved by the program. */
-export async function bind(source: string, target: string): Promise<void> {
-	await run('mount', ['--no-canonicalize', '--bind', source, target]);
+export async function bind(source: string, target: string, signal: AbortSignal): Promise<void> {
+	await run('mount', ['--no-canonicalize', '--bind', source, target], signal);
 }
 
-/** Undoes every mount at or below `path`, the innermost first. */
-export async function unmountBelow(path: string): Promise<void> {
-	for (const point of (await mountsBelow(path)).reverse()) await run('umount', [point]);
+/** Undoes every mount at or below `path`, the innermost first. Throws where one stays. */
+export async function unmountBelow(
+	path: string,
+	signal: AbortSignal,
+	{ timeoutMs, table }: { readonly timeoutMs?: number; readonly table?: string } = {},
+): Promise<void> {
+	for (const point of (await mountsBelow(path, table)).reverse()) await run('umount', [point], signal, timeoutMs);
+	const left = await mountsBelow(path, table);
+	if (left.length > 0) throw new Error(`still mounted below ${path}: ${left.join(', ')}`);
 }
 
-/** The mount points at or below `path`, in the order in which they were made. */
-export async function mountsBelow(path: string): Promise<string[]> {
-	const table = await readFile('/proc/self/mountinfo', 'utf8').catch(() => '');
-	const points = table.split('\n').map((line) => unescaped(line.split(' ')[4] ?? ''));
+/**
+ * The mount points at or below `path`, in the order in which they were made. Throws where that cannot be told: what looks
+ * like an ordinary directory then may be somebody's data.
+ */
+export async function mountsBelow(path: string, table = TABLE): Promise<string[]> {
+	const text = await readFile(table, 'utf8');
+	if (!text) throw new Error(`${table} does not say what is mounted`);
+	const points = text.split('\n').map((line) => unescaped(line.split(' ')[4] ?? ''));
 	return points.filter((point) => point === path || point.startsWith(`${path}/`));
 }
 
 /** mountinfo writes blanks and the like as three octal digits. */
 const unescaped = (text: string) =>
 	text.replace(/\\([0-7]{3})/g, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 8)));
+
+/** Throws with what the program says. One that does not answer in time keeps nothing waiting, not even the end of this process. */
+async function run(program: string, args: readonly string[], signal: AbortSignal, timeoutMs?: number): Promise<void> {
+	await within(
+		`${program} of ${args.at(-1)}`,
+		() => {
+			const { promise, resolve, reject } = Promise.withResolvers<void>();
+			const child = spawn(program, args, { stdio: ['ignore', 'ignore', 'pipe'] });
+			let said = '';
+			child.stderr.setEncoding('utf8').on('data', (text: string) => {
+				said += text;
+			});
+			child.on('error', reject);
+			child.on('close', (code) =>
+				code === 0 ? resolve() : reject(new Error(said.trim() || `${program} ended with ${code}`)),
+			);
+			child.unref();
+			const closing = addAbortListener(signal, () => child.stderr.destroy());
+			return promise.finally(() => closing[Symbol.dispose]());
+		},
+		signal,
+		timeoutMs,
+	);
+}
