@@ -1,10 +1,12 @@
 /** What planPod does next, and what podStatus says, case by case. */
 import test from 'ava';
 import type * as core from 'kubernetes-types/core/v1.js';
+import { newMemory } from '../../src/agents/pods/memory.ts';
 import { specHash } from '../../src/agents/pods/names.ts';
 import type { Instance, Observed, Stopping } from '../../src/agents/pods/observed.ts';
 import { planPod, type Step } from '../../src/agents/pods/plan.ts';
 import { podStatus } from '../../src/agents/pods/status.ts';
+import { beginNow } from '../../src/agents/pods/stop.ts';
 import type { Pod } from '../../src/kinds/index.ts';
 
 const NOW = Date.parse('2024-05-01T12:00:00Z');
@@ -92,7 +94,11 @@ function brief(step: Step): string {
 }
 
 /** A container that was asked `ago` seconds ago, and is to end `left` seconds from now. */
-const asked = (left: number, ago = 10): Stopping => ({ deadline: NOW + left * S, signalled: NOW - ago * S });
+const asked = (left: number, ago = 10): Stopping => ({
+	since: NOW - ago * S,
+	deadline: NOW + left * S,
+	signalled: NOW - ago * S,
+});
 const failure = (until: number) => ({ reason: 'X', message: 'why', at: NOW, until, count: 1 });
 const deleted = { metadata: { deletionTimestamp: '2024-05-01T12:00:20Z', deletionGracePeriodSeconds: 20 } };
 const initialized = pod({ initContainers: [container('a'), container('b')] });
@@ -206,6 +212,12 @@ const plans: readonly (readonly [string, Pod, Partial<Observed>, readonly string
 		['start main 5 backoff 10'],
 	],
 	[
+		'also where the engine has an older one still',
+		pod({}, { status: { containerStatuses: [{ ...blank('main'), containerID: 'docker://x', restartCount: 4 }] } }),
+		{ instances: [ended('main', 1, { attempt: 3 })] },
+		['start main 5 backoff 10'],
+	],
+	[
 		'a changed image replaces the container',
 		pod(),
 		{ instances: [instance('main', { hash: 'other' })] },
@@ -307,7 +319,7 @@ const plans: readonly (readonly [string, Pod, Partial<Observed>, readonly string
 		pod({}, deleted),
 		{
 			instances: [instance('main')],
-			stopping: new Map([['main-0', { deadline: NOW }]]),
+			stopping: new Map([['main-0', { since: NOW - 20 * S, deadline: NOW }]]),
 			stoppingSince: NOW - 20 * S,
 		},
 		['wait 2'],
@@ -317,7 +329,7 @@ const plans: readonly (readonly [string, Pod, Partial<Observed>, readonly string
 		pod({}, deleted),
 		{
 			instances: [instance('main')],
-			stopping: new Map([['main-0', { deadline: NOW, signalled: NOW - S }]]),
+			stopping: new Map([['main-0', { since: NOW - 20 * S, deadline: NOW, signalled: NOW - S }]]),
 			stoppingSince: NOW - 20 * S,
 		},
 		['wait 1'],
@@ -496,6 +508,12 @@ const statuses: readonly (readonly [string, Pod, Partial<Observed>, Said])[] = [
 		{ phase: 'Running', state: 'running', last: 'Error', restarts: 1 },
 	],
 	[
+		'and the count of its restarts never goes back, though the engine has lost the newest',
+		pod({}, { status: { containerStatuses: [{ ...blank('main'), containerID: 'docker://x', restartCount: 4 }] } }),
+		{ instances: [ended('main', 3, { attempt: 3 })] },
+		{ restarts: 4 },
+	],
+	[
 		'a pod stays initialized when its sidecar ends, after it or before',
 		pod({ restartPolicy: 'Never', initContainers: [container('side', { restartPolicy: 'Always' })] }),
 		{ instances: [ended('main', 3), ended('side', 0)] },
@@ -576,4 +594,19 @@ test('status: a condition keeps the time of its last change, and others’ condi
 	t.is(time('Ready'), earlier);
 	t.is(time('ContainersReady'), '2024-05-01T12:00:00Z');
 	t.is(time('example.com/gate'), earlier);
+});
+
+test('plan: a clock that is set back makes no stop longer', (t) => {
+	const memory = newMemory();
+	memory.stoppingSince = NOW + 3600 * S;
+	memory.stopping.set('a', { since: NOW + 3600 * S, deadline: NOW + 3630 * S });
+	memory.stopping.set('b', { since: NOW + 3600 * S, deadline: NOW + 3630 * S, signalled: NOW + 3601 * S });
+	memory.stopping.set('c', { since: NOW - S, deadline: NOW + 29 * S });
+	beginNow(memory, NOW);
+	t.is(memory.stoppingSince, NOW);
+	t.deepEqual(Object.fromEntries(memory.stopping), {
+		a: { since: NOW, deadline: NOW + 30 * S },
+		b: { since: NOW, deadline: NOW + 30 * S, signalled: NOW + S },
+		c: { since: NOW - S, deadline: NOW + 29 * S },
+	});
 });

@@ -23,7 +23,8 @@ export function containerStatus(
 	const ready = role.preparatory ? view.is === 'done' && view.exitCode === 0 : started && (health?.ready ?? false);
 	const current = stateOf(pod, member, view, observed, before, initialized, now);
 	const last = lastStateOf(current, instance, observed, before, container.name);
-	const attempt = instance?.attempt ?? before?.restartCount ?? 0;
+	// The engine may have lost the newest of them.
+	const attempt = Math.max(instance?.attempt ?? 0, before?.restartCount ?? 0);
 	return {
 		name: container.name,
 		image: container.image ?? '',

@@ -79,6 +79,7 @@ export type Volumes = 'unmounted' | 'mounted' | 'stale' | 'removed' | VolumeFail
 
 /** A container that was asked to stop. */
 export interface Stopping {
+	readonly since: number;
 	readonly deadline: number;
 	/** When the stop signal was sent; undefined while its preStop hook runs. */
 	readonly signalled?: number;

@@ -214,7 +214,7 @@ function planStopAll(pod: Pod, observed: Observed, now: number, { grace, latest,
 	const next = last.find((name) => running.some((instance) => instance.name === name));
 	const group = others.length > 0 ? others : running.filter(({ name }) => name === next);
 	// One period of grace for the whole pod, from when its first container was asked.
-	const since = Math.min(observed.stoppingSince ?? now, now);
+	const since = observed.stoppingSince ?? now;
 	const deadline = Math.min(since + grace * 1000, latest ?? Number.POSITIVE_INFINITY);
 	return group.flatMap((instance) => planStop(instance, observed, now, { deadline, message, whole: true }));
 }
@@ -260,7 +260,6 @@ function planCleaning(observed: Observed): Step[] {
 /** One more than the last, which the pod's status remembers where the engine has lost it. */
 export function nextAttempt(pod: Pod, name: string, observed: Observed): number {
 	const last = newest(observed, name);
-	if (last) return last.attempt + 1;
 	const status = statusOf(pod, name);
-	return status?.containerID ? status.restartCount + 1 : 0;
+	return Math.max(last ? last.attempt + 1 : 0, status?.containerID ? status.restartCount + 1 : 0);
 }

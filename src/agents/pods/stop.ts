@@ -17,7 +17,7 @@ type StopContainer = Extract<Step, { do: 'stopContainer' }>;
 export async function stopContainer(work: Work, pod: Pod, step: StopContainer): Promise<void> {
 	const { context, memory } = work;
 	if (step.whole) await rememberStop(context, memory, pod);
-	memory.stopping.set(step.id, { deadline: step.deadline });
+	memory.stopping.set(step.id, { since: context.now(), deadline: step.deadline });
 	tell(context, pod, step.container, 'Normal', 'Killing', step.message);
 	context.background(
 		askToStop(work, pod, step).catch((error: Error) => {
@@ -42,7 +42,8 @@ async function askToStop({ context, memory, poke }: Work, pod: Pod, step: StopCo
 		const message = `PreStopHook failed: ${result.output}`;
 		if (!result.ok) tell(context, pod, step.container, 'Warning', 'FailedPreStopHook', message);
 	}
-	memory.stopping.set(id, { deadline, signalled: now() });
+	const asked = memory.stopping.get(id) ?? { since: now(), deadline };
+	memory.stopping.set(id, { ...asked, signalled: now() });
 	if (hook) poke();
 	await engine.containers.kill(id, mirror.get(id)?.stopSignal || 'SIGTERM');
 }
@@ -66,6 +67,18 @@ export async function recallStop(context: PodContext, uid: string): Promise<numb
 	const text = await readFile(fileOf(context, uid), 'utf8').catch(() => '');
 	const since = Number(text);
 	return text && Number.isFinite(since) ? since : undefined;
+}
+
+/** What began after `now`, by a clock that was set back since, begins now: it takes no longer than it would have. */
+export function beginNow(memory: Memory, now: number): void {
+	const { stoppingSince = now } = memory;
+	if (stoppingSince > now) memory.stoppingSince = now;
+	for (const [id, { since, deadline, signalled }] of memory.stopping) {
+		const ahead = since - now;
+		if (ahead <= 0) continue;
+		const shifted = { since: now, deadline: deadline - ahead };
+		memory.stopping.set(id, signalled === undefined ? shifted : { ...shifted, signalled: signalled - ahead });
+	}
 }
 
 /** What was stopped starts again. */

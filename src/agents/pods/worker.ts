@@ -13,7 +13,7 @@ import { fieldPath, members } from './outlook.ts';
 import { planPod } from './plan.ts';
 import { createReporter } from './report.ts';
 import { podStatus } from './status.ts';
-import { recallStop } from './stop.ts';
+import { beginNow, recallStop } from './stop.ts';
 import type { Work } from './work.ts';
 
 /** Pause after something unforeseen went wrong; it doubles up to the longest. */
@@ -94,6 +94,7 @@ export function createPodWorker(first: Pod, context: PodContext, finished: () =>
 		if (gone === undefined) await images.prepare(pod);
 		if (!recalled) memory.stoppingSince = await recallStop(context, uid);
 		recalled = true;
+		beginNow(memory, now());
 		const seen = reporter.current(pod);
 		const observed = observe(seen);
 		const time = now();
