@@ -36,10 +36,13 @@ const { values } = parseArgs({
 const shapes: Record<string, (number: number) => Partial<Pod['spec']>> = {
 	plain: () => ({}),
 	spread: () => ({
-		topologySpreadConstraints: ['topology.kubernetes.io/zone', 'kubernetes.io/hostname'].map((topologyKey) => ({
+		topologySpreadConstraints: [
+			['topology.kubernetes.io/zone', 'DoNotSchedule'],
+			['kubernetes.io/hostname', 'ScheduleAnyway'],
+		].map(([topologyKey = '', whenUnsatisfiable = '']) => ({
 			maxSkew: 1,
 			topologyKey,
-			whenUnsatisfiable: 'DoNotSchedule',
+			whenUnsatisfiable,
 			labelSelector: { matchLabels: { app: 'web' } },
 		})),
 	}),

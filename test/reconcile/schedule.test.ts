@@ -1,30 +1,12 @@
 import test from 'ava';
-import type { Node, Pod } from '../../src/kinds/index.ts';
-import { allocations } from '../../src/reconcile/scheduling/node-allocations.ts';
+import type { Pod } from '../../src/kinds/index.ts';
 import { hostPortsOf, requestsOf } from '../../src/reconcile/scheduling/pod-requests.ts';
-import { type Strategy, schedule } from '../../src/reconcile/scheduling/schedule.ts';
-import { node, pod } from './workloads.ts';
+import { wantedOf } from '../../src/reconcile/scheduling/rules/rule.ts';
+import { nodesToFind, schedule } from '../../src/reconcile/scheduling/schedule.ts';
+import { createSnapshot } from '../../src/reconcile/scheduling/snapshot.ts';
+import { asks, type Case, on, place } from './placing.ts';
+import { node } from './workloads.ts';
 
-const asks = (name: string, requests: Record<string, string> = {}, spec: Partial<Pod['spec']> = {}): Pod =>
-	pod(name, { phase: 'Pending', spec: { containers: [{ name: 'main', resources: { requests } }], ...spec } });
-
-interface Case {
-	nodes: Node[];
-	bound?: Pod[];
-	strategy?: Strategy;
-	after?: string;
-}
-
-function place(wanted: Pod, { nodes, bound = [], strategy = 'least-allocated', after }: Case): string {
-	const state = allocations();
-	for (const one of nodes) state.setNode(one);
-	for (const one of bound) state.setPod(one);
-	const placement = schedule(wanted, state.nodes.values(), strategy, after);
-	return 'node' in placement ? placement.node : placement.message;
-}
-
-const on = (name: string, nodeName: string, requests: Record<string, string> = {}) =>
-	asks(name, requests, { nodeName, containers: [{ name: 'main', resources: { requests } }] });
 const three = [node('n1'), node('n2'), node('n3')];
 const required = (...terms: object[]) => ({
 	affinity: { nodeAffinity: { requiredDuringSchedulingIgnoredDuringExecution: { nodeSelectorTerms: terms } } },
@@ -242,6 +224,73 @@ test('schedule: host ports collide by port, protocol and address', (t) => {
 	for (const [wanted, expected] of cases) t.is(place(wanted, { nodes: [node('n1')], bound: [taken] }), expected);
 });
 
+test('schedule: a pod that names its node is held against that node only', (t) => {
+	const named = (name: string) =>
+		asks('p', { cpu: '3' }, required({ matchFields: [{ key: 'metadata.name', operator: 'In', values: [name] }] }));
+	const bound = [on('a', 'n2', { cpu: '2' })];
+	t.is(place(named('n3'), { nodes: three, bound }), 'n3');
+	t.is(
+		place(named('n2'), { nodes: three, bound }),
+		"0/3 nodes are available: 1 Insufficient cpu, 2 node(s) didn't satisfy plugin(s) [NodeAffinity].",
+	);
+	t.is(
+		place(named('n9'), { nodes: three, bound }),
+		"0/3 nodes are available: 3 node(s) didn't satisfy plugin(s) [NodeAffinity].",
+	);
+});
+
+test('schedule: room that is being made for a pod is kept from those that are less urgent', (t) => {
+	const nominated = (priority: number) => {
+		const made = asks('urgent', { cpu: '3' }, { priority });
+		return { ...made, status: { ...made.status, nominatedNodeName: 'n1' } };
+	};
+	const pod = (priority: number) => asks('p', { cpu: '2' }, { priority });
+	const nodes = [node('n1')];
+	const full = '0/1 nodes are available: 1 Insufficient cpu.';
+	t.is(place(pod(0), { nodes, waiting: [nominated(10)] }), full);
+	t.is(place(pod(10), { nodes, waiting: [nominated(10)] }), full, 'nor from those that are as urgent');
+	t.is(place(pod(11), { nodes, waiting: [nominated(10)] }), 'n1');
+	t.is(place(pod(0), { nodes: three, waiting: [nominated(10)] }), 'n2');
+	t.is(place(nominated(10), { nodes: three, waiting: [nominated(10)], after: 'n1' }), 'n1', 'it goes there itself');
+	t.is(
+		place(nominated(10), { nodes: three, bound: [on('a', 'n1', { cpu: '2' })], waiting: [nominated(10)] }),
+		'n2',
+		'or elsewhere, while the room is not there',
+	);
+});
+
+test('schedule: of a large cluster so many nodes are looked at that enough fit, and others each time', (t) => {
+	t.deepEqual([1, 99, 100, 500, 1000, 5000, 6000].map(nodesToFind), [1, 99, 100, 230, 420, 500, 300]);
+	const snapshot = createSnapshot();
+	for (let number = 0; number < 500; number++) snapshot.setNode(node(`n${number}`));
+	const wanted = wantedOf(asks('p'));
+	const seen = new Set<number>();
+	let turn = { from: 0, last: '' };
+	for (let round = 0; round < 3; round++) {
+		const placement = schedule(wanted, snapshot, 'least-allocated', turn);
+		t.is(placement.looked, 230);
+		for (let at = 0; at < placement.looked; at++) seen.add((turn.from + at) % 500);
+		turn = { from: (turn.from + placement.looked) % 500, last: 'node' in placement ? placement.node : '' };
+	}
+	t.is(seen.size, 500);
+});
+
+test('schedule: nodes of different zones are looked at in turn', (t) => {
+	const snapshot = createSnapshot();
+	const inZone = (name: string, zone: string) => node(name, {}, { 'topology.kubernetes.io/zone': zone });
+	for (const name of ['a1', 'a2', 'a3']) snapshot.setNode(inZone(name, 'a'));
+	for (const name of ['b1', 'c1']) snapshot.setNode(inZone(name, name.slice(0, 1)));
+	const order = () => snapshot.order.map(({ name }) => name).join(' ');
+	t.is(order(), 'a1 b1 c1 a2 a3');
+	snapshot.setNode({ ...inZone('a2', 'a'), spec: { unschedulable: true } });
+	t.is(order(), 'a1 b1 c1 a2 a3');
+	t.true(snapshot.order[3]?.node.spec.unschedulable);
+	snapshot.setNode(inZone('a1', 'd'));
+	snapshot.removeNode('c1');
+	t.is(order(), 'a1 a2 b1 a3');
+	t.is(snapshot.placeOf('b1'), 2);
+});
+
 test('requests: init containers count alone, sidecars with all that runs beside them', (t) => {
 	const of = (cpu: string, more: object = {}) => ({ name: cpu, resources: { requests: { cpu } }, ...more });
 	const always = { restartPolicy: 'Always' };
@@ -266,17 +315,19 @@ test('host ports: on the host network every container port is one', (t) => {
 	);
 });
 
-test('allocations: a pod counts once, from its assumption to its end, also before its node is known', (t) => {
-	const state = allocations();
+test('snapshot: a pod counts once, from its reservation to its end, also before its node is known', (t) => {
+	const snapshot = createSnapshot();
 	const wanted = asks('p', { cpu: '1' });
-	state.assume(wanted, 'n1');
-	state.setNode(node('n1'));
-	const used = () => state.nodes.get('n1')?.used.cpu;
+	snapshot.reserve(wanted, 'n1');
+	snapshot.setNode(node('n1'));
+	const used = () => snapshot.nodes.get('n1')?.used.cpu;
 	t.is(used(), 1000);
-	t.false(state.setPod(on('p', 'n1', { cpu: '1' })));
+	snapshot.setPod(on('p', 'n1', { cpu: '1' }));
 	t.is(used(), 1000);
-	t.true(state.setPod({ ...on('p', 'n1', { cpu: '1' }), status: { phase: 'Failed' } }), 'its end frees something');
-	t.is(used(), 0);
-	t.false(state.removePod('uid-p'));
+	t.deepEqual([...(snapshot.nodes.get('n1')?.pods.keys() ?? [])], ['uid-p']);
+	snapshot.setPod({ ...on('p', 'n1', { cpu: '1' }), status: { phase: 'Failed' } });
+	t.is(used(), 0, 'its end frees what it had');
+	t.is(snapshot.nodeOf('uid-p'), undefined);
+	snapshot.removePod('uid-p');
 	t.is(used(), 0);
 });

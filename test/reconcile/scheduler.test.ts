@@ -1,23 +1,24 @@
 /** The scheduler on a real API and store; only the nodes are played. */
 import test from 'ava';
 import type { Client } from '../../src/client/index.ts';
-import { Event, Node, Pod } from '../../src/kinds/index.ts';
+import { ApiError, Event, Namespace, Node, Pod } from '../../src/kinds/index.ts';
 import { type SchedulerOptions, scheduler } from '../../src/reconcile/scheduling/scheduler.ts';
 import { eventually, run, type World, world } from '../client/world.ts';
 import { node as nodeShape } from './workloads.ts';
 
-async function addNode({ client }: World, name: string, cpu = '4', spec: Node['spec'] = {}) {
-	const made = await client.create(Node, { ...nodeShape(name, spec), metadata: { name } });
+async function addNode({ client }: World, name: string, cpu = '4', spec: Node['spec'] = {}, zone = 'z1') {
+	const labels = { 'kubernetes.io/hostname': name, 'topology.kubernetes.io/zone': zone };
+	const made = await client.create(Node, { ...nodeShape(name, spec), metadata: { name, labels } });
 	const resources = { cpu, memory: '8Gi', pods: '110' };
 	const status = { capacity: resources, allocatable: resources };
 	return client.update(Node, { ...made, status }, { subresource: 'status' });
 }
 
-const addPod = ({ client }: World, name: string, cpu = '1', spec: Partial<Pod['spec']> = {}) =>
+const addPod = ({ client }: World, name: string, cpu = '1', spec: Partial<Pod['spec']> = {}, labels = {}) =>
 	client.create(Pod, {
 		apiVersion: 'v1',
 		kind: 'Pod',
-		metadata: { name, namespace: 'default' },
+		metadata: { name, namespace: 'default', labels },
 		spec: { containers: [{ name: 'main', image: 'example', resources: { requests: { cpu } } }], ...spec },
 	});
 
@@ -175,16 +176,6 @@ test('a pod that takes the name of one that is being bound gets a node of its ow
 	await addNode(place, 'n1');
 	await addNode(place, 'n2');
 	await addPod(place, 'web', '1', { nodeSelector: { 'kubernetes.io/hostname': 'n1' } });
-	await place.client.patch(
-		Node,
-		{ name: 'n1' },
-		{ type: 'merge', body: { metadata: { labels: { 'kubernetes.io/hostname': 'n1' } } } },
-	);
-	await place.client.patch(
-		Node,
-		{ name: 'n2' },
-		{ type: 'merge', body: { metadata: { labels: { 'kubernetes.io/hostname': 'n2' } } } },
-	);
 	let replaced = false;
 	const replacing = (client: Client): Client => ({
 		...client,
@@ -202,6 +193,126 @@ test('a pod that takes the name of one that is being bound gets a node of its ow
 	const [pod] = await bound(place, 1);
 	t.true(replaced);
 	t.is(pod?.spec.nodeName, 'n2');
+});
+
+/** A client whose next binding goes as `next` says. */
+function binding(client: Client, next: (bind: () => Promise<void>) => Promise<void>): Client {
+	let first = true;
+	const wrapped = (inner: Client): Client => ({
+		...inner,
+		as: (name) => wrapped(inner.as(name)),
+		async bind(pod, node) {
+			const turn = first;
+			first = false;
+			if (turn) await next(() => inner.bind(pod, node));
+			else await inner.bind(pod, node);
+		},
+	});
+	return wrapped(client);
+}
+const away = () => new ApiError(503, 'ServiceUnavailable', 'the store is away');
+
+test('a binding that is refused is told of, and the pod is bound later', async (t) => {
+	const place = await world(t);
+	const { client } = place;
+	await addNode(place, 'n1', '1');
+	await addPod(place, 'a');
+	run(t, { ...place, client: binding(client, () => Promise.reject(away())) }, [scheduler()]);
+	t.is((await bound(place, 1))[0]?.spec.nodeName, 'n1');
+	const event = await eventually(place, [Event], async () =>
+		(await client.list(Event, { namespace: 'default' })).items.find(({ reason }) => reason === 'FailedScheduling'),
+	);
+	t.is(event.message, 'binding rejected: the store is away');
+});
+
+test('a pod whose binding was carried out and not answered takes its room all the same', async (t) => {
+	const place = await world(t);
+	const { client } = place;
+	await addNode(place, 'n1', '1');
+	await addPod(place, 'a');
+	const unanswered = binding(client, async (bind) => {
+		await bind();
+		throw away();
+	});
+	run(t, { ...place, client: unanswered }, [scheduler()]);
+	await bound(place, 1);
+	await addPod(place, 'b');
+	t.is((await refused(place, 'b')).message, '0/1 nodes are available: 1 Insufficient cpu.');
+});
+
+test('pods created at once that must be apart never share a node, and the rest wait for another', async (t) => {
+	const { place } = await start(t);
+	for (const name of ['n1', 'n2', 'n3']) await addNode(place, name);
+	const labelSelector = { matchLabels: { app: 'db' } };
+	const affinity = {
+		podAntiAffinity: {
+			requiredDuringSchedulingIgnoredDuringExecution: [{ topologyKey: 'kubernetes.io/hostname', labelSelector }],
+		},
+	};
+	await Promise.all(
+		Array.from({ length: 5 }, (_, index) => addPod(place, `p${index}`, '100m', { affinity }, { app: 'db' })),
+	);
+	t.deepEqual(perNode(await bound(place, 3)), { n1: 1, n2: 1, n3: 1 });
+	const left = (await podsBy(place)).filter(({ spec }) => !spec.nodeName);
+	t.is(left.length, 2);
+	for (const { metadata } of left)
+		t.is(
+			(await refused(place, metadata.name)).message,
+			"0/3 nodes are available: 3 node(s) didn't match pod anti-affinity rules.",
+		);
+	await addNode(place, 'n4');
+	t.deepEqual(perNode(await bound(place, 4)), { n1: 1, n2: 1, n3: 1, n4: 1 });
+});
+
+test('pods created at once spread over zones as they must', async (t) => {
+	const { place } = await start(t);
+	await addNode(place, 'a1', '40', {}, 'a');
+	for (const name of ['b1', 'b2', 'b3']) await addNode(place, name, '40', {}, 'b');
+	const topologySpreadConstraints = [
+		{
+			maxSkew: 1,
+			topologyKey: 'topology.kubernetes.io/zone',
+			whenUnsatisfiable: 'DoNotSchedule',
+			labelSelector: { matchLabels: { app: 'web' } },
+		},
+	];
+	await Promise.all(
+		Array.from({ length: 12 }, (_, index) =>
+			addPod(place, `p${index}`, '100m', { topologySpreadConstraints }, { app: 'web' }),
+		),
+	);
+	t.deepEqual(perNode(await bound(place, 12)), { a1: 6, b1: 2, b2: 2, b3: 2 });
+});
+
+test('a pod that other namespaces keep off is placed when their labels change', async (t) => {
+	const { place, client } = await start(t);
+	await addNode(place, 'n1');
+	await client.create(Namespace, {
+		apiVersion: 'v1',
+		kind: 'Namespace',
+		metadata: { name: 'rival', labels: { team: 'x' } },
+		spec: {},
+	});
+	const spec = { containers: [{ name: 'main', image: 'example' }], nodeName: 'n1' };
+	await client.create(Pod, { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'there', namespace: 'rival' }, spec });
+	const namespaceSelector = { matchLabels: { team: 'x' } };
+	await addPod(place, 'p', '100m', {
+		affinity: {
+			podAntiAffinity: {
+				requiredDuringSchedulingIgnoredDuringExecution: [
+					{ topologyKey: 'kubernetes.io/hostname', labelSelector: {}, namespaceSelector },
+				],
+			},
+		},
+	});
+	t.regex((await refused(place, 'p')).message ?? '', /1 node\(s\) didn't match pod anti-affinity rules/);
+	await client.patch(Namespace, { name: 'rival' }, { type: 'merge', body: { metadata: { labels: { team: 'y' } } } });
+	await eventually(
+		place,
+		[Pod],
+		async () => (await client.get(Pod, { name: 'p', namespace: 'default' })).spec.nodeName,
+	);
+	t.pass();
 });
 
 test('a scheduler that takes over knows what is on the nodes', async (t) => {

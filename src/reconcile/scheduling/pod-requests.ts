@@ -71,3 +71,13 @@ function sum(a: Resources, b: Resources): Resources {
 function raise(to: Record<string, number>, at: Resources) {
 	for (const name in at) to[name] = Math.max(to[name] ?? 0, at[name] ?? 0);
 }
+
+/** A pod that asks for nothing still costs something: what spreading counts for it. Source: scheduler's documented defaults. */
+const LEAST_CPU = 100;
+const LEAST_MEMORY = 200 * 1024 * 1024;
+
+/** What a pod counts for when nodes are compared. */
+export const weightOf = (requests: Resources) => ({
+	cpu: requests.cpu || LEAST_CPU,
+	memory: requests.memory || LEAST_MEMORY,
+});

@@ -1,216 +1,164 @@
 /**
- * The scheduler: gives each pod that waits a node, by priority and then by age. It looks again at pods that fit nowhere when a
- * node changes or a pod frees something, never by a timer. Source: Kubernetes documentation, "Kubernetes Scheduler".
+ * The scheduler: gives each pod that waits a node, by priority and then by age. Decisions are made one after the other, each against
+ * a snapshot in which a pod counts from the moment of its decision; bindings run beside them.
+ * Source: Kubernetes documentation, "Kubernetes Scheduler".
  */
-import type { Delta } from '../../client/informer.ts';
-import { type Key, Node, Pod } from '../../kinds/index.ts';
+import { setImmediate as turn } from 'node:timers/promises';
+import { type Clock, systemClock } from '../../client/clock.ts';
+import { type Faults, faults } from '../../client/fault.ts';
+import { type Key, keyOf, Namespace, Node, Pod } from '../../kinds/index.ts';
 import { conditionOf, withoutCondition } from '../runtime/conditions.ts';
 import { type Context, type Controller, controller, watch } from '../runtime/controller.ts';
-import { sameJson } from '../runtime/equality.ts';
 import { isConflict, isNotFound, messageOf } from '../runtime/refusal.ts';
-import { isFinished, timeOf, timestamp } from '../workloads/pod-state.ts';
-import { type Allocations, allocations } from './node-allocations.ts';
-import { type Strategy, schedule } from './schedule.ts';
+import { timestamp } from '../workloads/pod-state.ts';
+import { DEFAULT_NAME, type Following, follow } from './follow.ts';
+import type { Strategy } from './rules/index.ts';
+import { type Placement, schedule, type Turn } from './schedule.ts';
+import { createSnapshot } from './snapshot.ts';
+import { createWaiting } from './waiting.ts';
 
-/** How many bindings are under way at once; decisions are made one after the other. */
-const BINDINGS_AT_ONCE = 32;
+/** How many bindings and reports are under way at once. */
+const WRITES_AT_ONCE = 32;
+/** Decisions are made for so long at a stretch: in one process with the API, others have their turn in between. */
+const STRETCH_MS = 10;
 
 /** The one key of the queue: all that wait are looked at together, since they compete. */
 const WAITING: Key = 'pods';
-
-const DEFAULT_NAME = 'default-scheduler';
 
 export interface SchedulerOptions {
 	/** Default `least-allocated`. */
 	readonly strategy?: Strategy;
 	/** The schedulerName of the pods it takes care of. Default `default-scheduler`. */
 	readonly name?: string;
+	readonly clock?: Clock;
 }
 
-export function scheduler({ strategy = 'least-allocated', name = DEFAULT_NAME }: SchedulerOptions = {}): Controller {
+export function scheduler(options: SchedulerOptions = {}): Controller {
+	const { strategy = 'least-allocated', name = DEFAULT_NAME, clock = systemClock } = options;
 	return controller({
 		name: 'scheduler',
 		component: name,
 		// What is to be done on a change depends on what it changed: the session's own handlers tell.
-		watches: [watch(Pod, () => []), watch(Node, () => [])],
+		watches: [watch(Pod, () => []), watch(Node, () => []), watch(Namespace, () => [])],
 		workers: 1,
 		open(context, queue) {
-			const { state, following } = follow(name, strategy, context, () => queue(WAITING));
+			const stack = new DisposableStack();
+			const waiting = stack.use(createWaiting(clock, () => queue(WAITING)));
+			const following = { snapshot: createSnapshot(), waiting, name };
+			stack.use(follow(context.cache, following));
+			const session = {
+				...following,
+				...context,
+				clock,
+				strategy,
+				turn: { from: 0, last: '' },
+				faults: faults(context.log),
+			};
 			return {
 				async reconcile() {
-					await placeAll(state, context);
+					await placeAll(session);
 					return undefined;
 				},
-				[Symbol.dispose]: () => following.dispose(),
+				[Symbol.dispose]: () => stack.dispose(),
 			};
 		},
 	});
 }
 
-interface Scheduling {
+interface Session extends Following, Context {
+	readonly clock: Clock;
 	readonly strategy: Strategy;
-	readonly allocations: Allocations;
-	/** Pods to be looked at. */
-	readonly waiting: Map<Key, Pod>;
-	/** Pods that fitted nowhere when they were looked at last. */
-	readonly unschedulable: Map<Key, Pod>;
-	/** The node that was chosen last. */
-	last: string;
+	readonly faults: Faults;
+	turn: Turn;
 }
 
-/** Keeps the state current until `following` is disposed of; `wake` is called when a pod is to be looked at. */
-function follow(name: string, strategy: Strategy, { cache }: Context, wake: () => void) {
-	const state: Scheduling = {
-		strategy,
-		allocations: allocations(),
-		waiting: new Map(),
-		unschedulable: new Map(),
-		last: '',
-	};
-	const { waiting, unschedulable } = state;
-	const lookAgain = () => {
-		if (unschedulable.size === 0) return;
-		for (const [key, pod] of unschedulable) waiting.set(key, pod);
-		unschedulable.clear();
-		wake();
-	};
-	const onNode = ({ key, object, old }: Delta<Node>) => {
-		if (!object) state.allocations.removeNode(key);
-		else if (!old || mattersForPods(old, object)) {
-			state.allocations.setNode(object);
-			lookAgain();
-		}
-	};
-	const onPod = ({ key, object, old }: Delta<Pod>) => {
-		// One name can have passed to another pod.
-		const gone = old && old.metadata.uid !== object?.metadata.uid && state.allocations.removePod(uidOf(old));
-		const finished = object && state.allocations.setPod(object);
-		if (gone || finished) lookAgain();
-		if (!object || !waits(object, name) || state.allocations.has(uidOf(object))) {
-			waiting.delete(key);
-			unschedulable.delete(key);
-		} else if (unschedulable.has(key) && old?.metadata.uid === object.metadata.uid && sameJson(old?.spec, object.spec))
-			unschedulable.set(key, object);
-		else {
-			unschedulable.delete(key);
-			waiting.set(key, object);
-			wake();
-		}
-	};
-	const following = new DisposableStack();
-	following.use(cache.informer(Node).on(onNode));
-	following.use(cache.informer(Pod).on(onPod));
-	return { state, following };
-}
-
-/** Places all that wait, also those that come meanwhile. Throws the first write that failed; those pods wait again. */
-async function placeAll(state: Scheduling, context: Context): Promise<void> {
-	const { allocations, waiting, unschedulable } = state;
+/** Places all that wait, also those that come meanwhile. */
+async function placeAll(session: Session): Promise<void> {
+	const { waiting, signal, clock } = session;
 	const writes = new Set<Promise<void>>();
-	const failed: { key: Key; pod: Pod; error: unknown }[] = [];
-	const write = async (key: Key, pod: Pod, task: Promise<void>) => {
+	let began = clock.now();
+	for (let wanted = waiting.take(); wanted; wanted = waiting.take()) {
+		const { pod } = wanted;
+		let writing: Promise<void>;
 		try {
-			await task;
+			const placement = schedule(wanted, session.snapshot, session.strategy, session.turn);
+			writing = carryOut(session, pod, placement);
 		} catch (error) {
-			// A pod that is gone, or that somebody else has bound, shows in the cache as it is.
-			if (!isNotFound(error)) failed.push({ key, pod, error });
+			// One pod that cannot be judged must not hold up the others.
+			waiting.failed(pod);
+			writing = report(session, pod, 'SchedulerError', messageOf(error));
 		}
-	};
-	for (let order = inOrder(waiting); ; ) {
-		const next = order.pop();
-		if (!next) {
-			if (waiting.size === 0) break;
-			order = inOrder(waiting);
-			continue;
+		const write = writing.finally(() => writes.delete(write));
+		writes.add(write);
+		if (writes.size >= WRITES_AT_ONCE) await Promise.race(writes);
+		if (clock.now() - began > STRETCH_MS) {
+			await turn();
+			began = clock.now();
 		}
-		const [key] = next;
-		const pod = waiting.get(key);
-		if (!pod) continue;
-		waiting.delete(key);
-		const placement = schedule(pod, allocations.nodes.values(), state.strategy, state.last);
-		let task: Promise<void>;
-		if ('node' in placement) {
-			state.last = placement.node;
-			allocations.assume(pod, placement.node);
-			task = bind(pod, placement.node, allocations, context);
-		} else {
-			unschedulable.set(key, pod);
-			task = reportUnschedulable(pod, placement.message, context);
-		}
-		const writing = write(key, pod, task).finally(() => writes.delete(writing));
-		writes.add(writing);
-		if (writes.size < BINDINGS_AT_ONCE) continue;
-		const before = waiting.size;
-		await Promise.race(writes);
-		if (waiting.size > before) order = inOrder(waiting);
+		if (signal.aborted) break;
 	}
 	await Promise.all(writes);
-	for (const { key, pod } of failed) {
-		const now = context.cache.informer(Pod).get(key);
-		if (now && uidOf(now) === uidOf(pod) && !now.spec.nodeName && !now.metadata.deletionTimestamp) {
-			unschedulable.delete(key);
-			waiting.set(key, now);
-		}
+}
+
+function carryOut(session: Session, pod: Pod, placement: Placement): Promise<void> {
+	const { snapshot, waiting } = session;
+	const { from, last } = session.turn;
+	const next = snapshot.order.length > 0 ? (from + placement.looked) % snapshot.order.length : 0;
+	if (!('node' in placement)) {
+		session.turn = { from: next, last };
+		waiting.refused(pod, placement.refusedBy);
+		return report(session, pod, 'Unschedulable', placement.message);
 	}
-	if (failed[0]) throw failed[0].error;
+	session.turn = { from: next, last: placement.node };
+	snapshot.reserve(pod, placement.node);
+	return bind(session, pod, placement.node);
 }
 
-/** The least urgent first: to be taken from the end. */
-function inOrder(waiting: ReadonlyMap<Key, Pod>): [Key, Pod][] {
-	const age = new Map(Array.from(waiting.values(), (pod) => [pod, timeOf(pod.metadata.creationTimestamp) ?? 0]));
-	return [...waiting]
-		.reverse()
-		.sort(([, a], [, b]) => (a.spec.priority ?? 0) - (b.spec.priority ?? 0) || (age.get(b) ?? 0) - (age.get(a) ?? 0));
-}
-
-async function bind(pod: Pod, node: string, allocations: Allocations, { client, events }: Context): Promise<void> {
+/** Binds the pod. Where that fails it counts on the node no more, and waits again. Never throws. */
+async function bind(session: Session, pod: Pod, node: string): Promise<void> {
+	const { client, events, cache, snapshot, waiting, signal, faults } = session;
+	const { namespace, name, uid = '' } = pod.metadata;
 	try {
 		await client.bind(pod.metadata, node);
+		faults.healed('bind', 'pods are bound again');
+		events.event(pod, 'Normal', 'Scheduled', `Successfully assigned ${namespace}/${name} to ${node}`);
 	} catch (error) {
-		allocations.removePod(uidOf(pod));
-		if (!isNotFound(error) && !isConflict(error))
-			events.event(pod, 'Warning', 'FailedScheduling', `binding rejected: ${messageOf(error)}`);
-		throw error;
+		if (signal.aborted) return;
+		const now = cache.informer(Pod).get(keyOf(pod));
+		// Bound all the same: by somebody else, or the answer was lost.
+		if (now?.metadata.uid === uid && now.spec.nodeName) return;
+		snapshot.removePod(uid);
+		if (now?.metadata.uid === uid) snapshot.setPod(now);
+		waiting.failed(pod);
+		waiting.changed('pod gone', { pod, node }, snapshot);
+		// What is gone, or another one of the name, shows in the cache as it is.
+		if (isNotFound(error) || isConflict(error)) return;
+		faults.failed('bind', error, 'pods cannot be bound; they wait');
+		events.event(pod, 'Warning', 'FailedScheduling', `binding rejected: ${messageOf(error)}`);
 	}
-	const { namespace, name } = pod.metadata;
-	events.event(pod, 'Normal', 'Scheduled', `Successfully assigned ${namespace}/${name} to ${node}`);
 }
 
-/** Says at the pod why it has no node, where it does not say so yet. */
-async function reportUnschedulable(pod: Pod, message: string, { client, events, now }: Context): Promise<void> {
+/** Says at the pod why it has no node, where it does not say so yet. Never throws. */
+async function report(session: Session, pod: Pod, reason: string, message: string): Promise<void> {
+	const { client, events, waiting, now, signal, faults } = session;
 	const said = conditionOf(pod.status?.conditions, 'PodScheduled');
 	if (said?.status === 'False' && said.message === message) return;
 	events.event(pod, 'Warning', 'FailedScheduling', message);
 	const condition = {
 		type: 'PodScheduled',
 		status: 'False',
-		reason: 'Unschedulable',
+		reason,
 		message,
 		lastTransitionTime: (said?.status === 'False' && said.lastTransitionTime) || timestamp(now()),
 	};
 	const conditions = [...withoutCondition(pod.status?.conditions, 'PodScheduled'), condition];
-	await client.update(Pod, { ...pod, status: { ...pod.status, conditions } }, { subresource: 'status' });
+	try {
+		await client.update(Pod, { ...pod, status: { ...pod.status, conditions } }, { subresource: 'status' });
+		faults.healed('report', 'pods are told again why they wait');
+	} catch (error) {
+		if (signal.aborted || isNotFound(error)) return;
+		// It is told at the next look.
+		waiting.failed(pod);
+		if (!isConflict(error)) faults.failed('report', error, 'pods cannot be told why they wait');
+	}
 }
-
-/** Whether the pod is this scheduler's to place. */
-function waits(pod: Pod, name: string): boolean {
-	const { nodeName, schedulerName, schedulingGates } = pod.spec;
-	return (
-		!nodeName &&
-		(schedulerName ?? DEFAULT_NAME) === name &&
-		!schedulingGates?.length &&
-		!pod.metadata.deletionTimestamp &&
-		!isFinished(pod)
-	);
-}
-
-/** Whether a node's change can change where pods fit; its heartbeat does not. */
-function mattersForPods(old: Node, node: Node): boolean {
-	return !(
-		sameJson(old.spec, node.spec) &&
-		sameJson(old.metadata.labels, node.metadata.labels) &&
-		sameJson(old.status?.allocatable, node.status?.allocatable)
-	);
-}
-
-const uidOf = (pod: Pod) => pod.metadata.uid ?? '';

@@ -1,0 +1,121 @@
+/** What the scheduler makes of changes in the cluster: the snapshot follows them, and pods that they may help are looked at again. */
+import type { Cache, Delta } from '../../client/informer.ts';
+import { Namespace, Node, Pod } from '../../kinds/index.ts';
+import { sameJson } from '../runtime/equality.ts';
+import { isFinished } from '../workloads/pod-state.ts';
+import type { Snapshot } from './snapshot.ts';
+import type { WaitingPods } from './waiting.ts';
+
+export const DEFAULT_NAME = 'default-scheduler';
+
+export interface Following {
+	readonly snapshot: Snapshot;
+	readonly waiting: WaitingPods;
+	/** The schedulerName of the pods to be placed. */
+	readonly name: string;
+}
+
+/** Follows the cache until disposed. */
+export function follow(cache: Cache, following: Following): Disposable {
+	const subscriptions = new DisposableStack();
+	// Pods come last: they are held against nodes and namespaces.
+	subscriptions.use(cache.informer(Namespace).on((delta) => onNamespace(following, delta)));
+	subscriptions.use(cache.informer(Node).on((delta) => onNode(following, delta)));
+	subscriptions.use(cache.informer(Pod).on((delta) => onPod(following, delta)));
+	return subscriptions;
+}
+
+function onNamespace({ snapshot, waiting }: Following, { key, object, old }: Delta<Namespace>): void {
+	if (object && old && sameJson(object.metadata.labels, old.metadata.labels)) return;
+	snapshot.setNamespace(key, object && (object.metadata.labels ?? {}));
+	waiting.changed('namespace labels', { namespace: key }, snapshot);
+}
+
+function onNode({ snapshot, waiting }: Following, { key, object, old }: Delta<Node>): void {
+	if (!object) {
+		const before = snapshot.removeNode(key);
+		waiting.changed('node removed', { before }, snapshot);
+		return;
+	}
+	if (!old) {
+		waiting.changed('node added', { now: snapshot.setNode(object).now }, snapshot);
+		return;
+	}
+	const relabelled = !sameJson(old.metadata.labels, object.metadata.labels);
+	const tainted = !sameJson(
+		[old.spec.taints, old.spec.unschedulable ?? false],
+		[object.spec.taints, object.spec.unschedulable ?? false],
+	);
+	const resized = !sameJson(
+		old.status?.allocatable ?? old.status?.capacity,
+		object.status?.allocatable ?? object.status?.capacity,
+	);
+	// Heartbeats change nothing of these.
+	if (!relabelled && !tainted && !resized) return;
+	const change = snapshot.setNode(object);
+	if (relabelled) waiting.changed('node labels', change, snapshot);
+	if (tainted) waiting.changed('node taints', change, snapshot);
+	if (resized) waiting.changed('node allocatable', change, snapshot);
+}
+
+function onPod(following: Following, { key, object, old }: Delta<Pod>): void {
+	const { snapshot, waiting, name } = following;
+	// One name can have passed to another pod.
+	const same = old?.metadata.uid === object?.metadata.uid ? old : undefined;
+	if (old && !same) leave(following, old);
+	if (!object) {
+		waiting.delete(key);
+		return;
+	}
+	place(following, object, same);
+	if (!waits(object, name)) waiting.delete(key);
+	// It is being bound, and comes back where that fails.
+	else if (snapshot.nodeOf(uidOf(object)) !== undefined) waiting.update(object);
+	else if (
+		waiting.has(key) &&
+		same &&
+		sameJson(same.spec, object.spec) &&
+		sameJson(same.metadata.labels, object.metadata.labels)
+	)
+		waiting.update(object);
+	else waiting.add(object);
+}
+
+/** The pod is gone. */
+function leave({ snapshot, waiting }: Following, pod: Pod): void {
+	const node = snapshot.nodeOf(uidOf(pod)) ?? pod.status?.nominatedNodeName;
+	snapshot.removePod(uidOf(pod));
+	if (node) waiting.changed('pod gone', { pod, node }, snapshot);
+}
+
+/** The pod is as it is now: `old` is what it was before. */
+function place({ snapshot, waiting }: Following, pod: Pod, old: Pod | undefined): void {
+	const before = snapshot.nodeOf(uidOf(pod));
+	snapshot.setPod(pod);
+	const now = snapshot.nodeOf(uidOf(pod));
+	const nominated = old?.spec.nodeName ? undefined : old?.status?.nominatedNodeName;
+	for (const left of [before, nominated])
+		if (left && left !== now && left !== pod.status?.nominatedNodeName)
+			waiting.changed('pod gone', { pod: old ?? pod, node: left }, snapshot);
+	if (now === undefined || !pod.spec.nodeName) return;
+	if (!old?.spec.nodeName) waiting.changed('pod came', { pod, node: now }, snapshot);
+	else if (
+		old.metadata.deletionTimestamp !== pod.metadata.deletionTimestamp ||
+		!sameJson(old.metadata.labels, pod.metadata.labels)
+	)
+		waiting.changed('pod labels', { pod, old, node: now }, snapshot);
+}
+
+/** Whether the pod is this scheduler's to place. */
+function waits(pod: Pod, name: string): boolean {
+	const { nodeName, schedulerName, schedulingGates } = pod.spec;
+	return (
+		!nodeName &&
+		(schedulerName ?? DEFAULT_NAME) === name &&
+		!schedulingGates?.length &&
+		!pod.metadata.deletionTimestamp &&
+		!isFinished(pod)
+	);
+}
+
+const uidOf = (pod: Pod) => pod.metadata.uid ?? '';

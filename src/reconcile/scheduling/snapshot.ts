@@ -1,0 +1,243 @@
+/**
+ * The cluster as the scheduler sees it: nodes, and the pods on them. It is kept one change at a time and never made anew, so that
+ * placing a pod costs the nodes looked at and not the pods that there are. A pod that is being bound counts from the moment of the
+ * decision.
+ */
+import type { Node, Pod } from '../../kinds/index.ts';
+import type { Labels } from '../../kinds/selectors.ts';
+import { isFinished } from '../workloads/pod-state.ts';
+import { type Carried, type CarriedTerm, carriedBy, createCarriedTerms, type Effect } from './carried-terms.ts';
+import { inTurn, type Order } from './node-order.ts';
+import { amounts, type HostPort, hostPortsOf, type Resources, requestsOf, weightOf } from './pod-requests.ts';
+import { type PodTerm, type PodTraits, traitsOf } from './pod-terms.ts';
+import { createPopulation, type Eligibility, signatureOf } from './population.ts';
+import type { Tally } from './tally.ts';
+
+/** A node as the scheduler sees it. */
+export interface NodeState {
+	readonly name: string;
+	readonly node: Node;
+	readonly allocatable: Resources;
+	readonly used: Resources;
+	/** Like `used`, with the least that a pod counts for; for scores only. */
+	readonly weight: { readonly cpu: number; readonly memory: number };
+	readonly ports: ReadonlySet<HostPort>;
+	/** The pods on it, by uid. */
+	readonly pods: ReadonlyMap<string, Pod>;
+	/** Pods that wait for room on it that is being made for them, by uid. */
+	readonly nominated: ReadonlyMap<string, Pod>;
+}
+
+/** What a filter or a score may ask; it answers as things are at the time. */
+export interface Look {
+	readonly nodes: ReadonlyMap<string, NodeState>;
+	/** Counts the placed pods of a term by the values of a label of nodes. */
+	tally(term: PodTerm, key: string, eligibility?: Eligibility): Tally;
+	/** Whether the term is about the pod. */
+	matches(term: PodTerm, pod: PodTraits): boolean;
+	/** The terms of placed pods, of an effect, that are about this pod. */
+	carried(effect: Effect, pod: PodTraits): readonly Carried[];
+	/** Whether some placed pod's term is by the labels of namespaces. */
+	readonly carriedByNamespaceLabels: boolean;
+}
+
+export interface Snapshot extends Look {
+	/** All nodes, those of different zones in turn. */
+	readonly order: readonly NodeState[];
+	/** The place of a node in `order`; -1 where there is none of the name. */
+	placeOf(name: string): number;
+	/** Returns the state before, and the state now. */
+	setNode(node: Node): { readonly before?: NodeState; readonly now: NodeState };
+	/** Returns the state before. */
+	removeNode(name: string): NodeState | undefined;
+	setNamespace(name: string, labels: Labels | undefined): void;
+	/** Takes in a pod as it is: it counts on its node where it has one and is not finished, and where it is nominated otherwise. */
+	setPod(pod: Pod): void;
+	removePod(uid: string): void;
+	/** Counts the pod on the node before the API server says so. */
+	reserve(pod: Pod, node: string): void;
+	/** The node that the pod counts on. */
+	nodeOf(uid: string): string | undefined;
+	/** What `look` finds if these pods were on the node as well. */
+	supposing<T>(pods: Iterable<Pod>, node: string, look: () => T): T;
+}
+
+/** A pod that counts on a node. */
+interface Placed {
+	readonly pod: Pod;
+	readonly node: string;
+	readonly traits: PodTraits;
+	readonly requests: Resources;
+	readonly ports: readonly HostPort[];
+	readonly terms: readonly CarriedTerm[];
+}
+
+/** What is on a node, also on one that is not known (yet). */
+interface Load {
+	readonly used: Record<string, number>;
+	readonly weight: { cpu: number; memory: number };
+	readonly ports: Set<HostPort>;
+	readonly pods: Map<string, Pod>;
+	readonly nominated: Map<string, Pod>;
+}
+
+export function createSnapshot(): Snapshot {
+	const states = new Map<string, NodeState>();
+	const nodes = new Map<string, Node>();
+	const loads = new Map<string, Load>();
+	const placed = new Map<string, Placed>();
+	const nominations = new Map<string, string>();
+	const namespaces = new Map<string, Labels | undefined>();
+	const namespaceLabels = (name: string) => namespaces.get(name);
+	const population = createPopulation(nodes, namespaceLabels);
+	const carried = createCarriedTerms(nodes, namespaceLabels);
+	let order: Order<NodeState> | undefined;
+	const ordered = () => {
+		order ??= inTurn(states.values());
+		return order;
+	};
+
+	const loadOf = (node: string): Load => {
+		let load = loads.get(node);
+		if (!load) {
+			load = { used: {}, weight: { cpu: 0, memory: 0 }, ports: new Set(), pods: new Map(), nominated: new Map() };
+			loads.set(node, load);
+		}
+		return load;
+	};
+	/** A node that was removed is forgotten with its last pod. */
+	const tidy = (node: string) => {
+		const load = loads.get(node);
+		if (load?.pods.size === 0 && load.nominated.size === 0 && !nodes.has(node)) loads.delete(node);
+	};
+	const count = ({ pod, node, traits, requests, ports, terms }: Placed, sign: 1 | -1) => {
+		const load = loadOf(node);
+		for (const name in requests) load.used[name] = (load.used[name] ?? 0) + sign * (requests[name] ?? 0);
+		const { cpu, memory } = weightOf(requests);
+		load.weight.cpu += sign * cpu;
+		load.weight.memory += sign * memory;
+		for (const port of ports) {
+			if (sign > 0) load.ports.add(port);
+			else load.ports.delete(port);
+		}
+		if (sign > 0) load.pods.set(uidOf(pod), pod);
+		else load.pods.delete(uidOf(pod));
+		population.add(traits, node, sign);
+		carried.add(terms, node, sign);
+		tidy(node);
+	};
+	const nominate = (pod: Pod, node: string | undefined) => {
+		const uid = uidOf(pod);
+		const old = nominations.get(uid);
+		if (old !== undefined && old !== node) {
+			nominations.delete(uid);
+			loads.get(old)?.nominated.delete(uid);
+			tidy(old);
+		}
+		if (node === undefined) return;
+		nominations.set(uid, node);
+		loadOf(node).nominated.set(uid, pod);
+	};
+	const remove = (uid: string) => {
+		const old = placed.get(uid);
+		if (!old) return;
+		placed.delete(uid);
+		count(old, -1);
+	};
+	const put = (pod: Pod, node: string) => {
+		const uid = uidOf(pod);
+		nominate(pod, undefined);
+		const old = placed.get(uid);
+		const traits = traitsOf(pod);
+		if (old?.node === node && signatureOf(old.traits) === signatureOf(traits)) {
+			placed.set(uid, { ...old, pod });
+			loadOf(node).pods.set(uid, pod);
+			return;
+		}
+		if (old) count(old, -1);
+		const now = placedOf(pod, node);
+		placed.set(uid, now);
+		count(now, 1);
+	};
+
+	return {
+		nodes: states,
+		get order() {
+			return ordered().list;
+		},
+		placeOf: (name) => ordered().places.get(name) ?? -1,
+		tally: population.tally,
+		matches: (term, pod) => term.matches(pod, namespaceLabels),
+		carried: (effect, pod) => carried.about(pod).filter((each) => each.effect === effect),
+		get carriedByNamespaceLabels() {
+			return carried.byNamespaceLabels;
+		},
+		setNode(node) {
+			const { name } = node.metadata;
+			const before = states.get(name);
+			const allocatable = amounts(node.status?.allocatable ?? node.status?.capacity);
+			const now: NodeState = { name, node, allocatable, ...loadOf(name) };
+			states.set(name, now);
+			nodes.set(name, node);
+			if (!order?.replace(now)) order = undefined;
+			population.setNode(name, before?.node, node);
+			carried.setNode(name, before?.node, node);
+			return { before, now };
+		},
+		removeNode(name) {
+			const before = states.get(name);
+			states.delete(name);
+			nodes.delete(name);
+			order = undefined;
+			population.setNode(name, before?.node, undefined);
+			carried.setNode(name, before?.node, undefined);
+			tidy(name);
+			return before;
+		},
+		setNamespace(name, labels) {
+			if (labels) namespaces.set(name, labels);
+			else namespaces.delete(name);
+			population.relabel(name);
+			carried.relabel();
+		},
+		setPod(pod) {
+			const uid = uidOf(pod);
+			if (isFinished(pod)) {
+				nominate(pod, undefined);
+				remove(uid);
+			} else if (pod.spec.nodeName) put(pod, pod.spec.nodeName);
+			else if (!placed.has(uid)) nominate(pod, pod.status?.nominatedNodeName || undefined);
+		},
+		removePod(uid) {
+			const node = nominations.get(uid);
+			if (node !== undefined) {
+				nominations.delete(uid);
+				loads.get(node)?.nominated.delete(uid);
+				tidy(node);
+			}
+			remove(uid);
+		},
+		reserve: put,
+		nodeOf: (uid) => placed.get(uid)?.node,
+		supposing(pods, node, look) {
+			const supposed = Array.from(pods, (pod) => placedOf(pod, node));
+			for (const each of supposed) count(each, 1);
+			try {
+				return look();
+			} finally {
+				for (const each of supposed) count(each, -1);
+			}
+		},
+	};
+}
+
+const placedOf = (pod: Pod, node: string): Placed => ({
+	pod,
+	node,
+	traits: traitsOf(pod),
+	requests: requestsOf(pod),
+	ports: hostPortsOf(pod),
+	terms: carriedBy(pod),
+});
+
+const uidOf = (pod: Pod) => pod.metadata.uid ?? '';
