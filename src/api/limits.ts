@@ -14,6 +14,13 @@ export const limits = {
 	object: MAX_CHANGE_BYTES - 8 * KiB,
 	/** Deepest nesting of objects and arrays in a body. */
 	depth: 128,
+	/** Unknown and doubled fields of a body that are told (Kubernetes: 100), and characters of all warnings of one answer (Kubernetes: 4 KiB). */
+	strictErrors: 100,
+	warnings: 4 * KiB,
+	/** Tokens (names, values, marks, spaces, line ends) of a body in YAML, of which a line has about eight. JSON has no such limit. */
+	yamlTokens: 200_000,
+	/** Aliases that a body in YAML may resolve. */
+	yamlAliases: 100,
 	/** Operations of one JSON patch (Kubernetes: 10,000). */
 	patchOperations: 10_000,
 	/** Bytes of JSON that the `copy` operations of one JSON patch may add together, each of which may double what is there (Kubernetes: 3 MiB). */

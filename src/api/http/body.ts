@@ -1,15 +1,13 @@
 /** Reads the body of a request: bounded, and JSON, YAML or protobuf. */
 import type { IncomingMessage } from 'node:http';
-import { parseDocument } from 'yaml';
 import type { Schemas } from '../../kinds/schema.ts';
 import { ApiError, badRequest } from '../../kinds/status.ts';
 import { limits } from '../limits.ts';
 import { decodeProtobuf, protobufType } from '../protobuf/index.ts';
 import { checkJson } from './json-text.ts';
+import { parseYaml } from './yaml-text.ts';
 
 const empty = Buffer.alloc(0);
-/** Aliases that one YAML body may resolve: more is a bomb. */
-const mostAliases = 100;
 
 const tooLarge = () =>
 	new ApiError(413, 'RequestEntityTooLarge', `Request entity too large: limit is ${limits.body} bytes`);
@@ -45,7 +43,7 @@ export const mediaType = (request: IncomingMessage) =>
 
 export interface Decoded {
 	readonly value: unknown;
-	/** Messages about fields that occur twice in one object: `duplicate field "spec.replicas"`. */
+	/** Messages about fields that occur twice in one object: `duplicate field "spec.replicas"`, in YAML `line 2: key "a" already set in map`. */
 	readonly duplicates: readonly string[];
 }
 
@@ -59,7 +57,7 @@ export async function readObject(request: IncomingMessage, schemas: Schemas): Pr
 	const body = await readBody(request);
 	if (body.length === 0) return { value: undefined, duplicates: [] };
 	if (type === protobufType) return { value: decodeProtobuf(body, schemas), duplicates: [] };
-	return parseBody(body, type === 'application/yaml');
+	return await parseBody(body, type === 'application/yaml');
 }
 
 const objectTypes = ['application/json', 'application/yaml', protobufType];
@@ -72,30 +70,19 @@ export const unsupported = (type: string, supported: readonly string[]) =>
 		`the body of the request was in an unknown format (${type || 'none'}) - accepted media types include: ${supported.join(', ')}`,
 	);
 
-/** The value of a body of JSON, or of YAML where `yaml`. Throws 400 for text that is neither, is too deep, or has too many aliases. */
-export function parseBody(body: Buffer, yaml: boolean): Decoded {
+/** The value of a body of JSON, or of YAML where `yaml`. Throws 400 for text that is neither, is too deep, or has too many aliases; 413 for YAML with too many tokens. */
+export async function parseBody(body: Buffer, yaml: boolean): Promise<Decoded> {
 	const text = body.toString();
-	if (yaml && !/^\s*[{[]/.test(text)) return parseYaml(text);
-	try {
-		const value: unknown = JSON.parse(text);
-		return { value, duplicates: checkJson(body) };
-	} catch (cause) {
-		if (cause instanceof ApiError) throw cause;
-		throw badRequest(`the body is no valid JSON: ${cause instanceof Error ? cause.message : String(cause)}`);
+	// JSON is YAML too, and most of what is sent as YAML.
+	if (!yaml || /^\s*[{[]/.test(text)) {
+		try {
+			const value: unknown = JSON.parse(text);
+			return { value, duplicates: checkJson(body) };
+		} catch (cause) {
+			if (cause instanceof ApiError) throw cause;
+			if (!yaml)
+				throw badRequest(`the body is no valid JSON: ${cause instanceof Error ? cause.message : String(cause)}`);
+		}
 	}
-}
-
-function parseYaml(text: string): Decoded {
-	try {
-		const document = parseDocument(text, { uniqueKeys: false, prettyErrors: true, schema: 'core', version: '1.2' });
-		const [error] = document.errors;
-		if (error) throw error;
-		// Through text, so that depth and doubled fields are found as in JSON.
-		const value: unknown = document.toJS({ maxAliasCount: mostAliases });
-		checkJson(Buffer.from(JSON.stringify(value) ?? 'null'));
-		return { value, duplicates: [] };
-	} catch (cause) {
-		if (cause instanceof ApiError) throw cause;
-		throw badRequest(`the body is no valid YAML: ${cause instanceof Error ? cause.message : String(cause)}`);
-	}
+	return parseYaml(text);
 }

@@ -22,7 +22,7 @@ interface Level {
 	index: number;
 }
 
-/** Returns a message for each field that occurs twice. Throws 400 where the text is nested too deeply. */
+/** Returns a message for each field that occurs twice, up to `limits.strictErrors`. Throws 400 where the text is nested too deeply. */
 export function checkJson(text: Uint8Array): readonly string[] {
 	const levels: Level[] = [];
 	const duplicates: string[] = [];
@@ -35,8 +35,8 @@ export function checkJson(text: Uint8Array): readonly string[] {
 				for (at = start; text[at] !== quote && at < text.length; at++) if (text[at] === backslash) at++;
 				if (!expectsField || !level?.fields) break;
 				level.field = Buffer.from(text.buffer, text.byteOffset + start, at - start).toString();
-				if (level.fields.has(level.field)) duplicates.push(`duplicate field "${pathOf(levels)}"`);
-				else level.fields.add(level.field);
+				if (!level.fields.has(level.field)) level.fields.add(level.field);
+				else if (duplicates.length < limits.strictErrors) duplicates.push(`duplicate field "${pathOf(levels)}"`);
 				expectsField = false;
 				break;
 			}

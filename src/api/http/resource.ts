@@ -268,7 +268,7 @@ async function patchBody(
 	const media = mediaType(request);
 	const type = patchTypes[media];
 	if (!type) throw unsupported(media, Object.keys(patchTypes));
-	const { value: body, duplicates } = parseBody(await readBody(request), type === 'apply');
+	const { value: body, duplicates } = await parseBody(await readBody(request), type === 'apply');
 	refuseDuplicates(kind, duplicates, options);
 	return { patch: type === 'apply' ? { type, body, force: flag(query, 'force') } : { type, body }, options };
 }

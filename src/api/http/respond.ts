@@ -20,7 +20,10 @@ export function addWarning(response: ServerResponse, message: string): void {
 		.replaceAll(/[^\x20-\x7e]/g, '?')
 		.slice(0, 1024);
 	const warning = `299 - "${text}"`;
-	if (![response.getHeader('Warning')].flat().includes(warning)) response.appendHeader('Warning', warning);
+	const before = [response.getHeader('Warning') ?? []].flat().map(String);
+	// Clients read only so many headers; what is beyond is left out, as upstream does.
+	if (before.includes(warning) || before.join('').length + warning.length > limits.warnings) return;
+	response.appendHeader('Warning', warning);
 }
 
 /** Sends JSON bytes, as YAML where the client wants that. */

@@ -5,6 +5,7 @@ import { badRequest } from '../../kinds/status.ts';
 import { decodeError, prune, validateSchema } from '../../kinds/validate.ts';
 import type { WriteOptions } from '../api.ts';
 import { asText, copy, isObject } from '../json.ts';
+import { limits } from '../limits.ts';
 import { undeclared } from '../patch/index.ts';
 import type { Context } from './context.ts';
 
@@ -48,11 +49,11 @@ export function checked(
 		if (applied)
 			throw undeclared(
 				asObject(object),
-				unknown.map(({ path }) => path),
+				unknown.slice(0, limits.strictErrors).map(({ path }) => path),
 				schema,
 				schemas,
 			);
-		const messages = unknown.map(({ message }) => message);
+		const messages = unknown.slice(0, limits.strictErrors).map(({ message }) => message);
 		if (options.fieldValidation === 'Strict')
 			throw badRequest(
 				`${kind.kind} in version "${kind.version}" cannot be handled as a ${kind.kind}: strict decoding error: ${messages.join(', ')}`,

@@ -1,7 +1,4 @@
-/**
- * YAML as Kubernetes reads it: documents of a stream, with the scalar rules of the Go parser behind kubectl (YAML 1.2 core
- * plus the booleans and octal numbers of YAML 1.1), and guards against documents made to exhaust the reader.
- */
+/** Manifests in YAML: the documents of a stream, where what is in them stands, and guards against documents made to exhaust the reader. */
 import {
 	type Alias,
 	Composer,
@@ -17,11 +14,10 @@ import {
 	type Node,
 	Parser,
 	parseDocument,
-	type ScalarTag,
-	type Tags,
 	visit,
 	type YAMLMap,
 } from 'yaml';
+import { kubernetesYaml } from '../../yaml.ts';
 import { MAX_ALIASES, MAX_DEPTH, MAX_DOCUMENTS } from './limits.ts';
 
 /** A place in a text, in UTF-16 units from its start, and what is wrong there. */
@@ -45,46 +41,7 @@ export interface YamlDocument {
 	readonly faults: readonly Fault[];
 }
 
-/** `yes` and `0644` are a boolean and an octal number to the YAML parser of Kubernetes (sigs.k8s.io/yaml), which follows YAML 1.1 here. */
-const truth = /^(?:[Yy]|[Yy]es|YES|[Tt]rue|TRUE|[Oo]n|ON)$/;
-const untruth = /^(?:[Nn]|[Nn]o|NO|[Ff]alse|FALSE|[Oo]ff|OFF)$/;
-const bool: ScalarTag[] = [
-	{ tag: 'tag:yaml.org,2002:bool', default: true, test: truth, resolve: () => true },
-	{ tag: 'tag:yaml.org,2002:bool', default: true, test: untruth, resolve: () => false },
-];
-const digits = (text: string) => text.replaceAll('_', '');
-const integer = (test: RegExp, skip: number, radix: number): ScalarTag => ({
-	tag: 'tag:yaml.org,2002:int',
-	default: true,
-	test,
-	resolve: (text) => {
-		const sign = /^[-+]/.test(text) ? 1 : 0;
-		const value = Number.parseInt(digits(text.slice(sign + skip)), radix);
-		return text.startsWith('-') ? -value : value;
-	},
-});
-const integers = [
-	integer(/^[-+]?0o[0-7_]+$/, 2, 8),
-	integer(/^[-+]?0[0-7_]+$/, 1, 8),
-	integer(/^[-+]?[0-9][0-9_]*$/, 0, 10),
-	integer(/^[-+]?0x[0-9a-fA-F_]+$/, 2, 16),
-	integer(/^[-+]?0b[01_]+$/, 2, 2),
-];
-const isTagged = (name: string) => (tag: Tags[number]) => typeof tag === 'object' && tag.tag.endsWith(`:${name}`);
-const customTags = (core: Tags): Tags => [
-	...core.filter((tag) => !isTagged('bool')(tag) && !isTagged('int')(tag) && !isTagged('float')(tag)),
-	...bool,
-	...integers,
-	...core.filter(isTagged('float')),
-];
-/** Tags of other types (`!!binary`, `!!timestamp`, `!!set`) make values that JSON has not: they are faults. */
-const options = {
-	schema: 'core',
-	merge: true,
-	customTags,
-	resolveKnownTags: false,
-	prettyErrors: false,
-} as const;
+const options = kubernetesYaml;
 
 type Composed = Node & Document.Parsed['contents'];
 const createComposer = () => new Composer<Composed>(options as ConstructorParameters<typeof Composer>[0]);

@@ -1,0 +1,95 @@
+/**
+ * YAML as Kubernetes reads it, in the bodies of requests and in manifests alike: YAML 1.2 core plus the booleans and octal
+ * numbers of YAML 1.1, as the Go parser behind Kubernetes (sigs.k8s.io/yaml) resolves plain scalars.
+ */
+import { setImmediate } from 'node:timers/promises';
+import { Composer, type CST, type Document, Lexer, type Node, Parser, type ScalarTag, type Tags } from 'yaml';
+
+/** `yes` is a boolean, and so are `y`, `on` and their opposites. */
+const truth = /^(?:[Yy]|[Yy]es|YES|[Tt]rue|TRUE|[Oo]n|ON)$/;
+const untruth = /^(?:[Nn]|[Nn]o|NO|[Ff]alse|FALSE|[Oo]ff|OFF)$/;
+const bool: ScalarTag[] = [
+	{ tag: 'tag:yaml.org,2002:bool', default: true, test: truth, resolve: () => true },
+	{ tag: 'tag:yaml.org,2002:bool', default: true, test: untruth, resolve: () => false },
+];
+const digits = (text: string) => text.replaceAll('_', '');
+const integer = (test: RegExp, skip: number, radix: number): ScalarTag => ({
+	tag: 'tag:yaml.org,2002:int',
+	default: true,
+	test,
+	resolve: (text) => {
+		const sign = /^[-+]/.test(text) ? 1 : 0;
+		const value = Number.parseInt(digits(text.slice(sign + skip)), radix);
+		return text.startsWith('-') ? -value : value;
+	},
+});
+/** `0644` is octal. */
+const integers = [
+	integer(/^[-+]?0o[0-7_]+$/, 2, 8),
+	integer(/^[-+]?0[0-7_]+$/, 1, 8),
+	integer(/^[-+]?[0-9][0-9_]*$/, 0, 10),
+	integer(/^[-+]?0x[0-9a-fA-F_]+$/, 2, 16),
+	integer(/^[-+]?0b[01_]+$/, 2, 2),
+];
+const isTagged = (name: string) => (tag: Tags[number]) => typeof tag === 'object' && tag.tag.endsWith(`:${name}`);
+const customTags = (core: Tags): Tags => [
+	...core.filter((tag) => !isTagged('bool')(tag) && !isTagged('int')(tag) && !isTagged('float')(tag)),
+	...bool,
+	...integers,
+	...core.filter(isTagged('float')),
+];
+
+/** Options of the parser. Tags of other types (`!!binary`, `!!timestamp`, `!!set`) make values that JSON has not: they are faults. */
+export const kubernetesYaml = {
+	schema: 'core',
+	merge: true,
+	customTags,
+	resolveKnownTags: false,
+	prettyErrors: false,
+} as const;
+
+/** A text has more of something than it may. */
+export class YamlTooLarge extends Error {
+	override readonly name = 'YamlTooLarge';
+}
+
+export interface YamlLimits {
+	/** Mappings and lists inside one another. */
+	readonly depth: number;
+	/** Names, values, marks, spaces and line ends of one document: what its parsing costs follows them, and not its length. */
+	readonly tokens: number;
+}
+
+/** Milliseconds of parsing after which other work of the process gets its turn. */
+const SLICE = 8;
+
+/**
+ * The documents of a text, which is taken apart in slices, so that a long one does not keep the process from other work.
+ * A key that stands twice in a mapping is no error here. Throws YamlTooLarge.
+ */
+export async function* composeYaml(text: string, most: YamlLimits): AsyncGenerator<Document.Parsed> {
+	const options = { ...kubernetesYaml, uniqueKeys: false, logLevel: 'error' } as const;
+	const composer = new Composer<Node & Document.Parsed['contents']>(
+		options as ConstructorParameters<typeof Composer>[0],
+	);
+	const parser = new Parser();
+	let tokens = 0;
+	let sliceStart = performance.now();
+	function* compose(parsed: Iterable<CST.Token>): Generator<Document.Parsed> {
+		for (const token of parsed) {
+			if (token.type === 'document') tokens = 0;
+			yield* composer.next(token) as Iterable<Document.Parsed>;
+		}
+	}
+	for (const lexeme of new Lexer().lex(text)) {
+		yield* compose(parser.next(lexeme));
+		if (++tokens > most.tokens) throw new YamlTooLarge(`a document has more than ${most.tokens} tokens`);
+		// The parser keeps its own stack, the composer recurses: what is too deep must not get that far.
+		if (parser.stack.length > most.depth + 1) throw new YamlTooLarge(`nested deeper than ${most.depth} levels`);
+		if (performance.now() - sliceStart < SLICE) continue;
+		await setImmediate();
+		sliceStart = performance.now();
+	}
+	yield* compose(parser.end());
+	yield* composer.end() as Iterable<Document.Parsed>;
+}
