@@ -142,7 +142,9 @@ function resourceLine(resource: ResourceStatus, paint: Paint): string {
 	const words: string[] = [];
 	const leaving = resource.health?.message === 'Pending deletion';
 	if (resource.requiresPruning)
-		words.push(paint('yellow', `no longer in the source, ${leaving ? 'being deleted' : 'to be pruned'}`));
+		words.push(
+			paint('yellow', `no longer in the source, ${leaving ? 'being deleted' : (resource.message ?? 'to be pruned')}`),
+		);
 	else if (resource.status !== 'Synced')
 		words.push(paint('yellow', resource.health?.status === 'Missing' ? 'missing' : 'drifted'));
 	else words.push(paint('green', 'in sync'));
@@ -154,7 +156,7 @@ function resourceLine(resource: ResourceStatus, paint: Paint): string {
 	return `${paint('bold', name)}: ${words.join(', ')}`;
 }
 
-function driftLines(resource: ResourceStatus, { paint, now }: StatusOptions): string[] {
+function driftLines(resource: ResourceStatus, { paint, now, wide }: StatusOptions): string[] {
 	const lines = (resource.drift ?? []).map((field) => {
 		const [live, desired] = excerpts(field.live, field.desired, MAX_VALUE);
 		const sides = `${paint('red', side(live))} live, ${paint('green', side(desired))} desired`;
@@ -162,8 +164,16 @@ function driftLines(resource: ResourceStatus, { paint, now }: StatusOptions): st
 	});
 	lines.push(...unlisted(resource, paint));
 	if (resource.origin) lines.push(`written at${place(resource.origin, paint)}`);
-	if (resource.message) lines.push(paint('red', resource.message));
+	if (resource.message && !resource.requiresPruning) lines.push(paint('red', resource.message));
+	if (wide) lines.push(...unmanagedText(resource).map((text) => paint('dim', text)));
 	return lines;
+}
+
+/** What people have set beside the source, which is no drift and easily forgotten. */
+function unmanagedText({ unmanaged = [] }: ResourceStatus): string[] {
+	return unmanaged.map(
+		({ manager, fields }) => `${fields} field${fields === 1 ? '' : 's'} beside the source, set by ${manager}`,
+	);
 }
 
 /** What the status does not list of the drifted fields. */
@@ -198,7 +208,10 @@ export function diffText(application: Application, paint: Paint): string[] {
 		if (resource.status === 'Synced') continue;
 		const name = `${resource.kind}${resource.group ? `.${resource.group}` : ''} ${resource.namespace ? `${resource.namespace}/` : ''}${resource.name}`;
 		if (resource.requiresPruning)
-			lines.push(paint('bold', name), paint('red', '- no longer in the source: the next sync with prune deletes it'));
+			lines.push(
+				paint('bold', name),
+				paint('red', `- no longer in the source: ${resource.message ?? 'the next sync with prune deletes it'}`),
+			);
 		else if (resource.health?.status === 'Missing') {
 			lines.push(
 				paint('bold', name),

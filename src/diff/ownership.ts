@@ -17,10 +17,10 @@ const clientSide = 'kubectl-client-side-apply';
 
 /** Whether an entry is of a person's tool, or of another application. The status is nobody's to take. */
 function isByHand(entry: ManagedFieldsEntry): boolean {
-	const { manager = '', subresource } = entry;
+	const { manager = '', operation, subresource } = entry;
 	if (subresource === 'status') return false;
 	if (manager === 'kubectl' || manager.startsWith('kubectl-') || manager === command) return true;
-	return manager === 'before-first-apply' || isSync(entry);
+	return manager === 'before-first-apply' || (operation === 'Apply' && isSync(entry));
 }
 
 /** Whether an entry holds a whole manifest, which that of the source replaces. */
@@ -91,6 +91,23 @@ function shares(own: FieldsV1, theirs: FieldsV1): boolean {
 		if (element !== '.' && ours && other && shares(ours, other)) return true;
 	}
 	return false;
+}
+
+/** How many fields people have set beside what `manager` applies, by the tool they did it with. */
+export function byHand(entries: Entries, manager: string): { readonly manager: string; readonly fields: number }[] {
+	const found = new Map<string, number>();
+	for (const entry of entries) {
+		if (isOwn(entry, manager) || !isByHand(entry)) continue;
+		const name = entry.manager ?? '';
+		found.set(name, (found.get(name) ?? 0) + countFields(entry.fieldsV1 ?? {}));
+	}
+	return [...found].map(([manager, fields]) => ({ manager, fields }));
+}
+
+/** The fields at the ends of paths. */
+function countFields(node: FieldsV1): number {
+	const children = Object.entries(node).filter(([element]) => element !== '.');
+	return children.length === 0 ? 1 : children.reduce((sum, [, child]) => sum + countFields(child), 0);
 }
 
 /**

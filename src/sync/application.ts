@@ -1,5 +1,5 @@
 /** The Application controller: what it keeps of each application, and what has which of them looked at again. */
-import { Application, type Dynamic, type Key, type Pod } from '../kinds/index.ts';
+import { Application, type Dynamic, type Key, keyOf, type Pod } from '../kinds/index.ts';
 import { type Context, controller } from '../reconcile/index.ts';
 import type { Shared } from './compare/shared.ts';
 import { makersOf, podTrouble } from './compare/trouble.ts';
@@ -39,6 +39,11 @@ export function createApplications({ renderer, openSource }: SyncOptions) {
 		return known;
 	};
 	let enqueue = (_: Key) => {};
+	/** After a start an application that was not looked at yet may want anything: nothing is pruned before. */
+	const complete = () =>
+		[...(applications.context?.cache.informer(Application).list() ?? [])].every(
+			({ metadata }) => metadata.deletionTimestamp || states.get(keyOf({ metadata }))?.known,
+		);
 
 	const applications: Applications = {
 		states,
@@ -53,6 +58,7 @@ export function createApplications({ renderer, openSource }: SyncOptions) {
 					openSource,
 					tracked: markedFor(key),
 					onChange: () => enqueue(key),
+					complete,
 					wantedElsewhere: (id) => [...(wantedBy.get(id) ?? [])].some((each) => each !== key),
 					onDesired(now, before) {
 						for (const id of before.keys()) {
@@ -152,9 +158,12 @@ export function createApplications({ renderer, openSource }: SyncOptions) {
 				await state.dispose();
 				return undefined;
 			}
-			return application.metadata.deletionTimestamp
-				? cascade(application, state, context)
-				: turn(application, state, () => sharedOf(state), context);
+			if (application.metadata.deletionTimestamp) return cascade(application, state, context);
+			const before = state.known;
+			const again = await turn(application, state, () => sharedOf(state), context);
+			// The last one that was waited for.
+			if (!before && state.known && complete()) for (const other of states.keys()) if (other !== key) enqueue(other);
+			return again;
 		},
 	});
 	return { applications, controller: declaration };

@@ -66,7 +66,11 @@ export interface ApplicationState extends Healing {
 	): Promise<Checked & { readonly revision: Revision }>;
 	/** Renders and checks a tree that is not a revision of the source yet. */
 	check(tree: Tree, application: Application, client: Client, signal: AbortSignal): Promise<Checked>;
-	/** Objects in the cluster that these are not, and no other application wants; what is on its way out included. */
+	/** Whether it was looked at what the source wants, with whatever outcome. */
+	known: boolean;
+	/** Whether that holds for all other applications too. Before, nothing may be pruned: they may want it. */
+	complete(): boolean;
+	/** Objects in the cluster that these are not, and no other application is known to want; what is on its way out included. */
 	left(desired: ReadonlyMap<string, Desired>): Map<string, Dynamic>;
 	/** Objects in the cluster that the source does not want any more, and that nobody has deleted yet. */
 	gone(): Map<string, Dynamic>;
@@ -82,6 +86,8 @@ export interface StateOptions {
 	readonly onChange: () => void;
 	/** Whether another application wants the object: then it is to be taken over, not pruned. */
 	readonly wantedElsewhere: (id: string) => boolean;
+	/** Whether it is known what all applications want. */
+	readonly complete: () => boolean;
 	/** Called with what the application wants now and wanted before. */
 	readonly onDesired: (now: ReadonlyMap<string, Desired>, before: ReadonlyMap<string, Desired>) => void;
 	/** Called with the ids of the objects for which a revision is refused, and of those before. */
@@ -97,6 +103,7 @@ export function createState({
 	openSource,
 	onChange,
 	wantedElsewhere,
+	complete,
 	onDesired,
 	onRefused,
 }: StateOptions): ApplicationState {
@@ -209,6 +216,8 @@ export function createState({
 		stumbled: undefined as ApplicationState['stumbled'],
 		aside: undefined as Aside | undefined,
 		reportedAt: 0,
+		known: false,
+		complete,
 		sourceType: 'Directory' as ApplicationState['sourceType'],
 
 		markStale() {
@@ -217,7 +226,8 @@ export function createState({
 
 		async load(application: Application, client: Client, signal: AbortSignal, now: number) {
 			const { source, destination, syncPolicy } = application.spec;
-			const identity = JSON.stringify([source, destination, syncPolicy?.syncOptions]);
+			const { syncOptions, managedNamespaceMetadata } = syncPolicy ?? {};
+			const identity = JSON.stringify([source, destination, syncOptions, managedNamespaceMetadata]);
 			const again = refusedAt !== undefined && now - refusedAt >= RECHECK_MS;
 			if (!stale && loaded === identity && !again) return;
 			refusedAt = undefined;

@@ -15,6 +15,7 @@ import { revisionFrom } from './revision.ts';
 import type { ApplicationState, Problem } from './state.ts';
 import { writeReport } from './status/write-status.ts';
 import { managerOf } from './want/desired.ts';
+import { inApplication } from './want/namespace.ts';
 import { isExtraneous } from './want/options.ts';
 import { unsupported } from './want/unsupported.ts';
 
@@ -32,6 +33,7 @@ export async function turn(
 	const problems: Problem[] = [];
 	const wrong = unsupported(application.spec).join('; ');
 	if (wrong) {
+		state.known = true;
 		problems.push({ type: 'InvalidSpecError', message: wrong });
 		const { operation } = application;
 		const running = operation ? { operation } : runningOf(application);
@@ -41,6 +43,7 @@ export async function turn(
 	}
 	recall(application, state);
 	await state.load(application, client, signal, context.now());
+	state.known = state.revision !== undefined || state.problem !== undefined;
 	if (state.problem) problems.push(state.problem);
 	for (const id of state.tracked.keys()) if (!state.comparison.objects.has(id)) state.comparison.touch(id);
 	const changed = await state.comparison.refresh(
@@ -63,7 +66,7 @@ export async function turn(
 			outOfSync,
 			held,
 			gone,
-			wanted: state.desired.size,
+			wanted: [...state.desired.values()].filter(({ manifest }) => manifest.file !== inApplication).length,
 			healAt: state.healAt(shared),
 			synced: state.synced,
 			freed: isFreed(state, context.cache),

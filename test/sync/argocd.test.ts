@@ -211,8 +211,25 @@ test('CreateNamespace makes the namespace, with the labels and annotations that 
 	});
 	await world.push({ 'a.yaml': configMap('a') });
 	await world.status(synced);
-	const { metadata } = await world.client.get(Namespace, { name: 'shop' });
-	t.like(metadata, { labels: { team: 'blue' }, annotations: { note: 'x' } });
+	const metadata = async () => (await world.client.get(Namespace, { name: 'shop' })).metadata;
+	t.like(await metadata(), { labels: { team: 'blue' }, annotations: { note: 'x' } });
+
+	await world.client
+		.as('somebody')
+		.patch(Namespace, { name: 'shop' }, { type: 'merge', body: { metadata: { labels: { team: 'red' } } } });
+	await world.status(({ sync }) => sync?.status === 'OutOfSync');
+	await world.status(synced);
+	t.is((await metadata()).labels?.team, 'blue', 'it is compared and healed');
+	await policy(world, { managedNamespaceMetadata: { labels: { team: null, tier: 'one' } } });
+	await world.status(({ sync }) => sync?.status === 'OutOfSync');
+	await world.status(synced);
+	t.like((await metadata()).labels, { team: undefined, tier: 'one' });
+
+	await change(world, { metadata: { finalizers: ['resources-finalizer.argocd.argoproj.io'] } });
+	await world.client.delete(Application, home);
+	while ((await world.client.list(Application, { namespace: 'default' })).items.length > 0)
+		await new Promise((resolve) => setTimeout(resolve, 50));
+	t.is((await metadata()).deletionTimestamp, undefined, 'it outlives its application');
 });
 
 test('with Validate=false a field that nobody knows is dropped; without, it is refused', async (t) => {
@@ -331,6 +348,63 @@ test('an application that goes with its objects leaves those that say Delete=fal
 	const left = async () => (await world.client.list(Application, { namespace: 'default' })).items.length;
 	while ((await left()) > 0) await new Promise(setImmediate);
 	t.deepEqual([await exists(world, 'kept'), await exists(world, 'a')], [true, false]);
+});
+
+test('an application goes with its objects wave by wave, and leaves what another one wants', async (t) => {
+	const world = await startGitOps(t);
+	await change(world, { spec: { source: { path: 'a' } } });
+	const annotations = { 'argocd.argoproj.io/sync-wave': '1' };
+	const held = {
+		apiVersion: 'v1',
+		kind: 'ConfigMap',
+		metadata: { name: 'last', annotations, finalizers: ['example.com/hold'] },
+	};
+	await world.push({
+		'a/first.yaml': configMap('first', { 'argocd.argoproj.io/sync-wave': '-1' }),
+		'a/last.json': JSON.stringify(held),
+		'a/same.yaml': configMap('same'),
+		'b/same.yaml': configMap('same'),
+	});
+	await world.status(synced);
+	await second(world);
+	await world.status(synced, 'second');
+	const { metadata } = await world.client.get(ConfigMap, { name: 'same', namespace: 'default' });
+	await change(world, {
+		metadata: {
+			finalizers: ['resources-finalizer.argocd.argoproj.io', 'post-delete-finalizer.argocd.argoproj.io/cleanup'],
+		},
+	});
+	await world.client.delete(Application, home);
+	const last = () => world.client.get(ConfigMap, { name: 'last', namespace: 'default' });
+	while (!(await last()).metadata.deletionTimestamp) await new Promise((resolve) => setTimeout(resolve, 50));
+	t.true(await exists(world, 'first'), 'the wave after it has not gone yet');
+	await world.client.patch(
+		ConfigMap,
+		{ name: 'last', namespace: 'default' },
+		{ type: 'merge', body: { metadata: { finalizers: null } } },
+	);
+	const left = async () =>
+		(await world.client.list(Application, { namespace: 'default' })).items.map(({ metadata: { name } }) => name);
+	while ((await left()).includes('default')) await new Promise((resolve) => setTimeout(resolve, 50));
+	t.deepEqual([await exists(world, 'first'), await exists(world, 'last')], [false, false]);
+	const kept = await world.client.get(ConfigMap, { name: 'same', namespace: 'default' });
+	t.is(kept.metadata.uid, metadata.uid);
+	t.is(kept.metadata.deletionTimestamp, undefined);
+});
+
+test('an object with the hook Skip is left out, another hook is refused', async (t) => {
+	const world = await startGitOps(t);
+	const skipped = configMap('skipped', { 'argocd.argoproj.io/hook': 'Skip' });
+	const { code, output } = await world.push({ 'skipped.yaml': skipped, 'a.yaml': configMap('a') });
+	t.is(code, 0, output);
+	const status = await world.status(synced);
+	t.deepEqual(
+		status.resources?.map(({ name }) => name),
+		['a'],
+	);
+	t.false(await exists(world, 'skipped'));
+	const hook = await world.push({ 'b.yaml': configMap('b', { 'argocd.argoproj.io/hook': 'PreSync' }) });
+	t.regex(hook.output, /b\.yaml:5:\d+: .*sync hooks are not supported/);
 });
 
 test('the type of the source is told as Argo CD tells it', async (t) => {

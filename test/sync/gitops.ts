@@ -88,7 +88,7 @@ export async function startGitOps(
 
 	const git = (...args: string[]) => runGit(clone, args);
 	const status: GitOpsWorld['status'] = async (condition, name = 'default') => {
-		const timeout = AbortSignal.any([signal, AbortSignal.timeout(30_000)]);
+		const timeout = AbortSignal.any([signal, AbortSignal.timeout(90_000)]);
 		let last: ApplicationStatus | undefined;
 		for await (const events of client.watch(Application, { namespace: 'default', signal: timeout })) {
 			for (const event of events) {

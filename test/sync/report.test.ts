@@ -165,6 +165,45 @@ test('long values and many fields are cut', (t) => {
 	t.regex(late?.drift?.[0]?.desired ?? '', /yyshould be"$/);
 });
 
+test('the status fits into an object, however much there is to tell, and says how much it leaves out', (t) => {
+	const long = 'y'.repeat(5_000);
+	const [field] = (configMap('a', drifted('x', long, 'z')).drift as { fields: readonly object[] }).fields;
+	const fields = Array.from({ length: 100 }, () => field);
+	const drift = { state: 'changed', fields } as unknown as Compared['drift'];
+	const objects = Array.from({ length: 20_000 }, (_, index) =>
+		configMap(
+			`object-${index}`,
+			index < 200 ? { drift } : { health: { status: 'Degraded', message: long.repeat(20) } },
+		),
+	);
+	const problems = Array.from({ length: 50 }, () => ({ type: 'SyncError', message: long.repeat(20) }));
+	const full = status(objects, { problems });
+	t.true(Buffer.byteLength(JSON.stringify(full)) < 1_000_000);
+	t.is((full.resources?.length ?? 0) + (full.resourcesLeftOut ?? 0), 20_000);
+	t.true(
+		(full.resources?.filter(({ status }) => status === 'OutOfSync').length ?? 0) === 200,
+		'what has drifted comes first',
+	);
+	t.is(status([configMap('a')]).resourcesLeftOut, undefined);
+});
+
+test('what people have set beside the source is counted by their tools', (t) => {
+	const fieldsV1 = { 'f:data': { '.': {}, 'f:more': {}, 'f:again': {} } };
+	const entry = (manager: string) => ({
+		manager,
+		operation: 'Update' as const,
+		fieldsType: 'FieldsV1' as const,
+		fieldsV1,
+	});
+	const live = {
+		apiVersion: 'v1',
+		kind: 'ConfigMap',
+		metadata: { name: 'a', namespace: 'default', managedFields: [entry('kubectl-edit'), entry('some-controller')] },
+	};
+	t.deepEqual(status([configMap('a', { live })]).resources?.[0]?.unmanaged, [{ manager: 'kubectl-edit', fields: 2 }]);
+	t.is(status([configMap('a')]).resources?.[0]?.unmanaged, undefined);
+});
+
 test('an object that left the source is to be pruned, and a condition keeps the time at which it began', (t) => {
 	const gone: Compared = {
 		id: 'g',
@@ -172,7 +211,10 @@ test('an object that left the source is to be pruned, and a condition keeps the 
 		drift: { state: 'synced' },
 		health: undefined,
 	};
-	t.like(status([gone]).resources?.[0], { name: 'g', status: 'OutOfSync', requiresPruning: true });
+	t.like(status([gone]).resources?.[0], { name: 'g', status: 'OutOfSync', requiresPruning: true, message: undefined });
+	const annotations = { 'argocd.argoproj.io/sync-options': 'Prune=false' };
+	const kept = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'g', namespace: 'default', annotations } };
+	t.is(status([{ ...gone, live: kept }]).resources?.[0]?.message, 'kept by the sync option Prune=false');
 	const earlier = {
 		...application,
 		status: { conditions: [{ type: 'SyncError', message: 'm', lastTransitionTime: '2025-01-01T00:00:00Z' }] },

@@ -391,8 +391,14 @@ const named: Record<string, Schema> = {
 		drift: many('ReportedDrift', 'Beyond Argo CD: where the object differs from its manifest.'),
 		driftedFields: whole('Beyond Argo CD: how many fields have drifted, where `drift` does not list them all.'),
 		origin: one('ReportedOrigin', 'Beyond Argo CD: where the object is written, while it is missing.'),
-		message: text('Beyond Argo CD: why the API refuses the object as it is written.'),
+		message: text('Beyond Argo CD: why the API refuses the object as it is written, or why it is kept.'),
+		unmanaged: many('UnmanagedFields', 'Beyond Argo CD: fields that people have set beside the source.'),
 	}),
+	UnmanagedFields: struct(
+		'Fields that people have set beside the source.',
+		{ manager: text('The tool they did it with.'), fields: whole('How many fields it owns alone.') },
+		['manager', 'fields'],
+	),
 	ReportedDrift: struct(
 		'One drifted field. A side without the field has no value.',
 		{

@@ -279,8 +279,10 @@ export interface ResourceStatus {
 	driftedFields?: number;
 	/** Beyond Argo CD: where the object is written, while it is missing. */
 	origin?: ReportedOrigin;
-	/** Beyond Argo CD: why the API refuses the object as it is written. */
+	/** Beyond Argo CD: why the API refuses the object as it is written, or why it is kept. */
 	message?: string;
+	/** Beyond Argo CD: how many fields people have set beside the source, by their tools. They are no drift. */
+	unmanaged?: { manager: string; fields: number }[];
 }
 
 /** One drifted field. A side without the field has no value; values are JSON text, cut at 1 KiB. */

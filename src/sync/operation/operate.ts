@@ -82,6 +82,7 @@ async function carryOn(work: Work): Promise<Progressed> {
 	}
 	const waitsFor = [...madeAnew, ...stage.waitsFor];
 	if (waitsFor.length > 0) return wait(application, running, waitsFor, context);
+	if (!stage.last && stage.apply.length + stage.prune.size === 0) return 'waits';
 
 	let outcomes: Outcome[];
 	try {
@@ -156,12 +157,15 @@ function stageOf({ application, running, decision, shared, state, subject }: Wor
 				degraded: [],
 				last: true,
 			}
-		: nextStage(objects, leaving);
+		: nextStage(objects, state.complete() ? leaving : []);
+	// Pruning waits until it is known that no other application wants it: that begins a turn anew.
+	const others = !dryRun && !state.complete() && leaving.some(({ deleting }) => !deleting);
+	const last = stage.last && !others;
 	// What is deleted because it must be made anew: an apply to it would be refused again until it has gone.
 	const madeAnew = [...subject.objects.values()].flatMap(({ desired, live, refused }) =>
 		!dryRun && desired && refused && live?.metadata.deletionTimestamp && selected(live) ? [live] : [],
 	);
-	return { stage, kept: stage.last ? kept : [], tried, madeAnew };
+	return { stage: { ...stage, last }, kept: last ? kept : [], tried, madeAnew };
 }
 
 async function apply(

@@ -1,6 +1,6 @@
 /** An application's status in Argo CD's shape, from what was compared. Pure. */
 import { excerpts } from '../../diff/excerpt.ts';
-import { type FieldDrift, indexesInto } from '../../diff/index.ts';
+import { byHand, type FieldDrift, indexesInto } from '../../diff/index.ts';
 import { formatPath } from '../../kinds/fieldset.ts';
 import {
 	type Application,
@@ -17,10 +17,14 @@ import {
 import { type Compared, isSynced } from '../compare/compare.ts';
 import { waveOf } from '../operation/order.ts';
 import { type Revision, recordOf } from '../revision.ts';
+import { managerOf } from '../want/desired.ts';
+import { optionFor } from '../want/options.ts';
 import { cut, fitting } from './fit.ts';
 
 /** Bytes of JSON that status.resources takes at most, those that want attention first: half of what an object may hold. */
 export const MAX_RESOURCES_BYTES = 700_000;
+/** Of these for drifted fields: so many that the resources themselves keep their place. */
+export const MAX_DRIFT_BYTES = 300_000;
 /** The same of conditions and of images. */
 export const MAX_CONDITIONS_BYTES = 100_000;
 export const MAX_IMAGES_BYTES = 50_000;
@@ -61,7 +65,7 @@ export function report(application: Application, observed: Observed, now: string
 	const { revision, healAt } = observed;
 	const health = revision !== undefined ? healthOf(application, all) : 'Unknown';
 	const { spec } = application;
-	const listed = revision && resources(all, before?.resources ?? [], observed.trouble, now);
+	const listed = revision && resources(application, all, observed.trouble, now);
 	return {
 		sync: {
 			status: syncStatus(observed),
@@ -125,18 +129,23 @@ const commits = ({ sources }: Revision) => {
 };
 
 function resources(
+	application: Application,
 	all: readonly Compared[],
-	before: readonly ResourceStatus[],
 	trouble: Observed['trouble'],
 	now: string,
 ): { readonly kept: ResourceStatus[]; readonly leftOut: number } {
 	const attention = (each: Compared) => (!isSynced(each) ? 0 : each.health && each.health.status !== 'Healthy' ? 1 : 2);
 	const ordered = [...all].sort((a, b) => attention(a) - attention(b));
-	const healthBefore = new Map(before.map((each) => [resourceKey(each), each.health]));
+	const healthBefore = new Map(application.status?.resources?.map((each) => [resourceKey(each), each.health]));
+	const by = { options: application.spec.syncPolicy?.syncOptions, manager: managerOf(application), trouble };
 	let detailed = 0;
+	let room = MAX_DRIFT_BYTES;
 	const statuses = ordered.map((each) => {
-		const status = resourceStatus(each, detailed < MAX_DRIFT_RESOURCES, trouble);
-		if (status.drift) detailed++;
+		const status = resourceStatus(each, room > 0 && detailed < MAX_DRIFT_RESOURCES, by);
+		if (status.drift) {
+			detailed++;
+			room -= Buffer.byteLength(JSON.stringify(status.drift));
+		}
 		if (status.health) status.health = transition(status.health, healthBefore.get(resourceKey(status)), now);
 		return status;
 	});
@@ -147,7 +156,19 @@ function resources(
 const resourceKey = ({ group, kind, namespace, name }: ResourceStatus) =>
 	`${group ?? ''}/${kind}/${namespace ?? ''}/${name}`;
 
-function resourceStatus(compared: Compared, detail: boolean, trouble: Observed['trouble']): ResourceStatus {
+interface ReportedBy {
+	/** The sync options of the application. */
+	readonly options: readonly string[] | undefined;
+	/** Its field manager. */
+	readonly manager: string;
+	readonly trouble: Observed['trouble'];
+}
+
+function resourceStatus(
+	compared: Compared,
+	detail: boolean,
+	{ options, manager, trouble }: ReportedBy,
+): ResourceStatus {
 	const object = compared.desired?.object ?? compared.live;
 	if (!object) throw new TypeError(`${compared.id} is neither wanted nor live`);
 	const { group, version } = parseApiVersion(object.apiVersion);
@@ -168,7 +189,15 @@ function resourceStatus(compared: Compared, detail: boolean, trouble: Observed['
 		const whole = [message?.replace(/\.\.\.$/, why ? '' : '...'), why].filter(Boolean).join(': ');
 		status.health = whole ? { status: health, message: cut(whole) } : { status: health };
 	}
-	if (!compared.desired) status.requiresPruning = true;
+	if (!compared.desired) {
+		status.requiresPruning = true;
+		if (optionFor(object, 'Prune', options) === 'false') status.message = 'kept by the sync option Prune=false';
+	}
+	if (compared.desired && compared.live) {
+		const { managedFields } = compared.live.metadata;
+		const unmanaged = byHand(managedFields ?? [], manager);
+		if (unmanaged.length > 0) status.unmanaged = unmanaged;
+	}
 	if (compared.desired) {
 		const { file, line, column } = compared.desired.manifest.position;
 		if (compared.drift.state === 'missing') status.origin = { file, line, column };

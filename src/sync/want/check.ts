@@ -25,14 +25,15 @@ import {
 } from '../render/index.ts';
 import { type Desired, desire } from './desired.ts';
 import { adviceFor, isImmutable } from './immutable.ts';
+import { managedNamespace } from './namespace.ts';
 import { objectOptionProblems, optionFor, optionOf, optionsAnnotation } from './options.ts';
 import { placesOf } from './places.ts';
 
 /** Dry runs that are under way at once. */
 const PARALLEL_DRY_RUNS = 16;
 
-/** Annotations of Argo CD whose objects are not applied like others, and which this version does not carry out. */
-const hookAnnotations = ['argocd.argoproj.io/hook', 'helm.sh/hook'];
+/** Annotations whose objects are not applied like others. Of them only Argo CD's `Skip` is carried out: never applied at all. */
+const hookAnnotations = ['argocd.argoproj.io/hook', 'helm.sh/hook'] as const;
 
 export interface Checked {
 	/** By id. */
@@ -89,7 +90,10 @@ export async function checkRevision(
 	];
 	const desired = new Map<string, Desired>();
 	const fresh: Desired[] = [];
-	for (const manifest of rendered.manifests) {
+	const isSkipped = ({ object }: Manifest) => object.metadata.annotations?.[hookAnnotations[0]] === 'Skip';
+	const described = rendered.manifests.filter((manifest) => !isSkipped(manifest));
+	const namespace = managedNamespace(application, described);
+	for (const manifest of namespace ? [namespace, ...described] : described) {
 		const wanted = desirer(manifest);
 		const before = wanted && good.get(wanted.id);
 		if (wanted) desired.set(wanted.id, wanted);
