@@ -2,6 +2,7 @@
  * The API in process: every verb of the Kubernetes API on every kind, without HTTP. `server.ts` speaks REST over it; the
  * in-process client calls it directly. All rules (admission, validation, ownership, concurrency) hold for both alike.
  */
+import type { Lease } from '../kinds/coordination/lease.ts';
 import type { Kind } from '../kinds/kind.ts';
 import type { KubeObject } from '../kinds/object.ts';
 import type { Registry } from '../kinds/registry.ts';
@@ -13,6 +14,16 @@ import type { ObjectSubresource } from './subresources.ts';
 export interface Caller extends User {
 	/** Default field manager: its part before the first `/`. */
 	readonly userAgent: string;
+	/** Its writes are made only while this holds, to the commit: see `Api.fence`. */
+	readonly fence?: Fence;
+}
+
+/** That a term of leadership goes on, as the store can tell. */
+export interface Fence {
+	/** For messages: the name of the Lease. */
+	readonly lease: string;
+	readonly key: string;
+	readonly modified: number;
 }
 
 /** A stored object: deeply frozen, with its JSON bytes (resourceVersion included), which are served as they are. */
@@ -129,6 +140,11 @@ export interface Api {
 		options: DeleteOptions,
 		caller: Caller,
 	): Promise<{ readonly stored: Stored<T>; readonly gone: boolean }>;
+	/**
+	 * The fence of a term of leadership: while the Lease is held as `lease` says, writes of a caller with this fence are made;
+	 * after that none, whatever the caller believes. Throws 409 where the term is over already.
+	 */
+	fence(lease: Lease): Promise<Fence>;
 	/** Admits a connection to an object, which is then made elsewhere. `options` are those of the connection. */
 	connect(
 		target: Target,

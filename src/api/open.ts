@@ -20,9 +20,11 @@ import { bind, connect, evict } from './verbs/actions.ts';
 import type { AdmissionPlugin } from './verbs/admission.ts';
 import { builtinAdmission } from './verbs/builtin-admission.ts';
 import type { Context } from './verbs/context.ts';
+import type { Counter } from './verbs/counts.ts';
 import { create } from './verbs/create.ts';
 import { remove } from './verbs/delete.ts';
 import { removeAll } from './verbs/delete-collection.ts';
+import { openFence } from './verbs/fence.ts';
 import { createKeyedQueue } from './verbs/keyed-queue.ts';
 import { list } from './verbs/list.ts';
 import { initialNamespaces } from './verbs/namespaces.ts';
@@ -43,6 +45,8 @@ export interface ApiOptions {
 	readonly services?: Partial<ServiceRange>;
 	/** Run after the built-in ones. */
 	readonly admission?: readonly AdmissionPlugin[];
+	/** What is counted over objects, in their own commits. */
+	readonly counters?: readonly Counter[];
 	/** Asked after what needs no rules: masters, discovery, nodes. */
 	readonly authorizers?: readonly Authorizer[];
 }
@@ -70,6 +74,7 @@ export async function openApi(options: ApiOptions): Promise<Api & AsyncDisposabl
 		now,
 		authorizer: chain([masters, everybody, nodeAuthorizer(createNodeGraph(cache)), ...(options.authorizers ?? [])]),
 		admission: [...builtinAdmission, ...(options.admission ?? [])],
+		counters: options.counters ?? [],
 		allocators: new Map([[resourceOf(Service), addresses]]),
 		queue: createKeyedQueue(),
 	};
@@ -101,6 +106,7 @@ function bindVerbs(context: Context): Api {
 	return {
 		registry,
 		authorizer,
+		fence: (lease) => answering(() => openFence(context, lease)),
 		connect: (target, subresource, options, caller) =>
 			answering(() => connect(context, target, subresource, options, caller)),
 		get: (target, options) =>

@@ -3,7 +3,7 @@
  * renewing it leads. A Lease is judged by how long it has not changed before our own eyes, so that clocks need not agree.
  */
 import { randomUUID } from 'node:crypto';
-import { ApiError, Lease } from '../kinds/index.ts';
+import { ApiError, LEASE_WRITER, Lease } from '../kinds/index.ts';
 import type { Log } from '../log.ts';
 import type { Client } from './client.ts';
 import { type Clock, pause, systemClock } from './clock.ts';
@@ -16,8 +16,6 @@ export const RENEW_DEADLINE_MS = 10_000;
 /** How often a leader renews, and how often the others look. */
 export const RETRY_MS = 2_000;
 const NAMESPACE = 'kube-system';
-/** The annotation that tells which process wrote a Lease. */
-const WRITER = 'driftless.io/writer';
 
 export interface ElectionOptions {
 	/** Of the Lease in kube-system. */
@@ -35,40 +33,44 @@ export interface ElectionOptions {
 }
 
 /**
- * Calls `run` while we lead: its signal aborts when leadership is lost, and it is called again when it is regained. `holds`
- * tells whether the Lease was renewed in time, at the very moment: after a stop of the process sooner than the signal. Returns
+ * Calls `run` while we lead: its signal aborts when leadership is lost, and it is called again when it is regained. `lease` is
+ * the Lease as it was taken; `holds` tells whether the Lease was renewed in time, at the very moment: after a stop of the process sooner than the signal. Returns
  * when `options.signal` aborts, after `run` has ended and the Lease was given back, or when `run` ends by itself. Rejects
  * with what `run` throws, also after giving the Lease back.
  */
 export async function runWhileLeader(
 	client: Client,
 	options: ElectionOptions,
-	run: (signal: AbortSignal, holds: () => boolean) => Promise<void>,
+	run: (signal: AbortSignal, holds: () => boolean, lease: Lease) => Promise<void>,
 ): Promise<void> {
 	const { signal, log, name, identity } = options;
 	const candidate = createCandidate(client, options);
 	while (!signal.aborted) {
-		await acquire(candidate, options);
-		if (signal.aborted) break;
+		const lease = await acquire(candidate, options);
+		if (signal.aborted || !lease) break;
 		log.info({ lease: name, identity }, 'leading');
-		if (await lead(candidate, options, run)) break;
+		if (await lead(candidate, options, (lost, holds) => run(lost, holds, lease))) break;
 		log.warn({ lease: name, identity }, 'leadership lost');
 	}
 	await candidate.release();
 }
 
-/** Tries until it holds the Lease or the signal aborts. */
-async function acquire(candidate: Candidate, { name, log, signal, clock }: ElectionOptions): Promise<void> {
+/** Tries until it holds the Lease, which it returns, or the signal aborts. */
+async function acquire(
+	candidate: Candidate,
+	{ name, log, signal, clock }: ElectionOptions,
+): Promise<Lease | undefined> {
 	const known = faults(log);
 	while (!signal.aborted) {
 		try {
-			if ((await candidate.hold()) === 'held') return;
+			if ((await candidate.hold()) === 'held') return candidate.lease();
 			known.healed('lease', 'the lease can be read again', { lease: name });
 		} catch (error) {
 			known.failed('lease', error, 'the lease cannot be taken; trying on', { lease: name });
 		}
 		await pause(RETRY_MS, signal, clock);
 	}
+	return undefined;
 }
 
 /** Runs and renews. True when the run is over for good, false when leadership was lost and the run was stopped. */
@@ -143,6 +145,8 @@ interface Candidate {
 	 * looked at again. Throws when the API cannot tell.
 	 */
 	hold(): Promise<'held' | 'taken' | 'contested'>;
+	/** The Lease as last seen. */
+	lease(): Lease | undefined;
 	/** Gives the Lease back if we hold it. Never throws. */
 	release(): Promise<void>;
 }
@@ -176,12 +180,13 @@ function createCandidate(client: Client, options: ElectionOptions): Candidate {
 		(seen && clock.now() - seen.at >= durationOf(spec));
 	/** Looks for another's mark under our name. Before our first write it is that of the process before us. */
 	const lookForTwin = ({ metadata, spec }: Lease) => {
-		if (twin || !wrote || spec.holderIdentity !== identity || metadata.annotations?.[WRITER] === own) return;
+		if (twin || !wrote || spec.holderIdentity !== identity || metadata.annotations?.[LEASE_WRITER] === own) return;
 		twin = true;
 		log.error({ lease: name, identity }, 'another server has the identity of this one: its data directory is a copy');
 	};
 
 	const candidate: Candidate = {
+		lease: () => seen?.lease,
 		async hold() {
 			// A leader knows its Lease: it reads it anew only after its own write met another's.
 			const mine = seen?.lease.spec.holderIdentity === identity ? seen.lease : undefined;
@@ -235,7 +240,7 @@ export function planLease(
 		kind: 'Lease',
 		metadata: {
 			...(lease?.metadata ?? { name, namespace: NAMESPACE }),
-			annotations: { ...lease?.metadata.annotations, [WRITER]: writer },
+			annotations: { ...lease?.metadata.annotations, [LEASE_WRITER]: writer },
 		},
 		spec: {
 			...lease?.spec,

@@ -4,6 +4,7 @@ export { ageOf, humanDuration } from './age.ts';
 export type * from './argoproj/types.ts';
 export * from './builtins.generated.ts';
 export { loadRegistry } from './builtins.ts';
+export { LEASE_WRITER, termOf } from './coordination/lease.ts';
 export { hasOwnEndpoints } from './core/service-spec.ts';
 export { age, column, type Declaration, kind, wide } from './declare.ts';
 export * from './kind.ts';

@@ -17,6 +17,9 @@ export interface ClaimChange {
 
 const none: ClaimChange = { puts: [], deletes: [], expect: [] };
 
+/** The key of the store that stands for a claimed value. */
+export const claimKey = (value: string): string => `${claimPrefix}${value}`;
+
 /** The claimed value that a key of the store stands for; undefined for other keys. */
 export const claimOf = (storeKey: string): string | undefined =>
 	storeKey.startsWith(claimPrefix) ? storeKey.slice(claimPrefix.length) : undefined;
@@ -33,8 +36,8 @@ export function claimChange(
 	const freed = had.filter((value) => !has.includes(value));
 	if (taken.length === 0 && freed.length === 0) return none;
 	return {
-		puts: taken.map((value) => ({ key: `${claimPrefix}${value}`, value: Buffer.from(key) })),
-		deletes: freed.map((value) => `${claimPrefix}${value}`),
-		expect: taken.map((value) => ({ key: `${claimPrefix}${value}`, modified: 'absent' })),
+		puts: taken.map((value) => ({ key: claimKey(value), value: Buffer.from(key) })),
+		deletes: freed.map(claimKey),
+		expect: taken.map((value) => ({ key: claimKey(value), modified: 'absent' })),
 	};
 }

@@ -7,6 +7,7 @@ import { limits } from '../limits.ts';
 import { decode, draft, removedAt, StoredObject, storageKey } from '../storage.ts';
 import { claimChange, claimOf } from './claims.ts';
 import type { Context } from './context.ts';
+import { counted } from './counts.ts';
 
 export interface Place {
 	readonly kind: Kind;
@@ -53,11 +54,18 @@ export async function put(
 	context.cache.announce(storeKey, drafted);
 	let stored: StoredObject | undefined;
 	try {
-		const revision = await context.store.commit({
-			puts: [{ key: storeKey, value: drafted.value }, ...claims.puts],
-			deletes: claims.deletes,
-			expect: [{ key: storeKey, modified: before?.revision ?? 'absent' }, ...claims.expect, ...expect],
-		});
+		const revision = await counted(context, kind, before?.object, object, (counts) =>
+			context.store.commit({
+				puts: [{ key: storeKey, value: drafted.value }, ...claims.puts, ...counts.puts],
+				deletes: claims.deletes,
+				expect: [
+					{ key: storeKey, modified: before?.revision ?? 'absent' },
+					...claims.expect,
+					...counts.expect,
+					...expect,
+				],
+			}),
+		);
 		stored = drafted.finish(revision);
 		return stored;
 	} finally {
@@ -66,15 +74,22 @@ export async function put(
 }
 
 /** Removes the object. Throws Conflict when the stored one is another. Returns its last state. */
-export async function remove(context: Context, place: Place, before: StoredObject): Promise<StoredObject> {
+export async function remove(
+	context: Context,
+	place: Place,
+	before: StoredObject,
+	expect: readonly Expectation[] = [],
+): Promise<StoredObject> {
 	const claims = claimChange(place.kind, place.key, before.object, undefined);
 	let revision: number | undefined;
 	try {
-		revision = await context.store.commit({
-			puts: claims.puts,
-			deletes: [place.storeKey, ...claims.deletes],
-			expect: [{ key: place.storeKey, modified: before.revision }],
-		});
+		revision = await counted(context, place.kind, before.object, undefined, (counts) =>
+			context.store.commit({
+				puts: [...claims.puts, ...counts.puts],
+				deletes: [place.storeKey, ...claims.deletes],
+				expect: [{ key: place.storeKey, modified: before.revision }, ...counts.expect, ...expect],
+			}),
+		);
 		return removedAt(before, revision);
 	} finally {
 		context.cache.settle(place.storeKey, revision, undefined);

@@ -6,6 +6,7 @@ import type { Authorizer } from '../auth/authorizer.ts';
 import type { WatchCache } from '../cache/cache.ts';
 import type { AdmissionPlugin } from './admission.ts';
 import type { Allocators } from './allocator.ts';
+import type { Counter } from './counts.ts';
 import type { KeyedQueue } from './keyed-queue.ts';
 
 export interface Context {
@@ -19,6 +20,7 @@ export interface Context {
 	/** Asked in this order about every write. */
 	readonly admission: readonly AdmissionPlugin[];
 	readonly allocators: Allocators;
+	readonly counters: readonly Counter[];
 	/** Writes of one object go one after the other within this process. */
 	readonly queue: KeyedQueue;
 }

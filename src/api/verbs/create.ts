@@ -12,6 +12,7 @@ import { type Asked, mutate, validate } from './admission.ts';
 import { claimedBy, placeOf, put, readStored, unstored } from './commit.ts';
 import { type Context, timestamp } from './context.ts';
 import { decode, placeInNamespace } from './decode.ts';
+import { checkTerm, fenced } from './fence.ts';
 import { generateName, newUid } from './names.ts';
 import { openNamespace } from './namespaces.ts';
 import { managerOf } from './ownership.ts';
@@ -108,10 +109,11 @@ export async function createNamed(
 				if (await readStored(context, place)) throw alreadyExists(kind, name);
 				return unstored(next, undefined);
 			}
-			return await put(context, place, undefined, next, expect);
+			return await put(context, place, undefined, next, [...expect, ...fenced(caller)]);
 		} catch (cause) {
 			if (!(cause instanceof Conflict)) throw cause;
 			if (cause.key === place.storeKey) throw alreadyExists(kind, name);
+			checkTerm(caller, cause);
 			if (!allocator) await claimedBy(context, place, cause);
 			if (attempt >= limits.conflicts) throw conflict(kind, name, 'other writers came first too often; try again');
 			// The namespace changed, or another server took the address: look again.

@@ -26,7 +26,7 @@ export async function remove<T extends KubeObject>(
 	const kind = storageOf(requested);
 	// A dry run decides alike and writes nothing: what it would have come to.
 	let dry: { readonly stored: StoredObject; readonly gone: boolean } | undefined;
-	const result = await modify(context, placeOf(kind, target), async (current): Promise<Outcome> => {
+	const result = await modify(context, placeOf(kind, target), caller, async (current): Promise<Outcome> => {
 		dry = undefined;
 		if (!current) throw notFound(kind, target.name);
 		checkPreconditions(kind, target.name, current, options);

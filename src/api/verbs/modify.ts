@@ -7,17 +7,19 @@
 
 import type { KubeObject } from '../../kinds/object.ts';
 import { conflict } from '../../kinds/status.ts';
-import { Conflict, type Expectation, Unavailable } from '../../store/store.ts';
+import { Conflict, Unavailable } from '../../store/store.ts';
+import type { Caller } from '../api.ts';
 import { limits } from '../limits.ts';
 import type { StoredObject } from '../storage.ts';
 import { latest, type Place, put, readStored, remove } from './commit.ts';
 import type { Context } from './context.ts';
+import { checkTerm, fenced } from './fence.ts';
 
 /** What is to become of the object. */
 export type Outcome =
 	/** Nothing is written, and this is the answer. */
 	| { readonly do: 'keep'; readonly stored: StoredObject }
-	| { readonly do: 'put'; readonly object: KubeObject; readonly expect?: readonly Expectation[] }
+	| { readonly do: 'put'; readonly object: KubeObject }
 	| { readonly do: 'remove' };
 
 export interface Modified {
@@ -32,6 +34,7 @@ export interface Modified {
 export function modify(
 	context: Context,
 	place: Place,
+	caller: Caller,
 	decide: (current: StoredObject | undefined) => Promise<Outcome>,
 ): Promise<Modified> {
 	return context.queue.run(place.storeKey, async () => {
@@ -52,11 +55,12 @@ export function modify(
 					continue;
 				}
 				if (outcome.do === 'put')
-					return { stored: await put(context, place, current, outcome.object, outcome.expect), gone: false };
+					return { stored: await put(context, place, current, outcome.object, fenced(caller)), gone: false };
 				if (!current) throw new Error(`a removal of ${place.storeKey} was decided, which does not exist`);
-				return { stored: await remove(context, place, current), gone: true };
+				return { stored: await remove(context, place, current, fenced(caller)), gone: true };
 			} catch (cause) {
 				const lost = cause instanceof Conflict;
+				if (lost) checkTerm(caller, cause);
 				if ((!lost && verified) || cause instanceof Unavailable) throw cause;
 				if (lost && attempt >= limits.conflicts)
 					throw conflict(place.kind, place.key, 'other writers came first too often; try again');

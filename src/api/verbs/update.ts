@@ -109,7 +109,7 @@ export function change(
 	propose: (current: StoredObject) => Promise<Proposal | 'unchanged'>,
 ): Promise<Modified> {
 	const kind = untyped(target.kind as Kind);
-	return modify(context, placeOf(storageOf(kind), target), async (current) => {
+	return modify(context, placeOf(storageOf(kind), target), caller, async (current) => {
 		if (!current) throw notFound(kind, target.name);
 		const proposal = await propose(current);
 		if (proposal === 'unchanged') return { do: 'keep', stored: current };

@@ -1,9 +1,26 @@
 /** The control plane: store, API, certificates, and, on the server that leads, the controllers. */
 import { hostname } from 'node:os';
 import { join } from 'node:path';
-import { type Api, openApi, openPki, type Pki, serveApi, writeKubeconfig } from '../../api/index.ts';
-import { type Cache, type Client, createCache, inProcess, runWhileLeader, systemClock } from '../../client/index.ts';
-import { loadRegistry } from '../../kinds/index.ts';
+import {
+	type Api,
+	type Caller,
+	type Fence,
+	openApi,
+	openPki,
+	type Pki,
+	serveApi,
+	writeKubeconfig,
+} from '../../api/index.ts';
+import {
+	type Cache,
+	type Client,
+	createCache,
+	inProcess,
+	pause,
+	runWhileLeader,
+	systemClock,
+} from '../../client/index.ts';
+import { ApiError, type Lease, loadRegistry } from '../../kinds/index.ts';
 import type { Log } from '../../log.ts';
 import { type Family, labelled } from '../../metrics.ts';
 import {
@@ -22,6 +39,8 @@ import { starting } from './starting.ts';
 
 /** The Lease in kube-system whose holder runs the controllers. */
 const LEASE = 'driftless';
+/** How soon the store is asked again for what stands for a term, in ms. */
+const FENCE_RETRY_MS = 500;
 
 export interface ControlPlaneOptions {
 	readonly dataDir: string;
@@ -82,7 +101,8 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
 		client: pki.admin,
 	});
 
-	const client = inProcess(api, { name: 'system:driftless', groups: ['system:masters'], userAgent: 'driftless' });
+	const system: Caller = { name: 'system:driftless', groups: ['system:masters'], userAgent: 'driftless' };
+	const client = inProcess(api, system);
 	const cache = stack.use(createCache(client, { signal, log }));
 	const self = { address: advertise, port: server.port, authority: fingerprint(pki.authority.cert) };
 	const builtIn = await starting(async () =>
@@ -106,17 +126,44 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
 		pki,
 		kubeconfig,
 		run: () =>
-			runWhileLeader(client, { name: LEASE, identity, now: Date.now, signal, log }, async (leading, holds) => {
+			runWhileLeader(client, { name: LEASE, identity, now: Date.now, signal, log }, async (leading, holds, lease) => {
 				leads = true;
 				try {
 					const { now } = Date;
-					await runControllers({ client, cache, controllers, log, now, signal: leading, holds, metrics: counted });
+					// What controllers write is written only while this term lasts, to the commit.
+					const fence = await fenceOf(api, lease, leading);
+					if (!fence) return;
+					const leader = inProcess(api, { ...system, fence });
+					await runControllers({
+						client: leader,
+						cache,
+						controllers,
+						log,
+						now,
+						signal: leading,
+						holds,
+						metrics: counted,
+					});
 				} finally {
 					leads = false;
 				}
 			}),
 		[Symbol.asyncDispose]: () => life[Symbol.asyncDispose](),
 	};
+}
+
+/** Asked again while the store cannot tell; undefined where the term has ended before. */
+async function fenceOf(api: Api, lease: Lease, leading: AbortSignal): Promise<Fence | undefined> {
+	while (!leading.aborted) {
+		try {
+			return await api.fence(lease);
+		} catch (error) {
+			if (!(error instanceof ApiError)) throw error;
+			// Where another holds it by now, the election finds out as well.
+			await pause(FENCE_RETRY_MS, leading);
+		}
+	}
+	return undefined;
 }
 
 /** As client-go's leader election counts it. */
