@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import test from 'ava';
 import { dockerEngine } from '../../src/agents/engine/docker/index.ts';
 import { DEADLINES } from '../../src/agents/engine/docker/requests.ts';
-import { Node, type Pod } from '../../src/kinds/index.ts';
+import { Node, Pod } from '../../src/kinds/index.ts';
 import { type EngineProxy, startEngineProxy } from '../testbed/engine-proxy.ts';
 import { silentLog } from '../testbed/silent-log.ts';
 import { eventually, NODE, restarts, running, startNode, type TestNode } from './node.ts';
@@ -30,6 +30,21 @@ const readiness = async () => {
 };
 /** The id of a pod's container, without the scheme. */
 const idOf = (pod: Pod) => pod.status?.containerStatuses?.[0]?.containerID?.split('//')[1] ?? '';
+
+test.serial('a container whose start fails without a trace waits longer each time, and says why', async (t) => {
+	let starts = 0;
+	// The first start is that of the sandbox.
+	proxy.fault = (request) => (/^POST .*\/start/.test(request) && ++starts > 1 ? 'fail' : undefined);
+	await node.pod('traceless', {});
+	const waiting = (pod: Pod) => pod.status?.containerStatuses?.[0]?.state?.waiting;
+	const pod = await node.until('traceless', (one) => waiting(one)?.reason === 'RunContainerError');
+	t.is(waiting(pod)?.message, 'made to fail');
+	await node.untilEvent('traceless', /^Failed: Error: made to fail$/);
+	proxy.fault = () => undefined;
+	t.is(restarts(await node.until('traceless', running)), 0);
+	await node.client.delete(Pod, { namespace: 'default', name: 'traceless' });
+	await node.untilGone('traceless');
+});
 
 test.serial('a request that is not answered is given up at its deadline, whatever it asks', async (t) => {
 	const deadlines = { answerMs: 100, changeMs: 100, progressMs: 100 };

@@ -106,6 +106,27 @@ test('an agent that died before it had written a pod’s files leaves the pod to
 	t.true(hosts.includes(`${after.status?.podIP}\ta\n`), hosts);
 });
 
+test('a pod that is being stopped has one period of grace, also when the agent dies in it', async (t) => {
+	await using node = await startNode();
+	await using first = await startProcess(node);
+	const command = ['sh', '-c', 'trap "" TERM; while true; do sleep 1; done'];
+	const preStop = { exec: { command: ['sleep', '3600'] } };
+	const { metadata } = await node.pod('slow', {
+		terminationGracePeriodSeconds: 3600,
+		containers: [{ name: 'main', command, lifecycle: { preStop } }],
+	});
+	await node.until('slow', running);
+	await node.client.delete(Pod, { namespace: 'default', name: 'slow' });
+	const note = join(node.engine.dataDir, 'pods', String(metadata.uid), 'stopping-since');
+	const since = await eventually('the beginning is noted', () => readFile(note, 'utf8').catch(() => undefined));
+	await first.end('SIGKILL');
+	// As if that were an hour ago.
+	await writeFile(note, String(Number(since) - 3_600_000));
+	await using _second = await startProcess(node);
+	await node.untilGone('slow');
+	t.deepEqual(await node.containers(), []);
+});
+
 test('an engine that restarts and takes its containers with it has them restarted in place, each by its policy', async (t) => {
 	await using node = await startNode();
 	await using _ = await node.runAgent();

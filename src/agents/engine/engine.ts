@@ -145,6 +145,8 @@ export interface Execution {
 	readonly stream: Duplex;
 	/** After the stream has ended: its exit code. */
 	exitCode(): Promise<number>;
+	/** Ends it, and what it has started, where it still runs and that can be done. */
+	kill(): Promise<void>;
 	resize(columns: number, rows: number): Promise<void>;
 }
 

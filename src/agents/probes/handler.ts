@@ -1,4 +1,5 @@
 /** The actions of probes and of life cycle hooks: run a command, ask over HTTP or gRPC, open a connection. */
+import { addAbortListener } from 'node:events';
 import { request as httpRequest, type IncomingMessage } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { connect } from 'node:net';
@@ -11,6 +12,8 @@ import { grpcHealth } from './grpc.ts';
 const OUTPUT_BYTES = 10 * 1024;
 /** As the kubelet: a redirection to the same host is followed so often. */
 const MAX_REDIRECTS = 10;
+/** The longest delay that Node's timers take: a longer one would be over at once. A hook may have as long as its pod's grace. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 export interface Result {
 	readonly ok: boolean;
@@ -42,7 +45,7 @@ export interface Where {
 
 /** Runs a handler once. Never throws: whatever goes wrong is a failed result. */
 export async function runHandler(handler: Handler, where: Where): Promise<Result> {
-	const timeout = AbortSignal.timeout(where.timeoutMs);
+	const timeout = AbortSignal.timeout(Math.min(where.timeoutMs, LONGEST_TIMER_MS));
 	const signal = AbortSignal.any([where.signal, timeout]);
 	try {
 		if (handler.exec) return await runCommand(handler.exec.command ?? [], where, signal);
@@ -59,17 +62,26 @@ export async function runHandler(handler: Handler, where: Where): Promise<Result
 	}
 }
 
-async function runCommand(command: readonly string[], { engine, id }: Where, signal: AbortSignal): Promise<Result> {
-	const execution = await engine.containers.exec(id, { command, stdin: false, tty: false, signal });
-	const stop = () => execution.stream.destroy(new Error('timed out'));
-	signal.addEventListener('abort', stop, { once: true });
-	try {
-		signal.throwIfAborted();
-		const output = await collect(execution.stream, false, OUTPUT_BYTES);
-		return { ok: (await execution.exitCode()) === 0, output };
-	} finally {
-		signal.removeEventListener('abort', stop);
-	}
+async function runCommand(command: readonly string[], where: Where, signal: AbortSignal): Promise<Result> {
+	const running = where.engine.containers.exec(where.id, { command, stdin: false, tty: false, signal: where.signal });
+	const end = async () => {
+		const { stream, exitCode } = await running;
+		const output = await collect(stream, false, OUTPUT_BYTES);
+		return { ok: (await exitCode()) === 0, output };
+	};
+	const cut = async () => {
+		const execution = await running;
+		execution.stream.destroy(new Error('timed out'));
+		// When only the agent ends, a hook goes on.
+		if (!where.signal.aborted) await execution.kill();
+	};
+	const late = Promise.withResolvers<never>();
+	using _cutting = addAbortListener(signal, () => {
+		late.reject(signal.reason);
+		// An engine that does not answer now has no time for the result either: the next probe finds out.
+		cut().catch(() => undefined);
+	});
+	return await Promise.race([end(), late.promise]);
 }
 
 async function get(action: core.HTTPGetAction, where: Where, signal: AbortSignal): Promise<Result> {
@@ -174,7 +186,7 @@ function rest(ms: number, signal: AbortSignal): Promise<Result> {
 			signal.removeEventListener('abort', end);
 			resolve({ ok: true, output: '' });
 		};
-		const timer = setTimeout(end, ms);
+		const timer = setTimeout(end, Math.min(ms, LONGEST_TIMER_MS));
 		signal.addEventListener('abort', end, { once: true });
 	});
 }

@@ -5,6 +5,7 @@ import type { Log } from '../../../log.ts';
 import { type Engine, EngineError } from '../engine.ts';
 import { createBody, gatewayMode, stateOf, toContainer, toImage, toUsage } from './body.ts';
 import { followEvents } from './events.ts';
+import { killCommand } from './kill.ts';
 import { lines } from './lines.ts';
 import { DEADLINES, type Deadlines, requests } from './requests.ts';
 
@@ -224,6 +225,11 @@ export function dockerEngine({ address, log, revive, stop, deadlines = DEADLINES
 									'answerMs',
 									async (abortSignal) => (await exec.inspect({ abortSignal })).ExitCode ?? -1,
 								),
+							kill: () =>
+								call(`end ${command[0]} in container ${short(id)}`, 'answerMs', async (abortSignal) => {
+									const { Running, Pid } = await exec.inspect({ abortSignal });
+									if (Running) await killCommand(Pid, id);
+								}),
 							resize: (w: number, h: number) =>
 								call('resize a terminal', 'changeMs', async (abortSignal) => {
 									await exec.resize({ w, h, abortSignal });

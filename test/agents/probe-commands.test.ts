@@ -1,0 +1,49 @@
+/** What commands of probes leave behind on a real engine. */
+import test from 'ava';
+import { eventually, restarts, running, startNode, WAIT } from './node.ts';
+
+test('a command of a probe that takes too long is ended with what it has started', async (t) => {
+	await using node = await startNode();
+	await using _ = await node.runAgent();
+	const script = 'echo asked >> /tmp/asked; sleep 4242 & sleep 4243';
+	await node.pod('slow', {
+		containers: [
+			{
+				name: 'main',
+				command: WAIT,
+				livenessProbe: {
+					periodSeconds: 1,
+					timeoutSeconds: 1,
+					failureThreshold: 1000,
+					exec: { command: ['sh', '-c', script] },
+				},
+			},
+		],
+	});
+	await node.until('slow', running);
+	const main = (await node.containers()).find(({ name }) => name === 'slow/main');
+	const container = node.engine.docker.getContainer(main?.id ?? '');
+	const read = async (command: string) => {
+		const exec = await container.exec({ Cmd: ['sh', '-c', command], AttachStdout: true, Tty: true });
+		let text = '';
+		for await (const chunk of await exec.start({ Tty: true })) text += chunk;
+		return text;
+	};
+	await eventually(
+		'it has been asked some times',
+		async () => (await read('cat /tmp/asked')).split('asked').length > 5,
+	);
+	const commands = async () => {
+		const { Processes } = await container.top();
+		return Processes.map((process: string[]) => process.at(-1) ?? '').filter((one: string) =>
+			/^sleep 424[23]$/.test(one),
+		);
+	};
+	let seen: string[] = [];
+	await eventually('no more than one command of it runs', async () => {
+		seen = await commands();
+		return seen.length <= 2;
+	}).catch((error: Error) => t.fail(`${error.message}: ${seen.join(', ')}`));
+	t.is(restarts(await node.get('slow')), 0);
+	await node.untilEvent('slow', /^Unhealthy: Liveness probe failed: command "sh -c .*" timed out/);
+});
