@@ -1,5 +1,7 @@
 import test from 'ava';
 import type { Application, ApplicationSpec, OperationState } from '../../src/kinds/index.ts';
+import type { Compared } from '../../src/sync/compare/compare.ts';
+import { createHealing } from '../../src/sync/compare/healing.ts';
 import {
 	decide,
 	healDelay,
@@ -207,4 +209,17 @@ test('durations are those of Go, or seconds', (t) => {
 	t.is(parseDuration('1.5h'), 5_400_000);
 	t.is(parseDuration('soon'), undefined);
 	t.is(parseDuration(undefined), undefined);
+});
+
+test('what was mended and has not been in sync since is mended again only after its growing delay', (t) => {
+	const drifted = { id: 'a', desired: {}, drift: { state: 'missing' }, health: undefined } as unknown as Compared;
+	const healing = createHealing({ objects: new Map([['a', drifted]]) });
+	const none = new Set<string>();
+	healing.noteDrift(['a'], 0);
+	t.is(healing.healAt(none), SELF_HEAL_DELAY_MS);
+	healing.noteHealed(['a'], 400_000);
+	healing.noteDrift(['a'], 400_001);
+	t.is(healing.healAt(none), 400_000 + 2 * SELF_HEAL_DELAY_MS);
+	healing.noteHealed(['a'], 900_000);
+	t.is(healing.healAt(none), 900_000 + 4 * SELF_HEAL_DELAY_MS);
 });

@@ -305,3 +305,51 @@ test('the status says when what has drifted is mended', async (t) => {
 	await world.status((each) => synced(each) && each.selfHealAt === undefined);
 	t.deepEqual(await names(world), ['a']);
 });
+
+test('what others change back at once keeps no later wave from being applied', async (t) => {
+	const world = await startGitOps(t);
+	const stop = new AbortController();
+	const contrary = (async () => {
+		const fellow = world.client.as('somebody');
+		const watched = { namespace: 'default', fieldSelector: 'metadata.name=a', signal: stop.signal };
+		for await (const events of fellow.watch(ConfigMap, watched)) {
+			for (const event of events) {
+				if (event.type === 'BOOKMARK' || event.type === 'DELETED' || event.object.data?.value !== 'ours') continue;
+				const body = { data: { value: 'theirs' } };
+				await fellow.patch(ConfigMap, { name: 'a', namespace: 'default' }, { type: 'merge', body });
+			}
+		}
+	})();
+	await world.push({ 'a.json': configMap('a', wave(-1), { value: 'ours' }), 'late.json': configMap('late', wave(1)) });
+	await world.status((status) => status.operationState?.phase === 'Succeeded');
+	t.deepEqual(await names(world), ['a', 'late']);
+	stop.abort();
+	await contrary;
+});
+
+test('a request of which a process died before it took it away is carried out once', async (t) => {
+	const world = await startGitOps(t);
+	await manual(world);
+	await world.push({ 'a.json': configMap('a') });
+	await world.status(({ sync }) => sync?.status === 'OutOfSync');
+	const operation = { sync: { prune: true } };
+	const operationState = { phase: 'Running', startedAt: '2026-01-01T00:00:00Z', operation };
+	// Both in one write each, the status first, as a process writes them that dies in between.
+	await world.client.patch(
+		Application,
+		home,
+		{ type: 'merge', body: { status: { operationState: { ...operationState, finishedAt: '2126-01-01T00:00:00Z' } } } },
+		{ subresource: 'status' },
+	);
+	await change(world, { operation });
+	await world.client.patch(
+		Application,
+		home,
+		{ type: 'merge', body: { status: { operationState: { finishedAt: null } } } },
+		{ subresource: 'status' },
+	);
+	const done = await world.status(phase('Succeeded'));
+	t.is(done.operationState?.startedAt, operationState.startedAt);
+	await until(async () => !(await world.client.get(Application, home)).operation, 'the request is taken away');
+	t.is((await world.client.get(Application, home)).status?.history?.length, 1);
+});

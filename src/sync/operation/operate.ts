@@ -111,7 +111,7 @@ async function carryOn(work: Work): Promise<Progressed> {
 		await end(`one or more objects failed to apply: ${failed.map(failureText).join('; ')}`, next);
 		return 'finished';
 	}
-	if (!stage.last || outcomes.some(({ action }) => action === 'removed')) {
+	if (!stage.last || (!dryRun && outcomes.some(({ action }) => action === 'removed'))) {
 		await writeStatus(application, { operationState: next }, context.client);
 		return 'continues';
 	}
