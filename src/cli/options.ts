@@ -35,8 +35,8 @@ export function cidr(text: string): string {
 /** The length of the prefix of an IPv4 network that has room for addresses. */
 export function prefixLength(text: string): number {
 	const number = Number(text);
-	if (!/^\d+$/.test(text) || number < 8 || number > 30)
-		throw new InvalidArgumentError('It takes the length of a prefix, 8 to 30.');
+	if (!/^\d+$/.test(text) || number < 20 || number > 30)
+		throw new InvalidArgumentError('It takes the length of a prefix, 20 to 30.');
 	return number;
 }
 

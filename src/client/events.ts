@@ -1,6 +1,6 @@
 /** Events, as Kubernetes components write them: core/v1, counted up when the same happens again. */
 
-import { ApiError, Event } from '../kinds/index.ts';
+import { ApiError, Event, timestamp } from '../kinds/index.ts';
 import type { KubeObject } from '../kinds/object.ts';
 import type { Log } from '../log.ts';
 import { backoff } from './backoff.ts';
@@ -116,12 +116,10 @@ const isRefused = (error: unknown): error is ApiError =>
 
 const namespaceOf = ({ about }: Series) => about.namespace ?? 'default';
 
-const timeOf = (ms: number) => `${new Date(ms).toISOString().slice(0, 19)}Z`;
-
 /** What changes of an Event that was written before. */
 const progressOf = (series: Series) => ({
 	count: series.count,
-	lastTimestamp: timeOf(series.last),
+	lastTimestamp: timestamp(series.last),
 	message: series.message,
 });
 
@@ -135,7 +133,7 @@ function eventOf(series: Series, name: string, { component, host }: EventOptions
 		involvedObject: about,
 		type: series.type,
 		reason: series.reason,
-		firstTimestamp: timeOf(series.first),
+		firstTimestamp: timestamp(series.first),
 		source: { component, host },
 		reportingComponent: component,
 		reportingInstance: host ?? '',

@@ -11,8 +11,6 @@ import { createRoutes, nodeRoute, nodeRoutes, type Route } from './routes.ts';
 import { serviceRules } from './service-rules.ts';
 import { synced } from './synced.ts';
 
-/** The bridge that the node agent makes for its pods. */
-const POD_BRIDGE = 'drift0';
 /** How often things are looked at without a cause, should a change have been missed, in ms. */
 const CHECK_MS = 60_000;
 /** New ports of the bridge within so many ms are looked at together: each pod that starts tells of its own several times. */
@@ -21,6 +19,8 @@ const PORTS_MS = 200;
 export interface ProxyOptions {
 	readonly cache: Cache;
 	readonly nodeName: string;
+	/** The bridge that the node agent makes for its pods. */
+	readonly bridge: string;
 	/** `10.244.0.0/16`. */
 	readonly podNetwork: string;
 	/** `10.96.0.0/12`. */
@@ -44,19 +44,18 @@ export async function runProxy(options: ProxyOptions): Promise<void> {
 	need('nft');
 	need('ip');
 	const { log } = options;
-	const host = { ...options, bridge: POD_BRIDGE };
 	const stop = new AbortController();
 	const signal = AbortSignal.any([options.signal, stop.signal]);
 	await loadBridgeFilter(log);
 	// Once before all else: it makes the address that DNS listens on.
-	await prepareHost(host);
+	await prepareHost(options);
 
-	const rules = serviceRules(host);
-	const network = hostNetwork(host);
+	const rules = serviceRules(options);
+	const network = hostNetwork(options);
 	const ports = createLoop({
 		name: 'the bridge of pods',
 		gatherMs: PORTS_MS,
-		work: () => reflectPorts(POD_BRIDGE),
+		work: () => reflectPorts(options.bridge),
 		everyMs: CHECK_MS,
 		log,
 	});
@@ -64,7 +63,7 @@ export async function runProxy(options: ProxyOptions): Promise<void> {
 		rules.run(signal),
 		network.run(signal),
 		ports.run(signal),
-		monitor(POD_BRIDGE, { host: network.check, ports: ports.poke, rules: rules.check }, log, signal),
+		monitor(options.bridge, { host: network.check, ports: ports.poke, rules: rules.check }, log, signal),
 		runClusterDns(options, signal),
 	];
 	try {
@@ -78,6 +77,8 @@ export async function runProxy(options: ProxyOptions): Promise<void> {
 interface HostOptions extends HostNetwork {
 	readonly cache: Cache;
 	readonly nodeName: string;
+	/** The bridge that the node agent makes for its pods. */
+	readonly bridge: string;
 	readonly log: Log;
 }
 

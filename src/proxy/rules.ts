@@ -5,6 +5,7 @@
  * the destination. What the services need beyond that frame are chains, sets and elements; a change of services is the
  * difference between those of before and those of after.
  */
+import { addressText, parseRange } from '../kinds/index.ts';
 import type { ServicePort, Target } from './services.ts';
 
 export const TABLE = 'driftless';
@@ -105,11 +106,11 @@ function frame({ podNetwork, serviceNetwork, podCidr, bridge }: Network): string
 /** A pod that reaches itself through a service must see another address than its own, or it would answer itself directly. */
 function itself(podCidr: string | undefined): string {
 	if (!podCidr) return '';
-	const [base = '', bits = '24'] = podCidr.split('/');
-	const first = base.split('.').reduce((sum, part) => sum * 256 + Number(part), 0);
+	const { first, size } = parseRange(podCidr) ?? { first: 0, size: 0 };
+	if (size < 4) return '';
 	// Neither the range's own address nor the broadcast address is a pod's.
-	const pairs = Array.from({ length: 2 ** (32 - Number(bits)) - 2 }, (_, index) => {
-		const address = [24, 16, 8, 0].map((shift) => Math.floor((first + index + 1) / 2 ** shift) % 256).join('.');
+	const pairs = Array.from({ length: size - 2 }, (_, index) => {
+		const address = addressText(first + index + 1);
 		return `${address} . ${address}`;
 	});
 	return `elements = { ${pairs.join(', ')} }`;

@@ -1,6 +1,6 @@
 /** What each port of each service leads to on a node, from Services and EndpointSlices. Pure. */
 import { isIPv4 } from 'node:net';
-import { type EndpointSlice, type Key, keyOf, type Service } from '../kinds/index.ts';
+import { type EndpointSlice, type Key, keyOf, SERVICE_NAME, type Service } from '../kinds/index.ts';
 
 export interface Target {
 	readonly ip: string;
@@ -28,7 +28,6 @@ export interface ServicePort {
 }
 
 /** The label by which a slice says whose it is. */
-const SERVICE_NAME = 'kubernetes.io/service-name';
 /** Labels by which a service says that no proxy of its nodes shall carry it out. */
 const PROXY_NAME = 'service.kubernetes.io/service-proxy-name';
 const HEADLESS = 'service.kubernetes.io/headless';

@@ -1,10 +1,10 @@
 import test from 'ava';
 import type { NodeCondition } from 'kubernetes-types/core/v1.js';
 import { type Client, createCache } from '../../src/client/index.ts';
-import { Event, Node, Pod } from '../../src/kinds/index.ts';
+import { Event, formatRange, Node, Pod, parseRange, type Range } from '../../src/kinds/index.ts';
 import { podGc } from '../../src/reconcile/cleanup/pod-gc.ts';
 import { nodeCidr } from '../../src/reconcile/nodes/node-cidr.ts';
-import { formatRange, freeRange, parseRange, type Range } from '../../src/reconcile/nodes/pod-ranges.ts';
+import { freeRange } from '../../src/reconcile/nodes/pod-ranges.ts';
 import { handClock } from '../client/clock.ts';
 import { eventually, found, pass, run, settled, type World, world } from '../client/world.ts';
 import { silentLog } from '../testbed/silent-log.ts';

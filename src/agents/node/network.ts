@@ -1,6 +1,6 @@
 /** The bridge network of a node's pods: made from the node's podCIDR, made anew when that has changed. */
 import type { Cache } from '../../client/index.ts';
-import { Node } from '../../kinds/index.ts';
+import { addressIn, Node } from '../../kinds/index.ts';
 import type { Log } from '../../log.ts';
 import type { Engine } from '../engine/engine.ts';
 import { labels } from '../pods/names.ts';
@@ -78,7 +78,7 @@ export async function ensureNetwork({
 		for (const id of present.containers) if (ours.has(id)) await engine.containers.remove(id);
 		await engine.networks.remove(name);
 	}
-	const gateway = firstAddress(cidr);
+	const gateway = addressIn(cidr, 1);
 	await engine.networks.create({ name, bridge, mtu, subnet: cidr, gateway, labels: { [labels.node]: node } });
 }
 
@@ -104,13 +104,4 @@ async function podCidr(cache: Cache, name: string, signal: AbortSignal): Promise
 	} finally {
 		signal.removeEventListener('abort', abort);
 	}
-}
-
-/** The first address of an IPv4 range after the range's own: `10.244.0.0/24` gives `10.244.0.1`. */
-export function firstAddress(cidr: string): string {
-	const [address = '', bits = '32'] = cidr.split('/');
-	const number = address.split('.').reduce((sum, part) => sum * 256 + Number(part), 0);
-	const size = 2 ** (32 - Number(bits));
-	const first = number - (number % size) + 1;
-	return [24, 16, 8, 0].map((shift) => Math.floor(first / 2 ** shift) % 256).join('.');
 }

@@ -1,5 +1,6 @@
 /** What every verb works with. */
 import type { Registry } from '../../kinds/registry.ts';
+import { timestamp as wholeSeconds } from '../../kinds/timestamp.ts';
 import type { Log } from '../../log.ts';
 import type { Store } from '../../store/store.ts';
 import type { Authorizer } from '../auth/authorizer.ts';
@@ -32,7 +33,7 @@ let written = '';
 export function timestamp(now: number): string {
 	const whole = Math.floor(now / 1000);
 	if (whole !== second) {
-		written = `${new Date(whole * 1000).toISOString().slice(0, 19)}Z`;
+		written = wholeSeconds(now);
 		second = whole;
 	}
 	return written;

@@ -3,7 +3,7 @@
  * same value is seen to by claims.ts. The bands kept for values that people choose are those of KEP-3070 and KEP-3668.
  */
 import { randomInt } from 'node:crypto';
-import { hasOwnEndpoints, Service } from '../../kinds/index.ts';
+import { addressNumber, addressText, hasOwnEndpoints, parseRange, Service } from '../../kinds/index.ts';
 import type { KubeObject } from '../../kinds/object.ts';
 import { ApiError, type FieldError, fieldError } from '../../kinds/status.ts';
 import type { WatchCache } from '../cache/cache.ts';
@@ -212,28 +212,16 @@ const full = (why: string) => new ApiError(500, 'InternalError', `Internal error
 
 /** The usable addresses of an IPv4 CIDR: all but the first and the last. Throws when it is no such range. */
 function addressRange(cidr: string) {
-	const [base = '', bits = ''] = cidr.split('/');
-	const first = toNumber(base);
-	const length = Number(bits);
-	if (first === undefined || !Number.isInteger(length) || length < 8 || length > 30)
+	const range = parseRange(cidr);
+	if (!range || range.size > 2 ** 24 || range.size < 4)
 		throw new Error(`the service range ${JSON.stringify(cidr)} is no IPv4 CIDR of /8 to /30`);
-	const all = 2 ** (32 - length);
-	const network = first - (first % all);
+	const { first, size } = range;
 	return {
-		size: all - 2,
-		at: (offset: number) => toAddress(network + 1 + offset),
+		size: size - 2,
+		at: (offset: number) => addressText(first + 1 + offset),
 		contains(address: string) {
-			const number = toNumber(address);
-			return number !== undefined && number > network && number < network + all - 1;
+			const number = addressNumber(address);
+			return number !== undefined && number > first && number < first + size - 1;
 		},
 	};
 }
-
-function toNumber(address: string): number | undefined {
-	const parts = address.split('.');
-	if (parts.length !== 4 || parts.some((part) => !/^\d{1,3}$/.test(part) || Number(part) > 255)) return undefined;
-	return parts.reduce((sum, part) => sum * 256 + Number(part), 0);
-}
-
-const toAddress = (number: number) =>
-	[number >>> 24, (number >>> 16) & 255, (number >>> 8) & 255, number & 255].join('.');

@@ -20,7 +20,7 @@ import {
 	runWhileLeader,
 	systemClock,
 } from '../../client/index.ts';
-import { ApiError, type Lease, loadRegistry } from '../../kinds/index.ts';
+import { ApiError, addressIn, type Lease, loadRegistry } from '../../kinds/index.ts';
 import type { Log } from '../../log.ts';
 import { type Family, labelled } from '../../metrics.ts';
 import {
@@ -32,7 +32,6 @@ import {
 	runControllers,
 } from '../../reconcile/index.ts';
 import { openStore } from '../../store/index.ts';
-import { networkAddress } from './addresses.ts';
 import { serverIdentity } from './identity.ts';
 import { announceServer } from './presence.ts';
 import { starting } from './starting.ts';
@@ -82,7 +81,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
 	const pki = await openPki({
 		dataDir,
 		names: [hostname(), advertise],
-		serviceAddress: networkAddress(serviceNetwork, 1),
+		serviceAddress: addressIn(serviceNetwork, 1),
 	});
 	const tokens = join(dataDir, 'tokens');
 	const counted: Metrics = new Map();
@@ -110,8 +109,8 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
 			ca: pki.authority.cert,
 			podNetwork: { network: options.podNetwork, nodeBits: options.nodeCidrMaskSize },
 			scheduler: { strategy: options.strategy },
-			kubernetesService: { clusterIP: networkAddress(serviceNetwork, 1), self },
-			clusterDns: networkAddress(serviceNetwork, 10),
+			kubernetesService: { clusterIP: addressIn(serviceNetwork, 1), self },
+			clusterDns: addressIn(serviceNetwork, 10),
 		}),
 	);
 	const controllers = [...builtIn, ...options.more];

@@ -1,10 +1,17 @@
 /** The node: container engine, agent, services and DNS. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { connectEngine, type Engine, ensureExampleImage, reportAbsence, runAgent } from '../../agents/index.ts';
+import {
+	connectEngine,
+	type Engine,
+	ensureExampleImage,
+	NETWORK,
+	reportAbsence,
+	runAgent,
+} from '../../agents/index.ts';
 import { type Cache, type Client, describe, recordEvents } from '../../client/index.ts';
+import { addressIn } from '../../kinds/index.ts';
 import type { Log } from '../../log.ts';
 import { runProxy } from '../../proxy/index.ts';
-import { networkAddress } from './addresses.ts';
 
 export interface NodeOptions {
 	readonly client: Client;
@@ -61,7 +68,7 @@ async function agent(options: NodeOptions): Promise<void> {
 		address: options.address,
 		port: options.agentPort,
 		clientCa: options.clientCa,
-		clusterDns: networkAddress(options.serviceNetwork, 10),
+		clusterDns: addressIn(options.serviceNetwork, 10),
 		clusterDomain: 'cluster.local',
 		labels: options.labels,
 		log,
@@ -74,10 +81,11 @@ async function agent(options: NodeOptions): Promise<void> {
 async function proxy({ cache, nodeName, podNetwork, serviceNetwork, log, signal }: NodeOptions): Promise<void> {
 	await runProxy({
 		cache,
+		bridge: NETWORK.bridge,
 		nodeName,
 		podNetwork,
 		serviceNetwork,
-		clusterDns: networkAddress(serviceNetwork, 10),
+		clusterDns: addressIn(serviceNetwork, 10),
 		clusterDomain: 'cluster.local',
 		log,
 		signal,

@@ -9,6 +9,9 @@ import { dnsLabel, dnsSubdomain, qualifiedName, reachableAddress } from '../name
 import type { Persisted } from '../object.ts';
 import { type FieldError, fieldError } from '../status.ts';
 
+/** The label that tells which service of its namespace a slice belongs to. */
+export const SERVICE_NAME = 'kubernetes.io/service-name';
+
 export type EndpointSlice = Persisted<discovery.EndpointSlice>;
 
 /** Source: Kubernetes API reference, "EndpointSlice". */

@@ -1,8 +1,7 @@
 /** What a namespace that is being deleted says of the way it has gone. Source: the NamespaceCondition types of core/v1 and KEP-5080. */
 import type { NamespaceCondition } from 'kubernetes-types/core/v1.js';
-import type { Kind, KubeObject, Namespace } from '../../kinds/index.ts';
+import { type Kind, type KubeObject, type Namespace, timestamp } from '../../kinds/index.ts';
 import { sameJson } from '../runtime/equality.ts';
-import { timestamp } from '../workloads/pod-state.ts';
 
 /**
  * The kinds in the order of their deletion, stage after stage: pods and what makes them first, then the rest, so that what

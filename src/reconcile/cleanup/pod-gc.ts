@@ -3,12 +3,12 @@
  * one that a person has put out of service, and the oldest finished ones when there are too many.
  * Source: kube-controller-manager's pod garbage collector, and Kubernetes documentation, "Non-graceful node shutdown handling".
  */
-import { Node, Pod } from '../../kinds/index.ts';
+import { Node, Pod, timestamp } from '../../kinds/index.ts';
 import { readyOf } from '../nodes/node-health.ts';
 import { patchCondition } from '../nodes/pod-condition.ts';
 import { type Again, type Context, type Controller, controller, index, watch } from '../runtime/controller.ts';
 import { unlessGone } from '../runtime/refusal.ts';
-import { isFinished, timeOf, timestamp } from '../workloads/pod-state.ts';
+import { isFinished, timeOf } from '../workloads/pod-state.ts';
 
 /** How many finished pods are kept for people to look at. */
 export const MOST_FINISHED = 12_500;

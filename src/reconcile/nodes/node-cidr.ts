@@ -1,7 +1,7 @@
 /** Gives each node its part of the pod network; the part of a deleted node is given again. */
-import { Node } from '../../kinds/index.ts';
+import { formatRange, Node, parseRange } from '../../kinds/index.ts';
 import { type Controller, controller } from '../runtime/controller.ts';
-import { formatRange, freeRange, parseRange } from './pod-ranges.ts';
+import { freeRange } from './pod-ranges.ts';
 
 export interface PodNetwork {
 	/** Default 10.244.0.0/16. */

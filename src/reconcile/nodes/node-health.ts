@@ -1,7 +1,6 @@
 /** Whether a node is alive, and what its conditions and taints say of it. Source: Kubernetes documentation, "Node Status" and "Taints and Tolerations". */
 import type { NodeCondition, Taint } from 'kubernetes-types/core/v1.js';
-import type { Lease, Node } from '../../kinds/index.ts';
-import { timestamp } from '../workloads/pod-state.ts';
+import { type Lease, type Node, timestamp } from '../../kinds/index.ts';
 
 /** A node that gives no sign for so long is Unknown. Agents renew their Lease every 10 s. */
 export const GRACE_MS = 40_000;

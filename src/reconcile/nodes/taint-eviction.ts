@@ -3,10 +3,10 @@
  * taint are evicted when their time has come. By pod: an event about one pod of a dead node is no cause to look at the others.
  * Source: Kubernetes documentation, "Taints and Tolerations", and KEP-3902 (taint eviction as a controller of its own).
  */
-import { type Key, keyOf, Node, Pod } from '../../kinds/index.ts';
+import { type Key, keyOf, Node, Pod, timestamp } from '../../kinds/index.ts';
 import { type Context, type Controller, controller, index, watch } from '../runtime/controller.ts';
 import { unlessGone } from '../runtime/refusal.ts';
-import { isFinished, isReady, timestamp } from '../workloads/pod-state.ts';
+import { isFinished, isReady } from '../workloads/pod-state.ts';
 import { type Eviction, evictionOf } from './eviction.ts';
 import { isSilent } from './node-health.ts';
 import { patchCondition } from './pod-condition.ts';

@@ -6,11 +6,10 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { type Clock, systemClock } from '../../client/clock.ts';
 import { type Faults, faults } from '../../client/fault.ts';
-import { type Key, keyOf, Namespace, Node, Pod } from '../../kinds/index.ts';
+import { type Key, keyOf, Namespace, Node, Pod, timestamp } from '../../kinds/index.ts';
 import { conditionOf, withoutCondition } from '../runtime/conditions.ts';
 import { type Context, type Controller, controller, watch } from '../runtime/controller.ts';
 import { isConflict, isNotFound, messageOf } from '../runtime/refusal.ts';
-import { timestamp } from '../workloads/pod-state.ts';
 import { DEFAULT_NAME, type Following, follow } from './follow.ts';
 import type { Strategy } from './rules/index.ts';
 import { type Placement, schedule, type Turn } from './schedule.ts';

@@ -1,5 +1,5 @@
 /** Which EndpointSlices a service is to have for its pods: a pure decision. */
-import { type EndpointSlice, type Pod, Service } from '../../kinds/index.ts';
+import { type EndpointSlice, type Pod, SERVICE_NAME, Service } from '../../kinds/index.ts';
 import { controllerReference } from '../runtime/claim.ts';
 import {
 	type AddressType,
@@ -15,7 +15,6 @@ import {
 } from './service-pods.ts';
 import { distribute, endpointId, type Group, groupOf, type SlicePlan } from './slice-distribution.ts';
 
-export const SERVICE_NAME = 'kubernetes.io/service-name';
 export const MANAGED_BY = 'endpointslice.kubernetes.io/managed-by';
 const MANAGER = 'endpointslice-controller.k8s.io';
 

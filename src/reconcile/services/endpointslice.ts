@@ -1,10 +1,10 @@
 /** The EndpointSlice controller: the addresses behind each service, a hundred a slice, each with what traffic it may get. Source: Kubernetes documentation, "EndpointSlices". */
 import type { Client } from '../../client/index.ts';
-import { EndpointSlice, type Key, keyOf, Service } from '../../kinds/index.ts';
+import { EndpointSlice, type Key, keyOf, SERVICE_NAME, Service } from '../../kinds/index.ts';
 import { controllerOf } from '../runtime/claim.ts';
 import { controller, index, watch } from '../runtime/controller.ts';
 import { isNotFound, isTerminating } from '../runtime/refusal.ts';
-import { planSlices, SERVICE_NAME } from './endpoint-slices.ts';
+import { planSlices } from './endpoint-slices.ts';
 import { podsOf, podWatch, selectsPods, serviceIndexes } from './service-pods.ts';
 import type { SlicePlan } from './slice-distribution.ts';
 

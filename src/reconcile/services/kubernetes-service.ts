@@ -11,13 +11,13 @@ import {
 	Lease,
 	Namespace,
 	reachableAddress,
+	SERVICE_NAME,
 	Service,
 } from '../../kinds/index.ts';
 import { type Again, type Context, type Controller, controller, watch } from '../runtime/controller.ts';
 import { keep } from '../runtime/kept-object.ts';
 import { unlessGone } from '../runtime/refusal.ts';
 import { type ApiServer, createSigns, isServerLease, SERVERS_NAMESPACE, type Signs, serverOf } from './api-servers.ts';
-import { SERVICE_NAME } from './endpoint-slices.ts';
 import { serviceOf } from './endpointslice.ts';
 import { SKIP_MIRROR } from './mirrored-slices.ts';
 

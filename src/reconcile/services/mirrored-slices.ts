@@ -4,9 +4,9 @@
  */
 import { isIPv6 } from 'node:net';
 import type { EndpointAddress } from 'kubernetes-types/core/v1.js';
-import { type EndpointSlice, Endpoints, type Service } from '../../kinds/index.ts';
+import { type EndpointSlice, Endpoints, SERVICE_NAME, type Service } from '../../kinds/index.ts';
 import { controllerReference } from '../runtime/claim.ts';
-import { MANAGED_BY, SERVICE_NAME } from './endpoint-slices.ts';
+import { MANAGED_BY } from './endpoint-slices.ts';
 import type { AddressType } from './service-pods.ts';
 import { distribute, endpointId, type Group, groupOf, type SlicePlan } from './slice-distribution.ts';
 

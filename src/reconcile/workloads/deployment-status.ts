@@ -3,9 +3,9 @@
  * whether it goes on, is done or is stuck. Source: Kubernetes documentation, "Deployments", section "Deployment status".
  */
 import type { DeploymentCondition, DeploymentStatus } from 'kubernetes-types/apps/v1.js';
-import type { Deployment, ReplicaSet } from '../../kinds/index.ts';
+import { type Deployment, type ReplicaSet, timestamp } from '../../kinds/index.ts';
 import { conditionOf, withCondition, withoutCondition } from '../runtime/conditions.ts';
-import { timeOf, timestamp } from './pod-state.ts';
+import { timeOf } from './pod-state.ts';
 import { bounds, replicasOf, wanted } from './rollout.ts';
 
 export type Progress =

@@ -45,9 +45,4 @@ export function timeOf(time: string | undefined): number | undefined {
 	return Number.isNaN(milliseconds) ? undefined : milliseconds;
 }
 
-/** A time as the API writes it: UTC, whole seconds. */
-export function timestamp(milliseconds: number): string {
-	return new Date(milliseconds).toISOString().replace(/\.\d+Z$/, 'Z');
-}
-
 const readyCondition = (pod: Pod) => pod.status?.conditions?.find((condition) => condition.type === 'Ready');

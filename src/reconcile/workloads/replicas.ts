@@ -1,11 +1,11 @@
 /** What a ReplicaSet needs done, and what its status says: pure decisions of the ReplicaSet controller. */
 import type { ReplicaSetCondition, ReplicaSetStatus } from 'kubernetes-types/apps/v1.js';
-import type { Pod, ReplicaSet } from '../../kinds/index.ts';
+import { type Pod, type ReplicaSet, timestamp } from '../../kinds/index.ts';
 import { claim } from '../runtime/claim.ts';
 import { withCondition, withoutCondition } from '../runtime/conditions.ts';
 import { includes } from '../runtime/label-selector.ts';
 import { deletionOrder } from './deletion-order.ts';
-import { availableFrom, isActive, isReady, timestamp } from './pod-state.ts';
+import { availableFrom, isActive, isReady } from './pod-state.ts';
 
 /** Never more than this many pods are created or deleted in one pass, so that other sets get their turn. */
 const BURST = 500;

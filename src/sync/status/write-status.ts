@@ -1,6 +1,12 @@
 /** Writes the status of an application: only what differs, and not too often. */
 import type { Client } from '../../client/index.ts';
-import { Application, type ApplicationStatus, type Dynamic, type ResourceStatus } from '../../kinds/index.ts';
+import {
+	Application,
+	type ApplicationStatus,
+	type Dynamic,
+	type ResourceStatus,
+	timestamp as timeOf,
+} from '../../kinds/index.ts';
 import type { Again, Context } from '../../reconcile/index.ts';
 import { troubleBelow } from '../compare/trouble.ts';
 import type { ApplicationState, Problem } from '../state.ts';
@@ -88,8 +94,6 @@ export async function writeStatus(
 export function timestamp({ now }: Pick<Context, 'now'>): string {
 	return timeOf(now());
 }
-
-const timeOf = (milliseconds: number) => `${new Date(milliseconds).toISOString().slice(0, 19)}Z`;
 
 /** The parts of the stored status that are about to be written. */
 function pick(before: ApplicationStatus | undefined, next: Partial<ApplicationStatus>): Fields {
