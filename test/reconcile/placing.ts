@@ -1,9 +1,9 @@
 /** Pods and nodes for tests of where pods go. */
 import type { Node, Pod } from '../../src/kinds/index.ts';
 import type { Strategy } from '../../src/reconcile/scheduling/rules/index.ts';
-import { wantedOf } from '../../src/reconcile/scheduling/rules/rule.ts';
 import { schedule } from '../../src/reconcile/scheduling/schedule.ts';
 import { createSnapshot } from '../../src/reconcile/scheduling/snapshot.ts';
+import { wantedOf } from '../../src/reconcile/scheduling/wanted.ts';
 import { node, pod } from './workloads.ts';
 
 export interface Case {

@@ -1,9 +1,9 @@
 import test from 'ava';
 import type { Pod } from '../../src/kinds/index.ts';
 import { hostPortsOf, requestsOf } from '../../src/reconcile/scheduling/pod-requests.ts';
-import { wantedOf } from '../../src/reconcile/scheduling/rules/rule.ts';
 import { nodesToFind, schedule } from '../../src/reconcile/scheduling/schedule.ts';
 import { createSnapshot } from '../../src/reconcile/scheduling/snapshot.ts';
+import { wantedOf } from '../../src/reconcile/scheduling/wanted.ts';
 import { asks, type Case, on, place } from './placing.ts';
 import { node } from './workloads.ts';
 
@@ -318,7 +318,7 @@ test('host ports: on the host network every container port is one', (t) => {
 test('snapshot: a pod counts once, from its reservation to its end, also before its node is known', (t) => {
 	const snapshot = createSnapshot();
 	const wanted = asks('p', { cpu: '1' });
-	snapshot.reserve(wanted, 'n1');
+	snapshot.reserve(wantedOf(wanted), 'n1');
 	snapshot.setNode(node('n1'));
 	const used = () => snapshot.nodes.get('n1')?.used.cpu;
 	t.is(used(), 1000);

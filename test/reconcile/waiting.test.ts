@@ -1,6 +1,6 @@
 import test from 'ava';
 import type { Node, Pod } from '../../src/kinds/index.ts';
-import { type Changes, type What, wantedOf } from '../../src/reconcile/scheduling/rules/rule.ts';
+import type { Changes, What } from '../../src/reconcile/scheduling/rules/rule.ts';
 import { schedule } from '../../src/reconcile/scheduling/schedule.ts';
 import type { Snapshot } from '../../src/reconcile/scheduling/snapshot.ts';
 import {
@@ -9,6 +9,7 @@ import {
 	LONGEST_BACKOFF_MS,
 	LOOK_ANYHOW_MS,
 } from '../../src/reconcile/scheduling/waiting.ts';
+import { wantedOf } from '../../src/reconcile/scheduling/wanted.ts';
 import { handClock } from '../client/clock.ts';
 import { asks, type Case, labelled, on, snapshotOf, zones } from './placing.ts';
 import { ago, node } from './workloads.ts';
@@ -57,7 +58,7 @@ test('a pod that fits nowhere is looked at again after a second, then two, four,
 	t.is(look(), 'p');
 	for (const delay of [FIRST_BACKOFF_MS, 2000, 4000, 8000, LONGEST_BACKOFF_MS, LONGEST_BACKOFF_MS]) {
 		t.is(look(), undefined);
-		const now = { name: 'n2', node: node('n2'), allocatable: { cpu: 99_000, pods: 9 }, used: {}, ...none };
+		const now = { name: 'n2', slot: 1, node: node('n2'), allocatable: { cpu: 99_000, pods: 9 }, used: {}, ...none };
 		changed('node added', { now });
 		clock.advance(delay - 1);
 		t.is(look(), undefined, `not before ${delay} ms`);

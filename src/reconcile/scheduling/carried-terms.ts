@@ -3,10 +3,10 @@
  * and a preference of a pod that is there draws or repels one that comes.
  * Source: Kubernetes documentation, "Assigning Pods to Nodes"; design proposal "podaffinity", section on symmetry.
  */
-import type { Node, Pod } from '../../kinds/index.ts';
+import type { Pod } from '../../kinds/index.ts';
 import { affinityTerm, type NamespaceLabels, type PodTerm, type PodTraits } from './pod-terms.ts';
 import { signatureOf } from './population.ts';
-import { type ChangingTally, createTally, type Tally } from './tally.ts';
+import { type ChangingTally, createTally, type Site, type Tally } from './tally.ts';
 
 /** What a required affinity of a pod that is there counts for one that it asks for. Source: hardPodAffinityWeight of kube-scheduler. */
 const REQUIRED_AFFINITY_WEIGHT = 1;
@@ -31,7 +31,7 @@ export interface Carried extends CarriedTerm {
 
 export interface CarriedTerms {
 	add(terms: readonly CarriedTerm[], node: string, sign: 1 | -1): void;
-	setNode(name: string, old: Node | undefined, now: Node | undefined): void;
+	setNode(name: string, old: Site | undefined, now: Site | undefined): void;
 	/** The labels of some namespace have changed. */
 	relabel(): void;
 	/** The terms of placed pods that are about this one. */
@@ -40,7 +40,7 @@ export interface CarriedTerms {
 	readonly byNamespaceLabels: boolean;
 }
 
-export function createCarriedTerms(nodes: ReadonlyMap<string, Node>, namespaces: NamespaceLabels): CarriedTerms {
+export function createCarriedTerms(nodes: ReadonlyMap<string, Site>, namespaces: NamespaceLabels): CarriedTerms {
 	const carried = new Map<string, Carried & { readonly tally: ChangingTally; carriers: number }>();
 	const remembered = new Map<string, readonly Carried[]>();
 	return {
@@ -50,7 +50,7 @@ export function createCarriedTerms(nodes: ReadonlyMap<string, Node>, namespaces:
 				let known = carried.get(name);
 				if (!known) {
 					known = { ...each, tally: createTally(each.key), carriers: 0 };
-					for (const [name, node] of nodes) known.tally.setNode(name, undefined, node);
+					for (const [name, site] of nodes) known.tally.setNode(name, undefined, site);
 					carried.set(name, known);
 					remembered.clear();
 				}

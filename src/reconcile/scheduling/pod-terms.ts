@@ -29,8 +29,23 @@ export const traitsOf = ({ metadata }: Pod): PodTraits => ({
 	terminating: metadata.deletionTimestamp !== undefined,
 });
 
+/** Whether terms see no difference between the two. */
+export function alike(a: PodTraits, b: PodTraits): boolean {
+	const [of, other] = [a.labels ?? {}, b.labels ?? {}];
+	const keys = Object.keys(of);
+	return (
+		a.namespace === b.namespace &&
+		a.terminating === b.terminating &&
+		keys.length === Object.keys(other).length &&
+		keys.every((key) => of[key] === other[key])
+	);
+}
+
 /** The pods of an affinity term of `owner`: of its own namespace where the term names none and selects none. */
-export function affinityTerm(term: PodAffinityTerm, owner: Pod): PodTerm {
+export const affinityTerm = (term: PodAffinityTerm, owner: Pod): PodTerm =>
+	once(term, owner, () => makeAffinityTerm(term, owner));
+
+function makeAffinityTerm(term: PodAffinityTerm, owner: Pod): PodTerm {
 	const selector = withKeys(term.labelSelector, term.matchLabelKeys, term.mismatchLabelKeys, owner.metadata.labels);
 	const { namespaceSelector } = term;
 	const named =
@@ -47,7 +62,10 @@ export function affinityTerm(term: PodAffinityTerm, owner: Pod): PodTerm {
 }
 
 /** The pods that a constraint of `owner` spreads: those of its namespace that are not on their way out. */
-export function spreadTerm(constraint: TopologySpreadConstraint, owner: Pod): PodTerm {
+export const spreadTerm = (constraint: TopologySpreadConstraint, owner: Pod): PodTerm =>
+	once(constraint, owner, () => makeSpreadTerm(constraint, owner));
+
+function makeSpreadTerm(constraint: TopologySpreadConstraint, owner: Pod): PodTerm {
 	const { namespace = '', labels } = owner.metadata;
 	const selector = withKeys(constraint.labelSelector, constraint.matchLabelKeys, [], labels);
 	const selected = selectorPredicate(selector);
@@ -56,6 +74,17 @@ export function spreadTerm(constraint: TopologySpreadConstraint, owner: Pod): Po
 		byNamespaceLabels: false,
 		matches: (pod) => pod.namespace === namespace && !pod.terminating && selected(pod.labels),
 	};
+}
+
+const made = new WeakMap<object, { readonly namespace?: string; readonly labels?: Labels; readonly term: PodTerm }>();
+
+/** The term as it was made of this source for this owner, where it was: a pod that waits is asked for its terms again and again. */
+function once(source: object, { metadata: { namespace, labels } }: Pod, make: () => PodTerm): PodTerm {
+	const known = made.get(source);
+	if (known && known.namespace === namespace && known.labels === labels) return known.term;
+	const term = make();
+	made.set(source, { namespace, labels, term });
+	return term;
 }
 
 /** The pods that every one of the terms is about. */

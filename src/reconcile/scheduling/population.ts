@@ -4,7 +4,7 @@
  */
 import type { Node } from '../../kinds/index.ts';
 import type { NamespaceLabels, PodTerm, PodTraits } from './pod-terms.ts';
-import { type ChangingTally, createTally, type Tally } from './tally.ts';
+import { type ChangingTally, createTally, type Site, type Tally } from './tally.ts';
 
 /** How many tallies are kept current; the one that was asked for least recently is forgotten, and made anew when it is wanted. */
 export const MOST_TALLIES = 1000;
@@ -32,14 +32,14 @@ interface Counted {
 export interface Population {
 	/** So many pods (1 or -1) more on a node. */
 	add(pod: PodTraits, node: string, pods: number): void;
-	setNode(name: string, old: Node | undefined, now: Node | undefined): void;
+	setNode(name: string, old: Site | undefined, now: Site | undefined): void;
 	/** The labels of the namespace have changed. */
 	relabel(namespace: string): void;
 	/** Counts the pods of a term by the values of a label of nodes; it stays current. */
 	tally(term: PodTerm, key: string, eligibility?: Eligibility): Tally;
 }
 
-export function createPopulation(nodes: ReadonlyMap<string, Node>, namespaces: NamespaceLabels): Population {
+export function createPopulation(nodes: ReadonlyMap<string, Site>, namespaces: NamespaceLabels): Population {
 	const groups = new Map<string, Group>();
 	/** The one asked for most recently comes last. */
 	const tallies = new Map<string, Counted>();
@@ -66,7 +66,7 @@ export function createPopulation(nodes: ReadonlyMap<string, Node>, namespaces: N
 	};
 	const make = (term: PodTerm, key: string, eligibility: Eligibility | undefined): Counted => {
 		const counted = { term, tally: createTally(key, eligibility?.accepts), groups: new Set<Group>() };
-		for (const [name, node] of nodes) counted.tally.setNode(name, undefined, node);
+		for (const [name, site] of nodes) counted.tally.setNode(name, undefined, site);
 		for (const group of groups.values()) {
 			if (!term.matches(group.traits, namespaces)) continue;
 			join(counted, group);

@@ -4,8 +4,9 @@
  */
 import type { Pod } from '../../kinds/index.ts';
 import { filters, type Strategy, scores } from './rules/index.ts';
-import type { Check, Filter, Wanted } from './rules/rule.ts';
+import type { Check, Filter } from './rules/rule.ts';
 import type { NodeState, Snapshot } from './snapshot.ts';
+import type { Wanted } from './wanted.ts';
 
 /**
  * A large cluster is not looked at as a whole: when so many nodes were found that fit, the best of them is taken.
@@ -51,15 +52,22 @@ export function schedule(wanted: Wanted, snapshot: Snapshot, strategy: Strategy,
 	const from = strategy === 'round-robin' ? snapshot.placeOf(turn.last) + 1 : turn.from;
 	const enough = nodesToFind(open.length);
 	const fitting: NodeState[] = [];
+	/** How far behind the last node that was chosen, going round. */
+	const distances: number[] = [];
+	const after = open === order ? snapshot.placeOf(turn.last) + 1 : 0;
 	let looked = 0;
 	while (looked < open.length && fitting.length < enough) {
-		const state = open[(from + looked++) % open.length];
+		const place = (from + looked++) % open.length;
+		const state = open[place];
 		if (!state) break;
 		const refused = refusal(state);
 		if (refused) refuse(refused.filter, refused.reasons);
-		else fitting.push(state);
+		else {
+			fitting.push(state);
+			distances.push((place - after + open.length) % open.length);
+		}
 	}
-	const best = preferred(wanted, fitting, snapshot, strategy, turn.last);
+	const best = preferred(wanted, fitting, distances, snapshot, strategy);
 	return best ? { node: best.name, looked } : { message: message(), refusedBy, looked };
 }
 
@@ -84,6 +92,7 @@ function refuser(wanted: Wanted, snapshot: Snapshot): (state: NodeState) => Refu
 		});
 	const checks = prepared();
 	return (state) => {
+		if (state.nominated.size === 0) return firstRefusal(checks, state);
 		const ahead = aheadOf(wanted.pod, state);
 		// Room that is being made for more urgent pods is not free. But what these pods would bring is not there yet, so that the pod
 		// must fit without them as well. Source: Kubernetes documentation, "Pod Priority and Preemption".
@@ -104,11 +113,8 @@ function firstRefusal(
 	return undefined;
 }
 
-const none: readonly Pod[] = [];
-
 /** The pods nominated to the node that are as urgent as this one, or more. */
 function aheadOf({ metadata, spec }: Pod, { nominated }: NodeState): readonly Pod[] {
-	if (nominated.size === 0) return none;
 	return [...nominated.values()].filter(
 		(other) => other.metadata.uid !== metadata.uid && (other.spec.priority ?? 0) >= (spec.priority ?? 0),
 	);
@@ -144,13 +150,13 @@ function refusals(total: number) {
 	return { refuse, message, refusedBy };
 }
 
-/** The node with the best score; among equals the next after `last`. */
+/** The node with the best score; among equals the nearest. */
 function preferred(
 	wanted: Wanted,
 	fitting: readonly NodeState[],
+	distances: readonly number[],
 	snapshot: Snapshot,
 	strategy: Strategy,
-	last: string,
 ): NodeState | undefined {
 	if (fitting.length < 2) return fitting[0];
 	const totals = new Float64Array(fitting.length);
@@ -158,15 +164,10 @@ function preferred(
 		const each = of(wanted, fitting, snapshot);
 		if (each) for (let at = 0; at < totals.length; at++) totals[at] = (totals[at] ?? 0) + (each[at] ?? 0) * weight;
 	}
-	const { length } = snapshot.order;
-	const after = snapshot.placeOf(last) + 1;
-	const distance = ({ name }: NodeState) => (snapshot.placeOf(name) - after + length) % length;
-	let best: NodeState | undefined;
-	let bestTotal = Number.NEGATIVE_INFINITY;
-	for (const [at, state] of fitting.entries()) {
-		const total = totals[at] ?? 0;
-		const better = total > bestTotal || (total === bestTotal && best && distance(state) < distance(best));
-		if (better) [best, bestTotal] = [state, total];
+	let best = 0;
+	for (let at = 1; at < totals.length; at++) {
+		const difference = (totals[at] ?? 0) - (totals[best] ?? 0);
+		if (difference > 0 || (difference === 0 && (distances[at] ?? 0) < (distances[best] ?? 0))) best = at;
 	}
-	return best;
+	return fitting[best];
 }

@@ -15,6 +15,7 @@ import type { Strategy } from './rules/index.ts';
 import { type Placement, schedule, type Turn } from './schedule.ts';
 import { createSnapshot } from './snapshot.ts';
 import { createWaiting } from './waiting.ts';
+import type { Wanted } from './wanted.ts';
 
 /** How many bindings and reports are under way at once. */
 const WRITES_AT_ONCE = 32;
@@ -81,7 +82,7 @@ async function placeAll(session: Session): Promise<void> {
 		let writing: Promise<void>;
 		try {
 			const placement = schedule(wanted, session.snapshot, session.strategy, session.turn);
-			writing = carryOut(session, pod, placement);
+			writing = carryOut(session, wanted, placement);
 		} catch (error) {
 			// One pod that cannot be judged must not hold up the others.
 			waiting.failed(pod);
@@ -99,7 +100,8 @@ async function placeAll(session: Session): Promise<void> {
 	await Promise.all(writes);
 }
 
-function carryOut(session: Session, pod: Pod, placement: Placement): Promise<void> {
+function carryOut(session: Session, wanted: Wanted, placement: Placement): Promise<void> {
+	const { pod } = wanted;
 	const { snapshot, waiting } = session;
 	const { from, last } = session.turn;
 	const next = snapshot.order.length > 0 ? (from + placement.looked) % snapshot.order.length : 0;
@@ -109,7 +111,7 @@ function carryOut(session: Session, pod: Pod, placement: Placement): Promise<voi
 		return report(session, pod, 'Unschedulable', placement.message);
 	}
 	session.turn = { from: next, last: placement.node };
-	snapshot.reserve(pod, placement.node);
+	snapshot.reserve(wanted, placement.node);
 	return bind(session, pod, placement.node);
 }
 

@@ -8,15 +8,15 @@ import type { Labels } from '../../kinds/selectors.ts';
 import { isFinished } from '../workloads/pod-state.ts';
 import { type Carried, type CarriedTerm, carriedBy, createCarriedTerms, type Effect } from './carried-terms.ts';
 import { inTurn, type Order } from './node-order.ts';
-import { amounts, type HostPort, hostPortsOf, type Resources, requestsOf, weightOf } from './pod-requests.ts';
-import { type PodTerm, type PodTraits, traitsOf } from './pod-terms.ts';
-import { createPopulation, type Eligibility, signatureOf } from './population.ts';
-import type { Tally } from './tally.ts';
+import { amounts, type HostPort, type Resources, weightOf } from './pod-requests.ts';
+import { alike, type PodTerm, type PodTraits, traitsOf } from './pod-terms.ts';
+import { createPopulation, type Eligibility } from './population.ts';
+import type { Site, Tally } from './tally.ts';
+import { type Wanted, wantedOf } from './wanted.ts';
 
 /** A node as the scheduler sees it. */
-export interface NodeState {
+export interface NodeState extends Site {
 	readonly name: string;
-	readonly node: Node;
 	readonly allocatable: Resources;
 	readonly used: Resources;
 	/** Like `used`, with the least that a pod counts for; for scores only. */
@@ -55,7 +55,7 @@ export interface Snapshot extends Look {
 	setPod(pod: Pod): void;
 	removePod(uid: string): void;
 	/** Counts the pod on the node before the API server says so. */
-	reserve(pod: Pod, node: string): void;
+	reserve(wanted: Wanted, node: string): void;
 	/** The node that the pod counts on. */
 	nodeOf(uid: string): string | undefined;
 	/** What `look` finds if these pods were on the node as well. */
@@ -63,12 +63,8 @@ export interface Snapshot extends Look {
 }
 
 /** A pod that counts on a node. */
-interface Placed {
-	readonly pod: Pod;
+interface Placed extends Wanted {
 	readonly node: string;
-	readonly traits: PodTraits;
-	readonly requests: Resources;
-	readonly ports: readonly HostPort[];
 	readonly terms: readonly CarriedTerm[];
 }
 
@@ -83,14 +79,16 @@ interface Load {
 
 export function createSnapshot(): Snapshot {
 	const states = new Map<string, NodeState>();
-	const nodes = new Map<string, Node>();
+	/** Slots of nodes that went. */
+	const free: number[] = [];
+	let slots = 0;
 	const loads = new Map<string, Load>();
 	const placed = new Map<string, Placed>();
 	const nominations = new Map<string, string>();
 	const namespaces = new Map<string, Labels | undefined>();
 	const namespaceLabels = (name: string) => namespaces.get(name);
-	const population = createPopulation(nodes, namespaceLabels);
-	const carried = createCarriedTerms(nodes, namespaceLabels);
+	const population = createPopulation(states, namespaceLabels);
+	const carried = createCarriedTerms(states, namespaceLabels);
 	let order: Order<NodeState> | undefined;
 	const ordered = () => {
 		order ??= inTurn(states.values());
@@ -108,7 +106,7 @@ export function createSnapshot(): Snapshot {
 	/** A node that was removed is forgotten with its last pod. */
 	const tidy = (node: string) => {
 		const load = loads.get(node);
-		if (load?.pods.size === 0 && load.nominated.size === 0 && !nodes.has(node)) loads.delete(node);
+		if (load?.pods.size === 0 && load.nominated.size === 0 && !states.has(node)) loads.delete(node);
 	};
 	const count = ({ pod, node, traits, requests, ports, terms }: Placed, sign: 1 | -1) => {
 		const load = loadOf(node);
@@ -144,18 +142,17 @@ export function createSnapshot(): Snapshot {
 		placed.delete(uid);
 		count(old, -1);
 	};
-	const put = (pod: Pod, node: string) => {
+	const put = (pod: Pod, node: string, worked: () => Wanted) => {
 		const uid = uidOf(pod);
 		nominate(pod, undefined);
 		const old = placed.get(uid);
-		const traits = traitsOf(pod);
-		if (old?.node === node && signatureOf(old.traits) === signatureOf(traits)) {
+		if (old?.node === node && alike(old.traits, traitsOf(pod))) {
 			placed.set(uid, { ...old, pod });
 			loadOf(node).pods.set(uid, pod);
 			return;
 		}
 		if (old) count(old, -1);
-		const now = placedOf(pod, node);
+		const now = { ...worked(), node, terms: carriedBy(pod) };
 		placed.set(uid, now);
 		count(now, 1);
 	};
@@ -176,21 +173,22 @@ export function createSnapshot(): Snapshot {
 			const { name } = node.metadata;
 			const before = states.get(name);
 			const allocatable = amounts(node.status?.allocatable ?? node.status?.capacity);
-			const now: NodeState = { name, node, allocatable, ...loadOf(name) };
+			const slot = before?.slot ?? free.pop() ?? slots++;
+			const now: NodeState = { name, node, slot, allocatable, ...loadOf(name) };
 			states.set(name, now);
-			nodes.set(name, node);
 			if (!order?.replace(now)) order = undefined;
-			population.setNode(name, before?.node, node);
-			carried.setNode(name, before?.node, node);
+			population.setNode(name, before, now);
+			carried.setNode(name, before, now);
 			return { before, now };
 		},
 		removeNode(name) {
 			const before = states.get(name);
+			if (!before) return undefined;
 			states.delete(name);
-			nodes.delete(name);
+			free.push(before.slot);
 			order = undefined;
-			population.setNode(name, before?.node, undefined);
-			carried.setNode(name, before?.node, undefined);
+			population.setNode(name, before, undefined);
+			carried.setNode(name, before, undefined);
 			tidy(name);
 			return before;
 		},
@@ -205,7 +203,7 @@ export function createSnapshot(): Snapshot {
 			if (isFinished(pod)) {
 				nominate(pod, undefined);
 				remove(uid);
-			} else if (pod.spec.nodeName) put(pod, pod.spec.nodeName);
+			} else if (pod.spec.nodeName) put(pod, pod.spec.nodeName, () => wantedOf(pod));
 			else if (!placed.has(uid)) nominate(pod, pod.status?.nominatedNodeName || undefined);
 		},
 		removePod(uid) {
@@ -217,10 +215,10 @@ export function createSnapshot(): Snapshot {
 			}
 			remove(uid);
 		},
-		reserve: put,
+		reserve: (wanted, node) => put(wanted.pod, node, () => wanted),
 		nodeOf: (uid) => placed.get(uid)?.node,
 		supposing(pods, node, look) {
-			const supposed = Array.from(pods, (pod) => placedOf(pod, node));
+			const supposed = Array.from(pods, (pod) => ({ ...wantedOf(pod), node, terms: carriedBy(pod) }));
 			for (const each of supposed) count(each, 1);
 			try {
 				return look();
@@ -230,14 +228,5 @@ export function createSnapshot(): Snapshot {
 		},
 	};
 }
-
-const placedOf = (pod: Pod, node: string): Placed => ({
-	pod,
-	node,
-	traits: traitsOf(pod),
-	requests: requestsOf(pod),
-	ports: hostPortsOf(pod),
-	terms: carriedBy(pod),
-});
 
 const uidOf = (pod: Pod) => pod.metadata.uid ?? '';

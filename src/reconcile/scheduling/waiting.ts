@@ -10,8 +10,9 @@ import { createDelays } from '../../client/delays.ts';
 import { type Key, keyOf, type Pod } from '../../kinds/index.ts';
 import { timeOf } from '../workloads/pod-state.ts';
 import { createHeap } from './heap.ts';
-import { type Changes, type Filter, type Hint, type Wanted, type What, wantedOf } from './rules/rule.ts';
+import type { Changes, Filter, Hint, What } from './rules/rule.ts';
 import type { Look } from './snapshot.ts';
+import { type Wanted, wantedOf } from './wanted.ts';
 
 /** After its first failure a pod is not looked at for so long; the time doubles with each further one. */
 export const FIRST_BACKOFF_MS = 1_000;
@@ -38,6 +39,8 @@ export interface WaitingPods extends Disposable {
 
 interface Entry {
 	wanted: Wanted;
+	/** In milliseconds since the epoch. */
+	readonly created: number;
 	/** Where it came in the line. */
 	readonly number: number;
 	attempts: number;
@@ -108,7 +111,8 @@ export function createWaiting(clock: Clock, wake: () => void): WaitingPods {
 			if (entry) entry.wanted = wantedOf(pod);
 			else {
 				const wanted = wantedOf(pod);
-				entry = { wanted, number: arrived++, attempts: 0, attemptedAt: 0, ready: false, refusedBy: new Set() };
+				const created = timeOf(pod.metadata.creationTimestamp) ?? 0;
+				entry = { wanted, created, number: arrived++, attempts: 0, attemptedAt: 0, ready: false, refusedBy: new Set() };
 				entries.set(key, entry);
 			}
 			if (!entry.ready) backOff(entry);
@@ -163,8 +167,6 @@ export function createWaiting(clock: Clock, wake: () => void): WaitingPods {
 function before(a: Entry, b: Entry): boolean {
 	const urgency = (b.wanted.pod.spec.priority ?? 0) - (a.wanted.pod.spec.priority ?? 0);
 	if (urgency !== 0) return urgency < 0;
-	const age = createdAt(a) - createdAt(b);
+	const age = a.created - b.created;
 	return age === 0 ? a.number < b.number : age < 0;
 }
-
-const createdAt = ({ wanted }: Entry) => timeOf(wanted.pod.metadata.creationTimestamp) ?? 0;

@@ -1,8 +1,8 @@
 /** Pods near to others, and apart from them. Source: Kubernetes documentation, "Inter-pod affinity and anti-affinity". */
-import type { PodAffinityTerm } from 'kubernetes-types/core/v1.js';
-import type { Labels, Pod } from '../../../kinds/index.ts';
+import type { Pod } from '../../../kinds/index.ts';
 import { carriedBy, preferences } from '../carried-terms.ts';
 import { affinityTerm, allOf, traitsOf } from '../pod-terms.ts';
+import type { Tally } from '../tally.ts';
 import type { Filter, Hint, Score } from './rule.ts';
 
 const NOT_NEAR = ["node(s) didn't match pod affinity rules"];
@@ -19,32 +19,21 @@ const companyOf = (pod: Pod) => allOf(requiredNear(pod).map((term) => affinityTe
 
 const prepare: Filter['prepare'] = ({ pod, traits }, look) => {
 	const company = companyOf(pod);
-	const near = [...new Set(requiredNear(pod).map(({ topologyKey }) => topologyKey))].map((key) => ({
-		key,
-		tally: look.tally(company, key),
-	}));
-	const apart = requiredApart(pod).map((term) => ({
-		key: term.topologyKey,
-		tally: look.tally(affinityTerm(term, pod), term.topologyKey),
-	}));
-	const carried = look.carried('forbids', traits);
+	const keys = new Set(requiredNear(pod).map(({ topologyKey }) => topologyKey));
+	const near = Array.from(keys, (key) => look.tally(company, key));
+	const apart = requiredApart(pod).map((term) => look.tally(affinityTerm(term, pod), term.topologyKey));
+	const carried = look.carried('forbids', traits).map(({ tally }) => tally);
 	if (near.length + apart.length + carried.length === 0) return undefined;
 	/** The first of pods that are to be near to each other has nobody to be near to. */
-	const first = () => near.every(({ tally }) => tally.total === 0) && look.matches(company, traits);
-	return ({ node: { metadata } }) => {
-		const { labels = {} } = metadata;
-		if (near.some(({ key }) => labels[key] === undefined)) return NOT_NEAR;
-		if (!near.every((each) => holds(each, labels)) && !first()) return NOT_NEAR;
-		if (apart.some((each) => holds(each, labels))) return NOT_APART;
-		return carried.some((each) => holds(each, labels)) ? NOT_WELCOME : undefined;
+	const first = () => near.every(({ total }) => total === 0) && look.matches(company, traits);
+	return ({ slot }) => {
+		const holds = (tally: Tally) => (tally.at(slot) ?? 0) > 0;
+		if (near.some((tally) => tally.at(slot) === undefined)) return NOT_NEAR;
+		if (!near.every(holds) && !first()) return NOT_NEAR;
+		if (apart.some(holds)) return NOT_APART;
+		return carried.some(holds) ? NOT_WELCOME : undefined;
 	};
 };
-
-/** Whether the domain of a node with these labels has pods of the tally. */
-function holds({ key, tally }: { key: string; tally: { count(value: string): number } }, labels: Labels): boolean {
-	const value = labels[key];
-	return value !== undefined && tally.count(value) > 0;
-}
 
 /** A pod that a required term of the wanted pod is about came, went or changed. */
 const concerns: Hint<'pod came' | 'pod gone' | 'pod labels'> = ({ pod }, change, look) => {
@@ -87,23 +76,17 @@ export const preferredCompany: Score = {
 	name: 'InterPodAffinity',
 	weight: 2,
 	of({ pod, traits }, nodes, look) {
-		const wishes = preferences(pod).map(({ term, weight }) => ({ weight, ...tallied(term) }));
-		const drawn = look.carried('draws', traits).map(({ key, tally }) => ({ weight: 1, key, tally }));
+		const wishes = preferences(pod).map(({ term, weight }) => ({
+			weight,
+			tally: look.tally(affinityTerm(term, pod), term.topologyKey),
+		}));
+		const drawn = look.carried('draws', traits).map(({ tally }) => ({ weight: 1, tally }));
 		const all = [...wishes, ...drawn];
 		if (all.length === 0) return undefined;
-		const sums = nodes.map(({ node: { metadata } }) => {
-			let sum = 0;
-			for (const { key, tally, weight } of all) {
-				const value = metadata.labels?.[key];
-				if (value !== undefined) sum += weight * tally.count(value);
-			}
-			return sum;
-		});
+		const sums = nodes.map(({ slot }) =>
+			all.reduce((sum, { weight, tally }) => sum + weight * (tally.at(slot) ?? 0), 0),
+		);
 		const [least, most] = [Math.min(...sums), Math.max(...sums)];
 		return most === least ? undefined : sums.map((sum) => Math.floor((100 * (sum - least)) / (most - least)));
-
-		function tallied(term: PodAffinityTerm) {
-			return { key: term.topologyKey, tally: look.tally(affinityTerm(term, pod), term.topologyKey) };
-		}
 	},
 };

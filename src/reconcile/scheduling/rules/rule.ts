@@ -1,24 +1,7 @@
 /** What a filter and a score are. One more of either is one more entry of the list in `rules/index.ts`. */
 import type { Pod } from '../../../kinds/index.ts';
-import { type HostPort, hostPortsOf, type Resources, requestsOf } from '../pod-requests.ts';
-import { type PodTraits, traitsOf } from '../pod-terms.ts';
 import type { Look, NodeState } from '../snapshot.ts';
-
-/** A pod that is to be placed, and what it asks for. */
-export interface Wanted {
-	readonly pod: Pod;
-	readonly traits: PodTraits;
-	readonly requests: Resources;
-	/** The requests that are more than nothing. */
-	readonly takes: readonly (readonly [resource: string, amount: number])[];
-	readonly ports: readonly HostPort[];
-}
-
-export function wantedOf(pod: Pod): Wanted {
-	const requests = requestsOf(pod);
-	const takes = Object.entries(requests).filter(([, amount]) => amount > 0);
-	return { pod, traits: traitsOf(pod), requests, takes, ports: hostPortsOf(pod) };
-}
+import type { Wanted } from '../wanted.ts';
 
 /** Rules nodes out. */
 export interface Filter {

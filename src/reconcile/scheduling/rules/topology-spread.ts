@@ -6,8 +6,9 @@ import type { Eligibility } from '../population.ts';
 import type { Look } from '../snapshot.ts';
 import type { Tally } from '../tally.ts';
 import { untolerated } from '../tolerations.ts';
+import type { Wanted } from '../wanted.ts';
 import { nodeChoice, nodeChoiceSignature } from './node-affinity.ts';
-import type { Filter, Hint, Score, Wanted } from './rule.ts';
+import type { Filter, Hint, Score } from './rule.ts';
 import { FORBIDDING } from './taints.ts';
 
 const UNLABELLED = ["node(s) didn't match pod topology spread constraints (missing required label)"];
@@ -60,12 +61,12 @@ const prepare: Filter['prepare'] = (wanted, look) => {
 		own: look.matches(spread.term, wanted.traits) ? 1 : 0,
 	}));
 	if (spreads.length === 0) return undefined;
-	return ({ node }) => {
-		for (const { topologyKey, maxSkew, minDomains = 1, tally, own } of spreads) {
-			const value = node.metadata.labels?.[topologyKey];
-			if (value === undefined) return UNLABELLED;
+	return ({ slot }) => {
+		for (const { maxSkew, minDomains = 1, tally, own } of spreads) {
+			const there = tally.at(slot);
+			if (there === undefined) return UNLABELLED;
 			const least = tally.domains < minDomains ? 0 : tally.least;
-			if (tally.count(value) + own - least > maxSkew) return UNEVEN;
+			if (there + own - least > maxSkew) return UNEVEN;
 		}
 		return undefined;
 	};
@@ -113,12 +114,12 @@ export const evenSpread: Score = {
 			return { ...spread, weight: Math.log(domains.size + 2) };
 		});
 		if (spreads.length === 0) return undefined;
-		const crowds = nodes.map(({ node: { metadata } }) => {
+		const crowds = nodes.map(({ slot }) => {
 			let crowd = 0;
-			for (const { topologyKey, maxSkew, tally, weight } of spreads) {
-				const value = metadata.labels?.[topologyKey];
-				if (value === undefined) return undefined;
-				crowd += tally.count(value) * weight + (maxSkew - 1);
+			for (const { maxSkew, tally, weight } of spreads) {
+				const there = tally.at(slot);
+				if (there === undefined) return undefined;
+				crowd += there * weight + (maxSkew - 1);
 			}
 			return Math.round(crowd);
 		});
