@@ -2,7 +2,7 @@
 import { mkdir } from 'node:fs/promises';
 import pLimit from 'p-limit';
 import { type Cache, type Client, describe, type EventRecorder, faults } from '../client/index.ts';
-import { ConfigMap, Node, Pod, Secret, Service, serviceUnavailable } from '../kinds/index.ts';
+import { Node, type Pod, Service, serviceUnavailable } from '../kinds/index.ts';
 import type { Log } from '../log.ts';
 import type { Engine } from './engine/engine.ts';
 import { ensurePauseImage, PAUSE_IMAGE } from './images/pause.ts';
@@ -16,7 +16,8 @@ import { createImages, usesImage } from './pods/images.ts';
 import { lastWords } from './pods/last-words.ts';
 import { mirrorContainers } from './pods/mirror.ts';
 import { labels, uidOf } from './pods/names.ts';
-import { createPods, type Pods } from './pods/pods.ts';
+import { createPods, type Pods, podsOf } from './pods/pods.ts';
+import { followPodReferences } from './pods/references.ts';
 import { createProber } from './probes/prober.ts';
 import { createReadiness } from './readiness.ts';
 import { servingCertificate } from './server/certificate.ts';
@@ -84,7 +85,8 @@ export async function runAgent(options: AgentOptions): Promise<Agent> {
 	const machine = { memory: info.memory, lowestOomScore: await lowestOomScore() };
 	const allocatable = await capacity(info, dataDir);
 	// Asked for before anything waits for them.
-	for (const kind of [Node, Pod, ConfigMap, Secret, Service]) cache.informer(kind as typeof Node);
+	for (const kind of [Node, Service]) cache.informer(kind as typeof Node);
+	const ownPods = podsOf(cache, nodeName);
 	cache.informer(Service).addIndex('namespace', (service) => [service.metadata.namespace ?? '']);
 
 	const wheel = createWheel();
@@ -93,9 +95,10 @@ export async function runAgent(options: AgentOptions): Promise<Agent> {
 	let pods: Pods | undefined;
 	const poke = (uid: string) => pods?.poke(uid);
 
+	const references = followPodReferences(client, { log, signal });
 	const objects: Objects = {
-		configMap: (namespace, name) => cache.informer(ConfigMap).get(`${namespace}/${name}`),
-		secret: (namespace, name) => cache.informer(Secret).get(`${namespace}/${name}`),
+		configMap: references.configMap,
+		secret: references.secret,
 		services: (namespace) => cache.informer(Service).by('namespace', namespace),
 	};
 	const certificate = await servingCertificate(dataDir, nodeName, address, now());
@@ -208,9 +211,9 @@ export async function runAgent(options: AgentOptions): Promise<Agent> {
 		await network.ready();
 		await ensurePauseImage(engine, signal);
 		await images.prepare(pauseHolder);
-		await Promise.all([cache.informer(Pod).synced, cache.informer(Service).synced]);
+		await Promise.all([ownPods.synced, cache.informer(Service).synced]);
 		if (signal.aborted) return;
-		pods ??= createPods(cache, context);
+		pods ??= createPods(cache, context, references);
 		await pods.reconcile();
 	}
 

@@ -29,8 +29,8 @@ export const limits = {
 	patchShifts: 100_000_000,
 	/** Requests in work at once, without watches and streams; more are answered with 429. */
 	requests: 400,
-	/** Open watches of the whole server. */
-	watches: 10_000,
+	/** Open watches of the whole server: a thousand nodes, each with those of what its pods name. */
+	watches: 40_000,
 	/**
 	 * Changes that a kind remembers for its watchers, and their bytes. One that falls behind further is answered with 410. Those
 	 * older than `changeAge` (ms) are forgotten, but for the last `changesLeast`. (Kubernetes: 102,400 changes, 75 s.)
@@ -43,7 +43,7 @@ export const limits = {
 	batch: 512,
 	/** How long (ms) a client may leave unread what waits for it; it is cut off then. */
 	watchStall: 30 * seconds,
-	/** Bookmarks are sent this often (ms), a quarter more or less. */
+	/** Bookmarks are sent after this time (ms) at the latest: before `changeAge`, so that a quiet watch can resume. */
 	bookmark: 1 * minutes,
 	/** Bytes of the stored objects that are kept parsed although nobody may need them again. */
 	parsed: 32 * MiB,

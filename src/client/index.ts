@@ -12,6 +12,7 @@ export { inProcess } from './inprocess.ts';
 export { type KubeConfig, loadKubeconfig } from './kubeconfig.ts';
 export { lines } from './lines.ts';
 export { createQueue, type Queue } from './queue.ts';
+export { followReferences, type Reference, type References } from './references.ts';
 export { type ExecOptions, exec, type LogOptions, logs } from './stream.ts';
 export type { Answer, Asking, Transport } from './transport.ts';
 export { rememberWrites, type Writing } from './written.ts';

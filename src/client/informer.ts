@@ -1,5 +1,5 @@
 /**
- * A local copy of the objects of one kind, kept current by one list and one watch, with indexes. It resumes its watch
+ * A local copy of the objects of one kind, or of those that are selected, kept current by one list and one watch, with indexes. It resumes its watch
  * after a break and lists anew after 410 Gone; handlers then see the differences only.
  */
 import type { Kind } from '../kinds/kind.ts';
@@ -14,6 +14,14 @@ export interface Delta<T extends KubeObject> {
 
 /** Which values of an index an object is found under. */
 export type IndexFunction<T extends KubeObject> = (object: T) => readonly string[];
+
+/** What of a kind is followed; all of it where nothing is said. */
+export interface Selection {
+	readonly namespace?: string;
+	readonly labelSelector?: string;
+	/** `spec.nodeName=n1`. What selects by an equal field costs the API what changes of it, and no more. */
+	readonly fieldSelector?: string;
+}
 
 export interface Informer<T extends KubeObject = KubeObject> {
 	readonly kind: Kind<T>;
@@ -31,15 +39,18 @@ export interface Informer<T extends KubeObject = KubeObject> {
 	on(handler: (delta: Delta<T>) => void): Disposable;
 	/** Settles when the first list is complete. */
 	readonly synced: Promise<void>;
-	/** The newest revision of the store that the copy has seen: every write to the kind up to it is in the copy. 0 before the first list. */
+	/**
+	 * The newest revision of the store that the copy has seen: every write up to it to what it selects is in the copy. Writes to
+	 * what it does not select move it late, by bookmarks. 0 before the first list.
+	 */
 	readonly revision: number;
 	/** Settles when the condition, asked again after each change of the copy or its revision, holds. Rejects with the signal's reason. */
 	until(condition: () => boolean, signal: AbortSignal): Promise<void>;
 }
 
-/** One informer a kind, shared by all that ask for it; started when first asked for, stopped with the cache. */
+/** One informer a kind and selection, shared by all that ask for it; started when first asked for, stopped with the cache. */
 export interface Cache extends AsyncDisposable {
-	informer<T extends KubeObject>(kind: Kind<T>): Informer<T>;
+	informer<T extends KubeObject>(kind: Kind<T>, selection?: Selection): Informer<T>;
 	/** Settles when every informer asked for so far has its first list. */
 	synced(): Promise<void>;
 }

@@ -1,11 +1,10 @@
 /** All pods of the node: a worker for each that the API has, and for each that only the engine or the disk still has. */
-import type { Cache } from '../../client/index.ts';
-import { ConfigMap, type KubeObject, Pod, Secret } from '../../kinds/index.ts';
-import { referencedObjects } from '../volumes/index.ts';
+import type { Cache, Informer } from '../../client/index.ts';
+import { Pod } from '../../kinds/index.ts';
 import type { PodContext } from './context.ts';
 import { podsOnDisk } from './files.ts';
 import { labels, uidOf } from './names.ts';
-import { members } from './outlook.ts';
+import type { PodReferences } from './references.ts';
 import { createPodWorker, type PodWorker } from './worker.ts';
 
 export interface Pods {
@@ -19,47 +18,57 @@ export interface Pods {
 	idle(): Promise<void>;
 }
 
-/** Follows the API's pods of the node from now on. Its informers must have been asked for before, so that `synced` covers them. */
-export function createPods(cache: Cache, context: PodContext): Pods {
-	const { node, mirror, signal } = context;
+/** How long a new pod waits until the API has told of the objects that it names. */
+const PATIENCE_MS = 5_000;
+
+/** The pods of a node, and no others: an agent's copy, and what the API does for it, do not grow with the cluster. */
+export const podsOf = (cache: Cache, node: string): Informer<Pod> =>
+	cache.informer(Pod, { fieldSelector: `spec.nodeName=${node}` });
+
+/** Follows the API's pods of the node from now on. Its informer must have been asked for before, so that `synced` covers it. */
+export function createPods(cache: Cache, context: PodContext, references: PodReferences): Pods {
+	const { node, mirror, signal, wheel } = context;
 	const workers = new Map<string, PodWorker>();
-	const informer = cache.informer(Pod);
-	/** Worker uids by the config maps and secrets they refer to: `ConfigMap/NAMESPACE/NAME`. */
-	const users = new Map<string, Set<string>>();
-	let synced = false;
+	const informer = podsOf(cache, node);
+	/** Pods of which it is not known yet what is there of what they name: they are not looked at, so that nothing is taken for missing. */
+	const unknown = new Set<string>();
+	const poke = (uid: string) => {
+		if (!unknown.has(uid)) workers.get(uid)?.poke();
+	};
 
 	const work = (pod: Pod): PodWorker => {
 		const uid = uidOf(pod);
 		const worker = createPodWorker(pod, context, () => {
 			workers.delete(uid);
-			for (const name of references(pod)) {
-				const known = users.get(name);
-				known?.delete(uid);
-				if (known?.size === 0) users.delete(name);
-			}
+			references.release(uid);
 		});
 		workers.set(uid, worker);
-		for (const name of references(pod)) users.set(name, (users.get(name) ?? new Set()).add(uid));
 		return worker;
 	};
 	const seen = (pod: Pod) => {
 		const worker = workers.get(uidOf(pod));
+		const known = references.use(pod);
 		if (worker) worker.update(pod);
-		else work(pod).poke();
+		else begin(pod);
+		void known?.then(() => look(uidOf(pod)));
+	};
+	const begin = (pod: Pod) => {
+		const uid = uidOf(pod);
+		work(pod);
+		unknown.add(uid);
+		// Where the API does not tell, the pod says so.
+		wheel.after(PATIENCE_MS, () => unknown.has(uid) && look(uid));
+	};
+	const look = (uid: string) => {
+		unknown.delete(uid);
+		poke(uid);
 	};
 	informer.on(({ object, old }) => {
 		if (signal.aborted) return;
 		if (old?.metadata.uid && old.metadata.uid !== object?.metadata.uid) workers.get(old.metadata.uid)?.gone();
 		if (object?.spec.nodeName === node) seen(object);
 	});
-	const changed = (kind: string) => (delta: { readonly object?: KubeObject; readonly old?: KubeObject }) => {
-		const about = delta.object ?? delta.old;
-		if (!about) return;
-		const name = `${kind}/${about.metadata.namespace}/${about.metadata.name}`;
-		for (const uid of users.get(name) ?? []) workers.get(uid)?.refreshVolumes();
-	};
-	cache.informer(ConfigMap).on(changed('ConfigMap'));
-	cache.informer(Secret).on(changed('Secret'));
+	references.onChange((uid) => workers.get(uid)?.refreshVolumes());
 
 	return {
 		find(namespace, name) {
@@ -69,21 +78,18 @@ export function createPods(cache: Cache, context: PodContext): Pods {
 		*all() {
 			for (const worker of workers.values()) yield worker.pod;
 		},
-		poke: (uid) => workers.get(uid)?.poke(),
+		poke,
 		pokeAll() {
-			for (const worker of workers.values()) worker.poke();
+			for (const uid of workers.keys()) poke(uid);
 		},
 		async reconcile() {
-			if (!synced) {
-				await Promise.all([informer.synced, cache.informer(ConfigMap).synced, cache.informer(Secret).synced]);
-				synced = true;
-			}
+			await informer.synced;
 			for (const uid of mirror.uids()) {
 				const container = workers.has(uid) ? undefined : mirror.of(uid)[Symbol.iterator]().next().value;
 				if (container) work(orphan(uid, container.labels)).gone();
 			}
 			for (const uid of await podsOnDisk(context.dataDir)) if (!workers.has(uid)) work(orphan(uid, {})).gone();
-			for (const worker of workers.values()) worker.poke();
+			for (const uid of workers.keys()) poke(uid);
 		},
 		async idle() {
 			await Promise.all([...workers.values()].map((worker) => worker.idle()));
@@ -99,26 +105,4 @@ function orphan(uid: string, of: Readonly<Record<string, string>>): Pod {
 		metadata: { uid, name: of[labels.podName] ?? uid, namespace: of[labels.podNamespace] ?? '' },
 		spec: { containers: [] },
 	};
-}
-
-/** The config maps and secrets whose change a pod must hear of. */
-function references(pod: Pod): Set<string> {
-	const { namespace } = pod.metadata;
-	const volumes = referencedObjects(pod.spec.volumes ?? []);
-	const configMaps = new Set(volumes.configMaps);
-	const secrets = new Set(volumes.secrets);
-	for (const { container } of members(pod)) {
-		for (const { configMapRef, secretRef } of container.envFrom ?? []) {
-			if (configMapRef?.name) configMaps.add(configMapRef.name);
-			if (secretRef?.name) secrets.add(secretRef.name);
-		}
-		for (const { valueFrom } of container.env ?? []) {
-			if (valueFrom?.configMapKeyRef?.name) configMaps.add(valueFrom.configMapKeyRef.name);
-			if (valueFrom?.secretKeyRef?.name) secrets.add(valueFrom.secretKeyRef.name);
-		}
-	}
-	return new Set([
-		...[...configMaps].map((name) => `ConfigMap/${namespace}/${name}`),
-		...[...secrets].map((name) => `Secret/${namespace}/${name}`),
-	]);
 }

@@ -4,11 +4,10 @@ import { limits } from '../limits.ts';
 const steps = 30;
 
 /**
- * Milliseconds to a watcher's next bookmark: `limits.bookmark`, a quarter more or less. In whole steps, since Node keeps
+ * Milliseconds to a watcher's next bookmark: between half of `limits.bookmark` and the whole. In steps, since Node keeps
  * one list of timers for each duration. `random` is a number in [0, 1).
  */
-export const bookmarkDelay = (random: number) =>
-	Math.round(limits.bookmark * (0.75 + Math.floor(random * steps) / (2 * steps)));
+export const bookmarkDelay = (random: number) => (limits.bookmark / 2) * (1 + Math.ceil(random * steps) / steps);
 
 export interface BookmarkTimer extends Disposable {
 	/** Whether a bookmark is due; it is taken as sent. */
