@@ -8,7 +8,7 @@ import { type Comparison, createComparison } from './compare/compare.ts';
 import { createHealing, type Healing } from './compare/healing.ts';
 import type { Aside } from './operation/subject.ts';
 import { formatProblem, type Renderer } from './render/index.ts';
-import { type Revision, revisionAt, revisionText } from './revision.ts';
+import { type Revision, revisionAt, revisionText, sourcesOf } from './revision.ts';
 import { type Source, SourceError, type Tree } from './source/index.ts';
 import { cut } from './status/fit.ts';
 import { createProgressFeed, type ProgressFeed } from './status/progress.ts';
@@ -20,6 +20,9 @@ import { type Desired, managerOf } from './want/desired.ts';
 export const RECHECK_MS = 30_000;
 /** Lines of problems that a condition shows. */
 const MAX_CONDITION_LINES = 20;
+
+/** Asks for a look at the source: `normal` or `hard`, which are one here, where nothing is kept but by its content. Source: Argo CD, "Annotations". */
+export const refreshAnnotation = 'argocd.argoproj.io/refresh';
 
 export interface Problem {
 	/** Argo CD's types of conditions. */
@@ -54,6 +57,12 @@ export interface ApplicationState extends Healing {
 
 	/** The source has, or may have, something new. */
 	markStale(): void;
+	/**
+	 * Whether the source has been looked at: once at all, and since somebody asked for it, by the annotation
+	 * argocd.argoproj.io/refresh or by asking for a sync. Begins the look, which wakes the application when it is over: nobody
+	 * waits for a network here.
+	 */
+	looked(application: Application): Promise<boolean>;
 	/** Follows application.spec.source, and takes over its newest revision if that may have changed. */
 	load(application: Application, client: Client, signal: AbortSignal, now: number): Promise<void>;
 	/** Renders and checks another revision, of this source or of another one. Throws SourceError. */
@@ -113,6 +122,8 @@ export function createState({
 	let desirer: { readonly identity: string; readonly of: Desirer } | undefined;
 	let stale = true;
 	let loaded: string | undefined;
+	/** What somebody has asked for, and whether the source was looked at since. */
+	let asked: { readonly wish: string; readonly over: boolean } | undefined;
 	/** When a revision was refused: what it lacks in the cluster may come. */
 	let refusedAt: number | undefined;
 	/** The objects that a revision was refused for. */
@@ -222,6 +233,23 @@ export function createState({
 
 		markStale() {
 			stale = true;
+		},
+
+		async looked(application: Application) {
+			if (sourcesOf(application).length !== 1) return true;
+			const source = await follow(application);
+			const wish = JSON.stringify(application.operation ?? application.metadata.annotations?.[refreshAnnotation]);
+			if (wish === undefined) asked = undefined;
+			else if (asked?.wish !== wish) {
+				const look = { wish, over: false };
+				asked = look;
+				void source.refresh().then(() => {
+					look.over = true;
+					stale = true;
+					onChange();
+				});
+			}
+			return source.state.known && asked?.over !== false;
 		},
 
 		async load(application: Application, client: Client, signal: AbortSignal, now: number) {

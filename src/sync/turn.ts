@@ -2,8 +2,8 @@
  * One turn of an application: it compares what the source wants with what the cluster has, decides, carries out, and
  * reports. Each turn starts from what is; a turn that is cut off is made good by the next one.
  */
-import type { Cache } from '../client/index.ts';
-import type { Application, Dynamic, OperationState } from '../kinds/index.ts';
+import type { Cache, Client } from '../client/index.ts';
+import { Application, type Dynamic, type OperationState } from '../kinds/index.ts';
 import type { Again, Context } from '../reconcile/index.ts';
 import { isSettled, isSynced } from './compare/compare.ts';
 import { type Shared, sharedText } from './compare/shared.ts';
@@ -12,7 +12,7 @@ import { refuse } from './operation/finish.ts';
 import { operate } from './operation/operate.ts';
 import { isSelective } from './operation/selection.ts';
 import { revisionFrom } from './revision.ts';
-import type { ApplicationState, Problem } from './state.ts';
+import { type ApplicationState, type Problem, refreshAnnotation } from './state.ts';
 import { writeReport } from './status/write-status.ts';
 import { managerOf } from './want/desired.ts';
 import { inApplication } from './want/namespace.ts';
@@ -42,6 +42,8 @@ export async function turn(
 		return { after: 0 };
 	}
 	recall(application, state);
+	if (!(await state.looked(application))) return undefined;
+	if (application.metadata.annotations?.[refreshAnnotation] !== undefined) await refreshed(application, client);
 	await state.load(application, client, signal, context.now());
 	state.known = state.revision !== undefined || state.problem !== undefined;
 	if (state.problem) problems.push(state.problem);
@@ -98,6 +100,12 @@ export async function turn(
 	];
 	const after = Math.min(...waits.map((each) => each ?? Number.POSITIVE_INFINITY));
 	return Number.isFinite(after) ? { after: Math.max(0, after) } : undefined;
+}
+
+/** Takes the annotation away that asked for a look at the source. */
+async function refreshed({ metadata: { name, namespace } }: Application, client: Client): Promise<void> {
+	const body = { metadata: { annotations: { [refreshAnnotation]: null } } };
+	await client.patch(Application, { name, namespace }, { type: 'merge', body });
 }
 
 /** The sync that the status says is under way. */

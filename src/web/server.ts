@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage } from 'node:http';
 import Koa, { type Middleware } from 'koa';
 import type { Log } from '../log.ts';
 import type { PushServer } from '../sync/push/index.ts';
+import { misdirected } from './origin.ts';
 import { MAX_WEBHOOK_BYTES, readWebhook } from './webhook.ts';
 
 /** Milliseconds that a push may take to arrive: large ones over slow lines take their time. */
@@ -21,7 +22,7 @@ export interface WebOptions {
 		refresh(urls: readonly string[]): number;
 	};
 	/** Undefined when all is well; otherwise what is not. */
-	health?(): string | undefined;
+	health?(): Promise<string | undefined>;
 	/** Pages beside the above (the dashboard), in order. */
 	readonly pages?: readonly Middleware[];
 	readonly log: Log;
@@ -52,15 +53,22 @@ export async function serveWeb(options: WebOptions): Promise<Web> {
 
 	app.use(async (context, next) => {
 		const { path } = context;
-		if (path === '/healthz') {
-			const trouble = health?.();
+		// Who signs a webhook may reach it by any name: through a proxy before it.
+		const signed = webhook?.secret && isWebhook(path);
+		const wrong = signed ? undefined : misdirected(context.req, host);
+		if (wrong) {
+			context.status = wrong.status;
+			context.body = `${wrong.why}\n`;
+			context.set('connection', 'close');
+		} else if (path === '/healthz') {
+			const trouble = await health?.();
 			context.status = trouble ? 503 : 200;
 			context.body = trouble ?? 'ok';
 		} else if (push && path.startsWith('/git/')) {
 			// git's answer is streamed by the child that makes it.
 			context.respond = false;
 			await push.handle(context.req, context.res, decodePath(path.slice('/git'.length)), context.querystring);
-		} else if (webhook && (path === '/webhook' || path === '/api/webhook')) {
+		} else if (webhook && isWebhook(path)) {
 			await answerWebhook(context, webhook);
 		} else await next();
 	});
@@ -113,6 +121,8 @@ export async function serveWeb(options: WebOptions): Promise<Web> {
 	signal?.addEventListener('abort', close, { once: true });
 	return { host, port: typeof address === 'object' && address ? address.port : port, close };
 }
+
+const isWebhook = (path: string) => path === '/webhook' || path === '/api/webhook';
 
 function explain(error: NodeJS.ErrnoException, host: string, port: number): string {
 	switch (error.code) {

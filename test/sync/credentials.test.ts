@@ -30,3 +30,8 @@ test('no Secret of another place is ever sent', (t) => {
 	t.is(chooseCredentials([exact], 'http://git.example.com/team/shop.git'), undefined, 'not in the clear');
 	t.is(chooseCredentials([secret('repository', { username: 'x' })], 'https://git.example.com/a'), undefined);
 });
+
+test('a Secret whose URL is written badly keeps no other from being found', (t) => {
+	const broken = secret('repo-creds', { url: 'https://git.example.com/%zz', password: 'x' });
+	t.deepEqual(chooseCredentials([broken, team], 'https://git.example.com/team/shop.git'), { password: 'three' });
+});

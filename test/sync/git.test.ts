@@ -1,9 +1,10 @@
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import type { ServerRef } from 'isomorphic-git';
 import { initRepository, openRepository } from '../../src/sync/git/index.ts';
 import { meant } from '../../src/sync/git/remote.ts';
-import { createWorkTree, temporaryDirectory } from '../testbed/git.ts';
+import { createWorkTree, runGit, temporaryDirectory } from '../testbed/git.ts';
 
 test('objects are read in the order asked for, large ones, small ones and missing ones mixed', async (t) => {
 	await using work = await createWorkTree();
@@ -120,4 +121,24 @@ test('a revision means on a server what Argo CD means by it: a branch before a t
 		),
 		{ ref: 'refs/heads/x', commit: 'b' },
 	);
+});
+
+test('a repository of somebody else runs nothing of theirs: neither what fetches what it lacks nor what shows its files', async (t) => {
+	await using origin = await createWorkTree();
+	const commit = await origin.commit({ 'a.txt': 'one\n', '.gitattributes': '*.txt diff=theirs\n' });
+	await origin.git('config', 'uploadpack.allowFilter', 'true');
+	await using clones = await temporaryDirectory();
+	const run = (...args: string[]) => runGit(clones.path, args);
+	await run('clone', '-q', '--bare', '--filter=blob:none', `file://${origin.directory}`, 'partial.git');
+	await run('clone', '-q', '--bare', `file://${origin.directory}`, 'whole.git');
+	const ran = `${clones.path}/ran`;
+	await run('-C', 'partial.git', 'config', 'remote.origin.uploadpack', `touch ${ran}; git-upload-pack`);
+	await run('-C', 'whole.git', 'config', 'diff.theirs.textconv', `touch ${ran}; cat`);
+	await using partial = openRepository(`${clones.path}/partial.git`);
+	const tree = await partial.tree(commit);
+	const entry = (await tree.list({ path: '', id: tree.id })).find(({ name }) => name === 'a.txt');
+	await t.throwsAsync(tree.read([{ path: 'a.txt', id: entry?.id ?? '' }]));
+	await using whole = openRepository(`${clones.path}/whole.git`);
+	t.is((await whole.blame(commit, 'a.txt', 1))?.id, commit);
+	t.false(existsSync(ran));
 });

@@ -30,11 +30,13 @@ export interface GitOpsTestOptions {
 	/** Default: the embedded repository. */
 	readonly source?: string;
 	readonly pushWaitMs?: number;
+	/** Between looks at a remote. */
+	readonly pollMs?: number;
 }
 
 export async function startGitOps(
 	t: ExecutionContext,
-	{ source, pushWaitMs = 2_000 }: GitOpsTestOptions = {},
+	{ source, pushWaitMs = 2_000, pollMs = 1_000 }: GitOpsTestOptions = {},
 ): Promise<GitOpsWorld> {
 	const directory = await mkdtemp(join(tmpdir(), 'driftless-gitops-'));
 	const dataDir = join(directory, 'data');
@@ -57,7 +59,7 @@ export async function startGitOps(
 			address: '127.0.0.1',
 			httpPort: 0,
 			pushWaitMs,
-			pollMs: 1_000,
+			pollMs,
 			webhookSecret: undefined,
 			client: () => client,
 			log: silentLog,

@@ -1,6 +1,10 @@
 import test from 'ava';
 import { Application, ConfigMap, Secret } from '../../src/kinds/index.ts';
+import { createRenderer } from '../../src/sync/render/index.ts';
+import { follow } from '../../src/sync/source/follow.ts';
+import { createState } from '../../src/sync/state.ts';
 import { createGitRemote, createWorkTree } from '../testbed/git.ts';
+import { silentLog } from '../testbed/silent-log.ts';
 import { startGitOps } from './gitops.ts';
 
 const configMap = (value: string) =>
@@ -65,4 +69,56 @@ test('a remote that asks for credentials gets those of its Secret, and says so w
 	t.is((await world.client.get(ConfigMap, { name: 'a', namespace: 'default' })).data?.value, '1');
 	const { status } = await world.client.get(Application, { name: 'default', namespace: 'default' });
 	t.false(JSON.stringify(status).includes('secret-token'));
+});
+
+test('before a sync that is asked for, and for the annotation refresh, the remote is looked at', async (t) => {
+	await using remote = await createGitRemote();
+	await using tree = await createWorkTree(remote.url);
+	const commit = async (value: string) => {
+		const id = await tree.commit({ 'a.yaml': configMap(value) });
+		await tree.push();
+		return id;
+	};
+	const first = await commit('1');
+	const world = await startGitOps(t, { source: remote.url, pollMs: 3_600_000 });
+	const name = { name: 'default', namespace: 'default' };
+	const value = async () => (await world.client.get(ConfigMap, { ...name, name: 'a' })).data?.value;
+	await world.status(({ sync }) => sync?.status === 'Synced' && sync.revision === first);
+
+	const second = await commit('2');
+	await world.client.patch(Application, name, { type: 'merge', body: { operation: { sync: {} } } });
+	await world.status(({ operationState }) => operationState?.syncResult?.revision === second);
+	t.is(await value(), '2');
+
+	const third = await commit('3');
+	const key = 'argocd.argoproj.io/refresh';
+	const body = { metadata: { annotations: { [key]: 'normal' } } };
+	await world.client.patch(Application, name, { type: 'merge', body });
+	await world.status(({ sync }) => sync?.status === 'Synced' && sync.revision === third);
+	t.is(await value(), '3');
+	t.is((await world.client.get(Application, name)).metadata.annotations?.[key], undefined);
+});
+
+test('an application does not wait for a remote that never answers', async (t) => {
+	const forever = () => new Promise<never>(() => {});
+	const reader = { url: 'http://x', look: forever, tree: forever, resolve: forever, commit: forever, blame: forever };
+	const source = follow({ ...reader, close: async () => {} }, silentLog);
+	const state = createState({
+		key: 'default/a' as never,
+		renderer: createRenderer(),
+		openSource: async () => source,
+		tracked: new Map(),
+		onChange: () => t.fail(),
+		wantedElsewhere: () => false,
+		onDesired: () => {},
+		onRefused: () => {},
+	});
+	const application: Application = {
+		apiVersion: 'argoproj.io/v1alpha1',
+		kind: 'Application',
+		metadata: { name: 'a', namespace: 'default' },
+		spec: { project: 'default', source: { repoURL: 'http://x' }, destination: {} },
+	};
+	t.false(await state.looked(application));
+	t.false(await state.looked({ ...application, operation: { sync: {} } }));
 });

@@ -1,5 +1,7 @@
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import test from 'ava';
-import { loadRegistry } from '../../src/kinds/index.ts';
+import { type Deployment, loadRegistry } from '../../src/kinds/index.ts';
 import {
 	createRenderer,
 	formatProblem,
@@ -390,7 +392,12 @@ test('kustomizations are built, overlays on their bases, with the positions of t
 	const web = rendered.manifests.find(({ object }) => object.metadata.name === 'prod-web');
 	t.deepEqual(web?.object.data, { key: 'patched' } as never);
 	t.deepEqual(web?.position, { file: 'base/web.yaml', line: 2, column: 1 });
-	t.deepEqual(web?.locate(['data', 'key']), { file: 'base/web.yaml', line: 7, column: 3 });
+	t.deepEqual(
+		web?.locate(['data', 'key']),
+		{ file: 'overlays/patch.yaml', line: 6, column: 3 },
+		'what gave it its value',
+	);
+	t.is(web?.object.metadata.annotations, undefined);
 	const settings = rendered.manifests.find(({ object }) => object.metadata.name === 'prod-settings');
 	t.is(settings?.file, 'overlays/kustomization.yaml');
 	const other = await renderer.render(memoryTree({ ...files, 'plain.yaml': configMap('plainer') }), { path: '' });
@@ -399,6 +406,57 @@ test('kustomizations are built, overlays on their bases, with the positions of t
 	t.deepEqual(changed.manifests.find(({ object }) => object.metadata.name === 'prod-settings')?.object.data, {
 		'app.conf': 'x=2\n',
 	} as never);
+});
+
+test('what kustomize built is traced to the file and the item that it came from', async (t) => {
+	const deployment = (name: string, ...containers: string[]) =>
+		`apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: ${name}\nspec:\n  template:\n    spec:\n      containers:\n${containers.map((each) => `      - ${each}\n`).join('')}`;
+	const { manifests } = await render({
+		'base/kustomization.yaml': 'resources: [web.yaml, web-admin.yaml]\n',
+		'base/web.yaml': deployment('web', '{name: one, image: a}', '{name: two, image: b}'),
+		'base/web-admin.yaml': deployment('web-admin', '{name: one, image: c}'),
+		'top/kustomization.yaml':
+			'resources: [../base]\nnamePrefix: my-\npatches: [{path: patch.yaml}]\nreplicas: [{name: web, count: 3}]\n',
+		'top/patch.yaml': deployment('web', '{name: two, image: patched}'),
+	});
+	const at = (name: string, ...field: (string | number)[]) => {
+		const place = manifests.find(({ object }) => object.metadata.name === name)?.locate(field);
+		return `${place?.file}:${place?.line}`;
+	};
+	const images = ['spec', 'template', 'spec', 'containers'];
+	const web = manifests.find(({ object }) => object.metadata.name === 'my-web')?.object as unknown as Deployment;
+	// A patch moves the items that it names to the front.
+	const index = (name: string) => web.spec.template.spec?.containers.findIndex((each) => each.name === name) ?? -1;
+	t.is(at('my-web', ...images, index('one'), 'image'), 'base/web.yaml:9');
+	t.is(at('my-web', ...images, index('two'), 'image'), 'top/patch.yaml:9');
+	t.is(at('my-web', 'spec', 'replicas'), 'top/kustomization.yaml:1');
+	t.is(at('my-web-admin', ...images, 0, 'image'), 'base/web-admin.yaml:9', 'a name within another is not taken for it');
+});
+
+test('a generator of kustomize fetches nothing', async (t) => {
+	let asked = 0;
+	const server = createServer((_, response) => {
+		asked++;
+		response.end('a=b\n');
+	});
+	await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+	t.teardown(() => server.close());
+	const { port } = server.address() as AddressInfo;
+	const url = `http://127.0.0.1:${port}/x`;
+	for (const [field, value] of [
+		['files', `[k=${url}]`],
+		['files', `["${url}"]`],
+		['envs', `["${url}"]`],
+		['env', url],
+	]) {
+		const rendered = await render({ 'kustomization.yaml': `configMapGenerator:\n- name: a\n  ${field}: ${value}\n` });
+		t.regex(
+			problems(rendered).join('\n'),
+			/^kustomization\.yaml:1:1: envs?|files: http:.* is remote, and nothing is fetched/,
+			field,
+		);
+	}
+	t.is(asked, 0);
 });
 
 test('a kustomization that is broken or wants the network is refused in one line', async (t) => {

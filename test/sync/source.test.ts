@@ -388,4 +388,24 @@ test('the ways to write a repository URL are one', (t) => {
 	t.deepEqual([...new Set(same.map(comparable))], ['github.com/org/repo']);
 	t.not(comparable('https://github.com/org/other'), comparable('https://github.com/org/repo'));
 	t.not(comparable('http://localhost:3000/x'), comparable('http://localhost:3001/x'));
+	t.is(comparable('https://github.com/a%zz/b'), 'github.com/a%zz/b', 'one that is written badly is only another one');
+});
+
+test('credentials in a URL are shown nowhere, also where the URL cannot be followed', async (t) => {
+	const told: unknown[] = [];
+	const log: Log = { ...quiet, warn: (...args) => void told.push(args), info: (...args) => void told.push(args) };
+	await using sources = await open({ log });
+	for (const url of [
+		'ftp://ada:s3cret@host/x',
+		'ssh://ada:s3cret@host/x',
+		'ada:s3cret@host:x',
+		'x://ada:s3cret@[bad/y',
+	]) {
+		await using source = sources.open({ url });
+		const { error } = await until(source, (state) => state.known);
+		t.truthy(error);
+		t.false(`${error?.message} ${source.url}`.includes('s3cret'), error?.message);
+	}
+	t.true(told.length > 0);
+	t.false(JSON.stringify(told).includes('s3cret'));
 });

@@ -1,4 +1,5 @@
 import { createHmac } from 'node:crypto';
+import { request } from 'node:http';
 import test from 'ava';
 import type { Log } from '../../src/log.ts';
 import { serveWeb, type WebOptions } from '../../src/web/index.ts';
@@ -23,13 +24,45 @@ const post = (url: string, body: unknown, headers: Record<string, string> = {}) 
 
 test('health is told, and a path that is nobody’s is not found', async (t) => {
 	let trouble: string | undefined;
-	await using server = await serve({ health: () => trouble });
+	await using server = await serve({ health: async () => trouble });
 	t.is(await (await fetch(`${server.url}/healthz`)).text(), 'ok');
 	trouble = 'the store is closed';
 	const response = await fetch(`${server.url}/healthz`);
 	t.is(response.status, 503);
 	t.is(await response.text(), 'the store is closed');
 	t.is((await fetch(`${server.url}/nothing`)).status, 404);
+});
+
+/** A request as a browser or another program sends it, with headers that fetch does not let one set. */
+const send = (port: number, method: string, path: string, headers: Record<string, string>) =>
+	new Promise<number>((resolve, reject) => {
+		const sent = request({ host: '127.0.0.1', port, method, path, headers, setHost: false }, (response) => {
+			response.resume();
+			resolve(response.statusCode ?? 0);
+		});
+		sent.on('error', reject).end(method === 'POST' ? '{"url": "https://example.com/known"}' : undefined);
+	});
+
+test('a name that was made to mean this machine, and a page of somebody else, reach nothing', async (t) => {
+	await using server = await serve();
+	const { port } = server.web;
+	const table: [string, string, Record<string, string>, number][] = [
+		['GET', '/healthz', { host: `127.0.0.1:${port}` }, 200],
+		['GET', '/healthz', { host: `localhost:${port}` }, 200],
+		['GET', '/healthz', { host: `[::1]:${port}` }, 200],
+		['GET', '/healthz', { host: 'evil.example' }, 421],
+		['GET', '/healthz', { host: `evil.localhost.example:${port}` }, 421],
+		['POST', '/webhook', { host: `rebound.example:${port}` }, 421],
+		['POST', '/webhook', { host: `127.0.0.1:${port}` }, 200],
+		['POST', '/webhook', { host: `127.0.0.1:${port}`, origin: `http://127.0.0.1:${port}` }, 200],
+		['POST', '/webhook', { host: `127.0.0.1:${port}`, origin: 'https://evil.example' }, 403],
+		['POST', '/webhook', { host: `127.0.0.1:${port}`, origin: 'null' }, 403],
+		['POST', '/webhook', { host: `127.0.0.1:${port}`, 'sec-fetch-site': 'cross-site' }, 403],
+		['GET', '/healthz', { host: `127.0.0.1:${port}`, origin: 'https://evil.example' }, 200],
+	];
+	for (const [method, path, headers, status] of table)
+		t.is(await send(port, method, path, headers), status, JSON.stringify([method, path, headers]));
+	t.is(server.asked.length, 2);
 });
 
 test('pages are mounted beside git and webhooks', async (t) => {
@@ -121,4 +154,7 @@ test('with a secret, only who knows it is heard', async (t) => {
 	t.is(await status({ 'x-gitea-event': 'push', 'x-gitea-signature': sign('hush') }), 200);
 	t.is(await status({ 'x-gitlab-event': 'Push Hook', 'x-gitlab-token': 'wrong' }), 401);
 	t.is(await status({ 'x-gitlab-event': 'Push Hook', 'x-gitlab-token': 'hush' }), 200);
+	const proxied = { host: 'hooks.example.com', 'x-github-event': 'push' };
+	t.is(await send(server.web.port, 'POST', '/webhook', proxied), 401, 'by any name, where it is signed');
+	t.is(await send(server.web.port, 'GET', '/healthz', proxied), 421);
 });

@@ -10,6 +10,7 @@ const files: Readonly<Record<string, () => Promise<AddCommand>>> = {
 	server: async () => (await import('./server.ts')).server,
 	agent: async () => (await import('./agent.ts')).agent,
 	down: async () => (await import('./down.ts')).down,
+	credential: async () => (await import('./credential.ts')).credential,
 	remote: async () => (await import('./remote.ts')).remote,
 	status: async () => (await import('./status.ts')).status,
 	diff: async () => (await import('./diff.ts')).diff,

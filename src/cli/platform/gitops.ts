@@ -1,4 +1,5 @@
 /** Sources and pushes: the embedded repository, the web server on loopback, and the Application controller. */
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Client } from '../../client/index.ts';
 import { ApiError, Application, Namespace } from '../../kinds/index.ts';
 import type { Log } from '../../log.ts';
@@ -6,7 +7,7 @@ import type { Controller } from '../../reconcile/index.ts';
 import { createApplications, createPushHandler, findCredentials, homeNamespace } from '../../sync/index.ts';
 import { loadToken, openPushServer } from '../../sync/push/index.ts';
 import { createRenderer } from '../../sync/render/index.ts';
-import { clusterHeads, createSources, openEmbedded, type Repository } from '../../sync/source/index.ts';
+import { clusterHeads, createSources, type Embedded, openEmbedded, type Repository } from '../../sync/source/index.ts';
 import { serveWeb } from '../../web/index.ts';
 
 export interface GitOpsOptions {
@@ -92,12 +93,30 @@ export async function openGitOps(options: GitOpsOptions): Promise<GitOps> {
 				host: options.address,
 				port: options.httpPort,
 				push,
+				health: () => troubleOf(client(), repository),
 				webhook: { secret: options.webhookSecret, refresh: (urls) => sources.refresh(urls) },
 				log,
 				signal,
 			}),
 		[Symbol.asyncDispose]: () => life[Symbol.asyncDispose](),
 	};
+}
+
+/** Milliseconds after which what has not answered is not well. */
+const HEALTH_TIME = 5_000;
+
+/** What of that which pushes need does not answer: the API with its store, and git. */
+async function troubleOf(client: Client | undefined, { repository }: Embedded): Promise<string | undefined> {
+	if (!client) return 'the API is not ready yet';
+	const late = delay(HEALTH_TIME, undefined, { ref: false }).then(() => {
+		throw new Error(`no answer within ${HEALTH_TIME / 1_000} s`);
+	});
+	try {
+		await Promise.race([Promise.all([client.list(Namespace, { limit: 1 }), repository.refs()]), late]);
+		return undefined;
+	} catch (error) {
+		return error instanceof Error ? error.message : String(error);
+	}
 }
 
 export interface DefaultSource {

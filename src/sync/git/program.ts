@@ -13,8 +13,9 @@ export class GitError extends Error {
 }
 
 /**
- * The environment of every git child: of the user's own only the path. No system or user configuration, no prompts;
- * repositories of other owners may be read (nothing of theirs is run).
+ * The environment of every git child: of the user's own only the path. No system or user configuration, no prompts.
+ * Repositories of other owners may be read, and nothing that their configuration names is run: objects that a partial clone
+ * lacks are not fetched for it (that would run its transport), and no filter turns one content into another.
  */
 export function gitEnvironment(extra: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv {
 	return {
@@ -28,6 +29,9 @@ export function gitEnvironment(extra: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv
 		GIT_CONFIG_VALUE_0: '*',
 		GIT_TERMINAL_PROMPT: '0',
 		GIT_OPTIONAL_LOCKS: '0',
+		GIT_NO_LAZY_FETCH: '1',
+		// For versions that do not know that variable (before 2.45): no transport is allowed.
+		GIT_ALLOW_PROTOCOL: '',
 		...extra,
 	};
 }
@@ -37,6 +41,8 @@ export interface CommandOptions {
 	readonly signal?: AbortSignal;
 	/** More of its environment. */
 	readonly env?: NodeJS.ProcessEnv;
+	/** Milliseconds after which it is given up. Default: a minute. */
+	readonly time?: number;
 	/** What it reads. */
 	readonly input?: string;
 }
@@ -44,15 +50,15 @@ export interface CommandOptions {
 /** Runs a command to its end and gives what it printed. Throws GitError with git's own complaint. */
 export function git(
 	args: readonly string[],
-	{ gitdir, signal, env: more, input }: CommandOptions = {},
+	{ gitdir, signal, env: more, input, time = COMMAND_TIME }: CommandOptions = {},
 ): Promise<string> {
 	const env = gitEnvironment({ ...(gitdir !== undefined && { GIT_DIR: gitdir }), ...more });
 	return new Promise((resolve, reject) => {
-		const options = { env, signal, timeout: COMMAND_TIME, maxBuffer: COMMAND_OUTPUT, killSignal: 'SIGKILL' } as const;
+		const options = { env, signal, timeout: time, maxBuffer: COMMAND_OUTPUT, killSignal: 'SIGKILL' } as const;
 		const child = execFile('git', args, options, (error, stdout, stderr) => {
 			if (!error) return resolve(stdout);
 			if (signal?.aborted) return reject(signal.reason);
-			reject(new GitError(complaint(args, error, stderr), { cause: error }));
+			reject(new GitError(complaint(args, error, stderr, time), { cause: error }));
 		});
 		// A child that reads nothing, or is gone, says so by its exit.
 		child.stdin?.on('error', () => {});
@@ -64,9 +70,10 @@ function complaint(
 	args: readonly string[],
 	error: Error & { code?: unknown; killed?: boolean },
 	stderr: string,
+	time: number,
 ): string {
 	if (error.code === 'ENOENT') return 'git is needed and is not installed: install the package git';
-	if (error.killed) return `git ${args[0]} took longer than ${COMMAND_TIME / 1000} s, and was stopped`;
+	if (error.killed) return `git ${args[0]} took longer than ${time / 1000} s, and was stopped`;
 	const lines = stderr.split('\n').filter((line) => line.trim());
 	return `git ${args[0]}: ${lines.at(-1)?.replace(/^(?:fatal|error): /, '') ?? error.message}`;
 }

@@ -6,6 +6,9 @@ import { type Objects, openObjects } from './objects.ts';
 import { GitError, git } from './program.ts';
 import { gitTree } from './tree.ts';
 
+/** Milliseconds that packing a repository may take. */
+const TIDY_TIME = 600_000;
+
 /** Object ids of branches and tags by their full names (of an annotated tag its own). */
 export type Refs = ReadonlyMap<string, string>;
 
@@ -87,7 +90,9 @@ export function openRepository(gitdir: string): Repository {
 			const id = await resolve(revision);
 			if (!id) return undefined;
 			try {
-				const output = await git(['blame', '--porcelain', '-L', `${line},${line}`, id, '--', file], { gitdir });
+				const output = await git(['blame', '--no-textconv', '--porcelain', '-L', `${line},${line}`, id, '--', file], {
+					gitdir,
+				});
 				return await commit(output.slice(0, output.indexOf(' ')));
 			} catch (error) {
 				if (error instanceof GitError && /no such path|has only \d+ line/.test(error.message)) return undefined;
@@ -110,7 +115,7 @@ export function openRepository(gitdir: string): Repository {
 			};
 		},
 		async tidy(signal) {
-			await git(['-c', 'gc.autoDetach=false', 'gc', '--auto', '--quiet'], { gitdir, signal });
+			await git(['-c', 'gc.autoDetach=false', 'gc', '--auto', '--quiet'], { gitdir, signal, time: TIDY_TIME });
 		},
 		[Symbol.asyncDispose]: () => objects[Symbol.asyncDispose](),
 	};

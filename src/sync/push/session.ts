@@ -7,6 +7,8 @@ import { createQuestionReader, type Question } from './hooks.ts';
 import type { Lock } from './lock.ts';
 import type { Push, PushHandler } from './push.ts';
 
+/** Milliseconds that the check of one push may take: others wait for it. */
+const CHECK_TIME = 120_000;
 /** Longest line to a pusher. */
 const MAX_LINE = 2000;
 
@@ -41,6 +43,7 @@ export async function answerPush(options: SessionOptions): Promise<void> {
 		for await (const chunk of asks as AsyncIterable<Buffer>) {
 			for (const question of read(chunk.toString('utf8'))) {
 				if (question.hook === 'pre-receive') {
+					if (lock.held) tell('another push is being checked; this one is next');
 					release = await lock.acquire(signal);
 					heads = await embedded.heads.read();
 					accepted = await check(question, heads, options, tell);
@@ -75,8 +78,12 @@ function answer(answers: Writable, verdict: 'accept' | 'refuse'): void {
 	if (answers.writable) answers.write(`${verdict}\n`);
 }
 
-function pushOf({ ref, before, after = '' }: RefChange, question: Question, options: SessionOptions): Push {
-	const { embedded, pusher, signal } = options;
+function pushOf(
+	{ ref, before, after = '' }: RefChange,
+	question: Question,
+	{ embedded, pusher }: SessionOptions,
+	signal: AbortSignal,
+): Push {
 	return { repository: embedded.name, ref, before, after, pusher, options: question.options, signal };
 }
 
@@ -97,6 +104,8 @@ async function check(
 		return false;
 	}
 	const quarantine = embedded.repository.quarantine(question.environment);
+	const late = AbortSignal.timeout(CHECK_TIME);
+	const signal = AbortSignal.any([options.signal, late]);
 	let accept = true;
 	const stored: string[] = [];
 	try {
@@ -118,10 +127,15 @@ async function check(
 				);
 				continue;
 			}
-			const verdict = await handler.check({ ...pushOf(update, question, options), tree: () => quarantine.tree(after) });
+			const push = pushOf(update, question, options, signal);
+			const verdict = await handler.check({ ...push, tree: () => quarantine.tree(after) });
 			for (const line of verdict.lines) tell(line);
 			accept &&= verdict.accept;
 		}
+	} catch (error) {
+		if (!late.aborted || options.signal.aborted) throw error;
+		tell(`the check took longer than ${CHECK_TIME / 1_000} s, and was stopped: push less at once`);
+		return false;
 	} finally {
 		await quarantine[Symbol.asyncDispose]();
 	}
@@ -188,7 +202,7 @@ async function report(question: Question, options: SessionOptions, tell: (text: 
 		try {
 			// Applications know an annotated tag by its commit.
 			const after = (await embedded.repository.resolve(update.after)) ?? update.after;
-			for await (const line of handler.accepted(pushOf({ ...update, after }, question, options))) tell(line);
+			for await (const line of handler.accepted(pushOf({ ...update, after }, question, options, signal))) tell(line);
 		} catch (error) {
 			if (signal.aborted) continue;
 			log.warn(

@@ -19,7 +19,9 @@ export interface Closure {
 /** Fields whose items are files, folders or remote places. */
 const bases = new Set(['resources', 'bases', 'components']);
 const plugins = new Set(['generators', 'transformers', 'validators']);
-const paths = new Set([...bases, ...plugins, 'crds', 'configurations', 'patchesStrategicMerge', 'path']);
+/** Fields of a generator, whose items may be `KEY=PATH`. kustomize fetches those that are URLs, too. */
+const generated = new Set(['files', 'env', 'envs']);
+const paths = new Set([...bases, ...plugins, ...generated, 'crds', 'configurations', 'patchesStrategicMerge', 'path']);
 const remote =
 	/^(?:[a-z][a-z0-9+.-]*:\/\/|git::|git@|[\w.-]+@[\w.-]+:)|^(?:github|gitlab|bitbucket)\.[a-z]+[/:]|[?&]ref=/i;
 
@@ -44,7 +46,8 @@ export async function closureOf(tree: Tree, folder: Located, signal?: AbortSigna
 		for (let next = reading.pop(); next; next = reading.pop()) {
 			if (files.has(next.path) && next !== file) continue;
 			files.set(next.path, next);
-			for (const { text, field } of await strings(tree, next, problems, signal)) {
+			for (const { text: written, field } of await strings(tree, next, problems, signal)) {
+				const text = generated.has(field) ? written.replace(/^[^=]*=/, '') : written;
 				if (paths.has(field) && remote.test(text)) {
 					problems.push(
 						at(
@@ -59,7 +62,7 @@ export async function closureOf(tree: Tree, folder: Located, signal?: AbortSigna
 					problems.push(at(file.path, `${field}: ${text} leads out of the source: put what it names into the source`));
 					continue;
 				}
-				for (const candidate of candidates(text)) {
+				for (const candidate of candidates(written)) {
 					const path = posix.normalize(posix.join(current.path, candidate));
 					if (path.startsWith('..') || path === '.' || path === current.path) continue;
 					const entry = await lookup.find(path);

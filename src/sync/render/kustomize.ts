@@ -3,15 +3,16 @@ import { execFile } from 'node:child_process';
 import { hash } from 'node:crypto';
 import { constants } from 'node:fs';
 import { access, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { availableParallelism, tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
+import pLimit from 'p-limit';
 import type { Located, Tree } from '../source/tree.ts';
-import { parseBlob } from './blob.ts';
 import { type Closure, closureOf } from './closure.ts';
-import { type File, type Files, identityOf } from './files.ts';
+import type { File, Files } from './files.ts';
 import { bytes, MAX_TOTAL_BYTES } from './limits.ts';
+import { askForOrigins, withOrigins } from './origins.ts';
 import { createRecent } from './recent.ts';
-import type { Manifest, RenderProblem } from './render.ts';
+import type { RenderProblem } from './render.ts';
 import { at } from './scan.ts';
 
 /** Milliseconds that one build may take. */
@@ -39,26 +40,20 @@ export function createKustomizer(files: Files): Kustomizer {
 			const closures: Closure[] = [];
 			for (const folder of folders) closures.push(await closureOf(tree, folder, signal));
 			const used = new Set(closures.flatMap((closure) => [...closure.uses]));
-			const results: File[] = [];
 			let transient = false;
-			for (const closure of closures) {
-				if (used.has(closure.folder.path)) continue;
+			const limit = pLimit(availableParallelism());
+			const one = async (closure: Closure): Promise<File> => {
 				const key = keyOf(closure);
 				const known = built.get(key);
-				if (known) {
-					results.push(known);
-					continue;
-				}
+				if (known) return known;
 				const file = await buildOne(tree, closure, files, signal);
-				if (file === undefined) {
-					transient = true;
-					const path = closure.kustomization.path;
-					results.push(failed(at(path, `kustomize took longer than ${BUILD_TIME / 1000} s, and was stopped`)));
-				} else {
-					built.set(key, file, 1 + file.manifests.length);
-					results.push(file);
-				}
-			}
+				if (file) built.set(key, file, 1 + file.manifests.length);
+				else transient = true;
+				const late = `kustomize took longer than ${BUILD_TIME / 1000} s, and was stopped`;
+				return file ?? failed(at(closure.kustomization.path, late));
+			};
+			const wanted = closures.filter(({ folder }) => !used.has(folder.path));
+			const results = await Promise.all(wanted.map((closure) => limit(one, closure)));
 			return { files: results, transient };
 		},
 	};
@@ -94,10 +89,11 @@ async function buildOne(tree: Tree, closure: Closure, files: Files, signal?: Abo
 	const directory = await mkdtemp(join(tmpdir(), 'driftless-kustomize-'));
 	try {
 		await materialize(tree, closure.files, directory, signal);
+		const asked = await askForOrigins(join(directory, kustomization.path));
 		const output = await run(directory, folder.path, signal);
 		if (output.late) return undefined;
 		if (output.error !== undefined) return failed(at(kustomization.path, output.error));
-		return await origins(tree, closure, output.text, files, signal);
+		return await withOrigins(tree, closure, { text: output.text, asked }, files, signal);
 	} finally {
 		await rm(directory, { recursive: true, force: true });
 	}
@@ -129,7 +125,8 @@ async function run(directory: string, folder: string, signal?: AbortSignal): Pro
 			error: 'kustomize (or kubectl, which has it inside) is needed to build this, and is not installed',
 		};
 	const verb = program.endsWith('kubectl') ? 'kustomize' : 'build';
-	// Nothing is fetched: no git to be found, and a proxy that nobody answers. Remote bases were refused before.
+	const [command = program, ...before] = [...(await withoutNetwork()), program];
+	// Nothing is fetched: no git to be found, and a proxy that nobody answers. What is remote was refused before.
 	const env = {
 		HOME: directory,
 		PATH: '',
@@ -147,7 +144,7 @@ async function run(directory: string, folder: string, signal?: AbortSignal): Pro
 		signal,
 	} as const;
 	return new Promise((resolve, reject) => {
-		execFile(program, [verb, join(directory, folder)], options, (error, stdout, stderr) => {
+		execFile(command, [...before, verb, join(directory, folder)], options, (error, stdout, stderr) => {
 			if (!error) resolve({ text: stdout });
 			else if (signal?.aborted) reject(signal.reason);
 			else if (error.code === 'ERR_CHILD_PROCESS_STDIO_MAXBUFFER') {
@@ -159,6 +156,28 @@ async function run(directory: string, folder: string, signal?: AbortSignal): Pro
 }
 
 const nowhere = 'http://127.0.0.1:9';
+
+/** What starts a program in a network namespace of its own, where this user may make one: then it reaches nothing at all. */
+const withoutNetwork = once(async (): Promise<readonly string[]> => {
+	const unshare = await onPath('unshare');
+	for (const how of [['--net'], ['--user', '--map-root-user', '--net']]) {
+		if (unshare && (await succeeds(unshare, [...how, '--', '/bin/true']))) return [unshare, ...how, '--'];
+	}
+	return [];
+});
+
+function once<T>(make: () => Promise<T>): () => Promise<T> {
+	let made: Promise<T> | undefined;
+	return () => {
+		made ??= make();
+		return made;
+	};
+}
+
+const succeeds = (program: string, args: readonly string[]) =>
+	new Promise<boolean>((resolve) => {
+		execFile(program, args, (error) => resolve(!error));
+	});
 
 async function onPath(program: string): Promise<string | undefined> {
 	for (const directory of (process.env.PATH ?? '').split(delimiter).filter(Boolean)) {
@@ -187,48 +206,4 @@ function complaint(stderr: string, directory: string): string {
 		.filter((line) => line && line !== '>')
 		.join(' ');
 	return `kustomize: ${text.slice(0, 1000)}`;
-}
-
-/** Gives each built object the positions of the file that it came from, where that can be told; else the kustomization's. */
-async function origins(tree: Tree, closure: Closure, text: string, files: Files, signal?: AbortSignal): Promise<File> {
-	const built = await parseBlob(new TextEncoder().encode(text), false);
-	const { path } = closure.kustomization;
-	const sources = await files.load(
-		tree,
-		closure.files.filter((file) => /\.ya?ml$/.test(file.path) && file.path !== path),
-		signal,
-	);
-	const byKind = Map.groupBy(
-		sources.flatMap((file) => file.manifests),
-		(manifest) => manifest.object.kind,
-	);
-	const position = { file: path, line: 1, column: 1 };
-	const manifests = built.objects.map(({ object, hash }): Manifest => {
-		const origin = originOf(object.metadata.name, byKind.get(object.kind) ?? []);
-		if (!origin) return { object, hash, file: path, position, locate: () => position };
-		return { object, hash, file: origin.file, position: origin.position, locate: (field) => origin.locate(field) };
-	});
-	return {
-		size: text.length,
-		manifests,
-		broken: [],
-		identities: manifests.map(identityOf),
-		problems: built.faults.map(({ field, message }) => ({
-			position,
-			field,
-			message: `in kustomize's output: ${message}`,
-		})),
-		ignored: [],
-	};
-}
-
-/** By name; where kustomize added a prefix or suffix, by the longest name within it. */
-function originOf(name: string, candidates: readonly Manifest[]): Manifest | undefined {
-	let best: Manifest | undefined;
-	for (const candidate of candidates) {
-		const given = candidate.object.metadata.name;
-		if (given === name) return candidate;
-		if (name.includes(given) && given.length > (best?.object.metadata.name.length ?? 0)) best = candidate;
-	}
-	return best;
 }

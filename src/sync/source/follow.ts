@@ -89,7 +89,7 @@ export function follow(reader: Reader, log: Log): Source {
 			return state;
 		},
 		async current() {
-			await (again ?? looking);
+			if (!state.known) await looking;
 			if (state.error) throw state.error;
 			return state.revision === undefined ? undefined : source.tree(state.revision);
 		},

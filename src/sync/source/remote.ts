@@ -78,7 +78,7 @@ export function remoteReader(mirrors: Mirrors, url: string, revision: string, po
 		look: async (signal) => (await mirror()).fetch(revision || 'HEAD', signal),
 		resolve,
 		async tree(wanted) {
-			const commit = await resolve(wanted);
+			const commit = await (await reader()).resolve(wanted);
 			if (!commit) throw new SourceError(plain, `${plain} has no revision ${wanted}`);
 			return (await reader()).tree(commit);
 		},
@@ -93,12 +93,10 @@ const ON_DEMAND = 60_000;
 
 /** As it may be shown and compared. */
 export function withoutCredentials(url: string): string {
-	try {
-		const parsed = new URL(url);
-		parsed.username = '';
-		parsed.password = '';
-		return parsed.href.replace(/\/$/, '');
-	} catch {
-		return url;
-	}
+	const parsed = URL.parse(url);
+	// Whatever it is, what stands before an @ may be secret. The user of `git@host:path` is not.
+	if (!parsed?.host) return url.replace(/^([a-z][a-z0-9+.-]*:\/\/)?[^/@]*:[^/]*@/i, '$1');
+	parsed.username = '';
+	parsed.password = '';
+	return parsed.href.replace(/\/$/, '');
 }

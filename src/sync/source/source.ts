@@ -10,17 +10,18 @@ export interface Source extends AsyncDisposable {
 	/** What was last seen, without asking anybody. */
 	readonly state: SourceState;
 	/**
-	 * The tree at the revision followed; undefined where there is none (an empty repository, a deleted branch). Throws
-	 * SourceError where the source cannot be read (the remote is down, the folder is gone): then nothing may be pruned.
+	 * The tree at the revision last seen; undefined where there is none (an empty repository, a deleted branch). Waits for the
+	 * first look only, so that whoever must not wait for a network looks at `state.known` before. Throws SourceError where the
+	 * source cannot be read (the remote is down, the folder is gone): then nothing may be pruned.
 	 */
 	current(): Promise<Tree | undefined>;
-	/** The tree of any revision of the source: a commit id, branch or tag. Throws SourceError where it has none such. */
+	/** The tree of any revision of the source that is at hand. Throws SourceError where it has none such; asks nobody. */
 	tree(revision: string): Promise<Tree>;
-	/** The commit id that a branch, tag or abbreviated id stands for; undefined where there is none. A folder knows its current hash only. */
+	/** The commit id that a branch, tag or abbreviated id stands for, fetched where it must be; undefined where there is none. A folder knows its current hash only. */
 	resolve(revision: string): Promise<string | undefined>;
 	/** Each change of what current() would say, the first one included. Several changes while the reader is busy are one. */
 	changes(signal: AbortSignal): AsyncIterable<SourceState>;
-	/** Looks at once instead of at the next poll (webhook, `sync --refresh`). Settles when it has looked; the outcome is in `state`. */
+	/** Looks at once instead of at the next poll: for a webhook, or before a sync that somebody asks for. Settles when it has looked; the outcome is in `state`. */
 	refresh(): Promise<void>;
 	/** Author, time and message of a commit; undefined for a folder. */
 	commit(revision: string): Promise<Commit | undefined>;

@@ -98,7 +98,7 @@ export function comparable(url: string): string {
 	const text = scp ? `ssh://${scp[1]}/${scp[2]}` : url;
 	if (!URL.canParse(text)) return text;
 	const { protocol, hostname, port, pathname } = new URL(withoutCredentials(text));
-	const path = decodeURIComponent(pathname)
+	const path = decoded(pathname)
 		.replace(/\/+$/, '')
 		.replace(/\.git$/, '')
 		.toLowerCase();
@@ -107,8 +107,18 @@ export function comparable(url: string): string {
 	return remote ? `${hostname}${protocol === 'ssh:' || !port ? '' : `:${port}`}${path}` : `${protocol}//${path}`;
 }
 
-function unsupported(url: string): Reader {
-	const ssh = /^(ssh:|git@|[^/@:]+@[^/:]+:)/.test(url);
+/** A `%` that encodes nothing stands for itself: one URL that is written badly, in a webhook or a Secret, keeps no other from being read. */
+function decoded(path: string): string {
+	try {
+		return decodeURIComponent(path);
+	} catch {
+		return path;
+	}
+}
+
+function unsupported(given: string): Reader {
+	const ssh = /^(ssh:|git@|[^/@:]+@[^/:]+:)/.test(given);
+	const url = withoutCredentials(given);
 	const why = ssh
 		? 'ssh is not supported: use the https:// URL of the repository, with a token where it is private'
 		: 'not a URL that can be followed: use https://, http://, file:///PATH, /PATH or folder:///PATH';

@@ -62,7 +62,8 @@ export function createProgressFeed(): ProgressFeed {
 			return {
 				async *[Symbol.asyncIterator]() {
 					try {
-						while (!signal.aborted) {
+						// What was told before the signal is still to be heard after it.
+						while (waiting.length > 0 || !signal.aborted) {
 							const next = waiting.shift();
 							if (next) yield next;
 							else {
