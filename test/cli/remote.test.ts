@@ -27,8 +27,9 @@ test('git asks for the token where the remote was added, and neither its configu
 	await using work = await createWorkTree();
 	const commit = await work.commit({ 'a.txt': 'a' });
 	using run = driftless();
+	const options = { cwd: work.directory, env: { PATH: process.env.PATH ?? '' } };
 	for (const round of ['made', 'made again']) {
-		const { code, stdout, stderr } = await run('--data-dir', dataDir, 'remote', '--add', { cwd: work.directory });
+		const { code, stdout, stderr } = await run('--data-dir', dataDir, 'remote', '--add', options);
 		t.deepEqual([code, stdout], [0, 'git push driftless HEAD:main\n'], `${round}: ${stderr}`);
 	}
 	const { code, output } = await work.push('driftless', 'HEAD:main');

@@ -112,6 +112,7 @@ test('an application does not wait for a remote that never answers', async (t) =
 		wantedElsewhere: () => false,
 		onDesired: () => {},
 		onRefused: () => {},
+		complete: () => true,
 	});
 	const application: Application = {
 		apiVersion: 'argoproj.io/v1alpha1',

@@ -63,8 +63,8 @@ function addRemote(name: string, url: URL, directory: string): void {
 		['config', '--replace-all', `credential.${url.origin}.helper`, ''],
 		['config', '--add', `credential.${url.origin}.helper`, helper],
 	]) {
-		const { status, stderr } = git(...args);
-		if (status !== 0) throw new UserError(`git ${args[0]} failed: ${stderr.trim()}`);
+		const { status, stderr, error } = git(...args);
+		if (status !== 0) throw new UserError(`git ${args[0]} failed: ${error?.message ?? stderr.trim()}`);
 	}
 	process.stdout.write(`git push ${name} HEAD:main\n`);
 }
