@@ -41,6 +41,12 @@ forbidden.push(
 		from: { path: '^src/(reconcile|agents|proxy|diff|sync)/' },
 		to: { path: '^src/store/' },
 	},
+	{
+		name: 'volumes-know-of-their-pod-what-they-are-told',
+		severity: 'error',
+		from: { path: '^src/agents/volumes/' },
+		to: { path: '^src/agents/(pods|probes)/' },
+	},
 	only('only-the-engine-talks-to-docker', 'dockerode', 'agents/engine'),
 	only('only-sync-git-talks-to-git', 'isomorphic-git', 'sync/git'),
 	only('only-the-store-talks-to-etcd', 'etcd3', 'store/'),
