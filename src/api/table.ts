@@ -95,17 +95,26 @@ function definitionsOf<T extends KubeObject>(kind: Tabular<T>): readonly ColumnD
 
 /** A table of objects of one kind. For an event of a watch: of one object, with the resourceVersion of the object. */
 export function toTable<T extends KubeObject>(kind: Tabular<T>, objects: readonly T[], options: TableOptions): Table {
-	const { includeObject = 'Metadata', now, columns = true } = options;
-	const named = namesItself(kind);
+	const { columns = true } = options;
 	return {
 		kind: 'Table',
 		apiVersion: 'meta.k8s.io/v1',
 		metadata: listMeta(options),
 		columnDefinitions: columns ? definitionsOf(kind) : null,
-		rows: objects.map((object) => ({
-			cells: [...(named ? [] : [object.metadata.name]), ...kind.columns.map((column) => column.cell(object, now))],
-			object: includeObject === 'Object' ? object : includeObject === 'Metadata' ? toPartial(object) : null,
-		})),
+		rows: objects.map((object) => toRow(kind, object, options)),
+	};
+}
+
+/** The row of one object. */
+export function toRow<T extends KubeObject>(
+	kind: Tabular<T>,
+	object: T,
+	{ includeObject = 'Metadata', now }: Pick<TableOptions, 'includeObject' | 'now'>,
+): Row {
+	const cells = kind.columns.map((column) => column.cell(object, now));
+	return {
+		cells: namesItself(kind) ? cells : [object.metadata.name, ...cells],
+		object: includeObject === 'Object' ? object : includeObject === 'Metadata' ? toPartial(object) : null,
 	};
 }
 

@@ -69,7 +69,7 @@ const objectMeta: MapType = {
 		labels: mapOfLeaves,
 		annotations: mapOfLeaves,
 		finalizers: { type: 'set' },
-		ownerReferences: keyed(['uid'], {}, dynamicMap),
+		ownerReferences: keyed(['uid'], {}, leaf),
 	}),
 };
 

@@ -3,8 +3,10 @@ import { request as httpsRequest } from 'node:https';
 import { connect } from 'node:tls';
 import { gunzipSync } from 'node:zlib';
 import test from 'ava';
+import { parse } from 'yaml';
 import { limits } from '../../src/api/limits.ts';
-import { type Answer, type Ask, serveTestApi } from '../testbed/api.ts';
+import { Namespace } from '../../src/kinds/index.ts';
+import { type Answer, type Ask, admin, serveTestApi } from '../testbed/api.ts';
 import { configMap, deployment, pod } from './objects.ts';
 
 const server = await serveTestApi();
@@ -140,6 +142,13 @@ const refusals: Readonly<Record<string, Case>> = {
 		ask: { method: 'PATCH', body: {} },
 		code: 415,
 		reason: 'UnsupportedMediaType',
+	},
+	'a strategic merge of a custom resource': {
+		path: '/apis/argoproj.io/v1alpha1/namespaces/default/applications/a',
+		ask: { method: 'PATCH', body: {}, headers: { 'content-type': 'application/strategic-merge-patch+json' } },
+		code: 415,
+		message:
+			/accepted media types include: application\/json-patch\+json, application\/merge-patch\+json, application\/apply-patch\+yaml$/,
 	},
 	'an Accept that cannot be served': {
 		path: maps,
@@ -340,7 +349,6 @@ test('a large list is compressed for those who can read that', async (t) => {
 	const plain = await ask(namespace);
 	t.true(plain.text.length > 800_000);
 	t.is(plain.body.items.length, 40);
-	t.is(Number(plain.headers['content-length']), plain.text.length);
 	const compressed = await new Promise<Buffer>((resolve, reject) => {
 		const request = httpsRequest({
 			...server.tls,
@@ -494,4 +502,79 @@ test('a key may be named as what objects inherit, and is kept like any other', a
 		['constructor', 'd'],
 		['toString', 'c'],
 	]);
+});
+
+test('a list that is larger than a piece is the same in every form, compressed or not', async (t) => {
+	await server.api.create(
+		{ kind: Namespace },
+		{ apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'pieces' } },
+		{},
+		admin,
+	);
+	const path = '/api/v1/namespaces/pieces/configmaps';
+	const note = 'a word, and\n\n- a line: of text\n'.repeat(3000);
+	for (let n = 0; n < 12; n++) await ask(path, { body: configMap(`m${n}`, { note }, { annotations: { note } }) });
+	const whole = (await ask(path)).text;
+	t.true(whole.length > 2 * limits.chunk);
+	const forms: Readonly<Record<string, (text: string) => unknown>> = {
+		'application/json': JSON.parse,
+		'application/yaml': parse,
+		'application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io': JSON.parse,
+		'application/json;as=Table;v=v1;g=meta.k8s.io': JSON.parse,
+	};
+	for (const [accept, read] of Object.entries(forms)) {
+		const plain = await fetchRaw(path, { accept });
+		const zipped = await fetchRaw(path, { accept, 'accept-encoding': 'gzip' });
+		t.is(zipped.encoding, 'gzip');
+		// Other tests write meanwhile, and ages grow: the list's own metadata and the cells may differ.
+		const objects = ({ bytes }: { readonly bytes: Buffer }) => {
+			const list = read(bytes.toString()) as {
+				items?: { metadata: object }[];
+				rows?: { object: { metadata: object } }[];
+			};
+			return list.items ?? list.rows?.map(({ object }) => object) ?? [];
+		};
+		const found = objects(plain);
+		t.is(found.length, 12);
+		t.deepEqual(objects({ bytes: gunzipSync(zipped.bytes) }), found);
+		if (accept === 'application/yaml') t.deepEqual(found, JSON.parse(whole).items);
+		t.deepEqual(found[3]?.metadata, JSON.parse(whole).items[3].metadata);
+	}
+	t.is((await ask(path, { method: 'HEAD' })).text, '');
+	const none = await ask('/api/v1/namespaces/none/pods', { headers: { accept: 'application/yaml' } });
+	t.deepEqual(parse(none.text).items, []);
+});
+
+/** An answer as it came over the wire. */
+function fetchRaw(
+	path: string,
+	headers: Record<string, string>,
+): Promise<{ readonly encoding?: string; readonly bytes: Buffer }> {
+	return new Promise((resolve, reject) => {
+		const request = httpsRequest({ ...server.tls, path, headers, agent: false }, (response) => {
+			const chunks: Buffer[] = [];
+			response.on('data', (chunk: Buffer) => chunks.push(chunk));
+			response.on('error', reject);
+			response.on('end', () =>
+				resolve({ encoding: response.headers['content-encoding'], bytes: Buffer.concat(chunks) }),
+			);
+		});
+		request.on('error', reject);
+		request.end();
+	});
+}
+
+test('a client that goes in the middle of a large compressed list leaves the server at work', async (t) => {
+	const path = '/api/v1/namespaces/pieces/configmaps';
+	await new Promise<void>((resolve, reject) => {
+		const headers = { 'accept-encoding': 'gzip' };
+		const request = httpsRequest({ ...server.tls, path, headers, agent: false }, (response) => {
+			response.on('error', () => resolve());
+			response.on('close', () => resolve());
+			response.destroy();
+		});
+		request.on('error', reject);
+		request.end();
+	});
+	t.is((await ask(`${path}?limit=1`)).code, 200);
 });

@@ -214,6 +214,33 @@ export function semantics(test: TestFn, openStore: () => Promise<Store | undefin
 		t.is(metadata.generation, undefined);
 	});
 
+	it('an apply of the status applies of the metadata what a write of the status may change', async (t, api) => {
+		const target = { ...pods, name: 'p', subresource: 'status' } as const;
+		await api.create(pods, pod('p'), {}, admin);
+		const owner = { apiVersion: 'v1', kind: 'ConfigMap', name: 'o', uid: 'u' };
+		const metadata = { annotations: { seen: 'yes' }, ownerReferences: [owner] };
+		const body = { apiVersion: 'v1', kind: 'Pod', metadata, spec: { nodeName: 'n' }, status: { phase: 'Running' } };
+		const { object } = await api.patch(target, { type: 'apply', body }, { fieldManager: 'agent' }, admin);
+		t.is(object.status?.phase, 'Running');
+		t.is(object.spec.nodeName, undefined);
+		t.deepEqual([object.metadata.annotations, object.metadata.ownerReferences], [{ seen: 'yes' }, undefined]);
+		const { fieldsV1 } = object.metadata.managedFields?.find(({ manager }) => manager === 'agent') ?? {};
+		t.deepEqual(fieldsV1, {
+			'f:metadata': { 'f:annotations': { 'f:seen': {} } },
+			'f:status': { 'f:phase': {} },
+		});
+		const labelled = { kind: Deployment, namespace: ns, name: 'd', subresource: 'status' } as const;
+		await api.create({ kind: Deployment, namespace: ns }, deployment('d'), {}, admin);
+		const labels = { apiVersion: 'apps/v1', kind: 'Deployment', metadata: { labels: { a: 'b' } }, status: {} };
+		const after = await api.patch(labelled, { type: 'apply', body: labels }, { fieldManager: 'agent' }, admin);
+		t.is(after.object.metadata.labels, undefined);
+		t.false(
+			after.object.metadata.managedFields?.some(
+				({ manager, fieldsV1 }) => manager === 'agent' && fieldsV1 && 'f:metadata' in fieldsV1,
+			),
+		);
+	});
+
 	it('generation counts changes of the specification, and status has a path of its own', async (t, api) => {
 		const target = { kind: Deployment, namespace: ns, name: 'd' };
 		const made = await api.create(target, deployment('d', 2), {}, admin);

@@ -136,3 +136,23 @@ test('bytes that are no protobuf object are refused', (t) => {
 	];
 	for (const [what, bytes, message] of cases) t.throws(() => decodeProtobuf(bytes, schemas), { message }, what);
 });
+
+test('a zero sent as protobuf is a zero where its type tells it from nothing, and nothing where it does not', (t) => {
+	const bytes = (number: number, value: Uint8Array | string) => {
+		const content = Buffer.from(value);
+		return Buffer.concat([Buffer.from([(number << 3) | 2, content.length]), content]);
+	};
+	const zero = (number: number) => Buffer.from([number << 3, 0]);
+	const body = (apiVersion: string, kind: string, raw: Uint8Array) =>
+		Buffer.concat([
+			Buffer.from('k8s\0'),
+			bytes(1, Buffer.concat([bytes(1, apiVersion), bytes(2, kind)])),
+			bytes(2, raw),
+		]);
+	const { schemas } = loadRegistry();
+	const orphan = decodeProtobuf(body('v1', 'DeleteOptions', zero(3)), schemas);
+	t.deepEqual(orphan, { apiVersion: 'v1', kind: 'DeleteOptions', orphanDependents: false });
+	const affinity = bytes(14, bytes(1, zero(1)));
+	const service = decodeProtobuf(body('v1', 'Service', bytes(2, Buffer.concat([zero(13), affinity]))), schemas);
+	t.deepEqual(service.spec, { sessionAffinityConfig: { clientIP: { timeoutSeconds: 0 } } });
+});

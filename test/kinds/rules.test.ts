@@ -638,6 +638,14 @@ const updates: [string, Dynamic, object, string[]][] = [
 			'spec: Forbidden: pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative); changed: spec.containers',
 		],
 	],
+	[
+		'an ephemeral container of a pod',
+		of('Pod'),
+		{ spec: { ephemeralContainers: [{ name: 'debug', image: 'x', terminationMessagePolicy: 'File' }] } },
+		[
+			'spec: Forbidden: pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative); changed: spec.ephemeralContainers',
+		],
+	],
 	['a further toleration of a pod', of('Pod'), { spec: { tolerations: [{ operator: 'Exists' }] } }, []],
 	[
 		'the number of containers of a pod',

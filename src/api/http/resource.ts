@@ -1,16 +1,17 @@
 /** Requests about resources: each HTTP method as the verb it means. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { stringify } from 'yaml';
 import { apiVersionOf, type Kind } from '../../kinds/kind.ts';
 import { ApiError, badRequest, notServed } from '../../kinds/status.ts';
 import type { Log } from '../../log.ts';
 import type { Api, Caller, Listed, Patch, Stored, Target, WriteOptions } from '../api.ts';
 import { limits } from '../limits.ts';
 import { subresourceOf } from '../subresources.ts';
-import { type IncludeObject, scaleTable, type Tabular, toPartial, toPartialList, toTable } from '../table.ts';
+import { type IncludeObject, scaleTable, type Tabular, toPartial, toPartialList, toRow, toTable } from '../table.ts';
 import { mediaType, parseBody, readBody, readObject, unsupported } from './body.ts';
 import { type Form, negotiate } from './negotiate.ts';
 import { deleteOptions, flag, listOptions, watchQuery, writeOptions } from './query.ts';
-import { addWarning, sendBytes, sendJson, sendList } from './respond.ts';
+import { addWarning, sendBytes, sendJson, sendPieces, yamlStyle } from './respond.ts';
 import type { ResourceRoute } from './route.ts';
 import { streamEvents } from './watch.ts';
 
@@ -185,29 +186,44 @@ function serveList(
 ): Promise<void> {
 	const { items, resourceVersion, continue: token, remainingItemCount } = listed;
 	const metadata = { resourceVersion, continue: token, remainingItemCount };
-	if (form.as) {
-		const objects = items.map(({ object }) => object);
-		const value =
-			form.as === 'Table'
-				? toTable(kind, objects, { ...metadata, now: now(), includeObject: includeObject(query) })
-				: toPartialList(objects, metadata);
-		return sendJson(request, response, 200, value, form);
-	}
-	const head = JSON.stringify({ kind: `${kind.kind}List`, apiVersion: apiVersionOf(kind), metadata });
-	const opening = Buffer.from(`${head.slice(0, -1)},"items":[`);
-	if (form.media === 'yaml') {
-		const whole = Buffer.concat([
-			opening,
-			...items.flatMap(({ bytes }, index) => (index ? [commaByte, bytes] : [bytes])),
-			closing,
-		]);
-		return sendBytes(request, response, 200, whole, form);
-	}
-	return sendList(request, response, opening, items);
+	const head = { kind: `${kind.kind}List`, apiVersion: apiVersionOf(kind), metadata };
+	if (form.media === 'yaml') return sendPieces(request, response, 'application/yaml', yamlPieces(head, items));
+	const options = { ...metadata, now: now(), includeObject: includeObject(query) };
+	const pieces =
+		form.as === 'Table'
+			? jsonPieces(toTable(kind, [], options), items, ({ object }) => json(toRow(kind, object, options)))
+			: form.as
+				? jsonPieces(toPartialList([], metadata), items, ({ object }) => json(toPartial(object)))
+				: jsonPieces({ ...head, items: [] }, items, ({ bytes }) => bytes);
+	return sendPieces(request, response, 'application/json', pieces);
 }
 
-const commaByte = Buffer.from(',');
+const json = (value: object) => Buffer.from(JSON.stringify(value));
+const comma = Buffer.from(',');
 const closing = Buffer.from(']}');
+
+/** The JSON of `empty`, whose last member is an empty list, with the items in that list. */
+function* jsonPieces(
+	empty: object,
+	items: Listed['items'],
+	write: (item: Stored) => Uint8Array,
+): Generator<Uint8Array> {
+	yield json(empty).subarray(0, -closing.byteLength);
+	for (const [index, item] of items.entries()) {
+		if (index > 0) yield comma;
+		yield write(item);
+	}
+	yield closing;
+}
+
+function* yamlPieces(head: object, items: Listed['items']): Generator<Uint8Array> {
+	yield Buffer.from(stringify(head, yamlStyle));
+	yield Buffer.from(items.length > 0 ? 'items:\n' : 'items: []\n');
+	for (const { object } of items) {
+		const list = stringify({ items: [object] }, yamlStyle);
+		yield Buffer.from(list.slice(list.indexOf('\n') + 1));
+	}
+}
 
 async function serveWatch(
 	{ api, log, now }: Serving,
@@ -266,8 +282,14 @@ async function patchBody(
 ): Promise<{ readonly patch: Patch; readonly options: WriteOptions }> {
 	const options = writeOptions(query, 'PatchOptions', (message) => addWarning(response, message));
 	const media = mediaType(request);
-	const type = patchTypes[media];
-	if (!type) throw unsupported(media, Object.keys(patchTypes));
+	// A strategic merge needs what only the types of Kubernetes itself say of their lists.
+	const types = Object.entries(patchTypes).filter(([, type]) => type !== 'strategic' || !kind.custom);
+	const type = new Map(types).get(media);
+	if (!type)
+		throw unsupported(
+			media,
+			types.map(([name]) => name),
+		);
 	const { value: body, duplicates } = await parseBody(await readBody(request), type === 'apply');
 	refuseDuplicates(kind, duplicates, options);
 	return { patch: type === 'apply' ? { type, body, force: flag(query, 'force') } : { type, body }, options };

@@ -1,7 +1,9 @@
 /** Writes answers: stored bytes as they are, errors as Status objects, large ones compressed and in pieces. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Writable } from 'node:stream';
+import { setImmediate } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import { constants, gzip as gzipCallback } from 'node:zlib';
+import { constants, createGzip, gzip as gzipCallback } from 'node:zlib';
 import { stringify } from 'yaml';
 import type { ApiError } from '../../kinds/status.ts';
 import { limits } from '../limits.ts';
@@ -26,6 +28,9 @@ export function addWarning(response: ServerResponse, message: string): void {
 	response.appendHeader('Warning', warning);
 }
 
+/** The rules of YAML 1.1 put in quotes what any reader might take for something else than text. */
+export const yamlStyle = { version: '1.1', lineWidth: 0, aliasDuplicateObjects: false } as const;
+
 /** Sends JSON bytes, as YAML where the client wants that. */
 export async function sendBytes(
 	request: IncomingMessage,
@@ -35,9 +40,7 @@ export async function sendBytes(
 	form: Form,
 ): Promise<void> {
 	if (form.media === 'yaml') {
-		// The rules of YAML 1.1 put in quotes what any reader might take for something else than text.
-		const style = { version: '1.1', lineWidth: 0, aliasDuplicateObjects: false } as const;
-		const body = stringify(JSON.parse(Buffer.from(bytes).toString()), style);
+		const body = stringify(JSON.parse(Buffer.from(bytes).toString()), yamlStyle);
 		return send(request, response, code, 'application/yaml', Buffer.from(body));
 	}
 	return send(request, response, code, 'application/json', bytes);
@@ -79,57 +82,66 @@ const uncached = ['Cache-Control', 'no-cache, private'] as const;
 const acceptsGzip = (request: IncomingMessage) =>
 	/(^|,)\s*gzip\s*(,|;(?!\s*q=0(\.0*)?\s*(,|$))|$)/.test(String(request.headers['accept-encoding'] ?? ''));
 
-const comma = Buffer.from(',');
-const end = Buffer.from(']}');
-
-/** Sends a list: `head` up to the opening bracket of items, and the items' bytes. In pieces, so that it is never whole in memory. */
-export async function sendList(
+/**
+ * Sends a body in pieces, made as they are asked for, so that a large one is never whole in memory: no further ahead than the
+ * client reads, and other work of the process in between.
+ */
+export async function sendPieces(
 	request: IncomingMessage,
 	response: ServerResponse,
-	head: Uint8Array,
-	items: readonly { readonly bytes: Uint8Array }[],
+	type: string,
+	pieces: Iterable<Uint8Array>,
 ): Promise<void> {
-	let length = head.byteLength + end.byteLength + Math.max(items.length - 1, 0);
-	for (const { bytes } of items) length += bytes.byteLength;
-	if (length <= limits.chunk || (length > limits.gzip && acceptsGzip(request))) {
-		const whole = Buffer.allocUnsafe(length);
-		whole.set(head);
-		let at = head.byteLength;
-		for (const [index, { bytes }] of items.entries()) {
-			if (index > 0) whole[at++] = 0x2c;
-			whole.set(bytes, at);
-			at += bytes.byteLength;
-		}
-		whole.set(end, at);
-		return send(request, response, 200, 'application/json', whole);
-	}
-	response.writeHead(200, ['Content-Type', 'application/json', ...uncached, 'Content-Length', String(length)]);
+	const chunks = inChunks(pieces);
+	const first = chunks.next();
+	const second = chunks.next();
+	if (second.done) return send(request, response, 200, type, first.done ? Buffer.alloc(0) : first.value);
+	const zipped = acceptsGzip(request);
+	if (zipped) response.appendHeader('Vary', 'Accept-Encoding');
+	const headers = ['Content-Type', type, ...uncached, ...(zipped ? ['Content-Encoding', 'gzip'] : [])];
+	response.writeHead(200, headers);
 	if (request.method === 'HEAD') {
 		response.end();
 		return;
 	}
-	let piece: Uint8Array[] = [head];
-	let size = head.byteLength;
-	for (const [index, { bytes }] of items.entries()) {
-		if (index > 0) piece.push(comma);
-		piece.push(bytes);
-		size += bytes.byteLength;
-		if (size < limits.chunk) continue;
-		if (!response.write(Buffer.concat(piece)) && !(await drained(response))) return;
-		piece = [];
-		size = 0;
+	const zip = zipped ? createGzip({ level: constants.Z_BEST_SPEED }) : undefined;
+	zip?.on('error', () => response.destroy());
+	zip?.pipe(response);
+	const into = zip ?? response;
+	try {
+		for (let next: IteratorResult<Uint8Array> = first; !next.done; next = next === first ? second : chunks.next()) {
+			if (into.write(next.value)) await setImmediate();
+			else if (!(await drained(response, into))) return;
+			if (response.destroyed) return;
+		}
+		into.end();
+	} finally {
+		if (response.destroyed) zip?.destroy();
 	}
-	piece.push(end);
-	response.end(Buffer.concat(piece));
 }
 
-/** Settles when the client has read what waits for it: true; or when it is gone or stalls for too long, then cut off: false. */
-export function drained(response: ServerResponse): Promise<boolean> {
+/** Pieces joined to chunks of about `limits.chunk`. */
+function* inChunks(pieces: Iterable<Uint8Array>): Generator<Uint8Array, undefined> {
+	let parts: Uint8Array[] = [];
+	let size = 0;
+	for (const piece of pieces) {
+		parts.push(piece);
+		size += piece.byteLength;
+		if (size < limits.chunk) continue;
+		yield Buffer.concat(parts);
+		parts = [];
+		size = 0;
+	}
+	if (size > 0) yield Buffer.concat(parts);
+}
+
+/** Settles when the client has read what waits for it: true; or when it is gone or stalls for too long, then cut off: false. `into` leads to it. */
+export function drained(response: ServerResponse, into: Writable = response): Promise<boolean> {
 	if (response.destroyed) return Promise.resolve(false);
 	return new Promise((resolve) => {
 		const finish = (alive: boolean) => {
 			clearTimeout(timer);
-			response.off('drain', onDrain);
+			into.off('drain', onDrain);
 			response.off('close', onClose);
 			resolve(alive);
 		};
@@ -139,7 +151,7 @@ export function drained(response: ServerResponse): Promise<boolean> {
 			response.destroy();
 			finish(false);
 		}, limits.watchStall);
-		response.on('drain', onDrain);
+		into.on('drain', onDrain);
 		response.on('close', onClose);
 	});
 }

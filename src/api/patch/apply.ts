@@ -190,12 +190,13 @@ const systemMetadata = new Set<string>([
 
 /** The part of the applied object that an apply through this (sub)resource decides. */
 function configurationOf({ applied, subresource, statusSubresource = true }: ApplyInput): object {
-	if (subresource === 'status') return 'status' in applied ? { status: applied.status } : {};
-	const { apiVersion: _version, kind: _kind, metadata, ...config } = applied;
-	if (statusSubresource) delete config.status;
+	const { apiVersion: _version, kind: _kind, metadata, ...rest } = applied;
+	const ofStatus = 'status' in rest ? { status: rest.status } : {};
+	const config: Record<string, unknown> = subresource === 'status' ? ofStatus : rest;
+	if (subresource !== 'status' && statusSubresource) delete config.status;
 	let mine: Record<string, unknown> | undefined;
 	for (const [key, value] of Object.entries(metadata)) {
-		if (systemMetadata.has(key)) continue;
+		if (systemMetadata.has(key) || value === undefined) continue;
 		mine ??= {};
 		mine[key] = value;
 	}

@@ -63,13 +63,22 @@ interface Place {
 	readonly depth: number;
 }
 
-/** Fields that Go keeps by value: their zero means that they are not set. All other zeros were meant. */
+/** Fields that Go keeps by value, in nearly all types: their zero means that they are not set. All other zeros were meant. */
 const unsetWhenZero = new Set([
 	...['hostPort', 'nodePort', 'healthCheckNodePort', 'minReadySeconds', 'generation', 'observedGeneration', 'count'],
 	...['initialDelaySeconds', 'timeoutSeconds', 'periodSeconds', 'successThreshold', 'failureThreshold'],
 	...['hostNetwork', 'hostPID', 'hostIPC', 'stdin', 'stdinOnce', 'tty', 'readOnly', 'unschedulable', 'paused'],
-	...['publishNotReadyAddresses', 'deletionGracePeriodSeconds', 'orphanDependents'],
+	'publishNotReadyAddresses',
 ]);
+/** Fields of those names that Go keeps by reference in these types: their zeros were meant. */
+const meantWhenZero: Readonly<Record<string, string>> = {
+	'k8s.io.api.core.v1.ClientIPConfig': 'timeoutSeconds',
+	'k8s.io.api.core.v1.AzureDiskVolumeSource': 'readOnly',
+	'k8s.io.api.core.v1.CSIVolumeSource': 'readOnly',
+	'k8s.io.api.autoscaling.v1.HorizontalPodAutoscalerStatus': 'observedGeneration',
+	'k8s.io.api.autoscaling.v2.HorizontalPodAutoscalerStatus': 'observedGeneration',
+	[`${meta}.ListOptions`]: 'timeoutSeconds',
+};
 /** Strings that are kept by reference: empty ones were meant. */
 const keptWhenEmpty = new Set(['storageClassName', 'volumeAttributesClassName']);
 
@@ -99,14 +108,14 @@ function decode(bytes: Uint8Array, name: string, place: Place): unknown {
 			list.push(value);
 			object[key] = list;
 		} else if (isInline(key, type, schema)) Object.assign(object, value);
-		else if (value !== undefined && !isUnset(key, value)) object[key] = value;
+		else if (value !== undefined && !isUnset(name, key, value)) object[key] = value;
 	}
 	return object;
 }
 
-function isUnset(key: string, value: unknown): boolean {
+function isUnset(message: string, key: string, value: unknown): boolean {
 	if (value === '') return !keptWhenEmpty.has(key);
-	return (value === 0 || value === false) && unsetWhenZero.has(key);
+	return (value === 0 || value === false) && unsetWhenZero.has(key) && meantWhenZero[message] !== key;
 }
 
 /** The JSON of an embedded struct has its fields among those of the struct around it: the schema does not know the field. */

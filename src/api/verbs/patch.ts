@@ -63,6 +63,21 @@ function patched(
 	}
 }
 
+/**
+ * What an apply of the status decides: what a write of the status may not change is not applied by it, so that nobody comes to
+ * own it. Source: ResetFieldsStrategy of Kubernetes' registry.
+ */
+function ofStatus(kind: Kind, applied: Dynamic): Dynamic {
+	const { apiVersion, metadata } = applied;
+	const decided = copy(applied);
+	kind.prepareStatus(decided, {
+		apiVersion,
+		kind: kind.kind,
+		metadata: { name: metadata.name, namespace: metadata.namespace },
+	});
+	return decided;
+}
+
 /** A patch may not move an object. */
 function place(kind: Kind, object: Dynamic, target: Pick<Target, 'name' | 'namespace'>): void {
 	if (object.apiVersion !== apiVersionOf(kind) || object.kind !== kind.kind)
@@ -95,11 +110,12 @@ async function apply(
 	if (applied.metadata.managedFields?.length) throw badRequest('metadata.managedFields must be nil');
 	if (applied.metadata.uid === '') delete applied.metadata.uid;
 
+	const decided = target.subresource === 'status' ? ofStatus(kind, applied) : applied;
 	const { schemas } = context.registry;
 	const merge = (live: StoredObject | undefined) =>
 		serverSideApply({
 			live: live && (served(kind, live).object as Dynamic),
-			applied,
+			applied: decided,
 			schema: schemas[kind.schema],
 			schemas,
 			manager,

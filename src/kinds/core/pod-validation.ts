@@ -200,7 +200,7 @@ function validateDeadline(deadline: number | undefined, old: number | undefined,
 
 /** The spec without what may change. */
 function fixedPart(spec: core.PodSpec): Record<string, unknown> {
-	const { activeDeadlineSeconds: _, tolerations: _t, schedulingGates: _g, ephemeralContainers: _e, ...rest } = spec;
+	const { activeDeadlineSeconds: _, tolerations: _t, schedulingGates: _g, ...rest } = spec;
 	const withoutImage = ({ image: _, ...container }: core.Container) => container;
 	return {
 		...rest,

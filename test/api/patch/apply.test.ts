@@ -285,12 +285,12 @@ test('an applied configuration may not carry managedFields', (t) => {
 	t.is(caught(() => apply(undefined, 'a', config)).message, 'metadata.managedFields must be nil');
 });
 
-test('the main resource does not apply the status, and the status subresource applies nothing else', (t) => {
+test('the main resource does not apply the status, and the status subresource applies no spec', (t) => {
 	const live = applied(undefined, 'a', deployment({ spec: { replicas: 1 }, status: { replicas: 7 } }));
 	t.false('status' in live);
 	const config = deployment({ spec: { replicas: 9 }, status: { replicas: 1 } }, { labels: { a: '1' } });
 	const { object } = apply(live, 'ctl', config, { subresource: 'status' });
-	t.deepEqual([object.spec, object.status, object.metadata.labels], [{ replicas: 1 }, { replicas: 1 }, undefined]);
+	t.deepEqual([object.spec, object.status, object.metadata.labels], [{ replicas: 1 }, { replicas: 1 }, { a: '1' }]);
 	t.deepEqual(managers(object), ['a Apply', 'ctl Apply status']);
 	const plain = apply(undefined, 'a', deployment({ status: { replicas: 7 } }), { statusSubresource: false }).object;
 	t.deepEqual(plain.status, { replicas: 7 });
@@ -394,4 +394,14 @@ test('labels may be called as methods of JavaScript are', (t) => {
 	const edited = updated(live, 'c', deployment({}, { labels: { x: '1' } }));
 	t.deepEqual(managers(edited), ['a Apply'], 'what was removed belongs to nobody');
 	t.is(JSON.stringify(apply(live, 'b', deployment({})).object.metadata.labels), '{"x":"1"}');
+});
+
+test('a reference to an owner is one value: who applies one of its fields applies them all', (t) => {
+	const owner = { apiVersion: 'v1', kind: 'ConfigMap', name: 'o', uid: 'u' };
+	const live = applied(undefined, 'a', deployment({}, { ownerReferences: [{ ...owner, controller: true }] }));
+	t.deepEqual(fieldsOf(live, 'a')?.['f:metadata'], { 'f:ownerReferences': { 'k:{"uid":"u"}': {} } });
+	const config = deployment({}, { ownerReferences: [{ ...owner, blockOwnerDeletion: true }] });
+	t.throws(() => apply(live, 'b', config), { message: /conflict with "a": \.metadata\.ownerReferences\[uid="u"\]$/ });
+	const { object } = apply(live, 'b', config, { force: true });
+	t.deepEqual(object.metadata.ownerReferences, [{ ...owner, blockOwnerDeletion: true }]);
 });
