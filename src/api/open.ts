@@ -14,7 +14,7 @@ import { nodeAuthorizer } from './auth/node-authorizer.ts';
 import { createNodeGraph } from './auth/node-graph.ts';
 import { WatchCache } from './cache/cache.ts';
 import { expireEvents } from './expiry.ts';
-import { resourceOf } from './storage.ts';
+import { NewerFormat, resourceOf } from './storage.ts';
 import { subresourceOf } from './subresources.ts';
 import { bind, connect, evict } from './verbs/actions.ts';
 import type { AdmissionPlugin } from './verbs/admission.ts';
@@ -197,6 +197,7 @@ function checkSubresource(
 /** Turns the store's errors into the API's. Others are defects, and stay as they are. */
 function asApiError(cause: unknown): unknown {
 	if (cause instanceof Unavailable) return serviceUnavailable(`the store is not available: ${cause.message}`);
+	if (cause instanceof NewerFormat) return serviceUnavailable(cause.message);
 	if (cause instanceof Compacted) return expired(cause.message);
 	if (cause instanceof Conflict) return new ApiError(409, 'Conflict', `another writer came first: ${cause.message}`);
 	return cause;

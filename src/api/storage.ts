@@ -3,6 +3,8 @@
  * is the JSON of the object with `apiVersion`, `kind` and `metadata.resourceVersion` first, the latter empty: the store
  * alone knows the revision, and it is spliced into the bytes when they come back. So an object is serialized once, and
  * what a client gets are those bytes. See docs/decisions/0004-api.md.
+ *
+ * The first byte of a value says its format: `{` is the first one, this JSON; a later one begins with its number, below 32.
  */
 import type { Kind } from '../kinds/kind.ts';
 import type { KubeObject } from '../kinds/object.ts';
@@ -13,6 +15,27 @@ import { limits } from './limits.ts';
 
 export const registryPrefix = '/registry/';
 const marker = Buffer.from('"metadata":{"resourceVersion":"');
+
+/** The newest format that this program reads and writes. */
+const FORMAT = 1;
+
+/** A value was written by a newer version of this program: what it says cannot be read here, and must not be passed over. */
+export class NewerFormat extends Error {
+	override readonly name = 'NewerFormat';
+	constructor(storeKey: string, format: number) {
+		super(
+			`${storeKey} is stored in format ${format}, and this version of driftless reads formats up to ${FORMAT}: ` +
+				'a newer version has written it; run that version here as well',
+		);
+	}
+}
+
+/** Throws NewerFormat. */
+export function checkFormat(storeKey: string, value: Uint8Array): void {
+	const [first = 0] = value;
+	const format = first === 0x7b ? 1 : first;
+	if (first < 0x20 && format > FORMAT) throw new NewerFormat(storeKey, format);
+}
 
 type Resource = Pick<Kind, 'group' | 'plural'>;
 

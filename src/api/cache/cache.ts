@@ -6,7 +6,16 @@
 import type { Log } from '../../log.ts';
 import { Compacted, type Event, type Revision, type Store, Unavailable } from '../../store/store.ts';
 import { limits } from '../limits.ts';
-import { type Draft, decode, parseStorageKey, registryPrefix, resourceOf, type StoredObject } from '../storage.ts';
+import {
+	checkFormat,
+	type Draft,
+	decode,
+	NewerFormat,
+	parseStorageKey,
+	registryPrefix,
+	resourceOf,
+	type StoredObject,
+} from '../storage.ts';
 import { Freshness } from './freshness.ts';
 import { type Keyed, ResourceCache } from './resource.ts';
 
@@ -40,6 +49,8 @@ export class WatchCache implements AsyncDisposable {
 	readonly #ahead = new Map<string, Ahead>();
 	/** Where the history that watchers may read begins. */
 	#origin: Revision = 0;
+	/** What a newer version wrote, and this one cannot read: nothing is served as fresh until it is gone. */
+	#unreadable: NewerFormat | undefined;
 	#feed: Promise<void> = Promise.resolve();
 
 	private constructor({ store, log }: CacheOptions) {
@@ -72,13 +83,18 @@ export class WatchCache implements AsyncDisposable {
 		return this.#freshness.position;
 	}
 
-	/** Settles when the cache holds every write acknowledged before the call. Throws 504 when the store's watch does not come that far. */
-	fresh(): Promise<void> {
+	/**
+	 * Settles when the cache holds every write acknowledged before the call. Throws 504 when the store's watch does not come that
+	 * far, and NewerFormat where it has met what only a newer version can read.
+	 */
+	async fresh(): Promise<void> {
+		if (this.#unreadable) throw this.#unreadable;
 		return this.#freshness.fresh();
 	}
 
-	/** Settles when the cache has come to `revision`. Throws 504 Timeout after `limits.freshness`. */
-	reach(revision: Revision): Promise<void> {
+	/** Settles when the cache has come to `revision`. Throws 504 Timeout after `limits.freshness`, and as `fresh`. */
+	async reach(revision: Revision): Promise<void> {
+		if (this.#unreadable) throw this.#unreadable;
 		return this.#freshness.reach(revision);
 	}
 
@@ -167,16 +183,18 @@ export class WatchCache implements AsyncDisposable {
 		while (!signal.aborted) {
 			try {
 				if (reload) await this.#reload();
+				if (reload) this.#unreadable = undefined;
 				reload = false;
 				for await (const events of this.#store.watch(registryPrefix, this.position, signal)) {
+					this.#apply(events);
 					if (faulty) this.#log.info({ revision: this.position }, 'the watch of the store goes on');
 					faulty = false;
 					delay = retryFirst;
-					this.#apply(events);
 				}
 			} catch (cause) {
 				if (signal.aborted) return;
 				reload ||= cause instanceof Compacted;
+				if (cause instanceof NewerFormat) this.#unreadable = cause;
 				if (!faulty) {
 					const level = reload || cause instanceof Unavailable ? 'warn' : 'error';
 					const then = reload ? 'fell behind its history; loading anew' : 'broke; trying again';
@@ -190,6 +208,9 @@ export class WatchCache implements AsyncDisposable {
 	}
 
 	#apply(events: readonly Event[]): void {
+		// All of the batch or nothing: what was applied in part would be told twice.
+		for (const event of events) if (event.type === 'put') checkFormat(event.key, event.value);
+		this.#unreadable = undefined;
 		const touched = new Set<ResourceCache>();
 		let revision = this.position;
 		for (const event of events) {
@@ -219,6 +240,7 @@ export class WatchCache implements AsyncDisposable {
 
 	/** What another program wrote under our keys is no object: it is left out, and all else goes on. */
 	#decoded(storeKey: string, value: Uint8Array, revision: Revision): StoredObject | undefined {
+		checkFormat(storeKey, value);
 		try {
 			return decode(value, revision);
 		} catch (cause) {

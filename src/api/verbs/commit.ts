@@ -4,7 +4,7 @@ import { type Key, type KubeObject, keyOf } from '../../kinds/object.ts';
 import { ApiError, conflict } from '../../kinds/status.ts';
 import type { Conflict, Expectation } from '../../store/store.ts';
 import { limits } from '../limits.ts';
-import { decode, draft, removedAt, StoredObject, storageKey } from '../storage.ts';
+import { checkFormat, decode, draft, removedAt, StoredObject, storageKey } from '../storage.ts';
 import { claimChange, claimOf } from './claims.ts';
 import type { Context } from './context.ts';
 import { counted } from './counts.ts';
@@ -28,6 +28,7 @@ export const latest = (context: Context, { kind, key, storeKey }: Place): Stored
 /** The state in the store itself. */
 export async function readStored(context: Context, { storeKey }: Place): Promise<StoredObject | undefined> {
 	const entry = await context.store.get(storeKey);
+	if (entry) checkFormat(storeKey, entry.value);
 	return entry && decode(entry.value, entry.modified);
 }
 

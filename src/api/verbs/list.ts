@@ -6,7 +6,7 @@ import type { Collection, Listed, ListOptions } from '../api.ts';
 import { tooLarge } from '../cache/freshness.ts';
 import type { ResourceCache, Undone } from '../cache/resource.ts';
 import { limits } from '../limits.ts';
-import { decode, parseStorageKey, type StoredObject, storageKey } from '../storage.ts';
+import { checkFormat, decode, parseStorageKey, type StoredObject, storageKey } from '../storage.ts';
 import type { Context } from './context.ts';
 import { invalidOptions } from './options.ts';
 import { anyRevision, decodeContinue, encodeContinue, tooOldToContinue } from './paging.ts';
@@ -160,6 +160,7 @@ async function storedPage<T extends KubeObject>(
 		for (const entry of listing.entries) {
 			const name = parseStorageKey(entry.key);
 			if (!name) continue;
+			checkFormat(entry.key, entry.value);
 			const stored = decode(entry.value, entry.modified);
 			const selected = !matches || matches(stored);
 			if (selected && items.length >= limit) {
