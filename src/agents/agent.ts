@@ -6,7 +6,7 @@ import { Node, type Pod, Service, serviceUnavailable } from '../kinds/index.ts';
 import type { Log } from '../log.ts';
 import type { Engine } from './engine/engine.ts';
 import { ensurePauseImage, PAUSE_IMAGE } from './images/pause.ts';
-import { capacity, lowestOomScore } from './node/capacity.ts';
+import { lowestOomScore, measure } from './node/capacity.ts';
 import { claimDataDir } from './node/identity.ts';
 import { NETWORK, podNetwork } from './node/network.ts';
 import { registerNode } from './node/registration.ts';
@@ -26,6 +26,8 @@ import { createWheel } from './wheel.ts';
 
 /** Starts that the engine works on at once. See docs/decisions/0006-agent.md for the measurement. */
 const PARALLEL_STARTS = 8;
+/** Processes of one container: far more than programs need, far fewer than a machine has, so that a fork bomb takes no node. */
+export const MAX_PIDS = 4_096;
 
 export interface AgentOptions {
 	/** Its writes carry the client's name; `kubelet` is usual. */
@@ -52,6 +54,12 @@ export interface AgentOptions {
 	readonly labels?: Readonly<Record<string, string>>;
 	/** The pods' network in the engine, its bridge and MTU. Default driftless, drift0, 1500. */
 	readonly network?: { readonly name: string; readonly bridge: string; readonly mtu: number };
+	/** What pods never get of the node, as quantities: cpu, memory, ephemeral-storage. Default nothing. */
+	readonly systemReserved?: Readonly<Record<string, string>>;
+	/** Unsafe sysctls that pods may set: names, and beginnings of names before a `*`. Default none. */
+	readonly unsafeSysctls?: readonly string[];
+	/** Processes that each container may have. */
+	readonly maxPids?: number;
 	/** Starts that the engine works on at once. */
 	readonly parallelStarts?: number;
 	readonly log: Log;
@@ -83,7 +91,8 @@ export async function runAgent(options: AgentOptions): Promise<Agent> {
 	await mkdir(dataDir, { recursive: true, mode: 0o711 });
 	await claimDataDir(dataDir, nodeName);
 	const machine = { memory: info.memory, lowestOomScore: await lowestOomScore() };
-	const allocatable = await capacity(info, dataDir);
+	const { systemReserved = {}, unsafeSysctls = [], maxPids = MAX_PIDS } = options;
+	const { allocatable } = await measure({ info, dataDir }, systemReserved);
 	// Asked for before anything waits for them.
 	for (const kind of [Node, Service]) cache.informer(kind as typeof Node);
 	const ownPods = podsOf(cache, nodeName);
@@ -136,6 +145,7 @@ export async function runAgent(options: AgentOptions): Promise<Agent> {
 		fingerprint: certificate.fingerprint,
 		labels: options.labels ?? {},
 		dataDir,
+		reserved: systemReserved,
 		wheel,
 		now,
 		log,
@@ -193,6 +203,8 @@ export async function runAgent(options: AgentOptions): Promise<Agent> {
 		dns: { server: options.clusterDns ?? '10.96.0.10', domain: options.clusterDomain ?? 'cluster.local' },
 		machine,
 		allocatable,
+		unsafeSysctls,
+		maxPids,
 		objects,
 		images,
 		prober,

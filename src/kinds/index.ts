@@ -12,6 +12,7 @@ export * from './ipv4.ts';
 export * from './kind.ts';
 export * from './names.ts';
 export * from './object.ts';
+export * from './pod-requests.ts';
 export { prune } from './prune.ts';
 export * from './quantity.ts';
 export * from './registry.ts';

@@ -17,7 +17,13 @@ export interface RunningAgent extends AsyncDisposable {
 	readonly cache: Cache;
 }
 
-export interface StartOptions extends Partial<Pick<AgentOptions, 'parallelStarts' | 'now' | 'nodeName' | 'dataDir'>> {
+export interface StartOptions
+	extends Partial<
+		Pick<
+			AgentOptions,
+			'parallelStarts' | 'now' | 'nodeName' | 'dataDir' | 'systemReserved' | 'unsafeSysctls' | 'maxPids'
+		>
+	> {
 	/** Default: the test's own. */
 	readonly dockerHost?: string;
 	readonly deadlines?: Deadlines;

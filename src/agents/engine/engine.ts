@@ -118,6 +118,10 @@ export interface ContainerSpec {
 	readonly cpuQuota?: number;
 	/** Bytes; swap is never added. Absent is unlimited. */
 	readonly memory?: number;
+	/** Processes that it may have; absent is unlimited. */
+	readonly maxPids?: number;
+	/** The control group that its own is made in, a single name; absent is the engine's. */
+	readonly group?: string;
 	readonly oomScore?: number;
 	readonly privileged?: boolean;
 	readonly addCapabilities?: readonly string[];

@@ -2,6 +2,7 @@
 import { readdir, readFile, statfs } from 'node:fs/promises';
 import os from 'node:os';
 import type * as core from 'kubernetes-types/core/v1.js';
+import { quantity } from '../../kinds/index.ts';
 import type { EngineInfo, Image } from '../engine/engine.ts';
 
 /** As the kubelet's default. */
@@ -9,21 +10,77 @@ const MAX_PODS = 110;
 /** Thresholds of pressure, as the kubelet's defaults for eviction. */
 const MEMORY_LOW_BYTES = 100 * 1024 * 1024;
 const DISK_LOW_SHARE = 0.1;
+const IMAGE_DISK_LOW_SHARE = 0.15;
 const PIDS_LOW_SHARE = 0.1;
 /** How many images a node tells of, the largest first. */
 const MAX_IMAGES = 50;
 /** The level of the Kubernetes API that the agent speaks. */
 export const KUBELET_VERSION = 'v1.32.0+driftless';
 
-/** Capacity as quantities. `dataDir` lies on the disk that counts. */
-export async function capacity(info: EngineInfo, dataDir: string): Promise<Record<string, string>> {
-	const disk = await statfs(dataDir);
-	return {
-		cpu: String(info.cpus),
-		memory: `${Math.floor(info.memory / 1024)}Ki`,
-		'ephemeral-storage': `${Math.floor((disk.blocks * disk.bsize) / 1024)}Ki`,
-		pods: String(MAX_PODS),
-	};
+/** What a kind of resource is read from. */
+export interface Machine {
+	readonly info: EngineInfo;
+	/** Where the files of pods lie. */
+	readonly dataDir: string;
+}
+
+/** One resource of a node. A new kind, devices say, is one entry more. */
+export interface Resource {
+	readonly name: string;
+	/** How much of it there is, as a quantity; undefined where the node has none. */
+	capacity(machine: Machine): string | undefined | Promise<string | undefined>;
+	/** How much of it pods never get, in the resource's own unit (cores, bytes), beside what is reserved by hand. */
+	withheld?(capacity: number): number;
+}
+
+const kibibytes = (bytes: number) => `${Math.floor(bytes / 1024)}Ki`;
+
+/** What every node has. What is withheld is what the kubelet's thresholds of eviction keep free. */
+export const RESOURCES: readonly Resource[] = [
+	{ name: 'cpu', capacity: ({ info }) => String(info.cpus) },
+	{ name: 'memory', capacity: ({ info }) => kibibytes(info.memory), withheld: () => MEMORY_LOW_BYTES },
+	{
+		name: 'ephemeral-storage',
+		async capacity({ dataDir }) {
+			const disk = await statfs(dataDir);
+			return kibibytes(disk.blocks * disk.bsize);
+		},
+		withheld: (bytes) => bytes * DISK_LOW_SHARE,
+	},
+	{ name: 'pods', capacity: () => String(MAX_PODS) },
+];
+
+export interface Amounts {
+	/** All that the node has, as quantities by resource. */
+	readonly capacity: Readonly<Record<string, string>>;
+	/** What of it pods may ask for. Source: Kubernetes documentation, "Reserve Compute Resources for System Daemons". */
+	readonly allocatable: Readonly<Record<string, string>>;
+}
+
+/** What a node has, less what is reserved (quantities by resource) for what is not a pod. */
+export async function measure(
+	machine: Machine,
+	reserved: Readonly<Record<string, string>> = {},
+	resources: readonly Resource[] = RESOURCES,
+): Promise<Amounts> {
+	const capacity: Record<string, string> = {};
+	const allocatable: Record<string, string> = {};
+	for (const resource of resources) {
+		const { name } = resource;
+		const all = await resource.capacity(machine);
+		if (all === undefined) continue;
+		capacity[name] = all;
+		const withheld = resource.withheld?.(quantity(all)) ?? 0;
+		allocatable[name] = less(name, all, quantity(reserved[name] ?? '0') + withheld);
+	}
+	return { capacity, allocatable };
+}
+
+function less(name: string, all: string, taken: number): string {
+	if (taken === 0) return all;
+	const left = Math.max(0, quantity(all) - taken);
+	if (name === 'cpu') return `${Math.floor(left * 1000)}m`;
+	return all.endsWith('Ki') ? kibibytes(left) : String(Math.floor(left));
 }
 
 export async function nodeInfo(info: EngineInfo): Promise<core.NodeSystemInfo> {
@@ -66,24 +123,30 @@ export function nodeImages(images: readonly Image[]): core.ContainerImage[] {
 		.slice(0, MAX_IMAGES);
 }
 
+/** What runs out, of the machine's own. */
 export interface Pressure {
 	readonly memory: boolean;
 	readonly disk: boolean;
 	readonly pids: boolean;
 }
 
-/** Whether something of the machine runs out. */
-export async function pressure(dataDir: string): Promise<Pressure> {
+/** Whether something of the machine runs out: memory, processes, the disk of the pods' files or that of the engine's. */
+export async function pressure({ info, dataDir }: Machine): Promise<Pressure> {
 	const meminfo = await readFile('/proc/meminfo', 'utf8').catch(() => '');
 	const available = Number(/^MemAvailable:\s+(\d+) kB/m.exec(meminfo)?.[1] ?? Number.NaN) * 1024;
-	const disk = await statfs(dataDir);
 	const pidMax = Number(await readFile('/proc/sys/kernel/pid_max', 'utf8').catch(() => '0'));
 	const processes = (await readdir('/proc').catch(() => [])).filter((name) => /^\d+$/.test(name)).length;
 	return {
 		memory: (Number.isNaN(available) ? os.freemem() : available) < MEMORY_LOW_BYTES,
-		disk: disk.bavail / disk.blocks < DISK_LOW_SHARE,
+		disk: (await isFull(dataDir, DISK_LOW_SHARE)) || (await isFull(info.root, IMAGE_DISK_LOW_SHARE)),
 		pids: pidMax > 0 && processes > pidMax * (1 - PIDS_LOW_SHARE),
 	};
+}
+
+/** An engine on another machine, or in other namespaces, has its disk where we cannot see it. */
+async function isFull(path: string, lowShare: number): Promise<boolean> {
+	const disk = await statfs(path).catch(() => undefined);
+	return disk !== undefined && disk.bavail / disk.blocks < lowShare;
 }
 
 /** CAP_SYS_RESOURCE, as a bit of the kernel's capability masks. */

@@ -42,6 +42,23 @@ export function nodeConditions(
 	];
 }
 
+/** How long pressure counts after it was last seen, so that taints do not flap. As the kubelet's `--eviction-pressure-transition-period`. */
+export const PRESSURE_TRANSITION_MS = 300_000;
+
+/** Pressure as it is told: what was seen within the transition period counts still. `now` is a clock that only goes forward. */
+export function steadyPressure(now: () => number): (seen: Pressure) => Pressure {
+	const last = { memory: Number.NEGATIVE_INFINITY, disk: Number.NEGATIVE_INFINITY, pids: Number.NEGATIVE_INFINITY };
+	const counts = (what: keyof Pressure, seen: boolean): boolean => {
+		if (seen) last[what] = now();
+		return now() - last[what] < PRESSURE_TRANSITION_MS;
+	};
+	return ({ memory, disk, pids }) => ({
+		memory: counts('memory', memory),
+		disk: counts('disk', disk),
+		pids: counts('pids', pids),
+	});
+}
+
 const condition = (type: string, status: 'True' | 'False', reason: string, message: string) => ({
 	type,
 	status,

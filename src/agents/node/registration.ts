@@ -6,8 +6,8 @@ import { ApiError, Lease, Node } from '../../kinds/index.ts';
 import type { Log } from '../../log.ts';
 import type { Engine, EngineInfo } from '../engine/engine.ts';
 import type { Wheel } from '../wheel.ts';
-import { capacity, nodeImages, nodeInfo, nodeLabels, pressure } from './capacity.ts';
-import { nodeConditions } from './conditions.ts';
+import { measure, nodeImages, nodeInfo, nodeLabels, type Pressure, pressure } from './capacity.ts';
+import { nodeConditions, steadyPressure } from './conditions.ts';
 
 /** As the kubelet: the lease says that the node lives, the status what it is. */
 const LEASE_RENEW_MS = 10_000;
@@ -31,6 +31,8 @@ export interface RegistrationOptions {
 	readonly fingerprint: string;
 	readonly labels: Readonly<Record<string, string>>;
 	readonly dataDir: string;
+	/** Quantities by resource that pods never get. */
+	readonly reserved: Readonly<Record<string, string>>;
 	readonly wheel: Wheel;
 	readonly now: () => number;
 	readonly log: Log;
@@ -53,7 +55,7 @@ export async function registerNode(options: RegistrationOptions): Promise<Regist
 	const { cache, wheel, log, signal } = options;
 	const known = faults(log);
 	const informer = cache.informer(Node);
-	const imageState: ImageState = { changed: true, list: [] };
+	const seen: Seen = { images: { changed: true, list: [] }, steady: steadyPressure(wheel.now) };
 	let lastStatus = Number.NEGATIVE_INFINITY;
 	let work: Promise<void> | undefined;
 	let again = false;
@@ -70,8 +72,7 @@ export async function registerNode(options: RegistrationOptions): Promise<Regist
 		while (again && !signal.aborted) {
 			again = false;
 			await attempt(known, signal, 'status', 'the node status cannot be written; trying on', async () => {
-				if (await writeStatus(options, imageState, wheel.now() - lastStatus > STATUS_MAX_AGE_MS))
-					lastStatus = wheel.now();
+				if (await writeStatus(options, seen, wheel.now() - lastStatus > STATUS_MAX_AGE_MS)) lastStatus = wheel.now();
 			});
 		}
 	};
@@ -97,7 +98,7 @@ export async function registerNode(options: RegistrationOptions): Promise<Regist
 	return {
 		refresh,
 		imagesChanged() {
-			imageState.changed = true;
+			seen.images.changed = true;
 		},
 		async idle() {
 			await beating;
@@ -106,10 +107,11 @@ export async function registerNode(options: RegistrationOptions): Promise<Regist
 	};
 }
 
-/** The engine's images as they were last read. */
-interface ImageState {
-	changed: boolean;
-	list: core.ContainerImage[];
+/** What is remembered from one look to the next. */
+interface Seen {
+	/** The engine's images as they were last read. */
+	readonly images: { changed: boolean; list: core.ContainerImage[] };
+	readonly steady: (seen: Pressure) => Pressure;
 }
 
 /** Runs once; a failure is logged once per cause. */
@@ -143,11 +145,12 @@ async function register(options: RegistrationOptions): Promise<void> {
 }
 
 /** Writes the status where it differs from the stored one, or where `force` is set. @returns whether it was written. */
-async function writeStatus(options: RegistrationOptions, images: ImageState, force: boolean): Promise<boolean> {
-	const { client, engine, info, name, address, port, dataDir, now, fault } = options;
+async function writeStatus(options: RegistrationOptions, { images, steady }: Seen, force: boolean): Promise<boolean> {
+	const { client, engine, info, name, address, port, dataDir, reserved, now, fault } = options;
 	const node = options.cache.informer(Node).get(name) ?? (await client.get(Node, { name }));
 	const before = node.status ?? {};
-	const amounts = await capacity(info, dataDir);
+	const machine = { info, dataDir };
+	const { capacity, allocatable } = await measure(machine, reserved);
 	const why = fault();
 	if (images.changed && why === undefined) {
 		// One that comes meanwhile is read at the next look.
@@ -164,12 +167,16 @@ async function writeStatus(options: RegistrationOptions, images: ImageState, for
 			{ type: 'InternalIP', address },
 			{ type: 'Hostname', address: name },
 		],
-		capacity: amounts,
-		allocatable: amounts,
+		capacity,
+		allocatable,
 		daemonEndpoints: { kubeletEndpoint: { Port: port } },
 		nodeInfo: await nodeInfo(info),
 		images: images.list,
-		conditions: nodeConditions({ fault: why, pressure: await pressure(dataDir) }, before.conditions ?? [], now()),
+		conditions: nodeConditions(
+			{ fault: why, pressure: steady(await pressure(machine)) },
+			before.conditions ?? [],
+			now(),
+		),
 	};
 	const changes: Record<string, unknown> = {};
 	for (const [key, value] of Object.entries(status)) {

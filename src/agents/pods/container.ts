@@ -14,15 +14,23 @@ import { checkUser, securityOf, userOf } from './security.ts';
 /** Bound of a container's log on disk, as the kubelet's defaults. */
 const LOG = { maxBytes: 10 * 1024 * 1024, maxFiles: 5 };
 const OOM_SCORE_SANDBOX = -998;
+/** The control group of all pods of the machine, as the kubelet names it. */
+const POD_GROUP = 'kubepods';
 
 /** The pause container. */
 export function sandboxSpec(
 	pod: Pod,
 	attempt: number,
-	where: { readonly node: string; readonly network: string; readonly domain: string; readonly machine: Machine },
+	where: {
+		readonly node: string;
+		readonly network: string;
+		readonly domain: string;
+		readonly machine: Machine;
+		readonly maxPids: number;
+	},
 ): ContainerSpec {
 	const { hostNetwork, hostIPC, hostPID, securityContext } = pod.spec;
-	const { node, network, domain, machine } = where;
+	const { node, network, domain, machine, maxPids } = where;
 	// Slashes separate as well as dots do; the engine knows dots.
 	const settings = (securityContext?.sysctls ?? []).map(({ name, value }) => [name.replaceAll('/', '.'), value]);
 	const sysctls: Record<string, string> = Object.fromEntries(settings);
@@ -41,6 +49,8 @@ export function sandboxSpec(
 		pid: hostPID ? 'host' : undefined,
 		ports: hostNetwork ? [] : hostPorts(pod),
 		cpuShares: 2,
+		maxPids,
+		group: POD_GROUP,
 		oomScore: Math.max(machine.lowestOomScore, OOM_SCORE_SANDBOX),
 		sysctls: Object.keys(sysctls).length > 0 ? sysctls : undefined,
 		log: LOG,
@@ -58,6 +68,7 @@ export interface ContainerContext {
 	readonly objects: Objects;
 	readonly place: Place;
 	readonly machine: Machine;
+	readonly maxPids: number;
 }
 
 /** A container of the pod's spec, without the mounts of volumes. Throws ConfigError where it cannot be created as it is. */
@@ -105,6 +116,8 @@ export function containerSpec(pod: Pod, container: core.Container, context: Cont
 		pid: hostPID ? 'host' : shareProcessNamespace ? { container: context.sandbox } : undefined,
 		mounts: own,
 		...limitsOf(pod, container, context.machine),
+		maxPids: context.maxPids,
+		group: POD_GROUP,
 		privileged: security.privileged,
 		addCapabilities: security.capabilities?.add,
 		dropCapabilities: security.capabilities?.drop,

@@ -26,6 +26,10 @@ export interface PodContext {
 	readonly dns: Dns;
 	readonly machine: Machine;
 	readonly allocatable: Readonly<Record<string, string>>;
+	/** Unsafe sysctls that pods may set. */
+	readonly unsafeSysctls: readonly string[];
+	/** Processes that each container may have. */
+	readonly maxPids: number;
 	readonly objects: Objects;
 	readonly images: Images;
 	readonly prober: Prober;

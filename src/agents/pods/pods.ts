@@ -38,7 +38,8 @@ export function createPods(cache: Cache, context: PodContext, references: PodRef
 
 	const work = (pod: Pod): PodWorker => {
 		const uid = uidOf(pod);
-		const worker = createPodWorker(pod, context, () => {
+		const others = () => [...workers.values()].filter((one) => one !== worker && one.counts).map((one) => one.pod);
+		const worker = createPodWorker(pod, context, others, () => {
 			workers.delete(uid);
 			references.release(uid);
 		});

@@ -9,12 +9,12 @@ import { CREATE_BACKOFF, placeOf, rethrowIfDown, type Work } from './work.ts';
 
 /** Creates and starts the pod's next sandbox. What goes wrong is remembered and told. Throws when the engine is down. */
 export async function createSandbox(work: Work, pod: Pod, attempt: number): Promise<void> {
-	const { node, dns, machine, engine, images, limit, signal } = work.context;
+	const { node, dns, machine, maxPids, engine, images, limit, signal } = work.context;
 	await attempting(work, pod, async () => {
 		const network = await work.context.network();
 		if (!images.get(PAUSE_IMAGE)) await ensurePauseImage(engine, signal);
 		await limit(async () => {
-			const spec = sandboxSpec(pod, attempt, { node, network, domain: dns.domain, machine });
+			const spec = sandboxSpec(pod, attempt, { node, network, domain: dns.domain, machine, maxPids });
 			const { id } = await engine.containers.create(spec);
 			await start(work, pod, id);
 		});

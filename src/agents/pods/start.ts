@@ -61,7 +61,7 @@ async function create(
 	step: StartContainer,
 	image: Image,
 ): Promise<string> {
-	const { dataDir, engine, objects, node, machine } = context;
+	const { dataDir, engine, objects, node, machine, maxPids } = context;
 	const place = placeOf(context, pod);
 	const files = podFiles(dataDir, uidOf(pod));
 	const spec = containerSpec(pod, container, {
@@ -75,6 +75,7 @@ async function create(
 		objects,
 		place,
 		machine,
+		maxPids,
 	});
 	// Each time: an agent that died after the sandbox's start may have left them out, or those of the sandbox before.
 	await writeNames(dataDir, pod, place.podIp, context.dns);

@@ -2,8 +2,9 @@
 import { isDeepStrictEqual } from 'node:util';
 import type * as core from 'kubernetes-types/core/v1.js';
 import { describe } from '../../client/index.ts';
-import type { Pod } from '../../kinds/index.ts';
+import { type Pod, timestamp } from '../../kinds/index.ts';
 import { EngineError } from '../engine/engine.ts';
+import { judge, type Refusal } from './admission.ts';
 import type { PodContext } from './context.ts';
 import { execute } from './execute.ts';
 import { newMemory } from './memory.ts';
@@ -22,6 +23,8 @@ const RETRY_MAX_MS = 60_000;
 
 export interface PodWorker {
 	readonly pod: Pod;
+	/** Whether the pod takes of what the node has. */
+	readonly counts: boolean;
 	/** The API's newest version of the pod. */
 	update(pod: Pod): void;
 	/** The API does not have the pod any more. */
@@ -34,8 +37,16 @@ export interface PodWorker {
 	idle(): Promise<void>;
 }
 
-/** @param finished - called when the pod has gone and nothing of it is left. */
-export function createPodWorker(first: Pod, context: PodContext, finished: () => void): PodWorker {
+/**
+ * @param others - the pods that the node has taken already.
+ * @param finished - called when the pod has gone and nothing of it is left.
+ */
+export function createPodWorker(
+	first: Pod,
+	context: PodContext,
+	others: () => Iterable<Pod>,
+	finished: () => void,
+): PodWorker {
 	const { mirror, images, prober, now, signal, wheel, log } = context;
 	const uid = uidOf(first);
 	const memory = newMemory();
@@ -46,6 +57,8 @@ export function createPodWorker(first: Pod, context: PodContext, finished: () =>
 	let alarm: { readonly at: number; readonly handle: Disposable } | undefined;
 	let failures = 0;
 	let recalled = false;
+	let admitted = false;
+	let refusal: Refusal | undefined;
 
 	const poke = () => {
 		dirty = true;
@@ -91,6 +104,7 @@ export function createPodWorker(first: Pod, context: PodContext, finished: () =>
 		if (memory.deleted && gone === undefined) return false;
 		const hidden = mirror.hidden(uid);
 		if (hidden) throw new Error(`a container of the pod cannot be looked at: ${hidden}`);
+		if (gone === undefined && pod.metadata.deletionTimestamp === undefined && !admit()) return false;
 		if (gone === undefined) await images.prepare(pod);
 		if (!recalled) memory.stoppingSince = await recallStop(context, uid);
 		recalled = true;
@@ -122,6 +136,33 @@ export function createPodWorker(first: Pod, context: PodContext, finished: () =>
 			return false;
 		}
 		return changed;
+	};
+
+	/** What runs has been taken before, by an agent of another run. */
+	const hasBegun = () =>
+		!mirror.of(uid)[Symbol.iterator]().next().done || (pod.status?.phase ?? 'Pending') !== 'Pending';
+
+	/** Whether the node takes the pod. One that it does not is Failed for ever, and never begins. */
+	const admit = (): boolean => {
+		if (admitted) return true;
+		const seen = reporter.current(pod);
+		if (!refusal && !hasBegun()) {
+			const { allocatable, unsafeSysctls } = context;
+			refusal = judge(seen, { others: others(), allocatable, unsafeSysctls });
+			if (refusal) context.events.event(pod, 'Warning', refusal.reason, refusal.message);
+		}
+		admitted = refusal === undefined;
+		if (!refusal) return true;
+		const { reason, message } = refusal;
+		const startTime = seen.status?.startTime ?? timestamp(now());
+		reporter.report(seen, {
+			...seen.status,
+			phase: 'Failed',
+			reason,
+			message: `Pod was rejected: ${message}`,
+			startTime,
+		});
+		return false;
 	};
 
 	const tellDeadline = ({ reason = '', message = '' }: core.PodStatus) => {
@@ -184,6 +225,9 @@ export function createPodWorker(first: Pod, context: PodContext, finished: () =>
 		get pod() {
 			return reporter.current(pod);
 		},
+		get counts() {
+			return gone === undefined && (admitted || hasBegun()) && !isOver(reporter.current(pod));
+		},
 		update(newer) {
 			const { labels, annotations } = pod.metadata;
 			const metadataChanged = !isDeepStrictEqual(
@@ -226,6 +270,8 @@ const unfetched: Readonly<Record<string, string>> = {
 	ErrImageNeverPull: 'ErrImageNeverPull',
 	InvalidImageName: 'InspectFailed',
 };
+
+const isOver = ({ status }: Pod) => status?.phase === 'Succeeded' || status?.phase === 'Failed';
 
 const usesDownward = (pod: Pod) =>
 	(pod.spec.volumes ?? []).some(

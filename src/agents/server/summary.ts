@@ -1,24 +1,37 @@
 /** GET /stats/summary: what the node and its pods use. Source: the kubelet's stats API, v1alpha1, of which this is the core. */
 import os from 'node:os';
+import pLimit from 'p-limit';
 import type { Pod } from '../../kinds/index.ts';
-import type { Engine, Usage } from '../engine/engine.ts';
+import { type Engine, EngineError, type Usage } from '../engine/engine.ts';
 import type { Mirror } from '../pods/mirror.ts';
 import { labels, SANDBOX, uidOf } from '../pods/names.ts';
 
+/** Containers that are read at once: a reading is a request of the engine. */
+const PARALLEL_READINGS = 8;
+
 export async function summary(engine: Engine, mirror: Mirror, pods: Iterable<Pod>, node: string): Promise<object> {
+	const limit = pLimit(PARALLEL_READINGS);
+	// One that cannot be read keeps nobody from the others.
+	const read: Read = (id) =>
+		limit(() => engine.containers.usage(id)).catch((error: unknown) => {
+			if (error instanceof EngineError && error.fault !== 'down') return undefined;
+			throw error;
+		});
 	const time = new Date().toISOString();
 	const used = os.totalmem() - os.freemem();
 	return {
 		node: { nodeName: node, memory: { time, usageBytes: used, workingSetBytes: used, availableBytes: os.freemem() } },
-		pods: await Promise.all([...pods].map((pod) => podSummary(engine, mirror, pod))),
+		pods: await Promise.all([...pods].map((pod) => podSummary(read, mirror, pod))),
 	};
 }
 
-async function podSummary(engine: Engine, mirror: Mirror, pod: Pod): Promise<object> {
+type Read = (id: string) => Promise<Usage | undefined>;
+
+async function podSummary(read: Read, mirror: Mirror, pod: Pod): Promise<object> {
 	const { name, namespace } = pod.metadata;
 	const running = [...mirror.of(uidOf(pod))].filter(({ state }) => state === 'running');
 	const readings = await Promise.all(
-		running.map(async (one) => ({ name: one.labels[labels.container], usage: await engine.containers.usage(one.id) })),
+		running.map(async (one) => ({ name: one.labels[labels.container], usage: await read(one.id) })),
 	);
 	const sandbox = readings.find((one) => one.name === SANDBOX)?.usage;
 	return {

@@ -4,7 +4,8 @@ import { type Command, Option } from 'commander';
 import { createCache, loadKubeconfig, overHttp } from '../../client/index.ts';
 import type { GlobalOptions } from '../connect.ts';
 import { dataDirectory, takeDataDirectory } from '../data-dir.ts';
-import { cidr, collect, label, oneOf, port } from '../options.ts';
+import { type NodeFlags, nodeOptions } from '../node-options.ts';
+import { cidr, oneOf } from '../options.ts';
 import { ownAddress } from '../platform/addresses.ts';
 import { createLog, type LogOptions } from '../platform/log.ts';
 import { giveMemoryBack } from '../platform/memory.ts';
@@ -12,33 +13,24 @@ import { runNode } from '../platform/node.ts';
 import { untilStopped } from '../platform/run.ts';
 import { UserError } from '../user-error.ts';
 
-interface Options extends GlobalOptions {
-	readonly nodeName?: string;
+interface Options extends GlobalOptions, NodeFlags {
 	readonly address?: string;
-	readonly agentPort: number;
 	readonly podNetwork: string;
 	readonly serviceNetwork: string;
-	readonly label: readonly (readonly [string, string])[];
 	readonly logLevel: LogOptions['level'];
 	readonly logFormat: LogOptions['format'];
 }
 
 export function agent(program: Command): void {
-	program
+	const command = program
 		.command('agent')
-		.description('run a node: containers, services and DNS of this machine, for the control plane of --kubeconfig')
-		.addOption(new Option('--node-name <name>', 'name of this node (default: the host name)'))
+		.description('run a node: containers, services and DNS of this machine, for the control plane of --kubeconfig');
+	nodeOptions(command)
 		.addOption(
 			new Option('--address <address>', 'address under which the control plane reaches this node (default: its first)'),
 		)
-		.addOption(new Option('--agent-port <port>', 'HTTPS port of the node agent').argParser(port).default(10_250))
 		.addOption(new Option('--pod-network <cidr>', 'as given to the server').argParser(cidr).default('10.244.0.0/16'))
 		.addOption(new Option('--service-network <cidr>', 'as given to the server').argParser(cidr).default('10.96.0.0/12'))
-		.addOption(
-			new Option('--label <key=value>', 'label of this node; may be given several times')
-				.argParser(collect(label))
-				.default([], 'none'),
-		)
 		.addOption(
 			new Option('--log-level <level>', 'debug, info, warn or error')
 				.argParser(oneOf('debug', 'info', 'warn', 'error'))
@@ -80,6 +72,7 @@ export function agent(program: Command): void {
 				podNetwork: options.podNetwork,
 				serviceNetwork: options.serviceNetwork,
 				labels: Object.fromEntries(options.label),
+				limits: options,
 				dockerHost: process.env.DOCKER_HOST,
 				say,
 				log,

@@ -1,21 +1,14 @@
 import { type Command, Option } from 'commander';
 import { DEFAULT_PUSH_WAIT_MS } from '../../sync/index.ts';
-import { cidr, collect, duration, label, oneOf, port, prefixLength } from '../options.ts';
+import { nodeOptions } from '../node-options.ts';
+import { cidr, duration, oneOf, port, prefixLength } from '../options.ts';
 import { type PlatformOptions, runPlatform, untilStopped } from '../platform/run.ts';
 
 export function up(program: Command): void {
-	platformOptions(
-		program
-			.command('up')
-			.description('run the whole platform on this machine: API, git endpoint, controllers, node, services, DNS'),
-	)
-		.addOption(new Option('--node-name <name>', 'name of this node (default: the host name)'))
-		.addOption(new Option('--agent-port <port>', 'HTTPS port of the node agent').argParser(port).default(10_250))
-		.addOption(
-			new Option('--label <key=value>', 'label of this node; may be given several times')
-				.argParser(collect(label))
-				.default([], 'none'),
-		)
+	const command = program
+		.command('up')
+		.description('run the whole platform on this machine: API, git endpoint, controllers, node, services, DNS');
+	nodeOptions(platformOptions(command))
 		.addHelpText(
 			'after',
 			`

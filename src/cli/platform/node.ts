@@ -12,6 +12,7 @@ import { type Cache, type Client, describe, recordEvents } from '../../client/in
 import { addressIn } from '../../kinds/index.ts';
 import type { Log } from '../../log.ts';
 import { runProxy } from '../../proxy/index.ts';
+import type { NodeFlags } from '../node-options.ts';
 
 export interface NodeOptions {
 	readonly client: Client;
@@ -27,6 +28,8 @@ export interface NodeOptions {
 	readonly podNetwork: string;
 	readonly serviceNetwork: string;
 	readonly labels: Readonly<Record<string, string>>;
+	/** What pods may have of the node. */
+	readonly limits: Pick<NodeFlags, 'systemReserved' | 'allowedUnsafeSysctls' | 'containerMaxPids'>;
 	readonly dockerHost: string | undefined;
 	readonly say: (line: string) => void;
 	readonly log: Log;
@@ -71,6 +74,9 @@ async function agent(options: NodeOptions): Promise<void> {
 		clusterDns: addressIn(options.serviceNetwork, 10),
 		clusterDomain: 'cluster.local',
 		labels: options.labels,
+		systemReserved: options.limits.systemReserved,
+		unsafeSysctls: options.limits.allowedUnsafeSysctls,
+		maxPids: options.limits.containerMaxPids,
 		log,
 		now: Date.now,
 		signal,

@@ -4,6 +4,7 @@ import { hostname } from 'node:os';
 import type { Client } from '../../client/index.ts';
 import { folderURL, withoutCredentials } from '../../sync/source/index.ts';
 import { dataDirectory, takeDataDirectory, writeRunning } from '../data-dir.ts';
+import type { NodeFlags } from '../node-options.ts';
 import { UserError } from '../user-error.ts';
 import { ownAddress } from './addresses.ts';
 import { startControlPlane } from './control-plane.ts';
@@ -13,7 +14,7 @@ import { giveMemoryBack } from './memory.ts';
 import { runNode } from './node.ts';
 import { starting } from './starting.ts';
 
-export interface PlatformOptions {
+export interface PlatformOptions extends NodeFlags {
 	readonly dataDir?: string;
 	readonly store: string;
 	readonly apiAddress: string;
@@ -31,9 +32,6 @@ export interface PlatformOptions {
 	readonly pushWait: number;
 	readonly poll?: number;
 	readonly webhookSecretFile?: string;
-	readonly nodeName?: string;
-	readonly agentPort: number;
-	readonly label: readonly (readonly [string, string])[];
 	readonly logLevel: LogOptions['level'];
 	readonly logFormat: LogOptions['format'];
 }
@@ -135,6 +133,7 @@ export async function runPlatform(
 				podNetwork: options.podNetwork,
 				serviceNetwork: options.serviceNetwork,
 				labels: Object.fromEntries(options.label),
+				limits: options,
 				dockerHost: process.env.DOCKER_HOST,
 				say,
 				log,

@@ -3,7 +3,7 @@ import type Docker from 'dockerode';
 import type { Container, ContainerSpec, Image, Usage } from '../engine.ts';
 
 /** The request that creates a container. */
-export function createBody(spec: ContainerSpec): Docker.ContainerCreateOptions {
+export function createBody(spec: ContainerSpec, driver: string): Docker.ContainerCreateOptions {
 	const onNetwork = spec.network !== 'host' && 'name' in spec.network ? spec.network.name : undefined;
 	const ports = spec.ports ?? [];
 	return {
@@ -41,6 +41,8 @@ export function createBody(spec: ContainerSpec): Docker.ContainerCreateOptions {
 			CpuQuota: spec.cpuQuota,
 			Memory: spec.memory,
 			MemorySwap: spec.memory,
+			PidsLimit: spec.maxPids,
+			CgroupParent: spec.group && parentGroup(spec.group, driver),
 			OomScoreAdj: spec.oomScore,
 			Privileged: spec.privileged,
 			CapAdd: spec.addCapabilities && [...spec.addCapabilities],
@@ -56,6 +58,12 @@ export function createBody(spec: ContainerSpec): Docker.ContainerCreateOptions {
 			},
 		},
 	};
+}
+
+/** Groups of systemd are slices; without a driver (an engine without root) there is none. Source: dockerd, `--cgroup-parent`. */
+function parentGroup(name: string, driver: string): string | undefined {
+	if (driver === 'systemd') return `${name}.slice`;
+	return driver === 'cgroupfs' ? `/${name}` : undefined;
 }
 
 const containerMode = ({ container }: { readonly container: string }) => `container:${container}`;

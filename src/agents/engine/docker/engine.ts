@@ -28,6 +28,7 @@ interface SystemInfo {
 	readonly NCPU: number;
 	readonly MemTotal: number;
 	readonly DockerRootDir: string;
+	readonly CgroupDriver?: string;
 }
 
 /** An engine at an address. Does not connect yet: the first call does. */
@@ -36,11 +37,19 @@ export function dockerEngine({ address, log, revive, stop, deadlines = DEADLINES
 	const { docker, call, find, dial } = connection;
 	const short = (id: string) => id.slice(0, 12);
 	const container = (id: string) => docker.getContainer(id);
+	const askInfo = () => call('ask the engine what it is', 'answerMs', (signal) => dial<SystemInfo>('/info', signal));
+	let groups: string | undefined;
+	/** How the engine makes control groups; it stays as it is while the engine runs. */
+	const groupDriver = async () => {
+		groups ??= (await askInfo()).CgroupDriver ?? 'none';
+		return groups;
+	};
 
 	return {
 		address,
 		async info() {
-			const info = await call('ask the engine what it is', 'answerMs', (signal) => dial<SystemInfo>('/info', signal));
+			const info = await askInfo();
+			groups = info.CgroupDriver ?? 'none';
 			return {
 				version: info.ServerVersion,
 				architecture: architectures[info.Architecture] ?? info.Architecture,
@@ -155,9 +164,10 @@ export function dockerEngine({ address, log, revive, stop, deadlines = DEADLINES
 				return body && toContainer(body);
 			},
 			async create(spec) {
+				const body = createBody(spec, spec.group ? await groupDriver() : 'none');
 				try {
 					const { id } = await call(`create container ${spec.name}`, 'changeMs', (abortSignal) =>
-						docker.createContainer({ ...createBody(spec), abortSignal }),
+						docker.createContainer({ ...body, abortSignal }),
 					);
 					return { id, existed: false };
 				} catch (error) {

@@ -1,0 +1,74 @@
+/**
+ * What a pod asks of its node. Source: Kubernetes documentation, "Resource Management for Pods and Containers", and "Sidecar
+ * Containers", section "Resource sharing within containers".
+ */
+import type { Container } from 'kubernetes-types/core/v1.js';
+import type { Pod } from './builtins.generated.ts';
+import { milli, quantity } from './quantity.ts';
+
+/** Amounts by resource name: cpu in thousandths of a core, everything else in its unit (bytes, pieces). */
+export type Resources = Readonly<Record<string, number>>;
+
+/** A host port as a pod takes it. */
+export interface HostPort {
+	readonly protocol: string;
+	/** 0.0.0.0 takes the port on every address. */
+	readonly ip: string;
+	readonly port: number;
+}
+
+/**
+ * Containers add up, and so do sidecars (init containers that restart always), which run beside all that come after them. Other init containers run
+ * alone, one after the other, so that the largest counts. A pod takes one of `pods`.
+ */
+export function requestsOf(pod: Pod): Resources {
+	const sidecars: Record<string, number> = {};
+	const total: Record<string, number> = {};
+	for (const container of pod.spec.initContainers ?? []) {
+		const own = requests(container);
+		if (container.restartPolicy === 'Always') {
+			add(sidecars, own);
+			raise(total, sidecars);
+		} else raise(total, sum(own, sidecars));
+	}
+	const running = { ...sidecars };
+	for (const container of pod.spec.containers) add(running, requests(container));
+	raise(total, running);
+	add(total, amounts(pod.spec.overhead));
+	return { ...total, pods: 1 };
+}
+
+/** The host ports of a pod; on the host's network every container port is one. */
+export function hostPortsOf(pod: Pod): readonly HostPort[] {
+	const sidecars = (pod.spec.initContainers ?? []).filter(({ restartPolicy }) => restartPolicy === 'Always');
+	return [...pod.spec.containers, ...sidecars].flatMap(({ ports = [] }) =>
+		ports.flatMap(({ hostPort, containerPort, hostIP, protocol }) => {
+			const port = hostPort ?? (pod.spec.hostNetwork ? containerPort : undefined);
+			return port ? [{ port, protocol: protocol ?? 'TCP', ip: hostIP || '0.0.0.0' }] : [];
+		}),
+	);
+}
+
+/** Amounts as numbers; cpu in thousandths, rounded up. */
+export function amounts(list: Readonly<Record<string, string>> | undefined): Resources {
+	const parsed: Record<string, number> = {};
+	for (const [name, value] of Object.entries(list ?? {}))
+		parsed[name] = name === 'cpu' ? milli(value) : quantity(value);
+	return parsed;
+}
+
+const requests = (container: Container) => amounts(container.resources?.requests);
+
+function add(to: Record<string, number>, more: Resources) {
+	for (const name in more) to[name] = (to[name] ?? 0) + (more[name] ?? 0);
+}
+
+function sum(a: Resources, b: Resources): Resources {
+	const both = { ...a };
+	add(both, b);
+	return both;
+}
+
+function raise(to: Record<string, number>, at: Resources) {
+	for (const name in at) to[name] = Math.max(to[name] ?? 0, at[name] ?? 0);
+}
