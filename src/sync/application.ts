@@ -21,6 +21,8 @@ export interface Applications {
 	state(key: Key): ApplicationState;
 	/** Attached to the running controller; undefined while this process does not lead. */
 	context: Context | undefined;
+	/** The same, once there is one; undefined where the signal aborts before. */
+	attached(signal: AbortSignal): Promise<Context | undefined>;
 	/** Looks at the application again soon. */
 	queue(key: Key): void;
 }
@@ -39,6 +41,8 @@ export function createApplications({ renderer, openSource }: SyncOptions) {
 		return known;
 	};
 	let enqueue = (_: Key) => {};
+	/** Those who wait for a context. */
+	const waiting = new Set<() => void>();
 	/** After a start an application that was not looked at yet may want anything: nothing is pruned before. */
 	const complete = () =>
 		[...(applications.context?.cache.informer(Application).list() ?? [])].every(
@@ -48,6 +52,16 @@ export function createApplications({ renderer, openSource }: SyncOptions) {
 	const applications: Applications = {
 		states,
 		context: undefined,
+		async attached(signal) {
+			if (!applications.context && !signal.aborted) {
+				const { promise, resolve } = Promise.withResolvers<void>();
+				waiting.add(resolve);
+				signal.addEventListener('abort', () => resolve(), { once: true });
+				await promise;
+				waiting.delete(resolve);
+			}
+			return applications.context;
+		},
 		queue: (key) => enqueue(key),
 		state(key) {
 			let state = states.get(key);
@@ -136,6 +150,7 @@ export function createApplications({ renderer, openSource }: SyncOptions) {
 		triggers(queue, context) {
 			enqueue = queue;
 			applications.context = context;
+			for (const go of waiting) go();
 			context.signal.addEventListener(
 				'abort',
 				() => {

@@ -25,8 +25,8 @@ export interface Verdict {
 
 /** Pushes to branches that nobody tracks, and deletions, are answered by the server itself. */
 export interface PushHandler {
-	/** Why no push at all can be taken at the moment; undefined where one can. */
-	busy?(): string | undefined;
+	/** Why no push at all can be taken, also in a while; undefined where one can. */
+	busy?(signal: AbortSignal): Promise<string | undefined>;
 	/** Whether a branch or tag is desired state. Default: the repository's main. */
 	tracks?(repository: string, ref: string): boolean;
 	/** The pushed commit is still in quarantine: `tree` reads it. Refuse, and nothing of the push stays. Pushes of one repository come one at a time. */

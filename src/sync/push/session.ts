@@ -98,7 +98,7 @@ async function check(
 	tell: (text: string) => void,
 ): Promise<boolean> {
 	const { embedded, handler, log, pusher } = options;
-	const busy = handler.busy?.();
+	const busy = await handler.busy?.(options.signal);
 	if (busy) {
 		tell(busy);
 		return false;

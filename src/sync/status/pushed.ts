@@ -12,6 +12,8 @@ import { short } from './revision.ts';
 
 /** How long a pusher is shown progress at most, in ms, where nothing else is configured. */
 export const DEFAULT_PUSH_WAIT_MS = 30_000;
+/** A server that has just been started, or that the store was away from, leads (again) within this, in ms. */
+const LEAD_WAIT_MS = 20_000;
 /** Passed-over files that an accepted push shows. */
 const MAX_NOTES = 5;
 const NOT_LEADING = 'this server does not lead the control plane at the moment; push again in a few seconds';
@@ -38,7 +40,10 @@ export function createPushHandler({ applications, follows, waitMs, log, now }: P
 	};
 
 	return {
-		busy: () => (applications.context ? undefined : NOT_LEADING),
+		async busy(signal) {
+			const patience = AbortSignal.any([signal, AbortSignal.timeout(LEAD_WAIT_MS)]);
+			return (await applications.attached(patience)) ? undefined : NOT_LEADING;
+		},
 
 		tracks: (repository, ref) => concerned(repository, ref).length > 0,
 
