@@ -5,6 +5,7 @@ import type { Deadlines } from '../../src/agents/engine/docker/requests.ts';
 import { type Agent, type AgentOptions, type Engine, runAgent } from '../../src/agents/index.ts';
 import { type Cache, type Client, createCache, inProcess, recordEvents } from '../../src/client/index.ts';
 import { Event, type Kind, type KubeObject, Lease, Namespace, Node, Pod } from '../../src/kinds/index.ts';
+import type { Log } from '../../src/log.ts';
 import { admin, serveTestApi, type TestServer } from '../testbed/api.ts';
 import { type EngineOptions, exampleImage, startEngine, type TestEngine } from '../testbed/engine.ts';
 import { silentLog } from '../testbed/silent-log.ts';
@@ -76,6 +77,14 @@ export async function startNode(options: EngineOptions = {}): Promise<TestNode> 
 		await client.create(Namespace, namespace).catch(() => undefined);
 	}
 	const agents = stack.use(new AsyncDisposableStack());
+	const warnings: string[] = [];
+	const log: Log = {
+		...silentLog,
+		warn(fields, message) {
+			warnings.push(`${message} ${JSON.stringify(fields)}`);
+			silentLog.warn(fields, message);
+		},
+	};
 	const get = (name: string) => client.get(Pod, { namespace: 'default', name });
 	const owned = stack.move();
 
@@ -85,7 +94,7 @@ export async function startNode(options: EngineOptions = {}): Promise<TestNode> 
 		client,
 		get,
 		async runAgent(options = {}) {
-			const running = await startAgent(engine, client, server.pki.authority.cert, options);
+			const running = await startAgent(engine, client, server.pki.authority.cert, log, options);
 			agents.defer(() => running[Symbol.asyncDispose]());
 			return running;
 		},
@@ -98,7 +107,14 @@ export async function startNode(options: EngineOptions = {}): Promise<TestNode> 
 					return wanted(last) && last;
 				});
 			} catch (error) {
-				const seen = JSON.stringify({ status: last?.status, events: await eventsAbout(client, name) }, null, 1);
+				const containers = (await engine.docker.listContainers({ all: true })).map(
+					({ Names, Status }) => `${Names} ${Status}`,
+				);
+				const seen = JSON.stringify(
+					{ status: last?.status, events: await eventsAbout(client, name), containers, warnings: warnings.slice(-20) },
+					null,
+					1,
+				);
 				throw new Error(`${(error as Error).message}: ${seen}`);
 			}
 		},
@@ -127,17 +143,18 @@ async function startAgent(
 	testEngine: TestEngine,
 	client: Client,
 	clientCa: string,
+	log: Log,
 	{ between, dockerHost, deadlines, ...extra }: StartOptions,
 ): Promise<RunningAgent> {
 	await using stack = new AsyncDisposableStack();
 	const abort = new AbortController();
 	const { signal } = abort;
 	const { dataDir } = testEngine;
-	const engine = stack.use(dockerEngine({ address: dockerHost ?? testEngine.dockerHost, log: silentLog, deadlines }));
+	const engine = stack.use(dockerEngine({ address: dockerHost ?? testEngine.dockerHost, log, deadlines }));
 	const own = client.as('kubelet');
 	const kubelet = between ? between(own) : own;
-	const cache = stack.use(createCache(kubelet, { signal, log: silentLog }));
-	const options = { component: 'kubelet', host: NODE, now: Date.now, log: silentLog, signal };
+	const cache = stack.use(createCache(kubelet, { signal, log }));
+	const options = { component: 'kubelet', host: NODE, now: Date.now, log, signal };
 	const events = recordEvents(kubelet, options);
 	const agent = stack.use(
 		await runAgent({
@@ -151,7 +168,7 @@ async function startAgent(
 			port: 0,
 			clientCa,
 			...extra,
-			log: silentLog,
+			log,
 			signal,
 		}),
 	);

@@ -469,5 +469,8 @@ test('a pod serves on a port of its machine, or on the machine’s own network',
 		t.is(page, 'driftless\n');
 	}
 	await node.pod('second', { containers: [{ ...web, ports: [{ containerPort: 8080, hostPort: 18_080 }] }] });
-	await node.untilEvent('second', /^FailedCreatePodSandBox: .*18080.*(already allocated|in use)/);
+	await node.until('second', ({ status }) => status?.phase === 'Failed' && status.reason === 'NodePorts');
+	// One that somebody else has is not the node's to know.
+	await node.pod('third', { containers: [{ ...web, ports: [{ containerPort: 8080, hostPort: 18_081 }] }] });
+	await node.untilEvent('third', /^FailedCreatePodSandBox: .*18081.*(already allocated|in use)/);
 });
