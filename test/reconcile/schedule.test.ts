@@ -1,6 +1,5 @@
 import test from 'ava';
-import type { Pod } from '../../src/kinds/index.ts';
-import { hostPortsOf, requestsOf } from '../../src/reconcile/scheduling/pod-requests.ts';
+import { hostPortsOf, type Pod, requestsOf } from '../../src/kinds/index.ts';
 import { nodesToFind, schedule } from '../../src/reconcile/scheduling/schedule.ts';
 import { createSnapshot } from '../../src/reconcile/scheduling/snapshot.ts';
 import { wantedOf } from '../../src/reconcile/scheduling/wanted.ts';

@@ -1,8 +1,7 @@
 /** Whatever happens in a cluster, and in whatever order: what is kept one change at a time is what counting it all anew would give. */
 import test from 'ava';
-import type { Node, Pod } from '../../src/kinds/index.ts';
+import { type Node, type Pod, requestsOf } from '../../src/kinds/index.ts';
 import { carriedBy } from '../../src/reconcile/scheduling/carried-terms.ts';
-import { requestsOf } from '../../src/reconcile/scheduling/pod-requests.ts';
 import { affinityTerm, type PodTerm, spreadTerm, traitsOf } from '../../src/reconcile/scheduling/pod-terms.ts';
 import { MOST_TALLIES } from '../../src/reconcile/scheduling/population.ts';
 import { createSnapshot } from '../../src/reconcile/scheduling/snapshot.ts';

@@ -3,13 +3,13 @@
  * placing a pod costs the nodes looked at and not the pods that there are. A pod that is being bound counts from the moment of the
  * decision.
  */
-import type { Node, Pod } from '../../kinds/index.ts';
+import { amounts, type HostPort, type Node, type Pod, type Resources } from '../../kinds/index.ts';
 import type { Labels } from '../../kinds/selectors.ts';
 import { isFinished } from '../workloads/pod-state.ts';
 import { type Carried, type CarriedTerm, carriedBy, createCarriedTerms, type Effect } from './carried-terms.ts';
 import { inTurn, type Order } from './node-order.ts';
-import { amounts, type HostPort, type Resources, weightOf } from './pod-requests.ts';
 import { alike, type PodTerm, type PodTraits, traitsOf } from './pod-terms.ts';
+import { weightOf } from './pod-weight.ts';
 import { createPopulation, type Eligibility } from './population.ts';
 import type { Site, Tally } from './tally.ts';
 import { type Wanted, wantedOf } from './wanted.ts';

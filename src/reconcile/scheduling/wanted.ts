@@ -1,6 +1,5 @@
 /** What the scheduler works out of a pod, once. */
-import type { Pod } from '../../kinds/index.ts';
-import { type HostPort, hostPortsOf, type Resources, requestsOf } from './pod-requests.ts';
+import { type HostPort, hostPortsOf, type Pod, type Resources, requestsOf } from '../../kinds/index.ts';
 import { type PodTraits, traitsOf } from './pod-terms.ts';
 
 /** A pod that is to be placed, and what it asks for. */

@@ -1,6 +1,6 @@
 /** What pods take of a node. Source: Kubernetes documentation, "Resource Management for Pods and Containers", "Resource Bin Packing". */
-import type { HostPort } from '../pod-requests.ts';
-import { weightOf } from '../pod-requests.ts';
+import type { HostPort } from '../../../kinds/index.ts';
+import { weightOf } from '../pod-weight.ts';
 import { type Filter, passesNow, passesThere, type Score } from './rule.ts';
 
 const PORTS_TAKEN = ["node(s) didn't have free ports for the requested pod ports"];
