@@ -26,6 +26,29 @@ export interface Surroundings {
 	readonly faults: Faults;
 }
 
+/** The inputs of one run of a controller: `input` is what its reconcile asks by, `follow` goes on until the signal aborts. */
+export function inputsOf(
+	{ name, inputs = [] }: { readonly name: string; readonly inputs?: readonly Input[] },
+	cache: Cache,
+	queue: (key: Key) => void,
+) {
+	const told = new Map<Input, unknown>();
+	return {
+		input<T>(asked: Input<T>): T | undefined {
+			if (!inputs.includes(asked as Input))
+				throw new Error(`controller ${name} reads ${asked.name} without declaring it: add it to its inputs`);
+			return told.get(asked as Input) as T | undefined;
+		},
+		async follow(surroundings: Surroundings): Promise<void> {
+			const tell = (input: Input) => (value: unknown) => {
+				told.set(input, value);
+				for (const key of input.keys(value, cache)) queue(key);
+			};
+			await Promise.all(inputs.map((input) => input.follow(tell(input), surroundings)));
+		},
+	};
+}
+
 /** A reading and when it was taken, in ms of the runtime's clock: readings that stay away grow old. */
 export interface Reading<T> {
 	readonly value: T;

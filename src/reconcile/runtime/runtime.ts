@@ -13,7 +13,7 @@ import { ApiError, type Key } from '../../kinds/index.ts';
 import type { Log } from '../../log.ts';
 import type { Context, Controller, Session } from './controller.ts';
 import { declaredCache, declaredKinds } from './declared.ts';
-import type { Input } from './inputs.ts';
+import { inputsOf } from './inputs.ts';
 import { type ControllerMetrics, type Metrics, metricsOf, type Outcome } from './metrics.ts';
 import { follow, followEverything } from './sources.ts';
 import { type Term, whileTerm } from './term.ts';
@@ -41,10 +41,15 @@ export async function runControllers(options: RuntimeOptions): Promise<void> {
 	for (const { indexes } of options.controllers) {
 		for (const index of indexes ?? []) options.cache.informer(index.kind).addIndex(index.name, index.of);
 	}
-	await Promise.all(options.controllers.map((controller) => runController(controller, options)));
+	const queues = new Set<Queue>();
+	onJump(options, (byMs) => {
+		options.log.info({ byMs }, 'the wall clock has jumped; what waits for a time is looked at');
+		for (const queue of queues) queue.hurry();
+	});
+	await Promise.all(options.controllers.map((controller) => runController(controller, options, queues)));
 }
 
-async function runController(controller: Controller, options: RuntimeOptions): Promise<void> {
+async function runController(controller: Controller, options: RuntimeOptions, queues: Set<Queue>): Promise<void> {
 	const { now, signal, clock = systemClock } = options;
 	const log = named(options.log, controller.name);
 	const cache = declaredCache(options.cache, controller);
@@ -55,6 +60,7 @@ async function runController(controller: Controller, options: RuntimeOptions): P
 	using stack = new DisposableStack();
 
 	const queue = createQueue({ signal, clock, metrics });
+	queues.add(queue);
 	const informers = declaredKinds(controller).map((kind) => cache.informer(kind));
 	stack.use(follow(controller, cache, queue));
 	const everything = stack.use(followEverything(controller, cache, client.registry, queue.add));
@@ -77,36 +83,17 @@ async function runController(controller: Controller, options: RuntimeOptions): P
 	}
 	const component = controller.component ?? `${controller.name}-controller`;
 	const events = recordEvents(client, { component, now, log, signal, clock });
-	const told = new Map<Input, unknown>();
-	const { inputs = [] } = controller;
-	const input: Context['input'] = (asked) => {
-		if (!inputs.includes(asked as Input))
-			throw new Error(`controller ${controller.name} reads ${asked.name} without declaring it: add it to its inputs`);
-		return told.get(asked as Input) as never;
-	};
+	const known = faults(log);
+	const { input, follow: followInputs } = inputsOf(controller, cache, queue.add);
 	const context: Context = { client: writing.client, cache, input, events, now, clock, log, signal };
 	controller.triggers?.(queue.add, context);
 	const session =
 		'open' in controller
 			? stack.use(controller.open(context, queue.add))
 			: { reconcile: (key: Key) => controller.reconcile(key, context) };
-	onJump({ now, clock, signal }, (byMs) => {
-		log.info({ byMs }, 'the wall clock has jumped; what waits for a time is looked at');
-		queue.hurry();
-	});
-	const known = faults(log);
-	const following = inputs.map((each) =>
-		each.follow(
-			(value) => {
-				told.set(each, value);
-				for (const key of each.keys(value, cache)) queue.add(key);
-			},
-			{ clock, signal, faults: known },
-		),
-	);
-
 	const worker: Worker = { session, context, queue, writing, metrics, clock, faults: known };
-	await Promise.all([...following, ...Array.from({ length: workers }, () => work(worker))]);
+	const following = followInputs({ clock, signal, faults: known });
+	await Promise.all([following, ...Array.from({ length: workers }, () => work(worker))]);
 	await events.ended;
 }
 
