@@ -15,8 +15,11 @@ export interface Subresource {
 	readonly verbs: readonly string[];
 	/** What is read and written under it. */
 	kind(of: GroupVersionKind): GroupVersionKind;
-	/** `object`: the verbs of api.ts, on a part of the object or as an action. `stream`: the agent of the pod's node. */
-	readonly answer: 'object' | 'stream';
+	/**
+	 * `object`: the verbs of api.ts, on a part of the object or as an action. `stream`: the agent of the pod's node. `given`: who
+	 * composes the process (http/given.ts).
+	 */
+	readonly answer: 'object' | 'stream' | 'given';
 	/** A stream that is a connection of its own: it is asked for as a creation, whatever method opens it. */
 	readonly upgrade?: true;
 }
@@ -37,6 +40,8 @@ export const subresources = {
 	exec: { ...connection, kind: core('PodExecOptions') },
 	attach: { ...connection, kind: core('PodAttachOptions') },
 	portforward: { ...connection, kind: core('PodPortForwardOptions') },
+	manifests: { verbs: ['get'], kind: core('List'), answer: 'given' },
+	plan: { verbs: ['get'], kind: itself, answer: 'given' },
 } as const satisfies Readonly<Record<string, Subresource>>;
 
 /** A subresource that the verbs of api.ts answer. */

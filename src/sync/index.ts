@@ -1,4 +1,5 @@
 /** The door of sync/. */
+export { createAnswers } from './answers.ts';
 export { type Applications, createApplications, type SyncOptions } from './application.ts';
 export { cascadeFinalizer } from './operation/cascade.ts';
 export { SELF_HEAL_DELAY_MS } from './operation/decide.ts';

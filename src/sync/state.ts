@@ -2,6 +2,7 @@
  * What is kept in memory of one application: its source, what the source wants, and how that compares. All of it can be
  * made anew from the repository and the API, so a process that dies loses nothing.
  */
+import pLimit from 'p-limit';
 import type { Client } from '../client/index.ts';
 import type { Application, ApplicationSource, Dynamic, Key } from '../kinds/index.ts';
 import { type Comparison, createComparison } from './compare/compare.ts';
@@ -133,7 +134,10 @@ export function createState({
 		refused = ids;
 	};
 
-	const follow = async (application: Application) => {
+	const oneByOne = pLimit(1);
+	const follow = (application: Application) => oneByOne(() => followNow(application));
+	/** Questions and turns meet here. */
+	const followNow = async (application: Application) => {
 		const { source } = application.spec;
 		if (!source) throw new SourceError('', 'spec.source is missing');
 		const identity = JSON.stringify([source.repoURL, source.targetRevision ?? 'HEAD']);

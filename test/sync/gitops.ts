@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { ExecutionContext } from 'ava';
-import { openApi } from '../../src/api/index.ts';
+import { type Answers, type Api, openApi } from '../../src/api/index.ts';
 import { ensureDefaultApplication, openGitOps } from '../../src/cli/platform/gitops.ts';
 import { type Client, createCache, inProcess } from '../../src/client/index.ts';
 import { Application, type ApplicationStatus, loadRegistry } from '../../src/kinds/index.ts';
@@ -22,6 +22,9 @@ export interface GitOpsWorld {
 	/** The status of the application `default` once it meets the condition. */
 	status(condition: (status: ApplicationStatus) => boolean, name?: string): Promise<ApplicationStatus>;
 	readonly clone: string;
+	readonly api: Api;
+	/** What the leader answers beside the API. */
+	readonly answers: Answers;
 	readonly dataDir: string;
 	readonly url: string;
 }
@@ -104,6 +107,8 @@ export async function startGitOps(
 	return {
 		client,
 		clone,
+		api,
+		answers: gitops.answers,
 		dataDir,
 		url,
 		git,

@@ -27,6 +27,7 @@ import { limits } from '../limits.ts';
 import type { Pki } from '../pki.ts';
 import { namedSubresource, subresourceOf } from '../subresources.ts';
 import { readObject } from './body.ts';
+import { type Answers, serveGiven } from './given.ts';
 import { passUpgrade, refuseUpgrade, serveLog } from './kubelet.ts';
 import { createMetrics } from './metrics.ts';
 import { negotiate } from './negotiate.ts';
@@ -54,6 +55,8 @@ export interface ServeOptions {
 	readonly authenticators?: readonly Authenticator[];
 	/** Milliseconds since the epoch. */
 	readonly now?: () => number;
+	/** Answers subresources that only somebody above the API can answer. */
+	readonly answers?: Answers;
 	/** Figures of others in this process, served at /metrics with the server's own. */
 	readonly metrics?: () => Iterable<Family>;
 }
@@ -201,7 +204,8 @@ function createHandler(options: ServeOptions, closing: AbortSignal) {
 		}
 		if (!kind) throw notServed();
 		const stream = namedSubresource(route.subresource)?.answer === 'stream';
-		if (verb !== 'watch' && !stream)
+		const given = subresourceOf(kind, route.subresource ?? '')?.answer === 'given';
+		if (verb !== 'watch' && !stream && !given)
 			return serveResource(serving, { request, response, query, caller, signal: closing }, kind, route, verb);
 		const gone = new AbortController();
 		const end = () => gone.abort();
@@ -210,6 +214,7 @@ function createHandler(options: ServeOptions, closing: AbortSignal) {
 		try {
 			if (closing.aborted) end();
 			const exchange = { request, response, query, caller, signal: gone.signal };
+			if (given) return await serveGiven({ api, answers: options.answers }, exchange, kind, route, verb);
 			if (!stream) return await serveResource(serving, exchange, kind, route, verb);
 			const subresource = subresourceOf(kind, route.subresource ?? '');
 			if (!subresource || !route.name) throw notServed();

@@ -218,6 +218,7 @@ function subresourceOf(kind: Kind, sub: ReturnType<typeof subresourcesOf>[number
 		answer: sub.name === 'log' ? undefined : schema,
 	};
 	if (sub.verbs.includes('update') && schema) return [read, ...changesOf(kind, suffix, sub.kind, schema)];
+	if (!sub.verbs.includes('create')) return [read];
 	if (!schema) {
 		// Exec, attach, port-forward and proxy are streams: they are connected to, not read.
 		const connect = (method: 'get' | 'post'): Operation => ({
@@ -230,7 +231,6 @@ function subresourceOf(kind: Kind, sub: ReturnType<typeof subresourcesOf>[number
 		});
 		return [connect('get'), connect('post')];
 	}
-	if (!sub.verbs.includes('create')) return [read];
 	return [
 		{
 			...createOf(kind),

@@ -2,6 +2,7 @@
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import {
+	type Answers,
 	type Api,
 	type Caller,
 	type Fence,
@@ -58,6 +59,8 @@ export interface ControlPlaneOptions {
 	readonly strategy: 'round-robin' | 'least-allocated';
 	readonly log: Log;
 	readonly signal: AbortSignal;
+	/** Answers what only those controllers know. */
+	readonly answers?: Answers;
 	/** Controllers beside the built-in ones. */
 	readonly more: readonly Controller[];
 }
@@ -87,10 +90,10 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
 	const counted: Metrics = new Map();
 	let leads = false;
 	const metrics = () => [...controllerFamilies(counted, systemClock.now), leadership(leads)];
-	const server = await starting(
-		() => serveApi({ api, pki, address: options.apiAddress, port: options.apiPort, tokens, log, signal, metrics }),
-		'--api-port or --api-address',
-	);
+	const server = await starting(() => {
+		const { apiAddress: address, apiPort: port, answers } = options;
+		return serveApi({ api, pki, address, port, tokens, log, signal, metrics, answers });
+	}, '--api-port or --api-address');
 	stack.defer(() => server.close());
 	const kubeconfig = join(dataDir, 'kubeconfig');
 	await writeKubeconfig({

@@ -1,10 +1,17 @@
 /** Sources and pushes: the embedded repository, the web server on loopback, and the Application controller. */
 import { setTimeout as delay } from 'node:timers/promises';
+import type { Answers } from '../../api/index.ts';
 import type { Client } from '../../client/index.ts';
 import { ApiError, Application, Namespace } from '../../kinds/index.ts';
 import type { Log } from '../../log.ts';
 import type { Controller } from '../../reconcile/index.ts';
-import { createApplications, createPushHandler, findCredentials, homeNamespace } from '../../sync/index.ts';
+import {
+	createAnswers,
+	createApplications,
+	createPushHandler,
+	findCredentials,
+	homeNamespace,
+} from '../../sync/index.ts';
 import { loadToken, openPushServer } from '../../sync/push/index.ts';
 import { createRenderer } from '../../sync/render/index.ts';
 import { clusterHeads, createSources, type Embedded, openEmbedded, type Repository } from '../../sync/source/index.ts';
@@ -31,6 +38,8 @@ export interface GitOpsOptions {
 export interface GitOps extends AsyncDisposable {
 	/** To be run beside those of the control plane. */
 	readonly controller: Controller;
+	/** What only that controller knows of an application. */
+	readonly answers: Answers;
 	/** Starts to answer pushes and webhooks. */
 	serve(): Promise<{ readonly port: number }>;
 }
@@ -88,6 +97,7 @@ export async function openGitOps(options: GitOpsOptions): Promise<GitOps> {
 	const life = stack.move();
 	return {
 		controller,
+		answers: createAnswers(applications),
 		serve: async () =>
 			serveWeb({
 				host: options.address,

@@ -103,6 +103,7 @@ export async function runPlatform(
 		log,
 		signal,
 		more: [gitops.controller],
+		answers: gitops.answers,
 	});
 	client = plane.client;
 	const web = await starting(() => gitops.serve(), '--http-port or --http-address');
