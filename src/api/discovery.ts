@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto';
 import { apiVersionOf, type Kind, storageOf } from '../kinds/kind.ts';
 import type { Registry } from '../kinds/registry.ts';
 import { reviews } from './auth/reviews.ts';
+import { type Document, serialize } from './document.ts';
 import { type GroupVersionKind, subresourcesOf as namesOf, subresourceOf } from './subresources.ts';
 import { compareVersions } from './version-order.ts';
 
@@ -140,6 +141,22 @@ function describeSubresource(kind: Served, sub: Subresource) {
 /** Tells clients whether the stored form of a kind has changed. */
 export function storageVersionHash({ group, version, kind }: GroupVersionKind): string {
 	return createHash('sha256').update(`${group}/${version}/${kind}`).digest().subarray(0, 8).toString('base64');
+}
+
+const kept = new WeakMap<Registry, { readonly generation: number; readonly documents: Map<string, Document> }>();
+
+/** An aggregated document as it goes over the wire, made once for each state of the registry. */
+export function aggregatedDocument(registry: Registry, which: 'core' | 'named', version: 'v2' | 'v2beta1'): Document {
+	const { generation } = registry;
+	let known = kept.get(registry);
+	if (known?.generation !== generation) {
+		known = { generation, documents: new Map() };
+		kept.set(registry, known);
+	}
+	const name = `${which} ${version}`;
+	const document = known.documents.get(name) ?? serialize(aggregated(registry, which, version));
+	known.documents.set(name, document);
+	return document;
 }
 
 /**

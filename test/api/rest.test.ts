@@ -578,3 +578,16 @@ test('a client that goes in the middle of a large compressed list leaves the ser
 	});
 	t.is((await ask(`${path}?limit=1`)).code, 200);
 });
+
+test('aggregated discovery is told once, and then only whether it has changed', async (t) => {
+	const accept = 'application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList';
+	for (const path of ['/api', '/apis']) {
+		const first = await ask(path, { headers: { accept } });
+		const etag = String(first.headers.etag);
+		t.regex(etag, /^"[0-9A-F]{128}"$/);
+		const again = await ask(path, { headers: { accept, 'if-none-match': etag } });
+		t.deepEqual([again.code, again.text, again.headers.etag], [304, '', etag]);
+		t.is((await ask(path, { headers: { accept, 'if-none-match': '"other"' } })).code, 200);
+		t.is((await ask(path, { headers: { 'if-none-match': etag } })).code, 200, 'another document');
+	}
+});

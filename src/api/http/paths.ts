@@ -2,7 +2,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Registry } from '../../kinds/registry.ts';
 import { notServed } from '../../kinds/status.ts';
-import { aggregated, coreVersions, group, groupList, resourceList, serverVersion } from '../discovery.ts';
+import { aggregatedDocument, coreVersions, group, groupList, resourceList, serverVersion } from '../discovery.ts';
 import { type Document, openApiV2, openApiV3 } from '../openapi/index.ts';
 import { openApiV2Accepted, openApiV2Protobuf, openApiV2Type } from '../protobuf/openapi-v2.ts';
 import { type Checks, healthOf, serveHealth } from './health.ts';
@@ -58,7 +58,7 @@ export async function servePath(
 		if (!document) throw notServed();
 		return serveDocument(request, response, document, query);
 	}
-	return serveDiscovery(paths, request, response, trimmed);
+	return serveDiscovery(paths, request, response, trimmed, query);
 }
 
 function indexOf(registry: Registry): string[] {
@@ -86,6 +86,7 @@ async function serveDiscovery(
 	request: IncomingMessage,
 	response: ServerResponse,
 	path: string,
+	query: URLSearchParams,
 ): Promise<void> {
 	const { registry } = paths;
 	const form = negotiate(request.headers.accept, 'discovery');
@@ -94,8 +95,8 @@ async function serveDiscovery(
 		if (form.as === 'APIGroupDiscoveryList') {
 			const version = form.version === 'v2beta1' ? 'v2beta1' : 'v2';
 			const type = `application/json;g=apidiscovery.k8s.io;v=${version};as=APIGroupDiscoveryList`;
-			const document = aggregated(registry, path === '/api' ? 'core' : 'named', version);
-			return send(request, response, 200, type, Buffer.from(JSON.stringify(document)));
+			const document = aggregatedDocument(registry, path === '/api' ? 'core' : 'named', version);
+			return serveDocument(request, response, document, query, type);
 		}
 		return sendJson(
 			request,

@@ -1,21 +1,16 @@
 /**
  * The door of openapi/: the OpenAPI documents of a registry as they go over the wire. Built when first asked for, serialized
- * once, and kept until the kinds of the registry change. Source: KEP-2896 (OpenAPI v3).
+ * once, and kept until what they speak of changes. Source: KEP-2896 (OpenAPI v3).
  */
-import { createHash } from 'node:crypto';
 import type { Kind } from '../../kinds/kind.ts';
 import type { Registry } from '../../kinds/registry.ts';
-import type { Schemas } from '../../kinds/schema.ts';
+import type { Schema, Schemas } from '../../kinds/schema.ts';
+import { type Document, serialize } from '../document.ts';
 import { root } from './operations.ts';
 import { documentV2 } from './v2.ts';
 import { documentV3 } from './v3.ts';
 
-/** A JSON document, serialized. */
-export interface Document {
-	readonly bytes: Uint8Array;
-	/** Its content's hash, for ETag and for the `hash` parameter of the index: a document of one hash never changes. */
-	readonly hash: string;
-}
+export type { Document } from '../document.ts';
 
 export interface OpenApiV3 {
 	/** GET /openapi/v3: where the documents are. */
@@ -28,7 +23,16 @@ interface Built {
 	readonly kinds: readonly Kind[];
 	readonly schemas: Schemas;
 	readonly v3: OpenApiV3;
+	/** The documents of v3 by path. */
+	readonly kept: Map<string, Kept>;
 	v2?: Document;
+}
+
+/** A document and what it was made of: it holds while that does, whatever else the registry gains or loses. */
+interface Kept {
+	readonly document: Document;
+	readonly kinds: readonly Kind[];
+	readonly used: readonly (readonly [name: string, schema: Schema | undefined])[];
 }
 
 const built = new WeakMap<Registry, Built>();
@@ -50,7 +54,8 @@ function current(registry: Registry): Built {
 	const { schemas } = registry;
 	const known = built.get(registry);
 	if (known && known.schemas === schemas && sameItems(known.kinds, kinds)) return known;
-	const made: Built = { kinds, schemas, v3: buildV3(kinds, schemas) };
+	const kept = known?.kept ?? new Map<string, Kept>();
+	const made: Built = { kinds, schemas, kept, v3: buildV3(kinds, schemas, kept) };
 	built.set(registry, made);
 	return made;
 }
@@ -58,17 +63,22 @@ function current(registry: Registry): Built {
 const sameItems = (a: readonly unknown[], b: readonly unknown[]) =>
 	a.length === b.length && a.every((item, i) => item === b[i]);
 
-function buildV3(kinds: readonly Kind[], schemas: Schemas): OpenApiV3 {
+function buildV3(kinds: readonly Kind[], schemas: Schemas, kept: Map<string, Kept>): OpenApiV3 {
 	const byPath = Map.groupBy(kinds, (kind) => root(kind).slice(1));
-	const documents = new Map<string, Document>();
+	for (const [path, { kinds, used }] of kept) {
+		const holds = sameItems(kinds, byPath.get(path) ?? []) && used.every(([name, schema]) => schemas[name] === schema);
+		if (!holds) kept.delete(path);
+	}
 	const document = (path: string) => {
-		const known = documents.get(path);
-		if (known) return known;
+		const known = kept.get(path);
+		if (known) return known.document;
 		const here = byPath.get(path);
 		if (!here) return undefined;
-		const made = serialize(documentV3(here, schemas));
-		documents.set(path, made);
-		return made;
+		const made = documentV3(here, schemas);
+		const used = Object.keys(made.components.schemas).map((name) => [name, schemas[name]] as const);
+		const document = serialize(made);
+		kept.set(path, { document, kinds: here, used });
+		return document;
 	};
 	let index: Document | undefined;
 	return {
@@ -84,9 +94,4 @@ function buildV3(kinds: readonly Kind[], schemas: Schemas): OpenApiV3 {
 			return index;
 		},
 	};
-}
-
-function serialize(document: object): Document {
-	const bytes = Buffer.from(JSON.stringify(document));
-	return { bytes, hash: createHash('sha512').update(bytes).digest('hex').toUpperCase() };
 }

@@ -10,7 +10,7 @@ const json = 'application/json';
 const yaml = 'application/yaml';
 
 /** The document of the kinds of one group version. */
-export function documentV3(kinds: readonly Kind[], schemas: Schemas): object {
+export function documentV3(kinds: readonly Kind[], schemas: Schemas) {
 	const paths = kinds.flatMap(pathsOf);
 	return {
 		openapi: '3.0.0',

@@ -1,7 +1,8 @@
 import test from 'ava';
 import { type Document, openApiV2, openApiV3 } from '../../../src/api/openapi/index.ts';
 import type { Kind } from '../../../src/kinds/kind.ts';
-import type { Registry } from '../../../src/kinds/registry.ts';
+import { createRegistry, type Registry } from '../../../src/kinds/registry.ts';
+import { loadSchemas } from '../../../src/kinds/schemas.ts';
 import { Deployment, Pod, registry } from './registry.ts';
 
 interface OpenApi {
@@ -147,4 +148,22 @@ test('documents are built once, and anew when the kinds change', (t) => {
 	kinds.push(Pod);
 	t.not(openApiV3(changing).document('api/v1'), undefined);
 	t.is(openApiV2(changing), openApiV2(changing));
+});
+
+test('when the kinds change, only the documents are built anew that speak of them', (t) => {
+	const changing = createRegistry([Deployment], loadSchemas());
+	const document = (path: string) => openApiV3(changing).document(path);
+	const apps = document('apis/apps/v1');
+	t.not(apps, undefined);
+	const { index } = openApiV3(changing);
+	changing.add(Pod);
+	t.is(document('apis/apps/v1'), apps);
+	t.not(openApiV3(changing).index.hash, index.hash);
+	const core = document('api/v1');
+	const told = { ...loadSchemas()[Deployment.schema], description: 'Told in other words.' };
+	changing.add({ ...Deployment, schemas: { [Deployment.schema]: told } });
+	t.is(document('api/v1'), core);
+	t.regex(Buffer.from(document('apis/apps/v1')?.bytes ?? []).toString(), /Told in other words/);
+	changing.remove(Pod);
+	t.is(document('api/v1'), undefined);
 });
