@@ -25,6 +25,30 @@ async function folder(t: ExecutionContext): Promise<string> {
 	return path;
 }
 
+/** Puts a program that never ends in the place of one of the machine's, until it is undone. */
+async function hangingProgram(t: ExecutionContext, root: string, name: string) {
+	const programs = join(root, 'programs');
+	const told = join(root, 'told');
+	await mkdir(programs);
+	await writeFile(join(programs, name), `#!/bin/sh\necho $$ > ${told}.new; mv ${told}.new ${told}; exec sleep 3600\n`);
+	await chmod(join(programs, name), 0o755);
+	const { PATH } = process.env;
+	process.env.PATH = `${programs}:${PATH}`;
+	const undo = () => {
+		process.env.PATH = PATH;
+	};
+	t.teardown(undo);
+	return { undo, pid: async () => Number(await readFile(told, 'utf8').catch(() => '')) || undefined };
+}
+
+const view = {
+	signal,
+	configMap: () => undefined,
+	secret: () => undefined,
+	field: () => undefined,
+	resource: () => '',
+};
+
 test('a part of a volume is mounted once, however often its container starts, and follows what takes its name', async (t) => {
 	const root = await folder(t);
 	const volume = join(root, 'volume');
@@ -158,6 +182,10 @@ test('a volume that does not answer holds up neither its pod nor the end of the 
 	await t.throwsAsync(other, { message: 'the agent ends' });
 	hanging.resolve();
 	await settled();
+	const slow = Promise.withResolvers<string>();
+	const both = [within('look', () => slow.promise, signal), within('look', again, signal)];
+	slow.resolve('one answer');
+	t.deepEqual(await Promise.all<unknown>(both), ['one answer', 'one answer']);
 	await within('look at a dead server', again, signal);
 	t.true(asked);
 });
@@ -165,28 +193,17 @@ test('a volume that does not answer holds up neither its pod nor the end of the 
 // Alone: it changes what the others would run.
 test.serial('a program that mounts and hangs is given up', async (t) => {
 	const root = await folder(t);
-	const programs = join(root, 'programs');
 	const mounted = join(root, 'mounted');
-	for (const path of [programs, mounted]) await mkdir(path);
+	await mkdir(mounted);
 	await mountTmpfs(mounted, { mode: 0o755 }, signal);
-	const told = join(root, 'told');
-	await writeFile(
-		join(programs, 'umount'),
-		`#!/bin/sh\necho $$ > ${told}.new; mv ${told}.new ${told}; exec sleep 3600\n`,
-	);
-	await chmod(join(programs, 'umount'), 0o755);
-	const { PATH } = process.env;
-	process.env.PATH = `${programs}:${PATH}`;
-	t.teardown(() => {
-		process.env.PATH = PATH;
-	});
+	const program = await hangingProgram(t, root, 'umount');
 	await t.throwsAsync(unmountBelow(mounted, signal, { timeoutMs: 1_000 }), {
 		message: `the umount of ${mounted} has not answered within 1 seconds`,
 	});
 	await t.throwsAsync(unmountBelow(mounted, signal), { message: `the umount of ${mounted} has not answered yet` });
 	t.deepEqual(await mountsBelow(mounted), [mounted]);
-	process.env.PATH = PATH;
-	process.kill(Number(await readFile(told, 'utf8')), 'SIGKILL');
+	program.undo();
+	process.kill((await program.pid()) ?? 0, 'SIGKILL');
 	await eventually('it has ended', () =>
 		unmountBelow(mounted, signal).then(
 			() => true,
@@ -195,15 +212,27 @@ test.serial('a program that mounts and hangs is given up', async (t) => {
 	);
 });
 
+test.serial('a path of the machine that does not answer is not looked at, and the agent can end', async (t) => {
+	const root = await folder(t);
+	const program = await hangingProgram(t, root, 'stat');
+	const stop = new AbortController();
+	const setUp = setUpVolumes({
+		...view,
+		root,
+		volumes: [{ name: 'dead', hostPath: { path: root } }],
+		signal: stop.signal,
+	});
+	const asked = await eventually('it is asked', () => program.pid());
+	stop.abort(new Error('the agent ends'));
+	await t.throwsAsync(setUp, { message: 'MountVolume.SetUp failed for volume "dead" : the agent ends' });
+	process.kill(asked, 'SIGKILL');
+});
+
 test('a volume of a type that is not there is refused by its name', async (t) => {
 	const pod = {
+		...view,
 		root: await folder(t),
 		volumes: [{ name: 'share', nfs: { server: 'files', path: '/' } }],
-		signal,
-		configMap: () => undefined,
-		secret: () => undefined,
-		field: () => undefined,
-		resource: () => '',
 	};
 	await t.throwsAsync(setUpVolumes(pod), {
 		message:

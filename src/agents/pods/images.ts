@@ -9,7 +9,7 @@ import type { Wheel } from '../wheel.ts';
 import type { Objects } from './environment.ts';
 import { uidOf } from './names.ts';
 import type { Failure, ImageState } from './observed.ts';
-import { fieldPath } from './outlook.ts';
+import { fieldPath, members } from './outlook.ts';
 import { parseReference } from './reference.ts';
 import { credentials } from './registry-auth.ts';
 
@@ -187,7 +187,7 @@ export function createImages(options: ImagesOptions): Images {
 
 	return {
 		async prepare(pod) {
-			const references = [...(pod.spec.initContainers ?? []), ...pod.spec.containers].map(({ image = '' }) => image);
+			const references = members(pod).map(({ container: { image = '' } }) => image);
 			const unknown = [...new Set(references)].filter((one) => !known.has(one) || doubtful.has(one));
 			await Promise.all(unknown.map(settle));
 		},

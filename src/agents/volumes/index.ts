@@ -5,6 +5,7 @@ import type { Mount } from '../engine/engine.ts';
 import { within } from './deadline.ts';
 import { VolumeError } from './error.ts';
 import { SUBPATHS, volumesOf } from './paths.ts';
+import { answers } from './program.ts';
 import { mountSubPath } from './subpath.ts';
 import type { PodView, References, VolumeContext, VolumeType } from './type.ts';
 import { typeOf } from './types/index.ts';
@@ -37,6 +38,8 @@ async function each(pod: PodView, work: (type: VolumeType, context: VolumeContex
 	for (const volume of pod.volumes) {
 		try {
 			const { type, context } = look(pod, volume);
+			// What lies elsewhere may lie on a server.
+			if (type.path) await answers(context.path, pod.signal);
 			await within(`volume ${volume.name} of ${pod.root}`, () => work(type, context), pod.signal);
 		} catch (error) {
 			throw new FailedMount(volume.name, (error as Error).message);
@@ -89,9 +92,16 @@ export async function containerMounts(
 		const { type, context } = look(pod, volume);
 		const subPath = subPathOf(wish);
 		const place = join(pod.root, SUBPATHS, wish.name, container.name, String(index));
-		const part = (path: string) => mountSubPath(context.path, path, place, pod.signal);
+		const part = async (path: string) => {
+			await answers(context.path, pod.signal);
+			return within(
+				`part of a volume at ${place}`,
+				() => mountSubPath(context.path, path, place, pod.signal),
+				pod.signal,
+			);
+		};
 		mounts.push({
-			source: subPath ? await within(`part of a volume at ${place}`, () => part(subPath), pod.signal) : context.path,
+			source: subPath ? await part(subPath) : context.path,
 			target: wish.mountPath,
 			readOnly: wish.readOnly === true || type.readOnly === true,
 			propagation: propagations[wish.mountPropagation ?? 'None'] ?? 'rprivate',

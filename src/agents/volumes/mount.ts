@@ -1,8 +1,6 @@
 /** Mounts, by the programs mount and umount. Linux, root only. */
-import { spawn } from 'node:child_process';
-import { addAbortListener } from 'node:events';
 import { readFile } from 'node:fs/promises';
-import { within } from './deadline.ts';
+import { run } from './program.ts';
 
 /** What is mounted where, as this process sees it. Source: proc(5). */
 const TABLE = '/proc/self/mountinfo';
@@ -16,12 +14,12 @@ export async function mountTmpfs(
 	signal: AbortSignal,
 ): Promise<void> {
 	const options = [`mode=${mode.toString(8)}`, ...(size ? [`size=${size}`] : [])].join(',');
-	await run('mount', ['-t', 'tmpfs', '-o', options, 'tmpfs', path], signal);
+	await succeed('mount', ['-t', 'tmpfs', '-o', options, 'tmpfs', path], signal);
 }
 
 /** Makes `source` visible at `target`. The source is taken as it is: no link in it is resolved by the program. */
 export async function bind(source: string, target: string, signal: AbortSignal): Promise<void> {
-	await run('mount', ['--no-canonicalize', '--bind', source, target], signal);
+	await succeed('mount', ['--no-canonicalize', '--bind', source, target], signal);
 }
 
 /** Undoes every mount at or below `path`, the innermost first. Throws where one stays. */
@@ -30,7 +28,7 @@ export async function unmountBelow(
 	signal: AbortSignal,
 	{ timeoutMs, table }: { readonly timeoutMs?: number; readonly table?: string } = {},
 ): Promise<void> {
-	for (const point of (await mountsBelow(path, table)).reverse()) await run('umount', [point], signal, timeoutMs);
+	for (const point of (await mountsBelow(path, table)).reverse()) await succeed('umount', [point], signal, timeoutMs);
 	const left = await mountsBelow(path, table);
 	if (left.length > 0) throw new Error(`still mounted below ${path}: ${left.join(', ')}`);
 }
@@ -50,26 +48,12 @@ export async function mountsBelow(path: string, table = TABLE): Promise<string[]
 const unescaped = (text: string) =>
 	text.replace(/\\([0-7]{3})/g, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 8)));
 
-/** Throws with what the program says. One that does not answer in time keeps nothing waiting, not even the end of this process. */
-async function run(program: string, args: readonly string[], signal: AbortSignal, timeoutMs?: number): Promise<void> {
-	await within(
-		`${program} of ${args.at(-1)}`,
-		() => {
-			const { promise, resolve, reject } = Promise.withResolvers<void>();
-			const child = spawn(program, args, { stdio: ['ignore', 'ignore', 'pipe'] });
-			let said = '';
-			child.stderr.setEncoding('utf8').on('data', (text: string) => {
-				said += text;
-			});
-			child.on('error', reject);
-			child.on('close', (code) =>
-				code === 0 ? resolve() : reject(new Error(said.trim() || `${program} ended with ${code}`)),
-			);
-			child.unref();
-			const closing = addAbortListener(signal, () => child.stderr.destroy());
-			return promise.finally(() => closing[Symbol.dispose]());
-		},
-		signal,
-		timeoutMs,
-	);
+async function succeed(
+	program: string,
+	args: readonly string[],
+	signal: AbortSignal,
+	timeoutMs?: number,
+): Promise<void> {
+	const { code, said } = await run(program, args, signal, timeoutMs);
+	if (code !== 0) throw new Error(said || `${program} ended with ${code}`);
 }
