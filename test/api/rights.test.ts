@@ -3,7 +3,7 @@ import { type Authorizer, chain, type Decision, noRules } from '../../src/api/au
 import { everybody, masters } from '../../src/api/auth/everybody.ts';
 import type { User } from '../../src/api/auth/user.ts';
 import type { AdmissionRequest } from '../../src/api/index.ts';
-import { ApiError, ConfigMap, type Dynamic, type Kind, Lease } from '../../src/kinds/index.ts';
+import { ApiError, ConfigMap, type Dynamic, type Kind, kind, Lease, loadRegistry } from '../../src/kinds/index.ts';
 import { admin, openTestApi, serveTestApi } from '../testbed/api.ts';
 
 const group = 'system:authenticated';
@@ -349,6 +349,42 @@ test('what a plugin fills in gets its defaults and is checked, and nobody owns i
 	t.regex((await t.throwsAsync(make('bad'))).message, /spec\.containers\[1\]\.image/);
 });
 
+test('a plugin that waits for somebody holds up no other writer of the object, and sees what they wrote', async (t) => {
+	const asked: string[] = [];
+	const gates = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+	const slow = {
+		name: 'Slow',
+		handles: ({ kind, subresource }: AdmissionRequest) => kind.plural === 'pods' && !subresource,
+		waits: ({ operation, subresource }: Pick<AdmissionRequest, 'operation' | 'subresource'>) =>
+			operation === 'UPDATE' && !subresource,
+		async mutate({ operation, object, old }: AdmissionRequest) {
+			if (operation !== 'UPDATE' || !object) return;
+			const { phase } = (old as Dynamic).status as { phase: string };
+			asked.push(`${phase} ${object.metadata.labels?.seen ?? 'anew'}`);
+			object.metadata.labels = { ...object.metadata.labels, seen: 'yes' };
+			gates[0]?.resolve();
+			await gates[1]?.promise;
+		},
+	};
+	await using opened = await openTestApi({ admission: [slow] });
+	const { api } = opened;
+	const Pod = api.registry.resource('', 'v1', 'pods') as Kind;
+	const target = { kind: Pod, namespace: 'default', name: 'p' };
+	await api.create({ kind: Pod, namespace: 'default' }, pod('p', 'n1'), {}, admin);
+	const updated = api.patch(target, { type: 'merge', body: { metadata: { labels: { a: 'b' } } } }, {}, admin);
+	await gates[0]?.promise;
+	await api.patch(
+		{ ...target, subresource: 'status' },
+		{ type: 'merge', body: { status: { phase: 'Running' } } },
+		{},
+		admin,
+	);
+	gates[1]?.resolve();
+	const { object } = await updated;
+	t.deepEqual(asked, ['Pending anew', 'Running anew']);
+	t.like(object, { metadata: { labels: { a: 'b', seen: 'yes' } }, status: { phase: 'Running' } });
+});
+
 test('a subresource is served where its kind has it and by its own verbs, and discovery says the same', async (t) => {
 	await using server = await serveTestApi();
 	const { body } = await server.ask('/api/v1');
@@ -373,4 +409,34 @@ test('a subresource is served where its kind has it and by its own verbs, and di
 	t.is((await server.ask(`${at}/pods/p/exec`, { method: 'POST' })).code, 400);
 	t.is((await server.ask(`${at}/configmaps/x/status`)).code, 404);
 	t.is((await server.ask(`${at}/pods/p/status`)).code, 200);
+});
+
+test('a kind that happens to be called Namespace is deleted as any other', async (t) => {
+	const Space = kind({
+		group: 'example.com',
+		version: 'v1',
+		kind: 'Namespace',
+		plural: 'namespaces',
+		schema: 'com.example.Space',
+		schemas: { 'com.example.Space': { type: 'object', 'x-kubernetes-preserve-unknown-fields': true } },
+		propagation: 'Orphan',
+	}) as unknown as Kind;
+	const registry = loadRegistry();
+	registry.add(Space);
+	await using opened = await openTestApi({ registry });
+	const { api } = opened;
+	const target = { kind: Space, namespace: 'default', name: 'default' };
+	const body = {
+		apiVersion: 'example.com/v1',
+		kind: 'Namespace',
+		metadata: { name: 'default' },
+		spec: { finalizers: ['kubernetes'] },
+	};
+	await api.create({ kind: Space, namespace: 'default' }, body, {}, admin);
+	const left = await api.delete(target, {}, admin);
+	t.false(left.gone);
+	t.deepEqual(left.stored.object.metadata.finalizers, ['orphan'], 'what its kind says of those it owns');
+	t.is((left.stored.object as Dynamic).status, undefined, 'and nothing of a phase');
+	const gone = await api.delete(target, { propagationPolicy: 'Background' }, admin);
+	t.true(gone.gone);
 });

@@ -39,6 +39,11 @@ export interface AdmissionPlugin {
 	readonly name: string;
 	/** Whether it has anything to say of the request; asked before it is called. */
 	handles(request: AdmissionRequest): boolean;
+	/**
+	 * Whether it may wait for somebody outside when it is asked about such writes: then other writers of the same object do
+	 * not wait for it. Absent: never.
+	 */
+	waits?(about: Pick<AdmissionRequest, 'operation' | 'kind' | 'subresource'>): boolean;
 	/** May change `object` in place. Throws an ApiError to refuse. */
 	mutate?(request: AdmissionRequest): void | Promise<void>;
 	/** Throws an ApiError to refuse. */
@@ -47,6 +52,10 @@ export interface AdmissionPlugin {
 
 /** A request before the verbs add what is the same for all. */
 export type Asked = Omit<AdmissionRequest, 'lookUp'>;
+
+/** Whether any plugin may wait when it is asked about such writes. */
+export const mayWait = ({ admission }: Context, about: Pick<Asked, 'operation' | 'kind' | 'subresource'>): boolean =>
+	admission.some((plugin) => plugin.waits?.(about) ?? false);
 
 /** The first phase. Tells whether any plugin may have changed the object. Throws the refusal of the first that refuses. */
 export async function mutate(context: Context, asked: Asked): Promise<boolean> {

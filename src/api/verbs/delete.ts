@@ -6,7 +6,7 @@ import { conflict, notFound } from '../../kinds/status.ts';
 import type { Caller, DeleteOptions, Stored, Target } from '../api.ts';
 import { copy } from '../json.ts';
 import type { StoredObject } from '../storage.ts';
-import { validate } from './admission.ts';
+import { mayWait, validate } from './admission.ts';
 import { placeOf, unstored } from './commit.ts';
 import { type Context, timestamp } from './context.ts';
 import { modify, type Outcome } from './modify.ts';
@@ -26,7 +26,8 @@ export async function remove<T extends KubeObject>(
 	const kind = storageOf(requested);
 	// A dry run decides alike and writes nothing: what it would have come to.
 	let dry: { readonly stored: StoredObject; readonly gone: boolean } | undefined;
-	const result = await modify(context, placeOf(kind, target), caller, async (current): Promise<Outcome> => {
+	const apart = mayWait(context, { operation: 'DELETE', kind });
+	const result = await modify(context, placeOf(kind, target), { caller, apart }, async (current): Promise<Outcome> => {
 		dry = undefined;
 		if (!current) throw notFound(kind, target.name);
 		checkPreconditions(kind, target.name, current, options);

@@ -27,6 +27,13 @@ export interface Modified {
 	readonly gone: boolean;
 }
 
+/** How a change is made. */
+export interface Manner {
+	readonly caller: Caller;
+	/** `decide` may wait for somebody outside: other writers of the object do not wait for it, and may come first. */
+	readonly apart: boolean;
+}
+
 /**
  * `decide` says what becomes of the present state (undefined: there is none); it is called again after a lost race, and
  * must not keep anything from the call before. Its errors are the caller's.
@@ -34,10 +41,17 @@ export interface Modified {
 export function modify(
 	context: Context,
 	place: Place,
-	caller: Caller,
+	{ caller, apart }: Manner,
 	decide: (current: StoredObject | undefined) => Promise<Outcome>,
 ): Promise<Modified> {
-	return context.queue.run(place.storeKey, async () => {
+	const inTurn = <R>(task: () => Promise<R>) => context.queue.run(place.storeKey, task);
+	const write = async (current: StoredObject | undefined, outcome: Exclude<Outcome, { do: 'keep' }>) => {
+		if (outcome.do === 'put')
+			return { stored: await put(context, place, current, outcome.object, fenced(caller)), gone: false };
+		if (!current) throw new Error(`a removal of ${place.storeKey} was decided, which does not exist`);
+		return { stored: await remove(context, place, current, fenced(caller)), gone: true };
+	};
+	const work = async () => {
 		let current = latest(context, place);
 		let verified = false;
 		if (!current) {
@@ -54,10 +68,8 @@ export function modify(
 					verified = true;
 					continue;
 				}
-				if (outcome.do === 'put')
-					return { stored: await put(context, place, current, outcome.object, fenced(caller)), gone: false };
-				if (!current) throw new Error(`a removal of ${place.storeKey} was decided, which does not exist`);
-				return { stored: await remove(context, place, current, fenced(caller)), gone: true };
+				const decided = current;
+				return await (apart ? inTurn(() => write(decided, outcome)) : write(decided, outcome));
 			} catch (cause) {
 				const lost = cause instanceof Conflict;
 				if (lost) checkTerm(caller, cause);
@@ -72,5 +84,6 @@ export function modify(
 				verified = true;
 			}
 		}
-	});
+	};
+	return apart ? work() : inTurn(work);
 }

@@ -10,7 +10,7 @@ import { copy, isObject } from '../json.ts';
 import { limits } from '../limits.ts';
 import { trackUpdate } from '../patch/index.ts';
 import { resourceOf, type StoredObject } from '../storage.ts';
-import { type Asked, mutate, validate } from './admission.ts';
+import { type Asked, mayWait, mutate, validate } from './admission.ts';
 import { placeOf, unstored } from './commit.ts';
 import { type Context, timestamp } from './context.ts';
 import { createNamed } from './create.ts';
@@ -109,7 +109,9 @@ export function change(
 	propose: (current: StoredObject) => Promise<Proposal | 'unchanged'>,
 ): Promise<Modified> {
 	const kind = untyped(target.kind as Kind);
-	return modify(context, placeOf(storageOf(kind), target), caller, async (current) => {
+	const storage = storageOf(kind);
+	const apart = mayWait(context, { operation: 'UPDATE', kind: storage, subresource: target.subresource });
+	return modify(context, placeOf(storage, target), { caller, apart }, async (current) => {
 		if (!current) throw notFound(kind, target.name);
 		const proposal = await propose(current);
 		if (proposal === 'unchanged') return { do: 'keep', stored: current };
