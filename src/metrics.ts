@@ -3,6 +3,9 @@
  * Source: Prometheus documentation, "Exposition formats".
  */
 
+/** The media type of the text form. */
+export const TEXT_FORMAT = 'text/plain; version=0.0.4; charset=utf-8';
+
 /** One name with its figures, each under labels (`verb="get",code="200"`, or none). */
 export interface Family {
 	readonly name: string;

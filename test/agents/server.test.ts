@@ -236,11 +236,18 @@ test('the pods and what they use', async (t) => {
 	const pods = JSON.parse((await get('/pods')).body) as { items: { metadata: { name: string } }[] };
 	t.true(pods.items.some(({ metadata }) => metadata.name === 'talker'));
 	const stats = JSON.parse((await get('/stats/summary')).body) as {
+		node: { cpu: { usageCoreNanoSeconds: number } };
 		pods: { podRef: { name: string }; containers: { memory: { usageBytes: number } }[] }[];
 	};
 	const talker = stats.pods.find(({ podRef }) => podRef.name === 'talker');
 	t.is(talker?.containers.length, 2);
 	t.true((talker?.containers[0]?.memory.usageBytes ?? 0) > 0);
+	t.true(stats.node.cpu.usageCoreNanoSeconds > 0);
+	const resources = (await get('/metrics/resource')).body;
+	t.regex(resources, /^node_cpu_usage_seconds_total \d/m);
+	t.regex(resources, /^container_memory_working_set_bytes\{container="main",pod="talker",namespace="default"\} [1-9]/m);
+	t.regex(resources, /^pod_cpu_usage_seconds_total\{pod="talker",namespace="default"\} \d/m);
+	t.regex((await get('/metrics')).body, /^kubelet_running_containers\{container_state="running"\} [1-9]/m);
 });
 
 test('kubectl reads logs and runs commands through the API server', async (t) => {

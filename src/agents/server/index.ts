@@ -8,6 +8,7 @@ import type { TLSSocket } from 'node:tls';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { ApiError, badRequest } from '../../kinds/index.ts';
 import type { Log } from '../../log.ts';
+import { exposition, TEXT_FORMAT } from '../../metrics.ts';
 import type { Engine } from '../engine/engine.ts';
 import { EngineError } from '../engine/engine.ts';
 import type { Mirror } from '../pods/mirror.ts';
@@ -15,6 +16,7 @@ import { serveAttach } from './attach.ts';
 import type { ServingCertificate } from './certificate.ts';
 import { findAttachable, findRunning, type Pods, type Target } from './find.ts';
 import { serveLogs } from './logs.ts';
+import { agentFamilies, resourceFamilies } from './metrics.ts';
 import { type Caller, refuse, serveProcess } from './process.ts';
 import { type Announced, acceptSpdy, negotiate, SPDY } from './spdy-caller.ts';
 import { summary } from './summary.ts';
@@ -129,6 +131,12 @@ async function route(
 		json({ kind: 'PodList', apiVersion: 'v1', metadata: {}, items: [...pods.all()] });
 	} else if (verb === 'stats' && rest[0] === 'summary') {
 		json(await summary(engine, mirror, pods.all(), options.node));
+	} else if (verb === 'metrics' && (rest.length === 0 || rest[0] === 'resource')) {
+		const families =
+			rest.length > 0
+				? resourceFamilies(await summary(engine, mirror, pods.all(), options.node))
+				: agentFamilies(options.node, mirror, pods.all());
+		response.writeHead(200, { 'content-type': TEXT_FORMAT }).end(exposition(families));
 	} else if (verb === 'containerLogs') {
 		await serveLogs(response, { engine, mirror, pods, now, signal }, targetOf(rest), url.searchParams);
 	} else {

@@ -9,7 +9,24 @@ import { labels, SANDBOX, uidOf } from '../pods/names.ts';
 /** Containers that are read at once: a reading is a request of the engine. */
 const PARALLEL_READINGS = 8;
 
-export async function summary(engine: Engine, mirror: Mirror, pods: Iterable<Pod>, node: string): Promise<object> {
+/** A counter of processor time, and memory now. */
+interface Amounts {
+	readonly cpu: { readonly time: string; readonly usageCoreNanoSeconds: number };
+	readonly memory: { readonly time: string; readonly usageBytes: number; readonly workingSetBytes: number };
+}
+
+export interface PodSummary {
+	readonly podRef: { readonly name: string; readonly namespace: string | undefined; readonly uid: string };
+	readonly containers: readonly (Amounts & { readonly name: string })[];
+	readonly network?: { readonly rxBytes: number; readonly txBytes: number | undefined };
+}
+
+export interface Summary {
+	readonly node: Amounts & { readonly nodeName: string };
+	readonly pods: readonly PodSummary[];
+}
+
+export async function summary(engine: Engine, mirror: Mirror, pods: Iterable<Pod>, node: string): Promise<Summary> {
 	const limit = pLimit(PARALLEL_READINGS);
 	// One that cannot be read keeps nobody from the others.
 	const read: Read = (id) =>
@@ -18,16 +35,24 @@ export async function summary(engine: Engine, mirror: Mirror, pods: Iterable<Pod
 			throw error;
 		});
 	const time = new Date().toISOString();
-	const used = os.totalmem() - os.freemem();
 	return {
-		node: { nodeName: node, memory: { time, usageBytes: used, workingSetBytes: used, availableBytes: os.freemem() } },
+		node: { nodeName: node, cpu: { time, usageCoreNanoSeconds: processorTime() }, memory: { time, ...memoryNow() } },
 		pods: await Promise.all([...pods].map((pod) => podSummary(read, mirror, pod))),
 	};
 }
 
+/** How long the processors of the machine have worked since its start, in nanoseconds. */
+const processorTime = () =>
+	os.cpus().reduce((sum, { times: { user, nice, sys, irq } }) => sum + (user + nice + sys + irq) * 1e6, 0);
+
+function memoryNow() {
+	const used = os.totalmem() - os.freemem();
+	return { usageBytes: used, workingSetBytes: used, availableBytes: os.freemem() };
+}
+
 type Read = (id: string) => Promise<Usage | undefined>;
 
-async function podSummary(read: Read, mirror: Mirror, pod: Pod): Promise<object> {
+async function podSummary(read: Read, mirror: Mirror, pod: Pod): Promise<PodSummary> {
 	const { name, namespace } = pod.metadata;
 	const running = [...mirror.of(uidOf(pod))].filter(({ state }) => state === 'running');
 	const readings = await Promise.all(
@@ -37,13 +62,13 @@ async function podSummary(read: Read, mirror: Mirror, pod: Pod): Promise<object>
 	return {
 		podRef: { name, namespace, uid: uidOf(pod) },
 		containers: readings.flatMap((one) =>
-			one.usage && one.name !== SANDBOX ? [{ name: one.name, ...amounts(one.usage) }] : [],
+			one.usage && one.name !== SANDBOX ? [{ name: one.name ?? '', ...amounts(one.usage) }] : [],
 		),
 		...(sandbox?.received === undefined ? {} : { network: { rxBytes: sandbox.received, txBytes: sandbox.sent } }),
 	};
 }
 
-function amounts(usage: Usage): object {
+function amounts(usage: Usage): Amounts {
 	const time = new Date(usage.at).toISOString();
 	return {
 		cpu: { time, usageCoreNanoSeconds: usage.cpuNanoseconds },

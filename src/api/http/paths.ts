@@ -2,6 +2,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Registry } from '../../kinds/registry.ts';
 import { notServed } from '../../kinds/status.ts';
+import { TEXT_FORMAT } from '../../metrics.ts';
 import { aggregatedDocument, coreVersions, group, groupList, resourceList, serverVersion } from '../discovery.ts';
 import { type Document, openApiV2, openApiV3 } from '../openapi/index.ts';
 import { openApiV2Accepted, openApiV2Protobuf, openApiV2Type } from '../protobuf/openapi-v2.ts';
@@ -34,13 +35,7 @@ export async function servePath(
 		case '/version':
 			return sendJson(request, response, 200, serverVersion);
 		case '/metrics':
-			return send(
-				request,
-				response,
-				200,
-				'text/plain; version=0.0.4; charset=utf-8',
-				Buffer.from(paths.metrics.text()),
-			);
+			return send(request, response, 200, TEXT_FORMAT, Buffer.from(paths.metrics.text()));
 		case '/openapi/v2': {
 			const { accept } = request.headers;
 			if (accept?.includes(openApiV2Accepted))
