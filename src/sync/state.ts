@@ -2,14 +2,14 @@
  * What is kept in memory of one application: its source, what the source wants, and how that compares. All of it can be
  * made anew from the repository and the API, so a process that dies loses nothing.
  */
-import pLimit from 'p-limit';
 import type { Client } from '../client/index.ts';
 import type { Application, ApplicationSource, Dynamic, Key } from '../kinds/index.ts';
 import { type Comparison, createComparison } from './compare/compare.ts';
 import { createHealing, type Healing } from './compare/healing.ts';
+import { createFollowing } from './following.ts';
 import type { Aside } from './operation/subject.ts';
 import { formatProblem, type Renderer } from './render/index.ts';
-import { type Revision, revisionAt, revisionText, sourcesOf } from './revision.ts';
+import { type Revision, revisionAt, revisionText } from './revision.ts';
 import { type Source, SourceError, type Tree } from './source/index.ts';
 import { cut } from './status/fit.ts';
 import { createProgressFeed, type ProgressFeed } from './status/progress.ts';
@@ -21,9 +21,6 @@ import { type Desired, managerOf } from './want/desired.ts';
 export const RECHECK_MS = 30_000;
 /** Lines of problems that a condition shows. */
 const MAX_CONDITION_LINES = 20;
-
-/** Asks for a look at the source: `normal` or `hard`, which are one here, where nothing is kept but by its content. Source: Argo CD, "Annotations". */
-export const refreshAnnotation = 'argocd.argoproj.io/refresh';
 
 export interface Problem {
 	/** Argo CD's types of conditions. */
@@ -119,12 +116,9 @@ export function createState({
 }: StateOptions): ApplicationState {
 	const comparison = createComparison();
 	const healing = createHealing(comparison);
-	let following: { readonly identity: string; readonly source: Source; readonly stop: AbortController } | undefined;
+	const following = createFollowing(openSource, onChange);
 	let desirer: { readonly identity: string; readonly of: Desirer } | undefined;
-	let stale = true;
 	let loaded: string | undefined;
-	/** What somebody has asked for, and whether the source was looked at since. */
-	let asked: { readonly wish: string; readonly over: boolean } | undefined;
 	/** When a revision was refused: what it lacks in the cluster may come. */
 	let refusedAt: number | undefined;
 	/** The objects that a revision was refused for. */
@@ -134,33 +128,6 @@ export function createState({
 		refused = ids;
 	};
 
-	const oneByOne = pLimit(1);
-	const follow = (application: Application) => oneByOne(() => followNow(application));
-	/** Questions and turns meet here. */
-	const followNow = async (application: Application) => {
-		const { source } = application.spec;
-		if (!source) throw new SourceError('', 'spec.source is missing');
-		const identity = JSON.stringify([source.repoURL, source.targetRevision ?? 'HEAD']);
-		if (following?.identity === identity) return following.source;
-		await unfollow();
-		const opened = await openSource(source, application);
-		const stop = new AbortController();
-		following = { identity, source: opened, stop };
-		stale = true;
-		void (async () => {
-			for await (const _ of opened.changes(stop.signal)) {
-				stale = true;
-				onChange();
-			}
-		})();
-		return opened;
-	};
-	const unfollow = async () => {
-		const last = following;
-		following = undefined;
-		last?.stop.abort();
-		await last?.source[Symbol.asyncDispose]();
-	};
 	const desirerOf = (application: Application, client: Client): Desirer => {
 		const identity = JSON.stringify([application.spec.destination.namespace]);
 		if (desirer?.identity !== identity) desirer = { identity, of: createDesirer(application, client.registry) };
@@ -208,7 +175,7 @@ export function createState({
 	/** After a start with a source that cannot be reached: what was synced last may still be at hand, and is then kept up. */
 	const recover = async (application: Application, client: Client, signal: AbortSignal) => {
 		const last = application.status?.sync?.revision;
-		if (state.revision !== undefined || !last || !following) return;
+		if (state.revision !== undefined || !last || !following.source) return;
 		try {
 			const checked = await check(await following.source.tree(last), application, client, signal);
 			if (checked.problems.length === 0) take(checked.desired, revisionAt(application, [last]));
@@ -236,36 +203,21 @@ export function createState({
 		sourceType: 'Directory' as ApplicationState['sourceType'],
 
 		markStale() {
-			stale = true;
+			following.stale = true;
 		},
 
-		async looked(application: Application) {
-			if (sourcesOf(application).length !== 1) return true;
-			const source = await follow(application);
-			const wish = JSON.stringify(application.operation ?? application.metadata.annotations?.[refreshAnnotation]);
-			if (wish === undefined) asked = undefined;
-			else if (asked?.wish !== wish) {
-				const look = { wish, over: false };
-				asked = look;
-				void source.refresh().then(() => {
-					look.over = true;
-					stale = true;
-					onChange();
-				});
-			}
-			return source.state.known && asked?.over !== false;
-		},
+		looked: following.looked,
 
 		async load(application: Application, client: Client, signal: AbortSignal, now: number) {
 			const { source, destination, syncPolicy } = application.spec;
 			const { syncOptions, managedNamespaceMetadata } = syncPolicy ?? {};
 			const identity = JSON.stringify([source, destination, syncOptions, managedNamespaceMetadata]);
 			const again = refusedAt !== undefined && now - refusedAt >= RECHECK_MS;
-			if (!stale && loaded === identity && !again) return;
+			if (!following.stale && loaded === identity && !again) return;
 			refusedAt = undefined;
 			try {
-				const source = await follow(application);
-				stale = false;
+				const source = await following.open(application);
+				following.stale = false;
 				loaded = identity;
 				const tree = await source.current();
 				if (!tree) {
@@ -297,7 +249,7 @@ export function createState({
 				state.sourceType = checked.kustomized ? 'Kustomize' : 'Directory';
 				take(checked.desired, revisionAt(application, [tree.revision]));
 			} catch (error) {
-				stale = true;
+				following.stale = true;
 				if (!(error instanceof SourceError)) throw error;
 				state.problem = { type: 'ComparisonError', message: error.message };
 				await recover(application, client, signal);
@@ -316,7 +268,7 @@ export function createState({
 				const checked = await check(tree, application, client, signal, source);
 				return { revision: revisionAt(application, [tree.revision], [source]), ...checked };
 			};
-			if (source.repoURL === application.spec.source?.repoURL) return at(await follow(application));
+			if (source.repoURL === application.spec.source?.repoURL) return at(await following.open(application));
 			await using other = await openSource({ ...source, targetRevision: revision }, application);
 			await other.refresh();
 			return await at(other);
@@ -337,7 +289,7 @@ export function createState({
 		async dispose() {
 			onDesired(new Map(), state.desired);
 			refuse(none);
-			await unfollow();
+			await following[Symbol.asyncDispose]();
 		},
 	};
 	return state;

@@ -7,12 +7,13 @@ import { Application, type Dynamic, type OperationState } from '../kinds/index.t
 import type { Again, Context } from '../reconcile/index.ts';
 import { isSettled, isSynced } from './compare/compare.ts';
 import { type Shared, sharedText } from './compare/shared.ts';
+import { refreshAnnotation } from './following.ts';
 import { decide } from './operation/decide.ts';
 import { refuse } from './operation/finish.ts';
 import { operate } from './operation/operate.ts';
 import { isSelective } from './operation/selection.ts';
 import { revisionFrom } from './revision.ts';
-import { type ApplicationState, type Problem, refreshAnnotation } from './state.ts';
+import type { ApplicationState, Problem } from './state.ts';
 import { writeReport } from './status/write-status.ts';
 import { managerOf } from './want/desired.ts';
 import { inApplication } from './want/namespace.ts';

@@ -4,20 +4,12 @@
  */
 import pLimit from 'p-limit';
 import type { Client } from '../../client/index.ts';
-import {
-	ApiError,
-	type Application,
-	type Dynamic,
-	type FieldError,
-	type Kind,
-	prune,
-	type Registry,
-} from '../../kinds/index.ts';
+import { ApiError, type Application, type Dynamic, type Kind, prune, type Registry } from '../../kinds/index.ts';
 import { isNamespaceMissing, validationOf } from '../operation/execute.ts';
 import {
-	type FieldPath,
 	formatProblem,
 	type Manifest,
+	problemAt,
 	type Rendered,
 	type RenderProblem,
 	validateBroken,
@@ -207,36 +199,16 @@ function validateAlone({ kind, object, manifest }: Desired, { schemas }: Registr
 	if (schema) prune(draft, schema, schemas);
 	(kind as Kind).defaults(draft);
 	kind.prepare(draft, undefined);
-	return kind.validate(draft, undefined).map((error) => fieldProblem(error, manifest));
+	return kind.validate(draft, undefined).map(({ field, detail }) => problemAt(manifest, field, detail));
 }
 
 /** One problem for each cause that the API names, at the field's place in the file. */
 export function problemsOf(error: ApiError, manifest: Manifest): RenderProblem[] {
 	const causes = error.status.details?.causes?.filter((cause) => cause.field) ?? [];
 	if (causes.length === 0) return [{ position: manifest.position, message: error.message }];
-	return causes.map((cause) => ({
-		position: manifest.locate(pathOf(cause.field ?? '', manifest.object)),
-		field: cause.field,
-		message: `${cause.message ?? error.message}${adviceFor(cause.message ?? '')}`,
-	}));
-}
-
-function fieldProblem({ field, detail }: FieldError, manifest: Manifest): RenderProblem {
-	return { position: manifest.locate(pathOf(field, manifest.object)), field, message: detail };
-}
-
-/** `spec.containers[0].env[key]` as names and indexes; a dotted name that the object has as one field stays one. */
-export function pathOf(field: string, object: Dynamic): FieldPath {
-	const path: (string | number)[] = [];
-	let current: unknown = object;
-	for (const [, name, index] of field.matchAll(/([^.[\]]+)|\[([^\]]*)\]/g)) {
-		const step =
-			index !== undefined && /^\d+$/.test(index) && Array.isArray(current) ? Number(index) : (name ?? index ?? '');
-		path.push(step);
-		current =
-			typeof current === 'object' && current !== null ? (current as Record<string | number, unknown>)[step] : undefined;
-	}
-	return path;
+	return causes.map(({ field = '', message = error.message }) =>
+		problemAt(manifest, field, `${message}${adviceFor(message)}`),
+	);
 }
 
 function sorted(problems: readonly RenderProblem[]): RenderProblem[] {
