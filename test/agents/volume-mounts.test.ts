@@ -1,7 +1,19 @@
 /** What volumes do on the machine itself: mounts, parts of volumes, and their removal. Needs root. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmod, mkdir, mkdtemp, readdir, readFile, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import {
+	chmod,
+	mkdir,
+	mkdtemp,
+	readdir,
+	readFile,
+	rename,
+	rm,
+	stat,
+	symlink,
+	unlink,
+	writeFile,
+} from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate as settled } from 'node:timers/promises';
@@ -112,6 +124,36 @@ test('a part that would be made through a link is refused, also one that leads n
 	await t.throwsAsync(mountSubPath(root, 'dangling/deep', join(root, 'place'), signal), {
 		message: 'subPath "dangling/deep" leads out of the volume by a symbolic link',
 	});
+});
+
+test('what an agent that died has left half made of a volume is made whole by the next one', async (t) => {
+	const root = await folder(t);
+	const data = { 'app.conf': 'one' };
+	const configMap = () => ({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'settings' }, data }) as const;
+	const volumes = [
+		{ name: 'settings', configMap: { name: 'settings' } },
+		{ name: 'work', emptyDir: {} },
+		{ name: 'memory', emptyDir: { medium: 'Memory' } },
+	];
+	const pod = { ...view, root, volumes, group: 2000, configMap };
+	const place = (folder: string, name: string) => join(root, `volumes/kubernetes.io~${folder}`, name);
+	const settings = place('configmap', 'settings');
+	// Dead after the directory was made, and before it was opened to the group.
+	await mkdir(`${place('empty-dir', 'work')}.new`, { recursive: true, mode: 0o700 });
+	await setUpVolumes(pod);
+	for (const name of ['work', 'memory']) {
+		const { mode, gid } = await stat(place('empty-dir', name));
+		t.is(`${(mode & 0o7777).toString(8)} ${gid}`, '2777 2000', name);
+	}
+	// Dead between the swap and what shows it; and before the next one.
+	await unlink(join(settings, 'app.conf'));
+	await mkdir(join(settings, '..2024_05_01.unfinished'));
+	await setUpVolumes(pod);
+	t.is(await readFile(join(settings, 'app.conf'), 'utf8'), 'one');
+	t.deepEqual(
+		(await readdir(settings)).filter((name) => name.endsWith('.unfinished')),
+		[],
+	);
 });
 
 test('where it cannot be told what is mounted, nothing is deleted', async (t) => {

@@ -3,7 +3,7 @@ import { mkdir, readdir, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test from 'ava';
 import { ConfigMap, Pod, Secret } from '../../src/kinds/index.ts';
-import { eventually, running, startNode, type TestNode, WAIT } from './node.ts';
+import { eventually, restarts, running, startNode, type TestNode, WAIT } from './node.ts';
 
 let node: TestNode;
 
@@ -242,6 +242,20 @@ test('a subPathExpr that cannot be told keeps its container waiting with the rea
 		await node.client.patch(Pod, { namespace: 'default', name }, { type: 'merge', body });
 		await node.until(name, running);
 	}
+});
+
+test('a config map that is deleted leaves its files to the pods that have them, and these go on', async (t) => {
+	await node.client.create(ConfigMap, configMap('lost', { x: 'y' }));
+	await node.pod('keeper', {
+		volumes: [{ name: 'files', configMap: { name: 'lost' } }],
+		containers: [{ name: 'main', command: WAIT, volumeMounts: [{ name: 'files', mountPath: '/files' }] }],
+	});
+	await node.until('keeper', running);
+	await node.client.delete(ConfigMap, { namespace: 'default', name: 'lost' });
+	await node.untilEvent('keeper', /^FailedMount: .*configmap "lost" not found/);
+	await inside('keeper', 'kill -TERM 1');
+	await node.until('keeper', (pod) => restarts(pod) === 1 && running(pod));
+	t.is(await inside('keeper', 'cat /files/x'), 'y');
 });
 
 test('a volume that cannot be mounted is named with its reason, and the pod starts once it can', async (t) => {

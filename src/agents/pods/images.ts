@@ -253,5 +253,5 @@ function repository(reference: string): string | undefined {
 
 /** Whether a container of the pod is to run one of the images. */
 export function usesImage(pod: Pod, references: ReadonlySet<string>): boolean {
-	return [...(pod.spec.initContainers ?? []), ...pod.spec.containers].some(({ image = '' }) => references.has(image));
+	return members(pod).some(({ container: { image = '' } }) => references.has(image));
 }

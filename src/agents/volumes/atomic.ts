@@ -16,7 +16,7 @@ import {
 	symlink,
 	writeFile,
 } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 
 export interface PayloadFile {
 	readonly content: Uint8Array;
@@ -37,9 +37,24 @@ const DATA = '..data';
  */
 export async function writeAtomically(directory: string, payload: Payload, group?: number): Promise<boolean> {
 	await mkdir(directory, { recursive: true, mode: 0o755 });
-	const current = await readlink(join(directory, DATA)).catch(() => undefined);
-	if (current && (await same(join(directory, current), payload))) return false;
+	const present = await readlink(join(directory, DATA)).catch(() => undefined);
+	const current = present && (await same(join(directory, present), payload)) ? present : undefined;
+	const data = current ?? (await swap(directory, payload, group));
+	// Also where nothing had to be written: who died after a swap has left this undone.
+	const visible = new Set([...payload.keys()].map((path) => path.split('/')[0] ?? path));
+	const names = await readdir(directory);
+	for (const name of visible) {
+		if (!names.includes(name)) await symlink(join(DATA, name), join(directory, name));
+	}
+	for (const name of names) {
+		const stale = name.startsWith('..') ? name !== DATA && name !== data : !visible.has(name);
+		if (stale) await rm(join(directory, name), { recursive: true, force: true });
+	}
+	return !current;
+}
 
+/** Writes the payload beside what is there, and puts it in its place. @returns the name of the directory that has it. */
+async function swap(directory: string, payload: Payload, group: number | undefined): Promise<string> {
 	const stamp = new Date().toISOString().replace(/[-:]/g, '_').replace('T', '_').replace(/\..*/, '');
 	const fresh = await mkdtemp(join(directory, `..${stamp}.`));
 	await chmod(fresh, 0o755);
@@ -51,21 +66,12 @@ export async function writeAtomically(directory: string, payload: Payload, group
 		await chmod(file, group === undefined ? mode : mode | 0o440);
 		if (group !== undefined) await chown(file, -1, group);
 	}
+	const name = basename(fresh);
 	const link = join(directory, '..data_tmp');
 	await rm(link, { force: true });
-	await symlink(fresh.slice(directory.length + 1), link);
+	await symlink(name, link);
 	await rename(link, join(directory, DATA));
-
-	const visible = new Set([...payload.keys()].map((path) => path.split('/')[0] ?? path));
-	const present = await readdir(directory);
-	for (const name of visible) {
-		if (!present.includes(name)) await symlink(join(DATA, name), join(directory, name));
-	}
-	for (const name of present) {
-		const stale = name.startsWith('..') ? name !== DATA && join(directory, name) !== fresh : !visible.has(name);
-		if (stale) await rm(join(directory, name), { recursive: true, force: true });
-	}
-	return true;
+	return name;
 }
 
 async function same(directory: string, payload: Payload): Promise<boolean> {

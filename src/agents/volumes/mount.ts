@@ -7,14 +7,16 @@ const TABLE = '/proc/self/mountinfo';
 
 export const canMount = () => process.getuid?.() === 0;
 
-/** A file system in memory. `size` in bytes; half of the machine's memory where it is 0 or absent. */
+/** A file system in memory, owned by the group. `size` in bytes; half of the machine's memory where it is 0 or absent. */
 export async function mountTmpfs(
 	path: string,
-	{ size, mode }: { readonly size?: number; readonly mode: number },
+	{ size, mode, group }: { readonly size?: number; readonly mode: number; readonly group?: number },
 	signal: AbortSignal,
 ): Promise<void> {
-	const options = [`mode=${mode.toString(8)}`, ...(size ? [`size=${size}`] : [])].join(',');
-	await succeed('mount', ['-t', 'tmpfs', '-o', options, 'tmpfs', path], signal);
+	const options = [`mode=${mode.toString(8)}`];
+	if (size) options.push(`size=${size}`);
+	if (group !== undefined) options.push(`gid=${group}`);
+	await succeed('mount', ['-t', 'tmpfs', '-o', options.join(','), 'tmpfs', path], signal);
 }
 
 /** Makes `source` visible at `target`. The source is taken as it is: no link in it is resolved by the program. */
