@@ -13,6 +13,8 @@ export interface Site {
 export interface Tally {
 	/** Pods in the domain of the node with this slot; undefined where the node has no such label. */
 	at(slot: number): number | undefined;
+	/** How many domains these nodes are in. */
+	spanned(sites: readonly Site[]): number;
 	/** Pods in all domains. */
 	readonly total: number;
 	/** How many domains there are, also without pods. */
@@ -33,6 +35,8 @@ interface Domain {
 	/** Those of the nodes that are eligible: only their pods are counted, and without any it is no domain. */
 	eligible: number;
 	pods: number;
+	/** The count of domains that it was counted in last. */
+	counted: number;
 }
 
 /** @param key - the label. */
@@ -45,6 +49,7 @@ export function createTally(key: string, isEligible: (node: Node) => boolean = (
 	let total = 0;
 	let domains = 0;
 	let least = 0;
+	let counts = 0;
 
 	const valueOn = (site: Site | undefined) => site?.node.metadata.labels?.[key];
 	/** A domain goes from so many pods to so many; undefined where it is none. */
@@ -78,7 +83,7 @@ export function createTally(key: string, isEligible: (node: Node) => boolean = (
 	const enter = (name: string, site: Site) => {
 		const value = valueOn(site);
 		if (value === undefined) return;
-		const domain = byValue.get(value) ?? { nodes: 0, eligible: 0, pods: 0 };
+		const domain = byValue.get(value) ?? { nodes: 0, eligible: 0, pods: 0, counted: 0 };
 		byValue.set(value, domain);
 		bySlot[site.slot] = domain;
 		domain.nodes++;
@@ -87,6 +92,17 @@ export function createTally(key: string, isEligible: (node: Node) => boolean = (
 
 	return {
 		at: (slot) => bySlot[slot]?.pods,
+		spanned(sites) {
+			let found = 0;
+			counts++;
+			for (const { slot } of sites) {
+				const domain = bySlot[slot];
+				if (!domain || domain.counted === counts) continue;
+				domain.counted = counts;
+				found++;
+			}
+			return found;
+		},
 		get total() {
 			return total;
 		},

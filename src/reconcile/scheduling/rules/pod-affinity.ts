@@ -2,7 +2,6 @@
 import type { Pod } from '../../../kinds/index.ts';
 import { carriedBy, preferences } from '../carried-terms.ts';
 import { affinityTerm, allOf, traitsOf } from '../pod-terms.ts';
-import type { Tally } from '../tally.ts';
 import type { Filter, Hint, Score } from './rule.ts';
 
 const NOT_NEAR = ["node(s) didn't match pod affinity rules"];
@@ -26,12 +25,18 @@ const prepare: Filter['prepare'] = ({ pod, traits }, look) => {
 	if (near.length + apart.length + carried.length === 0) return undefined;
 	/** The first of pods that are to be near to each other has nobody to be near to. */
 	const first = () => near.every(({ total }) => total === 0) && look.matches(company, traits);
+	// Asked of every node: loops, and no functions made anew.
 	return ({ slot }) => {
-		const holds = (tally: Tally) => (tally.at(slot) ?? 0) > 0;
-		if (near.some((tally) => tally.at(slot) === undefined)) return NOT_NEAR;
-		if (!near.every(holds) && !first()) return NOT_NEAR;
-		if (apart.some(holds)) return NOT_APART;
-		return carried.some(holds) ? NOT_WELCOME : undefined;
+		let together = true;
+		for (const tally of near) {
+			const there = tally.at(slot);
+			if (there === undefined) return NOT_NEAR;
+			together &&= there > 0;
+		}
+		if (!together && !first()) return NOT_NEAR;
+		for (const tally of apart) if ((tally.at(slot) ?? 0) > 0) return NOT_APART;
+		for (const tally of carried) if ((tally.at(slot) ?? 0) > 0) return NOT_WELCOME;
+		return undefined;
 	};
 };
 

@@ -108,11 +108,10 @@ export const evenSpread: Score = {
 	name: 'PodTopologySpread',
 	weight: 2,
 	of(wanted, nodes, look) {
-		const spreads = spreadsOf(wanted, look, 'ScheduleAnyway').map((spread) => {
-			const domains = new Set(nodes.map(({ node }) => node.metadata.labels?.[spread.topologyKey]));
-			domains.delete(undefined);
-			return { ...spread, weight: Math.log(domains.size + 2) };
-		});
+		const spreads = spreadsOf(wanted, look, 'ScheduleAnyway').map((spread) => ({
+			...spread,
+			weight: Math.log(spread.tally.spanned(nodes) + 2),
+		}));
 		if (spreads.length === 0) return undefined;
 		const crowds = nodes.map(({ slot }) => {
 			let crowd = 0;
