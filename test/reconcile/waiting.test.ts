@@ -1,5 +1,6 @@
 import test from 'ava';
 import type { Node, Pod } from '../../src/kinds/index.ts';
+import { createRefusals } from '../../src/reconcile/scheduling/refusals.ts';
 import type { Changes, What } from '../../src/reconcile/scheduling/rules/rule.ts';
 import { schedule } from '../../src/reconcile/scheduling/schedule.ts';
 import type { Snapshot } from '../../src/reconcile/scheduling/snapshot.ts';
@@ -9,7 +10,7 @@ import {
 	LONGEST_BACKOFF_MS,
 	LOOK_ANYHOW_MS,
 } from '../../src/reconcile/scheduling/waiting.ts';
-import { wantedOf } from '../../src/reconcile/scheduling/wanted.ts';
+import { type Wanted, wantedOf } from '../../src/reconcile/scheduling/wanted.ts';
 import { handClock } from '../client/clock.ts';
 import { asks, type Case, labelled, on, snapshotOf, zones } from './placing.ts';
 import { ago, node } from './workloads.ts';
@@ -110,6 +111,38 @@ test('what was taken and deleted does not come back, and nothing stays when all 
 	t.is(clock.waiting, 1);
 	waiting[Symbol.dispose]();
 	t.is(clock.waiting, 0);
+});
+
+test('of pods that are alike one is held against the nodes, until a change may help them', (t) => {
+	const { snapshot } = open({ nodes: [node('n1')], bound: [on('a', 'n1', { cpu: '3' })] });
+	const refusals = createRefusals();
+	const spread = {
+		topologySpreadConstraints: [
+			{ maxSkew: 1, topologyKey: 'zone', whenUnsatisfiable: 'DoNotSchedule', labelSelector: {} },
+		],
+	};
+	const judge = (wanted: Wanted) => {
+		const placement = schedule(wanted, snapshot, 'least-allocated', { from: 0, last: '' });
+		t.true('message' in placement);
+		if ('message' in placement) refusals.add(wanted, placement);
+	};
+	const big = (name: string) => wantedOf(asks(name, { cpu: '2' }));
+	const even = wantedOf(asks('even', {}, spread));
+	t.is(refusals.of(big('p')), undefined);
+	judge(big('p'));
+	judge(even);
+	t.is(refusals.of(big('q'))?.message, '0/1 nodes are available: 1 Insufficient cpu.');
+	t.is(refusals.of(wantedOf(asks('r', { cpu: '1' }))), undefined, 'another pod is judged for itself');
+
+	const other = labelled('b', { app: 'web' }, { on: 'n1' });
+	snapshot.setPod(other);
+	refusals.changed('pod came', { pod: other, node: 'n1' }, snapshot);
+	t.not(refusals.of(big('q')), undefined, 'a pod that comes makes no room');
+	t.is(refusals.of(even), undefined, 'but it may make others level');
+
+	snapshot.removePod('uid-a');
+	refusals.changed('pod gone', { pod: on('a', 'n1', { cpu: '3' }), node: 'n1' }, snapshot);
+	t.is(refusals.of(big('q')), undefined);
 });
 
 interface Refusal {

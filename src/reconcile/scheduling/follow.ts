@@ -3,6 +3,7 @@ import type { Cache, Delta } from '../../client/informer.ts';
 import { Namespace, Node, Pod } from '../../kinds/index.ts';
 import { sameJson } from '../runtime/equality.ts';
 import { isFinished } from '../workloads/pod-state.ts';
+import type { Changes, What } from './rules/rule.ts';
 import type { Snapshot } from './snapshot.ts';
 import type { WaitingPods } from './waiting.ts';
 
@@ -11,6 +12,8 @@ export const DEFAULT_NAME = 'default-scheduler';
 export interface Following {
 	readonly snapshot: Snapshot;
 	readonly waiting: WaitingPods;
+	/** Something has changed that may help pods. */
+	changed<W extends What>(what: W, change: Changes[W]): void;
 	/** The schedulerName of the pods to be placed. */
 	readonly name: string;
 }
@@ -25,20 +28,20 @@ export function follow(cache: Cache, following: Following): Disposable {
 	return subscriptions;
 }
 
-function onNamespace({ snapshot, waiting }: Following, { key, object, old }: Delta<Namespace>): void {
+function onNamespace({ snapshot, changed }: Following, { key, object, old }: Delta<Namespace>): void {
 	if (object && old && sameJson(object.metadata.labels, old.metadata.labels)) return;
 	snapshot.setNamespace(key, object && (object.metadata.labels ?? {}));
-	waiting.changed('namespace labels', { namespace: key }, snapshot);
+	changed('namespace labels', { namespace: key });
 }
 
-function onNode({ snapshot, waiting }: Following, { key, object, old }: Delta<Node>): void {
+function onNode({ snapshot, changed }: Following, { key, object, old }: Delta<Node>): void {
 	if (!object) {
 		const before = snapshot.removeNode(key);
-		waiting.changed('node removed', { before }, snapshot);
+		changed('node removed', { before });
 		return;
 	}
 	if (!old) {
-		waiting.changed('node added', { now: snapshot.setNode(object).now }, snapshot);
+		changed('node added', { now: snapshot.setNode(object).now });
 		return;
 	}
 	const relabelled = !sameJson(old.metadata.labels, object.metadata.labels);
@@ -53,9 +56,9 @@ function onNode({ snapshot, waiting }: Following, { key, object, old }: Delta<No
 	// Heartbeats change nothing of these.
 	if (!relabelled && !tainted && !resized) return;
 	const change = snapshot.setNode(object);
-	if (relabelled) waiting.changed('node labels', change, snapshot);
-	if (tainted) waiting.changed('node taints', change, snapshot);
-	if (resized) waiting.changed('node allocatable', change, snapshot);
+	if (relabelled) changed('node labels', change);
+	if (tainted) changed('node taints', change);
+	if (resized) changed('node allocatable', change);
 }
 
 function onPod(following: Following, { key, object, old }: Delta<Pod>): void {
@@ -82,28 +85,28 @@ function onPod(following: Following, { key, object, old }: Delta<Pod>): void {
 }
 
 /** The pod is gone. */
-function leave({ snapshot, waiting }: Following, pod: Pod): void {
+function leave({ snapshot, changed }: Following, pod: Pod): void {
 	const node = snapshot.nodeOf(uidOf(pod)) ?? pod.status?.nominatedNodeName;
 	snapshot.removePod(uidOf(pod));
-	if (node) waiting.changed('pod gone', { pod, node }, snapshot);
+	if (node) changed('pod gone', { pod, node });
 }
 
 /** The pod is as it is now: `old` is what it was before. */
-function place({ snapshot, waiting }: Following, pod: Pod, old: Pod | undefined): void {
+function place({ snapshot, changed }: Following, pod: Pod, old: Pod | undefined): void {
 	const before = snapshot.nodeOf(uidOf(pod));
 	snapshot.setPod(pod);
 	const now = snapshot.nodeOf(uidOf(pod));
 	const nominated = old?.spec.nodeName ? undefined : old?.status?.nominatedNodeName;
 	for (const left of [before, nominated])
 		if (left && left !== now && left !== pod.status?.nominatedNodeName)
-			waiting.changed('pod gone', { pod: old ?? pod, node: left }, snapshot);
+			changed('pod gone', { pod: old ?? pod, node: left });
 	if (now === undefined || !pod.spec.nodeName) return;
-	if (!old?.spec.nodeName) waiting.changed('pod came', { pod, node: now }, snapshot);
+	if (!old?.spec.nodeName) changed('pod came', { pod, node: now });
 	else if (
 		old.metadata.deletionTimestamp !== pod.metadata.deletionTimestamp ||
 		!sameJson(old.metadata.labels, pod.metadata.labels)
 	)
-		waiting.changed('pod labels', { pod, old, node: now }, snapshot);
+		changed('pod labels', { pod, old, node: now });
 }
 
 /** Whether the pod is this scheduler's to place. */

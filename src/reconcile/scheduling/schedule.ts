@@ -26,17 +26,20 @@ export interface Turn {
 	readonly last: string;
 }
 
-export type Placement = {
+export type Placement = Choice | Refusal;
+
+export interface Choice {
+	readonly node: string;
 	/** How many nodes were looked at. */
 	readonly looked: number;
-} & (
-	| { readonly node: string }
-	| {
-			readonly message: string;
-			/** The filters that refused it on some node. */
-			readonly refusedBy: ReadonlySet<Filter>;
-	  }
-);
+}
+
+export interface Refusal {
+	readonly message: string;
+	/** The filters that refused it on some node. */
+	readonly refusedBy: ReadonlySet<Filter>;
+	readonly looked: number;
+}
 
 /** Chooses a node, or says why there is none. */
 export function schedule(wanted: Wanted, snapshot: Snapshot, strategy: Strategy, turn: Turn): Placement {

@@ -11,6 +11,7 @@ import { conditionOf, withoutCondition } from '../runtime/conditions.ts';
 import { type Context, type Controller, controller, watch } from '../runtime/controller.ts';
 import { isConflict, isNotFound, messageOf } from '../runtime/refusal.ts';
 import { DEFAULT_NAME, type Following, follow } from './follow.ts';
+import { createRefusals, type Refusals } from './refusals.ts';
 import type { Strategy } from './rules/index.ts';
 import { type Placement, schedule, type Turn } from './schedule.ts';
 import { createSnapshot } from './snapshot.ts';
@@ -44,16 +45,24 @@ export function scheduler(options: SchedulerOptions = {}): Controller {
 		open(context, queue) {
 			const stack = new DisposableStack();
 			const waiting = stack.use(createWaiting(clock, () => queue(WAITING)));
-			const following = { snapshot: createSnapshot(), waiting, name };
-			stack.use(follow(context.cache, following));
-			const session = {
-				...following,
+			const snapshot = createSnapshot();
+			const refusals = createRefusals();
+			const session: Session = {
 				...context,
+				snapshot,
+				waiting,
+				refusals,
+				changed(what, change) {
+					refusals.changed(what, change, snapshot);
+					waiting.changed(what, change, snapshot);
+				},
+				name,
 				clock,
 				strategy,
 				turn: { from: 0, last: '' },
 				faults: faults(context.log),
 			};
+			stack.use(follow(context.cache, session));
 			return {
 				async reconcile() {
 					await placeAll(session);
@@ -66,6 +75,8 @@ export function scheduler(options: SchedulerOptions = {}): Controller {
 }
 
 interface Session extends Following, Context {
+	/** Of this pass. */
+	readonly refusals: Refusals;
 	readonly clock: Clock;
 	readonly strategy: Strategy;
 	readonly faults: Faults;
@@ -76,13 +87,14 @@ interface Session extends Following, Context {
 async function placeAll(session: Session): Promise<void> {
 	const { waiting, signal, clock } = session;
 	const writes = new Set<Promise<void>>();
+	// What no hint tells of is found out anew with each pass.
+	session.refusals.clear();
 	let began = clock.now();
 	for (let wanted = waiting.take(); wanted; wanted = waiting.take()) {
 		const { pod } = wanted;
 		let writing: Promise<void>;
 		try {
-			const placement = schedule(wanted, session.snapshot, session.strategy, session.turn);
-			writing = carryOut(session, wanted, placement);
+			writing = carryOut(session, wanted, decide(session, wanted));
 		} catch (error) {
 			// One pod that cannot be judged must not hold up the others.
 			waiting.failed(pod);
@@ -100,9 +112,17 @@ async function placeAll(session: Session): Promise<void> {
 	await Promise.all(writes);
 }
 
+function decide({ snapshot, strategy, turn, refusals }: Session, wanted: Wanted): Placement {
+	const known = refusals.of(wanted);
+	if (known) return { ...known, looked: 0 };
+	const placement = schedule(wanted, snapshot, strategy, turn);
+	if (!('node' in placement)) refusals.add(wanted, placement);
+	return placement;
+}
+
 function carryOut(session: Session, wanted: Wanted, placement: Placement): Promise<void> {
 	const { pod } = wanted;
-	const { snapshot, waiting } = session;
+	const { snapshot, waiting, refusals } = session;
 	const { from, last } = session.turn;
 	const next = snapshot.order.length > 0 ? (from + placement.looked) % snapshot.order.length : 0;
 	if (!('node' in placement)) {
@@ -112,12 +132,13 @@ function carryOut(session: Session, wanted: Wanted, placement: Placement): Promi
 	}
 	session.turn = { from: next, last: placement.node };
 	snapshot.reserve(wanted, placement.node);
+	refusals.changed('pod came', { pod, node: placement.node }, snapshot);
 	return bind(session, pod, placement.node);
 }
 
 /** Binds the pod. Where that fails it counts on the node no more, and waits again. Never throws. */
 async function bind(session: Session, pod: Pod, node: string): Promise<void> {
-	const { client, events, cache, snapshot, waiting, signal, faults } = session;
+	const { client, events, cache, snapshot, waiting, changed, signal, faults } = session;
 	const { namespace, name, uid = '' } = pod.metadata;
 	try {
 		await client.bind(pod.metadata, node);
@@ -131,7 +152,7 @@ async function bind(session: Session, pod: Pod, node: string): Promise<void> {
 		snapshot.removePod(uid);
 		if (now?.metadata.uid === uid) snapshot.setPod(now);
 		waiting.failed(pod);
-		waiting.changed('pod gone', { pod, node }, snapshot);
+		changed('pod gone', { pod, node });
 		// What is gone, or another one of the name, shows in the cache as it is.
 		if (isNotFound(error) || isConflict(error)) return;
 		faults.failed('bind', error, 'pods cannot be bound; they wait');
