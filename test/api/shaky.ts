@@ -22,8 +22,7 @@ export function shaky(inner: Store): Shaky {
 	const breaks = new Set<(fault: Error) => void>();
 	let down: Error | undefined;
 	let lost: 'after' | 'before' | undefined;
-	let flowing = Promise.withResolvers<void>();
-	flowing.resolve();
+	let lagging: PromiseWithResolvers<void> | undefined;
 	const read = { pages: 0, entries: 0 };
 
 	async function* watch(prefix: string, after: Revision, signal: AbortSignal): AsyncGenerator<readonly Event[]> {
@@ -40,7 +39,7 @@ export function shaky(inner: Store): Shaky {
 		signal.addEventListener('abort', onAbort);
 		try {
 			for await (const events of inner.watch(prefix, after, ended.signal)) {
-				await Promise.race([flowing.promise, stopped]);
+				await Promise.race([lagging?.promise, stopped]);
 				if (ended.signal.aborted) break;
 				yield events;
 			}
@@ -78,9 +77,12 @@ export function shaky(inner: Store): Shaky {
 			[Symbol.asyncDispose]: async () => {},
 		},
 		lag() {
-			flowing = Promise.withResolvers<void>();
+			lagging ??= Promise.withResolvers<void>();
 		},
-		flow: () => flowing.resolve(),
+		flow() {
+			lagging?.resolve();
+			lagging = undefined;
+		},
 		loseAnswer(when) {
 			lost = when;
 		},
