@@ -6,4 +6,12 @@ export { declaredKinds } from './runtime/declared.ts';
 export { type Input, type Reading, readings, type Surroundings, watchedFile } from './runtime/inputs.ts';
 export { type ControllerMetrics, controllerFamilies, type Metrics } from './runtime/metrics.ts';
 export { type RuntimeOptions, runControllers } from './runtime/runtime.ts';
-export { type ApiServer, fingerprint, SERVER_RENEW_MS, serverLease } from './services/api-servers.ts';
+export {
+	type ApiServer,
+	fingerprint,
+	isServerLease,
+	SERVER_RENEW_MS,
+	SERVERS_NAMESPACE,
+	serverLease,
+	serverOf,
+} from './services/api-servers.ts';

@@ -1,23 +1,29 @@
 import { join } from 'node:path';
 import test from 'ava';
+import { openPki, serveApi } from '../../src/api/index.ts';
 import { ensureDefaultApplication, openGitOps } from '../../src/cli/platform/gitops.ts';
 import { type Client, createCache, inProcess } from '../../src/client/index.ts';
 import { Application, ConfigMap } from '../../src/kinds/index.ts';
 import { clusterControllers, runControllers } from '../../src/reconcile/index.ts';
 import { loadToken } from '../../src/sync/push/index.ts';
-import { planMove } from '../../src/sync/source/index.ts';
+import { type Peer, planMove } from '../../src/sync/source/index.ts';
 import { admin, openTestApi } from '../testbed/api.ts';
-import { createWorkTree } from '../testbed/git.ts';
+import { createWorkTree, runGit } from '../testbed/git.ts';
 import { silentLog } from '../testbed/silent-log.ts';
 
 const configMap = (value: string, name = 'a') =>
 	`apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: ${name}\n  namespace: default\ndata:\n  value: "${value}"\n`;
 
-/** A cluster of servers: one API, and for each server an embedded repository of its own. */
-async function openCluster() {
+/** A cluster of servers: one store, and for each server an API and an embedded repository of its own. They know each other where `linked`. */
+async function openCluster({ linked = false } = {}) {
 	const stack = new AsyncDisposableStack();
 	const { api, dataDir } = stack.use(await openTestApi());
 	const client = inProcess(api, admin);
+	const pki = await openPki({ dataDir });
+	const there = new Map<string, Peer>();
+	const file = (name: string) => join(dataDir, 'pki', name);
+	const certificates = { ca: file('ca.crt'), cert: file('admin.crt'), key: file('admin.key') };
+	let leader: string | undefined;
 
 	async function server(name: string) {
 		const stop = new AbortController();
@@ -32,10 +38,19 @@ async function openCluster() {
 				pollMs: undefined,
 				webhookSecret: undefined,
 				client: () => client,
+				peers: {
+					leader: async () => (leader === name ? undefined : there.get(leader ?? '')),
+					others: async () => [...there].flatMap(([other, peer]) => (other === name ? [] : [peer])),
+					certificates,
+				},
 				log: silentLog,
 				signal,
 			}),
 		);
+		const served = await serveApi({ api, pki, address: '127.0.0.1', port: 0, log: silentLog, git: gitops.git });
+		const begin = () => linked && there.set(name, { origin: `https://127.0.0.1:${served.port}` });
+		begin();
+		stack.defer(() => served.close());
 		stack.defer(() => stop.abort());
 		const { port } = await gitops.serve();
 		const repoURL = `http://127.0.0.1:${port}/git/default.git`;
@@ -44,6 +59,7 @@ async function openCluster() {
 		const follow = async () => {
 			const last = leading;
 			leading = undefined;
+			if (last) leader = undefined;
 			last?.stop.abort();
 			await last?.done;
 		};
@@ -51,7 +67,12 @@ async function openCluster() {
 		return {
 			url: `http://git:${await loadToken(home)}@127.0.0.1:${port}/git/default.git`,
 			gitdir: join(home, 'git/default.git'),
+			api: `https://127.0.0.1:${served.port}/git/default.git`,
+			/** As if the machine were off, for the others. */
+			vanish: () => void there.delete(name),
+			begin,
 			lead() {
+				leader = name;
 				const stopLeading = new AbortController();
 				const options = { signal: stopLeading.signal, log: silentLog };
 				const cache = createCache(client, options);
@@ -62,7 +83,7 @@ async function openCluster() {
 			follow,
 		};
 	}
-	return { client, server, [Symbol.asyncDispose]: () => stack.disposeAsync() };
+	return { client, server, certificates, [Symbol.asyncDispose]: () => stack.disposeAsync() };
 }
 
 const value = async (client: Client, name = 'a') =>
@@ -108,17 +129,14 @@ test('a new leader with an older repository neither goes back nor prunes, and ta
 		() => condition(client),
 		(message) => message !== undefined,
 	);
-	t.regex(
-		why ?? '',
-		new RegExp(`main is at ${second.slice(0, 12)}, which the embedded repository of this server does not`),
-	);
+	t.regex(why ?? '', new RegExp(`main is at ${second.slice(0, 12)}, which no server that is there has`));
 	t.is(await value(client), '2');
 	t.is(await value(client, 'b'), '2', 'nothing is pruned');
 
 	await stale.commit({ 'a.yaml': configMap('stale') });
 	const refused = await pushed(stale, two.url, '--force');
 	t.not(refused.code, 0, 'not even by force');
-	t.regex(refused.output, new RegExp(`main is at ${second.slice(0, 12)}, which this server does not have`));
+	t.regex(refused.output, new RegExp(`main is at ${second.slice(0, 12)}, which no server that is there has`));
 
 	const third = await work.commit({ 'a.yaml': configMap('3') });
 	const taken = await pushed(work, two.url);
@@ -127,6 +145,79 @@ test('a new leader with an older repository neither goes back nor prunes, and ta
 	t.is(await value(client), '3');
 	t.is(await work.git('ls-remote', two.url, 'refs/heads/main').then((line) => line.slice(0, 40)), third);
 	t.not(first, third);
+});
+
+test('a push to any server is taken by the one that leads, and all servers have it before it is acknowledged', async (t) => {
+	await using cluster = await openCluster({ linked: true });
+	const { client } = cluster;
+	const [one, two, three] = [await cluster.server('one'), await cluster.server('two'), await cluster.server('three')];
+	await using work = await createWorkTree();
+	one.lead();
+	const first = await work.commit({ 'a.yaml': configMap('1') });
+	const pushedFirst = await until(
+		'the push',
+		() => pushed(work, two.url),
+		({ code, output }) => code === 0 || !/does not lead/.test(output),
+	);
+	t.is(pushedFirst.code, 0, pushedFirst.output);
+	t.regex(pushedFirst.output, /^remote: .*converged/m, 'the answer comes through');
+	t.is(await value(client), '1');
+	for (const { gitdir } of [one, two, three])
+		t.is(await work.git('--git-dir', gitdir, 'cat-file', '-t', first), 'commit', gitdir);
+	const broken = await work.commit({ 'a.yaml': 'kind: [' });
+	const refused = await pushed(work, three.url);
+	t.not(refused.code, 0);
+	t.regex(refused.output, /^remote: a\.yaml:1:/m);
+	await t.throwsAsync(work.git('--git-dir', two.gitdir, 'cat-file', '-e', broken));
+
+	// The leader is gone, and the next one goes on where it was.
+	await one.follow();
+	one.vanish();
+	two.lead();
+	await work.git('reset', '-q', '--hard', first);
+	const second = await work.commit({ 'a.yaml': configMap('2') });
+	const pushedSecond = await until(
+		'the push',
+		() => pushed(work, three.url),
+		({ code, output }) => code === 0 || !/does not lead/.test(output),
+	);
+	t.is(pushedSecond.code, 0, pushedSecond.output);
+	t.is(await value(client), '2');
+
+	// One that was away fetches what it lacks.
+	await two.follow();
+	one.begin();
+	await t.throwsAsync(work.git('--git-dir', one.gitdir, 'cat-file', '-e', second));
+	one.lead();
+	await until(
+		'the objects',
+		() => work.git('--git-dir', one.gitdir, 'cat-file', '-t', second).catch(String),
+		(type) => type === 'commit',
+	);
+	t.is(await condition(client), undefined);
+	t.is(await value(client), '2');
+});
+
+test('the API serves git to administrators alone, and objects are offered by no others', async (t) => {
+	await using cluster = await openCluster({ linked: true });
+	const server = await cluster.server('one');
+	server.lead();
+	await using work = await createWorkTree();
+	await work.commit({ 'a.yaml': configMap('1') });
+	const tls = (extra: readonly string[] = []) => ['-c', `http.sslCAInfo=${cluster.certificates.ca}`, ...extra];
+	const anonymous = await runGit(work.directory, [...tls(), 'push', server.api, 'HEAD:refs/heads/main']);
+	t.not(anonymous.code, 0);
+	const { cert, key } = cluster.certificates;
+	const administrator = tls(['-c', `http.sslCert=${cert}`, '-c', `http.sslKey=${key}`]);
+	const push = () => runGit(work.directory, [...administrator, 'push', server.api, 'HEAD:refs/heads/main']);
+	const done = await until('the push', push, ({ code, output }) => code === 0 || !/does not lead/.test(output));
+	t.is(done.code, 0, done.output);
+	const url = new URL(server.url);
+	const answer = await fetch(`${url.origin}/git/default.git/objects?id=${'1'.repeat(40)}`, {
+		method: 'POST',
+		headers: { authorization: `Basic ${Buffer.from(`git:${url.password}`).toString('base64')}` },
+	});
+	t.is(answer.status, 404, 'a token is not enough');
 });
 
 test('a server that does not lead takes no push, to whatever branch', async (t) => {
@@ -182,7 +273,7 @@ test('a push that another server was faster than is refused, and moves nothing',
 	await work.commit({ 'a.yaml': configMap('2') });
 	const { code, output } = await pushed(work, server.url);
 	t.not(code, 0);
-	t.regex(output, /main is at 555555555555, which this server does not have/);
+	t.regex(output, /main is at 555555555555, which no server that is there has/);
 	t.is((await cluster.client.get(ConfigMap, name)).data?.refs, `${elsewhere} refs/heads/main\n`);
 	t.is(await value(cluster.client), '1');
 });

@@ -57,6 +57,14 @@ export interface ServeOptions {
 	readonly now?: () => number;
 	/** Answers subresources that only somebody above the API can answer. */
 	readonly answers?: Answers;
+	/** Answers what lies below /git/, for whom the authorizer lets there: `path` is the rest, with its leading slash. Never rejects. */
+	readonly git?: (
+		request: IncomingMessage,
+		response: ServerResponse,
+		path: string,
+		query: string,
+		user: string,
+	) => Promise<void>;
 	/** Figures of others in this process, served at /metrics with the server's own. */
 	readonly metrics?: () => Iterable<Family>;
 }
@@ -191,6 +199,8 @@ function createHandler(options: ServeOptions, closing: AbortSignal) {
 
 	const answer = async (request: IncomingMessage, response: ServerResponse, asked: Asked): Promise<void> => {
 		const { route, kind, query, verb, caller, user } = asked;
+		if (route.type === 'path' && options.git && route.path.startsWith('/git/'))
+			return options.git(request, response, route.path.slice('/git'.length), query.toString(), user.name);
 		if (route.type === 'path') return servePath(paths, request, response, route.path, query);
 		const review = reviewOf(route.group, route.version, route.plural);
 		if (review && !route.name && (route.namespace !== undefined) === review.namespaced) {

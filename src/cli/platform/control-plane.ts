@@ -9,6 +9,7 @@ import {
 	openApi,
 	openPki,
 	type Pki,
+	type ServeOptions,
 	serveApi,
 	writeKubeconfig,
 } from '../../api/index.ts';
@@ -38,7 +39,7 @@ import { announceServer } from './presence.ts';
 import { starting } from './starting.ts';
 
 /** The Lease in kube-system whose holder runs the controllers. */
-const LEASE = 'driftless';
+export const LEASE = 'driftless';
 /** How soon the store is asked again for what stands for a term, in ms. */
 const FENCE_RETRY_MS = 500;
 
@@ -61,6 +62,8 @@ export interface ControlPlaneOptions {
 	readonly signal: AbortSignal;
 	/** Answers what only those controllers know. */
 	readonly answers?: Answers;
+	/** Answers git below /git/ of the API, for other servers and administrators. */
+	readonly git?: ServeOptions['git'];
 	/** Controllers beside the built-in ones. */
 	readonly more: readonly Controller[];
 }
@@ -91,8 +94,8 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
 	let leads = false;
 	const metrics = () => [...controllerFamilies(counted, systemClock.now), leadership(leads)];
 	const server = await starting(() => {
-		const { apiAddress: address, apiPort: port, answers } = options;
-		return serveApi({ api, pki, address, port, tokens, log, signal, metrics, answers });
+		const { apiAddress: address, apiPort: port, answers, git } = options;
+		return serveApi({ api, pki, address, port, tokens, log, signal, metrics, answers, git });
 	}, '--api-port or --api-address');
 	stack.defer(() => server.close());
 	const kubeconfig = join(dataDir, 'kubeconfig');

@@ -12,9 +12,16 @@ import {
 	findCredentials,
 	homeNamespace,
 } from '../../sync/index.ts';
-import { loadToken, openPushServer } from '../../sync/push/index.ts';
+import { loadToken, openPushServer, type PushServer } from '../../sync/push/index.ts';
 import { createRenderer } from '../../sync/render/index.ts';
-import { clusterHeads, createSources, type Embedded, openEmbedded, type Repository } from '../../sync/source/index.ts';
+import {
+	clusterHeads,
+	createSources,
+	type Embedded,
+	openEmbedded,
+	type Peers,
+	type Repository,
+} from '../../sync/source/index.ts';
 import { serveWeb } from '../../web/index.ts';
 
 export interface GitOpsOptions {
@@ -31,11 +38,15 @@ export interface GitOpsOptions {
 	readonly webhookSecret: string | undefined;
 	/** Of the API, which comes later than what is opened here. */
 	readonly client: () => Client | undefined;
+	/** The other servers. Default: there are none. */
+	readonly peers?: Peers;
 	readonly log: Log;
 	readonly signal: AbortSignal;
 }
 
 export interface GitOps extends AsyncDisposable {
+	/** Answers git for other servers. */
+	readonly git: PushServer['handle'];
 	/** To be run beside those of the control plane. */
 	readonly controller: Controller;
 	/** What only that controller knows of an application. */
@@ -53,10 +64,10 @@ export function embeddedName(url: string): string | undefined {
 }
 
 export async function openGitOps(options: GitOpsOptions): Promise<GitOps> {
-	const { dataDir, log, signal, client } = options;
+	const { dataDir, log, signal, client, peers } = options;
 	await using stack = new AsyncDisposableStack();
 	const heads = (name: string, repository: Repository) => clusterHeads(client, name, repository);
-	const repository = stack.use(await openEmbedded(dataDir, { heads }));
+	const repository = stack.use(await openEmbedded(dataDir, { heads, peers }));
 	const sources = stack.use(
 		createSources({
 			dataDir,
@@ -92,12 +103,15 @@ export async function openGitOps(options: GitOpsOptions): Promise<GitOps> {
 				},
 			},
 			log,
+			leads: () => applications.context !== undefined,
+			peers,
 		}),
 	);
 	const life = stack.move();
 	return {
 		controller,
 		answers: createAnswers(applications),
+		git: (...args) => push.handle(...args),
 		serve: async () =>
 			serveWeb({
 				host: options.address,

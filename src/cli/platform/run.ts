@@ -12,6 +12,7 @@ import { embeddedName, ensureArgoNamespace, ensureDefaultApplication, openGitOps
 import { createLog, type LogOptions } from './log.ts';
 import { giveMemoryBack } from './memory.ts';
 import { runNode } from './node.ts';
+import { createPeers } from './peers.ts';
 import { starting } from './starting.ts';
 
 export interface PlatformOptions extends NodeFlags {
@@ -88,6 +89,7 @@ export async function runPlatform(
 	await using gitops = await openGitOps({
 		webhookSecret: options.webhookSecretFile && readSecret(options.webhookSecretFile),
 		client: () => client,
+		peers: createPeers(() => client, dataDir),
 		dataDir,
 		address: options.httpAddress,
 		httpPort: options.httpPort,
@@ -104,6 +106,7 @@ export async function runPlatform(
 		signal,
 		more: [gitops.controller],
 		answers: gitops.answers,
+		git: gitops.git,
 	});
 	client = plane.client;
 	const web = await starting(() => gitops.serve(), '--http-port or --http-address');

@@ -6,6 +6,8 @@ import { type Objects, openObjects } from './objects.ts';
 import { GitError, git } from './program.ts';
 import { gitTree } from './tree.ts';
 
+/** Milliseconds that another server may take to give what was pushed to it. */
+const FETCH_TIME = 60_000;
 /** Milliseconds that packing a repository may take. */
 const TIDY_TIME = 600_000;
 
@@ -20,6 +22,8 @@ export interface Repository extends AsyncDisposable {
 	 * what refs() gave: what has moved since is left to whoever moves it.
 	 */
 	align(seen: Refs, wanted: Refs): Promise<void>;
+	/** Fetches an object, and what it refers to, from another server's repository. What cannot be had is no error: see `has`. */
+	fetch(url: string, id: string, certificates: { ca: string; cert: string; key: string }): Promise<void>;
 	/** Whether it has an object of this id. */
 	has(id: string): Promise<boolean>;
 	/** The commit that a branch, tag or (abbreviated) id stands for. */
@@ -81,6 +85,14 @@ export function openRepository(gitdir: string): Repository {
 					if (!(error instanceof GitError)) throw error;
 				});
 			}
+		},
+		async fetch(url, id, { ca, cert, key }) {
+			const tls = { sslCAInfo: ca, sslCert: cert, sslKey: key };
+			const settings = Object.entries(tls).flatMap(([name, file]) => ['-c', `http.${name}=${file}`]);
+			const args = [...settings, 'fetch', '--quiet', '--no-tags', '--no-write-fetch-head', '--no-auto-gc', url, id];
+			await git(args, { gitdir, env: { GIT_ALLOW_PROTOCOL: 'https' }, time: FETCH_TIME }).catch((error) => {
+				if (!(error instanceof GitError)) throw error;
+			});
 		},
 		has: async (id) => (await objects.info(id)) !== undefined,
 		resolve,

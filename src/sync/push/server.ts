@@ -2,8 +2,10 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { dirname } from 'node:path';
 import type { Log } from '../../log.ts';
-import type { Embedded } from '../source/index.ts';
+import { isCommitId } from '../git/index.ts';
+import { alone, type Embedded, type Peers } from '../source/index.ts';
 import { startBackend } from './backend.ts';
+import { PUSHER_HEADER, passOn } from './forward.ts';
 import { installHooks } from './hooks.ts';
 import { createLock, type Lock } from './lock.ts';
 import type { PushHandler } from './push.ts';
@@ -19,23 +21,43 @@ export interface PushServerOptions {
 	readonly token: string;
 	readonly handler: PushHandler;
 	readonly log: Log;
+	/** Whether this server is the one that takes pushes. Default: it is. */
+	readonly leads?: () => boolean;
+	/** Default: there is one server. */
+	readonly peers?: Peers;
 }
 
 export interface PushServer extends AsyncDisposable {
 	/** Answers one request. `path` is the part below the mount, with its leading slash: `/default.git/info/refs`. Never rejects. */
-	handle(request: IncomingMessage, response: ServerResponse, path: string, query: string): Promise<void>;
+	handle(
+		request: IncomingMessage,
+		response: ServerResponse,
+		path: string,
+		query: string,
+		/** Who asks, where somebody else has made sure of it: an administrator, or another server. No token is wanted then. */
+		user?: string,
+	): Promise<void>;
 }
 
 /** Installs the hooks and gives the endpoint. */
-export async function openPushServer({ repositories, token, handler, log }: PushServerOptions): Promise<PushServer> {
+export async function openPushServer(options: PushServerOptions): Promise<PushServer> {
+	const { repositories, token, handler, log, leads = () => true, peers = alone } = options;
 	for (const { repository } of repositories) await installHooks(repository.gitdir);
 	const byName = new Map(repositories.map((embedded) => [embedded.name, { embedded, lock: createLock() }]));
 	const life = new AbortController();
 	const running = new Set<{ readonly done: Promise<void>; kill(): void }>();
 	let tidying: Promise<void> = Promise.resolve();
 
-	async function serve(request: IncomingMessage, response: ServerResponse, path: string, query: string): Promise<void> {
-		const pusher = authorize(request.headers.authorization, token);
+	async function serve(
+		request: IncomingMessage,
+		response: ServerResponse,
+		path: string,
+		query: string,
+		user?: string,
+	): Promise<void> {
+		const said = request.headers[PUSHER_HEADER];
+		const forwarded = user !== undefined && typeof said === 'string' ? said : undefined;
+		const pusher = forwarded ?? user ?? authorize(request.headers.authorization, token);
 		if (pusher === undefined) {
 			response.setHeader('www-authenticate', 'Basic realm="driftless", charset="UTF-8"');
 			refuse(
@@ -46,10 +68,10 @@ export async function openPushServer({ repositories, token, handler, log }: Push
 			);
 			return;
 		}
-		const asked = /^\/([\w-]+)(?:\.git)?\/(info\/refs|git-upload-pack|git-receive-pack)$/.exec(path);
+		const asked = /^\/([\w-]+)(?:\.git)?\/(info\/refs|git-upload-pack|git-receive-pack|objects)$/.exec(path);
 		const found = byName.get(asked?.[1] ?? '');
 		const service = asked?.[2];
-		if (!found || !service) {
+		if (!found || !service || (service === 'objects' && user === undefined)) {
 			refuse(
 				request,
 				response,
@@ -61,6 +83,18 @@ export async function openPushServer({ repositories, token, handler, log }: Push
 		if (request.method !== (service === 'info/refs' ? 'GET' : 'POST')) {
 			refuse(request, response, 405, `${service} does not take ${request.method}`);
 			return;
+		}
+		if (service === 'objects') {
+			const id = new URLSearchParams(query).get('id') ?? '';
+			const has = isCommitId(id) && (await found.embedded.exchange.obtain(id));
+			response.writeHead(has ? 200 : 404).end();
+			return;
+		}
+		const isPush = service === 'git-receive-pack' || new URLSearchParams(query).get('service') === 'git-receive-pack';
+		if (isPush && forwarded === undefined && !leads()) {
+			const peer = await peers.leader();
+			const whole = `/git${path}${query && `?${query}`}`;
+			if (peer) return passOn(request, response, { peer, path: whole, pusher, peers });
 		}
 		if (service === 'info/refs') await align(found.embedded);
 		await run(request, response, { ...found, service, query, pusher });
@@ -118,9 +152,9 @@ export async function openPushServer({ repositories, token, handler, log }: Push
 	}
 
 	return {
-		async handle(request, response, path, query) {
+		async handle(request, response, path, query, user) {
 			try {
-				await serve(request, response, path, query);
+				await serve(request, response, path, query, user);
 			} catch (error) {
 				log.error({ path, error: String(error) }, 'a git request failed');
 				if (!response.headersSent) refuse(request, response, 500, 'driftless failed to answer; its log says why');

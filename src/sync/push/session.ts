@@ -45,8 +45,11 @@ export async function answerPush(options: SessionOptions): Promise<void> {
 				if (question.hook === 'pre-receive') {
 					if (lock.held) tell('another push is being checked; this one is next');
 					release = await lock.acquire(signal);
-					heads = await embedded.heads.read();
-					accepted = await check(question, heads, options, tell);
+					const busy = await options.handler.busy?.(signal);
+					if (busy) tell(busy);
+					// Read when this server leads: what another one has taken until then is known.
+					else heads = await embedded.heads.read();
+					accepted = !busy && (await check(question, heads, options, tell));
 					if (!accepted) release();
 					answer(answers, accepted ? 'accept' : 'refuse');
 				} else if (question.hook === 'update') {
@@ -98,11 +101,6 @@ async function check(
 	tell: (text: string) => void,
 ): Promise<boolean> {
 	const { embedded, handler, log, pusher } = options;
-	const busy = await handler.busy?.(options.signal);
-	if (busy) {
-		tell(busy);
-		return false;
-	}
 	const quarantine = embedded.repository.quarantine(question.environment);
 	const late = AbortSignal.timeout(CHECK_TIME);
 	const signal = AbortSignal.any([options.signal, late]);
@@ -153,14 +151,14 @@ async function isBehind(
 	{ ref, before, after }: RefChange,
 	head: string | undefined,
 	quarantine: Quarantine,
-	{ repository }: Embedded,
+	{ exchange }: Embedded,
 ): Promise<string | undefined> {
 	if (head === before || head === after) return undefined;
-	if (head === undefined || (await repository.has(head)))
+	if (head === undefined || (await exchange.obtain(head)))
 		return `${short(ref)} has moved on since you fetched it: fetch, rebase and push again`;
 	// This server missed some pushes, and the pusher may have them.
 	if (after && (await quarantine.follows(after, head))) return undefined;
-	return `${short(ref)} is at ${head.slice(0, 12)}, which this server does not have: only a push of that commit, or of one that follows it, is taken`;
+	return `${short(ref)} is at ${head.slice(0, 12)}, which no server that is there has: only a push of that commit, or of one that follows it, is taken`;
 }
 
 /** Moves the head of a branch or tag, the moment before git moves its reference. */
@@ -172,6 +170,10 @@ async function move(
 ): Promise<boolean> {
 	const kept = updates.filter(({ ref }) => /^refs\/(?:heads|tags)\//.test(ref));
 	try {
+		for (const { after } of kept) {
+			for (const { origin } of after ? await embedded.exchange.spread(after) : [])
+				tell(`the server at ${origin} does not have this push yet; it fetches it when it needs it`);
+		}
 		await embedded.heads.move(kept.map((update) => ({ ...update, before: heads.get(update.ref) })));
 		return true;
 	} catch (error) {

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { initRepository, isCommitId, type Repository, referenceNames, requireGit, shortName } from '../git/index.ts';
 import type { Reader } from './follow.ts';
 import { type Heads, ownHeads } from './heads.ts';
+import { alone, createExchange, type Exchange, type Peers } from './peers.ts';
 import { SourceError } from './source.ts';
 
 /** Bytes of one push: what a hostile or mistaken one may take of the disk before it is refused. */
@@ -15,6 +16,8 @@ export interface Embedded extends AsyncDisposable {
 	readonly repository: Repository;
 	/** Where its branches and tags are. */
 	readonly heads: Heads;
+	/** The objects of the other servers' repositories. */
+	readonly exchange: Exchange;
 	/** Makes the references of the repository, which clones see, those of `heads`. */
 	align(): Promise<void>;
 	/** Tells all who follow the repository that its references have moved; settles when they have looked. */
@@ -28,6 +31,8 @@ export interface EmbeddedOptions {
 	readonly name?: string;
 	/** Who keeps its heads. Default: the repository itself. */
 	readonly heads?: (name: string, repository: Repository) => Heads;
+	/** Default: there is one server. */
+	readonly peers?: Peers;
 }
 
 /** Opens DATA/git/NAME.git, and makes it where there is none. */
@@ -42,6 +47,8 @@ export async function openEmbedded(dataDir: string, options: EmbeddedOptions = {
 		'transfer.fsckObjects': 'true',
 		'receive.maxInputSize': String(MAX_PUSH_BYTES),
 		'receive.advertisePushOptions': 'true',
+		// Other servers fetch what was pushed by its id, before a reference has it.
+		'uploadpack.allowAnySHA1InWant': 'true',
 		'receive.denyDeleteCurrent': 'ignore',
 		'receive.denyNonFastForwards': 'false',
 		// What a CI job has checked out is most often shallow.
@@ -54,10 +61,12 @@ export async function openEmbedded(dataDir: string, options: EmbeddedOptions = {
 	});
 	await removeQuarantines(repository.gitdir);
 	const heads = keeper(name, repository);
+	const exchange = createExchange(name, repository, options.peers ?? alone);
 	return {
 		name,
 		repository,
 		heads,
+		exchange,
 		async align() {
 			// In this order: a push moves the heads first, so that what was seen here is never newer than they are.
 			const seen = await repository.refs();
@@ -84,18 +93,17 @@ async function removeQuarantines(gitdir: string): Promise<void> {
 
 /** Follows a branch, tag or commit of an embedded repository, which stays open. */
 export function embeddedReader(embedded: Embedded, url: string, revision: string): Reader {
-	const { repository, heads } = embedded;
+	const { repository, heads, exchange } = embedded;
 	const resolve = async (wanted: string) => {
 		const refs = await heads.read();
 		const names = wanted === '' || wanted === 'HEAD' ? ['refs/heads/main'] : referenceNames(wanted);
 		const ref = names.find((name) => refs.has(name));
 		const head = ref && refs.get(ref);
 		if (!head) return isCommitId(wanted) ? repository.resolve(wanted) : undefined;
-		const commit = await repository.resolve(head);
-		if (commit) return commit;
+		if (await exchange.obtain(head)) return repository.resolve(head);
 		throw new SourceError(
 			url,
-			`${shortName(ref)} is at ${head.slice(0, 12)}, which the embedded repository of this server does not have: push that commit, or one that follows it, to this server`,
+			`${shortName(ref)} is at ${head.slice(0, 12)}, which no server that is there has in its embedded repository: push that commit, or one that follows it, to this server`,
 		);
 	};
 	return {

@@ -2,6 +2,7 @@
 export type { Repository } from '../git/index.ts';
 export { type Embedded, type EmbeddedOptions, MAX_PUSH_BYTES, openEmbedded } from './embedded.ts';
 export { clusterHeads, HeadMoved, type Heads, planMove, type RefChange } from './heads.ts';
+export { alone, type Certificates, callPeer, type Peer, type Peers } from './peers.ts';
 export { withoutCredentials } from './remote.ts';
 export { type Commit, type Source, SourceError, type SourceState } from './source.ts';
 export {

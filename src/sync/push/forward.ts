@@ -1,0 +1,32 @@
+/** A request that another server is to answer: the one that leads takes pushes, whichever was asked. */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { pipeline } from 'node:stream/promises';
+import { callPeer, type Peer, type Peers } from '../source/index.ts';
+
+/** Who pushes, as the server says that was asked. Only heard from other servers. */
+export const PUSHER_HEADER = 'driftless-pusher';
+/** What git's protocol needs of a request. Source: gitprotocol-http. */
+const passed = ['content-type', 'content-encoding', 'content-length', 'accept', 'git-protocol', 'user-agent'];
+
+/** Passes the request on, and the answer back as it comes. Rejects where the other server cannot be reached. */
+export async function passOn(
+	request: IncomingMessage,
+	response: ServerResponse,
+	to: { readonly peer: Peer; readonly path: string; readonly pusher: string; readonly peers: Peers },
+): Promise<void> {
+	const gone = new AbortController();
+	response.once('close', () => gone.abort());
+	const headers = Object.fromEntries(passed.map((name) => [name, request.headers[name]]).filter(([, value]) => value));
+	const call = {
+		method: request.method ?? 'GET',
+		headers: { ...headers, [PUSHER_HEADER]: to.pusher },
+		signal: gone.signal,
+	};
+	const { sent, response: answered } = await callPeer(to.peer, to.path, call, to.peers.certificates);
+	request.pipe(sent);
+	const answer = await answered;
+	const { connection: _, 'keep-alive': __, 'transfer-encoding': ___, ...kept } = answer.headers;
+	response.writeHead(answer.statusCode ?? 502, kept);
+	response.flushHeaders();
+	await pipeline(answer, response);
+}
