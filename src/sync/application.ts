@@ -139,6 +139,20 @@ export function createApplications({ renderer, openSource }: SyncOptions) {
 		return shared;
 	};
 
+	let wasComplete = false;
+	const look = async (key: Key, context: Context) => {
+		const application = context.cache.informer(Application).get(key);
+		const state = applications.state(key);
+		if (!application) {
+			states.delete(key);
+			await state.dispose();
+			return undefined;
+		}
+		return application.metadata.deletionTimestamp
+			? cascade(application, state, context)
+			: turn(application, state, () => sharedOf(state), context);
+	};
+
 	const declaration = controller<Application>({
 		name: 'application',
 		for: Application,
@@ -166,18 +180,11 @@ export function createApplications({ renderer, openSource }: SyncOptions) {
 			);
 		},
 		async reconcile(key, context) {
-			const application = context.cache.informer(Application).get(key);
-			const state = applications.state(key);
-			if (!application) {
-				states.delete(key);
-				await state.dispose();
-				return undefined;
-			}
-			if (application.metadata.deletionTimestamp) return cascade(application, state, context);
-			const before = state.known;
-			const again = await turn(application, state, () => sharedOf(state), context);
-			// The last one that was waited for.
-			if (!before && state.known && complete()) for (const other of states.keys()) if (other !== key) enqueue(other);
+			const again = await look(key, context);
+			const before = wasComplete;
+			wasComplete = complete();
+			// What waited for the last one to be known, or to be gone, goes on.
+			if (wasComplete && !before) for (const other of states.keys()) if (other !== key) enqueue(other);
 			return again;
 		},
 	});

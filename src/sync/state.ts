@@ -172,7 +172,7 @@ export function createState({
 		for (const id of before.keys()) if (!desired.has(id)) comparison.touch(id);
 	};
 
-	/** After a start with a source that cannot be reached: what was synced last may still be at hand, and is then kept up. */
+	/** After a start with a source that cannot be reached, or is refused: what was synced last may be at hand, and is then kept up. */
 	const recover = async (application: Application, client: Client, signal: AbortSignal) => {
 		const last = application.status?.sync?.revision;
 		if (state.revision !== undefined || !last || !following.source) return;
@@ -243,6 +243,7 @@ export function createState({
 						message: cut(`revision ${short(tree.revision)} is refused, nothing of it is applied: ${summary(lines)}`),
 					};
 					state.progress.tell({ type: 'refused', revision: revisionAt(application, [tree.revision]), lines });
+					await recover(application, client, signal);
 					return;
 				}
 				state.problem = undefined;

@@ -1,4 +1,7 @@
 /** A sync as an operation: what it waits for, when it fails and is tried again, how it ends, and what outlives it. */
+import { writeFile } from 'node:fs/promises';
+import { type AddressInfo, createServer } from 'node:net';
+import { join } from 'node:path';
 import test from 'ava';
 import {
 	Application,
@@ -352,4 +355,57 @@ test('a request of which a process died before it took it away is carried out on
 	t.is(done.operationState?.startedAt, operationState.startedAt);
 	await until(async () => !(await world.client.get(Application, home)).operation, 'the request is taken away');
 	t.is((await world.client.get(Application, home)).status?.history?.length, 1);
+});
+
+test('nothing is pruned while it is not known what another application wants', async (t) => {
+	const world = await startGitOps(t);
+	await world.push({ 'a.json': configMap('a'), 'b.json': configMap('b') });
+	await world.status(synced);
+	// It takes connections and never answers.
+	const silent = createServer(() => {});
+	t.teardown(() => silent.close());
+	await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
+	const { port } = silent.address() as AddressInfo;
+	const { spec } = await world.client.get(Application, home);
+	await world.client.create(Application, {
+		apiVersion: 'argoproj.io/v1alpha1',
+		kind: 'Application',
+		metadata: { name: 'silent', namespace: 'default' },
+		spec: { ...spec, source: { repoURL: `http://127.0.0.1:${port}/x.git` } },
+	});
+	await world.push({ 'b.json': undefined, 'c.json': configMap('c') });
+	await world.status(phase('Running', /waiting to know what the other applications want/));
+	t.deepEqual(await names(world), ['a', 'b', 'c']);
+	await world.client.delete(Application, { name: 'silent', namespace: 'default' });
+	await world.status((status) => phase('Succeeded')(status) && synced(status));
+	t.deepEqual(await names(world), ['a', 'c']);
+});
+
+test('a process that starts with a refused revision keeps up the one before', async (t) => {
+	const world = await startGitOps(t);
+	await world.push({ 'a.json': configMap('a', {}, { value: '1' }) });
+	await world.status(synced);
+	const good = await head(world);
+	await writeFile(join(world.clone, 'a.json'), '{');
+	await world.git('commit', '-q', '-a', '-m', 'broken');
+	const named = { name: 'second', namespace: 'default' };
+	const { spec } = await world.client.get(Application, home);
+	// Nothing is known of it but what a process before has left in its status.
+	await world.client.create(Application, {
+		apiVersion: 'argoproj.io/v1alpha1',
+		kind: 'Application',
+		metadata: named,
+		spec: { ...spec, source: { repoURL: world.clone, chart: 'none' }, destination: { namespace: 'kube-public' } },
+	});
+	await world.status(({ conditions }) => conditions?.[0]?.type === 'InvalidSpecError', 'second');
+	const known = { status: { sync: { status: 'Synced', revision: good } } };
+	await world.client.patch(Application, named, { type: 'merge', body: known }, { subresource: 'status' });
+	await world.client.patch(Application, named, { type: 'merge', body: { spec: { source: { chart: null } } } });
+	const status = await world.status(({ resources }) => resources?.[0]?.name === 'a', 'second');
+	t.is(status.conditions?.[0]?.type, 'ComparisonError');
+	await until(async () => {
+		const { items } = await world.client.list(ConfigMap, { namespace: 'kube-public' });
+		return items.some(({ metadata, data }) => metadata.name === 'a' && data?.value === '1');
+	}, 'the last good revision is kept up');
+	t.pass();
 });

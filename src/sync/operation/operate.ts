@@ -81,8 +81,8 @@ async function carryOn(work: Work): Promise<Progressed> {
 		return 'finished';
 	}
 	const waitsFor = [...madeAnew, ...stage.waitsFor];
-	if (waitsFor.length > 0) return wait(application, running, waitsFor, context);
-	if (!stage.last && stage.apply.length + stage.prune.size === 0) return 'waits';
+	if (waitsFor.length > 0) return wait(application, running, waitText(waitsFor), context);
+	if (!stage.last && stage.apply.length + stage.prune.size === 0) return wait(application, running, unknown, context);
 
 	let outcomes: Outcome[];
 	try {
@@ -105,7 +105,7 @@ async function carryOn(work: Work): Promise<Progressed> {
 			([id, { metadata }]) => going.includes(id) || (!dryRun && metadata.deletionTimestamp),
 		);
 		const still = leaving.filter(([id]) => state.tracked.has(id)).map(([, object]) => object);
-		if (still.length > 0) return wait(application, next, still, context);
+		if (still.length > 0) return wait(application, next, waitText(still), context);
 		for (const outcome of failed) state.progress.tell({ type: 'outcome', revision, outcome });
 		state.stumbled = new Map(failed.map(({ id }) => [id, subject.objects.get(id)?.live?.metadata.uid]));
 		await end(`one or more objects failed to apply: ${failed.map(failureText).join('; ')}`, next);
@@ -209,17 +209,21 @@ const failureText = ({ object, message }: Outcome) => `${nameOf(object)}: ${mess
 const unwell = ({ desired, health }: Staged) =>
 	`${nameOf(desired.object)} is Degraded${health?.message ? `: ${health.message}` : ''}`;
 
+/** What a sync waits for that may prune nothing yet. */
+const unknown = 'waiting to know what the other applications want before anything is pruned';
+
+function waitText([first, ...more]: readonly Dynamic[]): string {
+	const end = first?.metadata.deletionTimestamp ? 'to be gone' : 'to be healthy';
+	return `waiting for ${first ? nameOf(first) : 'something'}${more.length > 0 ? ` and ${more.length} more` : ''} ${end}`;
+}
+
 /** Says what the sync waits for. */
 async function wait(
 	application: Application,
 	running: OperationState,
-	waitsFor: readonly Dynamic[],
+	message: string,
 	{ client }: Context,
 ): Promise<Progressed> {
-	const [first] = waitsFor;
-	const more = waitsFor.length > 1 ? ` and ${waitsFor.length - 1} more` : '';
-	const end = first?.metadata.deletionTimestamp ? 'to be gone' : 'to be healthy';
-	const message = `waiting for ${first ? nameOf(first) : 'something'}${more} ${end}`;
 	const before = application.status?.operationState;
 	if (before?.phase !== 'Running' || before.message !== message)
 		await writeStatus(application, { operationState: { ...running, message } }, client);
