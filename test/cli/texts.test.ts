@@ -68,7 +68,8 @@ const kinds: readonly [string, readonly string[]][] = [
 	['deployments.v1.apps', ['Deployment']],
 	['deployments.batch', []],
 	['app', ['Application']],
-	['all', ['Pod', 'ReplicaSet', 'Deployment', 'Service']],
+	['all', ['Pod', 'Service', 'Deployment', 'ReplicaSet', 'HorizontalPodAutoscaler']],
+	['hpa', ['HorizontalPodAutoscaler']],
 	['', []],
 ];
 for (const [word, expected] of kinds) {
@@ -79,6 +80,13 @@ for (const [word, expected] of kinds) {
 		);
 	});
 }
+
+test('a word that names no version stands for the one whose objects are stored', (t) => {
+	const versions = (word: string) => matchKinds(word, builtins).map(({ version }) => version);
+	t.deepEqual(versions('hpa'), ['v2']);
+	t.deepEqual(versions('hpa.autoscaling'), ['v2']);
+	t.deepEqual(versions('hpa.v1.autoscaling'), ['v1']);
+});
 
 const object = (spec: object, metadata: Partial<KubeObject['metadata']> = {}): KubeObject =>
 	({ apiVersion: 'v1', kind: 'Thing', metadata: { name: 'a', ...metadata }, spec }) as KubeObject;

@@ -16,15 +16,17 @@ const namesOf = (kind: Kind) => [kind.plural, kind.singular, ...kind.shortNames]
 /** The kinds that a word stands for: one, or those of a category; none where no kind has such a name. */
 export function matchKinds(word: string, kinds: readonly Kind[]): readonly Kind[] {
 	const wanted = word.toLowerCase();
-	const exact = kinds.find((kind) => namesOf(kind).includes(wanted));
+	// Of a kind with several versions that whose objects are stored, unless the word names another.
+	const stored = kinds.filter((kind) => !kind.storedAs);
+	const exact = stored.find((kind) => namesOf(kind).includes(wanted));
 	if (exact) return [exact];
-	const qualified = kinds.find((kind) =>
+	const qualified = [...stored, ...kinds].find((kind) =>
 		namesOf(kind).some(
 			(name) =>
 				(kind.group !== '' && wanted === `${name}.${kind.group}`) || wanted === `${name}.${kind.version}.${kind.group}`,
 		),
 	);
-	return qualified ? [qualified] : kinds.filter((kind) => kind.categories.includes(wanted));
+	return qualified ? [qualified] : stored.filter((kind) => kind.categories.includes(wanted));
 }
 
 /** The kinds that words with commas name, each once. Throws a UserError that suggests what was meant. */
