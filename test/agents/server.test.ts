@@ -150,6 +150,40 @@ for (const protocol of ['v5.channel.k8s.io', 'v4.channel.k8s.io']) {
 	});
 }
 
+/** What comes over a socket of that protocol, message by message. */
+function messages(path: string, protocol: string | undefined, send?: string): Promise<string[]> {
+	const { promise, resolve, reject } = Promise.withResolvers<string[]>();
+	const socket = new WebSocket(`wss://127.0.0.1:${port}${path}`, protocol ? [protocol] : [], tls());
+	const got: string[] = [];
+	socket.on('open', () => send !== undefined && socket.send(send));
+	socket.on('message', (data: Buffer, binary) => got.push(`${binary ? 'bytes' : 'text'} ${data.toString('latin1')}`));
+	socket.on('close', () => resolve(got));
+	socket.on('error', reject);
+	return promise;
+}
+
+test('the older protocols tell an error in plain text, and of a success nothing', async (t) => {
+	const of = (code: number) => exec(`output=1&${command('sh', '-c', `echo out; exit ${code}`)}`);
+	const failed = 'command terminated with non-zero exit code: exit status 3';
+	const base64 = (text: string) => Buffer.from(text).toString('base64');
+	for (const protocol of ['channel.k8s.io', undefined]) {
+		t.deepEqual(await messages(of(0), protocol), ['bytes \u0001out\n']);
+		t.deepEqual(await messages(of(3), protocol), ['bytes \u0001out\n', `bytes \u0003${failed}`]);
+	}
+	t.deepEqual(await messages(of(0), 'base64.channel.k8s.io'), [`text 1${base64('out\n')}`]);
+	t.deepEqual(await messages(of(3), 'base64.channel.k8s.io'), [`text 1${base64('out\n')}`, `text 3${base64(failed)}`]);
+	const [, status = ''] = await messages(of(0), 'v4.base64.channel.k8s.io');
+	t.like(JSON.parse(Buffer.from(status.slice('text 3'.length), 'base64').toString()), { status: 'Success' });
+});
+
+test('input in base64 reaches a command', async (t) => {
+	const path = exec(`input=1&output=1&${command('head', '-n1')}`);
+	const sent = `0${Buffer.from('hello\n').toString('base64')}`;
+	t.deepEqual(await messages(path, 'base64.channel.k8s.io', sent), [
+		`text 1${Buffer.from('hello\n').toString('base64')}`,
+	]);
+});
+
 test('input reaches a command, and its end too; much of it comes back whole', async (t) => {
 	const input = 'x'.repeat(200_000);
 	const { out, status } = await run(exec(`input=1&output=1&${command('cat')}`), { input });

@@ -4,12 +4,13 @@ import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { connect, type TLSSocket } from 'node:tls';
 import test from 'ava';
+import { WebSocket } from 'ws';
 import { makeAuthority } from '../../src/api/certificates.ts';
 import { fingerprint, servingCertificateAnnotation } from '../../src/api/index.ts';
-import { Node, Pod } from '../../src/kinds/index.ts';
+import { ConfigMap, Node, Pod } from '../../src/kinds/index.ts';
 import { admin, serveTestApi } from '../testbed/api.ts';
 import { kubectl } from '../testbed/kubectl.ts';
-import { pod } from './objects.ts';
+import { configMap, pod } from './objects.ts';
 
 const server = await serveTestApi();
 const k = kubectl(server.kubeconfig);
@@ -161,4 +162,75 @@ test('a stream that cannot be is refused before it begins', async (t) => {
 	t.regex(await upgrade(`${pods}/nope/exec?command=ls`, /}$/), /^HTTP\/1\.1 404 /);
 	t.regex(await upgrade(`${pods}/elsewhere/exec?command=ls`, /}$/), /^HTTP\/1\.1 502 /);
 	t.is((await server.ask(`${pods}/one/exec?command=ls`)).body.message, 'Upgrade request required');
+});
+
+/** What comes over a WebSocket, frame by frame, until `enough` or its end; or the status of the refusal. */
+function frames(
+	path: string,
+	protocol?: string,
+	enough: (frames: readonly string[]) => boolean = () => false,
+): Promise<{ readonly frames: string[]; readonly protocol: string } | number> {
+	return new Promise((resolve, reject) => {
+		const { ca, cert, key } = server.tls as { ca: string; cert: string; key: string };
+		const socket = new WebSocket(`${server.url.replace('https', 'wss')}${path}`, protocol ? [protocol] : [], {
+			ca,
+			cert,
+			key,
+		});
+		const got: string[] = [];
+		socket.on('message', (data: Buffer, binary) => {
+			got.push(`${binary ? 'bytes' : 'text'} ${data}`);
+			if (enough(got)) socket.close();
+		});
+		socket.on('close', () => resolve({ frames: got, protocol: socket.protocol }));
+		socket.on('unexpected-response', (request, response) => {
+			request.destroy();
+			resolve(response.statusCode ?? 0);
+		});
+		socket.on('error', reject);
+	});
+}
+
+test('logs come over a WebSocket, as bytes or in base64', async (t) => {
+	const path = '/api/v1/namespaces/default/pods/one/log';
+	for (const protocol of [undefined, 'binary.k8s.io']) {
+		const answer = await frames(path, protocol);
+		if (typeof answer === 'number') return t.fail(String(answer));
+		t.is(answer.protocol, protocol ?? '');
+		t.true(answer.frames.every((frame) => frame.startsWith('bytes ')));
+		t.is(answer.frames.map((frame) => frame.slice('bytes '.length)).join(''), 'line 1\nline 2\n');
+	}
+	const answer = await frames(path, 'base64.binary.k8s.io');
+	if (typeof answer === 'number') return t.fail(String(answer));
+	t.true(answer.frames.every((frame) => frame.startsWith('text ')));
+	const texts = answer.frames.map((frame) => Buffer.from(frame.slice('text '.length), 'base64').toString());
+	t.is(texts.join(''), 'line 1\nline 2\n');
+	t.is(await frames('/api/v1/namespaces/default/pods/nope/log'), 404);
+	t.is(await frames('/api/v1/namespaces/default/pods/two/log'), 400);
+	t.is(await frames('/api/v1/namespaces/default/pods/broken/log'), 500);
+	t.is(await frames('/api/v1/namespaces/default/configmaps/one/log'), 404);
+});
+
+test('a watch comes over a WebSocket, an event a frame', async (t) => {
+	const maps = { kind: ConfigMap, namespace: 'default' };
+	const text = 'a line\nand another, \u{1f433}';
+	await server.api.create(maps, { ...configMap('watched', { text }), apiVersion: 'v1' }, {}, admin);
+	const path = '/api/v1/namespaces/default/configmaps?watch=1&fieldSelector=metadata.name%3Dwatched';
+	const watched = frames(path, undefined, (got) => {
+		if (got.length === 1) void server.api.delete({ ...maps, name: 'watched' }, {}, admin);
+		return got.length === 2;
+	});
+	const answer = await watched;
+	if (typeof answer === 'number') return t.fail(String(answer));
+	const events = answer.frames.map((frame) => JSON.parse(frame.replace(/^text /, '')));
+	t.deepEqual(
+		events.map(({ type, object }) => [type, object.metadata.name, object.data.text]),
+		[
+			['ADDED', 'watched', text],
+			['DELETED', 'watched', text],
+		],
+	);
+	t.is(await frames('/api/v1/namespaces/default/configmaps?watch=1&fieldSelector=x%3Dy'), 400);
+	const ended = await frames(`${path}&timeoutSeconds=1`);
+	t.deepEqual(ended, { frames: [], protocol: '' });
 });

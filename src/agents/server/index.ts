@@ -20,7 +20,7 @@ import { agentFamilies, resourceFamilies } from './metrics.ts';
 import { type Caller, refuse, serveProcess } from './process.ts';
 import { type Announced, acceptSpdy, negotiate, SPDY } from './spdy-caller.ts';
 import { summary } from './summary.ts';
-import { V4, V5, webSocketCaller } from './websocket.ts';
+import { chooseProtocol, protocolNames, webSocketCaller } from './websocket.ts';
 
 export interface ServerOptions {
 	readonly certificate: ServingCertificate;
@@ -56,7 +56,7 @@ export async function startServer(options: ServerOptions): Promise<AgentServer> 
 	});
 	const sockets = new WebSocketServer({
 		noServer: true,
-		handleProtocols: (offered) => (offered.has(V5) ? V5 : offered.has(V4) ? V4 : false),
+		handleProtocols: chooseProtocol,
 	});
 	const tasks = new Set<Promise<void>>();
 	const track = (task: Promise<void>) => {
@@ -121,7 +121,9 @@ async function route(
 	const json = (body: object) =>
 		void response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(body));
 	if (verb === 'exec' || verb === 'attach') {
-		throw badRequest(`${verb} needs an upgrade to a WebSocket of the subprotocol ${V5} or ${V4}, or to ${SPDY}`);
+		throw badRequest(
+			`${verb} needs an upgrade to a WebSocket of one of the subprotocols ${protocolNames}, or to ${SPDY}`,
+		);
 	}
 	if (verb === 'portForward') throw notImplemented();
 	if (request.method !== 'GET') throw new ApiError(405, 'MethodNotAllowed', `${request.method} is not served here`);

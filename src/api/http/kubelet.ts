@@ -2,7 +2,7 @@
  * The streams of pods (log, exec, attach, portforward), proxied to the agent of the pod's node. The agent's paths are those
  * of a kubelet. Upgraded connections are passed through byte by byte, so that every protocol on them works.
  */
-import { request as httpRequest, type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http';
+import { request as httpRequest, type IncomingMessage, STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { TLSSocket } from 'node:tls';
@@ -15,6 +15,7 @@ import type { KeyPair } from '../certificates.ts';
 import { connectAgent } from './agent-connection.ts';
 import { checkHasLog, containerOf } from './container.ts';
 import { flag, integer } from './query.ts';
+import type { Answer } from './respond.ts';
 import type { ResourceRoute } from './route.ts';
 
 export interface Streaming {
@@ -47,7 +48,7 @@ export async function serveLog(
 		response,
 		query,
 		signal,
-	}: { readonly response: ServerResponse; readonly query: URLSearchParams; readonly signal: AbortSignal },
+	}: { readonly response: Answer; readonly query: URLSearchParams; readonly signal: AbortSignal },
 	kind: Kind,
 	route: ResourceRoute,
 	caller: Caller,

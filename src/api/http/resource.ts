@@ -11,14 +11,14 @@ import { type IncludeObject, scaleTable, type Tabular, toPartial, toPartialList,
 import { mediaType, parseBody, readBody, readObject, unsupported } from './body.ts';
 import { type Form, negotiate } from './negotiate.ts';
 import { deleteOptions, flag, listOptions, watchQuery, writeOptions } from './query.ts';
-import { addWarning, sendBytes, sendJson, sendPieces, yamlStyle } from './respond.ts';
+import { type Answer, addWarning, sendBytes, sendJson, sendPieces, yamlStyle } from './respond.ts';
 import type { ResourceRoute } from './route.ts';
 import { streamEvents } from './watch.ts';
 
 /** A request in work. */
-export interface Exchange {
+export interface Exchange<R = ServerResponse> {
 	readonly request: IncomingMessage;
-	readonly response: ServerResponse;
+	readonly response: R;
 	readonly query: URLSearchParams;
 	readonly caller: Caller;
 	/** Aborts when the server closes and, for watches and streams, when the client goes. */
@@ -55,6 +55,13 @@ export function verbOf(method: string | undefined, route: ResourceRoute, query: 
 	}
 }
 
+/** Throws 404 for what a kind does not have. */
+function checkRoute(kind: Kind, { namespace, name, subresource }: ResourceRoute): void {
+	if (namespace !== undefined && !kind.namespaced) throw notServed();
+	if (subresource !== undefined && subresourceOf(kind, subresource)?.answer !== 'object') throw notServed();
+	if (name !== undefined && kind.namespaced && namespace === undefined) throw notServed();
+}
+
 /** Answers a request about objects of a kind. Throws ApiError. */
 export async function serveResource(
 	serving: Serving,
@@ -65,9 +72,7 @@ export async function serveResource(
 ): Promise<void> {
 	const { query } = exchange;
 	const { namespace, name, subresource } = route;
-	if (namespace !== undefined && !kind.namespaced) throw notServed();
-	if (subresource !== undefined && subresourceOf(kind, subresource)?.answer !== 'object') throw notServed();
-	if (name !== undefined && kind.namespaced && namespace === undefined) throw notServed();
+	checkRoute(kind, route);
 	const form = negotiate(exchange.request.headers.accept, 'object');
 	const { schemas } = serving.api.registry;
 	const collection = { kind, namespace };
@@ -84,7 +89,7 @@ export async function serveResource(
 				await serving.api.list(collection, listOptions(query), exchange.caller),
 			);
 		case 'watch':
-			return serveWatch(serving, exchange, kind, form, route);
+			return serveWatch(serving, exchange, kind, route);
 		case 'deletecollection': {
 			if (!kind.deleteCollection || everywhere) throw methodNotAllowed();
 			const removed = await serving.api.deleteCollection(
@@ -225,13 +230,16 @@ function* yamlPieces(head: object, items: Listed['items']): Generator<Uint8Array
 	}
 }
 
-async function serveWatch(
+/** Answers a watch. Throws ApiError before its first event. */
+export async function serveWatch(
 	{ api, log, now }: Serving,
-	{ request, response, query, caller, signal }: Exchange,
+	{ request, response, query, caller, signal }: Exchange<Answer>,
 	kind: Kind,
-	form: Form,
-	{ namespace, name }: ResourceRoute,
+	route: ResourceRoute,
 ): Promise<void> {
+	checkRoute(kind, route);
+	const form = negotiate(request.headers.accept, 'object');
+	const { namespace, name } = route;
 	const options = watchQuery(query);
 	// A watch of one object is one of the collection with a selector.
 	const byName = name === undefined ? undefined : `metadata.name=${name}`;
@@ -243,7 +251,7 @@ async function serveWatch(
 	signal.addEventListener('abort', end);
 	try {
 		const events = api.watch({ kind, namespace }, { ...options, fieldSelector, signal: ended.signal }, caller);
-		await streamEvents(request, response, events, {
+		await streamEvents(response, events, {
 			kind,
 			apiVersion: apiVersionOf(kind),
 			form,

@@ -9,6 +9,15 @@ import type { ApiError } from '../../kinds/status.ts';
 import { limits } from '../limits.ts';
 import type { Form } from './negotiate.ts';
 
+/** What a stream of a log or of events is written to: a response, or the frames of a WebSocket. */
+export interface Answer extends Writable {
+	statusCode: number;
+	readonly headersSent: boolean;
+	setHeader(name: string, value: string): unknown;
+	/** Sends the head of the answer, even if nothing else happens for long. */
+	flushHeaders(): void;
+}
+
 const gzip = promisify(gzipCallback);
 
 /**
@@ -136,7 +145,7 @@ function* inChunks(pieces: Iterable<Uint8Array>): Generator<Uint8Array, undefine
 }
 
 /** Settles when the client has read what waits for it: true; or when it is gone or stalls for too long, then cut off: false. `into` leads to it. */
-export function drained(response: ServerResponse, into: Writable = response): Promise<boolean> {
+export function drained(response: Writable, into: Writable = response): Promise<boolean> {
 	if (response.destroyed) return Promise.resolve(false);
 	return new Promise((resolve) => {
 		const finish = (alive: boolean) => {

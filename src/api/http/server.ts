@@ -1,4 +1,5 @@
 /** The API over HTTPS: authenticates, authorizes and counts each request, and hands it to what answers it. */
+import { once } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
@@ -33,9 +34,10 @@ import { createMetrics } from './metrics.ts';
 import { negotiate } from './negotiate.ts';
 import { type Paths, servePath } from './paths.ts';
 import { checkTimeout } from './query.ts';
-import { methodNotAllowed, serveResource, verbOf } from './resource.ts';
+import { methodNotAllowed, serveResource, serveWatch, verbOf } from './resource.ts';
 import { sendError, sendJson } from './respond.ts';
-import { type Route, routeOf } from './route.ts';
+import { type ResourceRoute, type Route, routeOf } from './route.ts';
+import { isWebSocket, socketAnswer } from './socket.ts';
 
 export interface ServeOptions {
 	readonly api: Api;
@@ -273,14 +275,47 @@ function createHandler(options: ServeOptions, closing: AbortSignal) {
 		}
 	};
 
+	/** A log or a watch in frames. Throws ApiError before the first of them. */
+	const readOverSocket = async (
+		request: IncomingMessage,
+		socket: Duplex,
+		head: Buffer,
+		{ query, caller, verb }: Asked,
+		kind: Kind,
+		route: ResourceRoute,
+	): Promise<void> => {
+		const response = socketAnswer(request, socket, head, verb === 'watch');
+		const gone = new AbortController();
+		const end = () => gone.abort();
+		response.on('close', end);
+		closing.addEventListener('abort', end);
+		try {
+			if (closing.aborted) end();
+			const exchange = { request, response, query, caller, signal: gone.signal };
+			if (verb === 'watch') await serveWatch(serving, exchange, kind, route);
+			else {
+				if (!route.name || !subresourceOf(kind, 'log')) throw notServed();
+				await serveLog(streaming, exchange, kind, route, caller);
+			}
+			if (!response.closed) await once(response, 'close');
+		} catch (cause) {
+			if (!response.headersSent) throw cause;
+			response.destroy();
+		} finally {
+			closing.removeEventListener('abort', end);
+		}
+	};
+
 	const upgrade = async (request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> => {
 		// Before anything is awaited: a connection that breaks meanwhile must not end the process.
 		socket.on('error', (cause) => log.debug({ err: cause }, 'a stream broke'));
 		metrics.watches++;
 		try {
 			const asked = await ask(request);
-			const { route, kind } = asked;
-			if (!kind || route.type !== 'resource' || !route.name) throw notServed();
+			const { route, kind, verb } = asked;
+			if (!kind || route.type !== 'resource') throw notServed();
+			if (isReadOverSocket(route, verb)) return await readOverSocket(request, socket, head, asked, kind, route);
+			if (!route.name) throw notServed();
 			const { name, namespace, subresource = '' } = route;
 			if (!subresourceOf(kind, subresource)?.upgrade) throw notServed();
 			await api.connect({ kind, namespace, name }, subresource, Object.fromEntries(asked.query), asked.caller);
@@ -308,11 +343,16 @@ function createHandler(options: ServeOptions, closing: AbortSignal) {
 	};
 }
 
+const isReadOverSocket = ({ subresource }: ResourceRoute, verb: string) =>
+	verb === 'watch' || (subresource === 'log' && verb === 'get');
+
 /** Whether a request is for a stream of a pod that becomes a connection of its own. */
 function upgrades(request: IncomingMessage): boolean {
 	try {
-		const { route } = locate(request);
-		return route.type === 'resource' && namedSubresource(route.subresource)?.upgrade === true;
+		const { route, query } = locate(request);
+		if (route.type !== 'resource') return false;
+		if (namedSubresource(route.subresource)?.upgrade) return true;
+		return isWebSocket(request) && isReadOverSocket(route, verbOf(request.method, route, query));
 	} catch {
 		return false;
 	}

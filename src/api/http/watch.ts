@@ -1,5 +1,4 @@
 /** A watch over HTTP: one JSON line an event, written a batch at a time, no further ahead than the client reads. */
-import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Kind } from '../../kinds/kind.ts';
 import { ApiError } from '../../kinds/status.ts';
 import type { Log } from '../../log.ts';
@@ -7,7 +6,7 @@ import type { WatchEvent } from '../api.ts';
 import { limits } from '../limits.ts';
 import { type IncludeObject, toPartial, toTable } from '../table.ts';
 import type { Form } from './negotiate.ts';
-import { drained } from './respond.ts';
+import { type Answer, drained } from './respond.ts';
 
 const newline = Buffer.from('}\n');
 const heads = {
@@ -27,8 +26,7 @@ export interface Stream {
 
 /** Writes events until they end or the client is gone. An error becomes an ERROR event, the last one. */
 export async function streamEvents(
-	_request: IncomingMessage,
-	response: ServerResponse,
+	response: Answer,
 	events: AsyncIterable<readonly WatchEvent[]>,
 	stream: Stream,
 ): Promise<void> {
@@ -66,7 +64,7 @@ export async function streamEvents(
 	}
 }
 
-async function flush(response: ServerResponse, pieces: readonly Uint8Array[]): Promise<boolean> {
+async function flush(response: Answer, pieces: readonly Uint8Array[]): Promise<boolean> {
 	if (response.destroyed) return false;
 	if (pieces.length === 0) return true;
 	return response.write(Buffer.concat(pieces)) || drained(response);
