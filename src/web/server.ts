@@ -19,7 +19,7 @@ export interface WebOptions {
 		/** Without one anybody who reaches the port may have sources looked at (and nothing else). */
 		readonly secret?: string;
 		/** Has the sources of these URLs look at once; gives how many there are. */
-		refresh(urls: readonly string[]): number;
+		refresh(urls: readonly string[]): number | Promise<number>;
 	};
 	/** Undefined when all is well; otherwise what is not. */
 	health?(): Promise<string | undefined>;
@@ -97,7 +97,7 @@ export async function serveWeb(options: WebOptions): Promise<Web> {
 			context.body = `${hook.event}: nothing to do\n`;
 		} else {
 			refusal = undefined;
-			const count = refresh(hook.urls);
+			const count = await refresh(hook.urls);
 			log.info({ urls: hook.urls, sources: count }, 'webhook');
 			context.body = count ? `${count} sources look now\n` : 'no application follows this repository\n';
 		}

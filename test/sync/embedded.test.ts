@@ -24,6 +24,8 @@ async function openCluster({ linked = false } = {}) {
 	const file = (name: string) => join(dataDir, 'pki', name);
 	const certificates = { ca: file('ca.crt'), cert: file('admin.crt'), key: file('admin.key') };
 	let leader: string | undefined;
+	let failing = false;
+	let asked = 0;
 
 	async function server(name: string) {
 		const stop = new AbortController();
@@ -37,9 +39,12 @@ async function openCluster({ linked = false } = {}) {
 				pushWaitMs: 5_000,
 				pollMs: undefined,
 				webhookSecret: undefined,
-				client: () => client,
+				client: () => (failing ? undefined : client),
 				peers: {
-					leader: async () => (leader === name ? undefined : there.get(leader ?? '')),
+					async leader() {
+						asked++;
+						return leader === name ? undefined : there.get(leader ?? '');
+					},
 					others: async () => [...there].flatMap(([other, peer]) => (other === name ? [] : [peer])),
 					certificates,
 				},
@@ -83,7 +88,24 @@ async function openCluster({ linked = false } = {}) {
 			follow,
 		};
 	}
-	return { client, server, certificates, [Symbol.asyncDispose]: () => stack.disposeAsync() };
+	const fail = () => {
+		failing = true;
+	};
+	/** The Lease names a server that answers no more. */
+	const die = () => {
+		leader = 'dead';
+		there.set(leader, { origin: 'https://127.0.0.1:1' });
+		asked = 0;
+	};
+	return {
+		client,
+		server,
+		certificates,
+		fail,
+		die,
+		asked: () => asked,
+		[Symbol.asyncDispose]: () => stack.disposeAsync(),
+	};
 }
 
 const value = async (client: Client, name = 'a') =>
@@ -175,7 +197,7 @@ test('a push to any server is taken by the one that leads, and all servers have 
 	one.vanish();
 	two.lead();
 	await work.git('reset', '-q', '--hard', first);
-	const second = await work.commit({ 'a.yaml': configMap('2') });
+	await work.commit({ 'a.yaml': configMap('2') });
 	const pushedSecond = await until(
 		'the push',
 		() => pushed(work, three.url),
@@ -184,18 +206,52 @@ test('a push to any server is taken by the one that leads, and all servers have 
 	t.is(pushedSecond.code, 0, pushedSecond.output);
 	t.is(await value(client), '2');
 
-	// One that was away fetches what it lacks.
+	// One that has died still leads by its Lease: the push waits for the next.
 	await two.follow();
+	cluster.die();
+	const third = await work.commit({ 'a.yaml': configMap('3') });
+	const waiting = work.startPush(three.url, 'HEAD:refs/heads/main');
+	await until(
+		'the question who leads',
+		async () => cluster.asked(),
+		(count) => count > 0,
+	);
+	three.lead();
+	const waited = await waiting.done;
+	t.is(waited.code, 0, waited.output);
+	t.regex(waited.output, /^remote: the server at https:\/\/127\.0\.0\.1:1 does not have this push yet/m);
+	t.is(await value(client), '3');
+
+	// One that was away fetches what it lacks.
+	await three.follow();
 	one.begin();
-	await t.throwsAsync(work.git('--git-dir', one.gitdir, 'cat-file', '-e', second));
+	await t.throwsAsync(work.git('--git-dir', one.gitdir, 'cat-file', '-e', third));
 	one.lead();
 	await until(
 		'the objects',
-		() => work.git('--git-dir', one.gitdir, 'cat-file', '-t', second).catch(String),
+		() => work.git('--git-dir', one.gitdir, 'cat-file', '-t', third).catch(String),
 		(type) => type === 'commit',
 	);
 	t.is(await condition(client), undefined);
-	t.is(await value(client), '2');
+	t.is(await value(client), '3');
+});
+
+test('a webhook to any server reaches the one that leads, and each says how it is', async (t) => {
+	await using cluster = await openCluster();
+	const { client } = cluster;
+	const server = await cluster.server('one');
+	const { origin } = new URL(server.url);
+	const repoURL = 'https://git.example.com/team/shop.git';
+	await ensureDefaultApplication(client, { repoURL, targetRevision: 'main', asked: true });
+	const hook = (url: string) => fetch(`${origin}/webhook`, { method: 'POST', body: JSON.stringify({ url }) });
+	t.is(await (await hook('https://git.example.com/Team/shop')).text(), '1 sources look now\n');
+	const { metadata } = await client.get(Application, { name: 'default', namespace: 'default' });
+	t.is(metadata.annotations?.['argocd.argoproj.io/refresh'], 'normal');
+	t.regex(await (await hook('https://git.example.com/other')).text(), /no application follows/);
+	t.is(await (await fetch(`${origin}/healthz`)).text(), 'ok');
+	cluster.fail();
+	const health = await fetch(`${origin}/healthz`);
+	t.deepEqual([health.status, await health.text()], [503, 'the API is not ready yet']);
 });
 
 test('the API serves git to administrators alone, and objects are offered by no others', async (t) => {

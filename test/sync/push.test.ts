@@ -39,7 +39,10 @@ interface Endpoint extends AsyncDisposable {
 }
 
 /** The whole endpoint as `up` wires it, with a handler that renders what is pushed, and what a test puts in its place. */
-async function serve(handler: Partial<PushHandler> = {}, heads?: EmbeddedOptions['heads']): Promise<Endpoint> {
+async function serve(
+	handler: Partial<PushHandler> = {},
+	{ heads, checkTime }: Pick<EmbeddedOptions, 'heads'> & { readonly checkTime?: number } = {},
+): Promise<Endpoint> {
 	const directory = await temporaryDirectory();
 	const dataDir = directory.path;
 	const renderer = createRenderer();
@@ -61,7 +64,7 @@ async function serve(handler: Partial<PushHandler> = {}, heads?: EmbeddedOptions
 	};
 	const token = await loadToken(dataDir);
 	const embedded = await openEmbedded(dataDir, { heads });
-	const push = await openPushServer({ repositories: [embedded], token, handler: full, log: quiet });
+	const push = await openPushServer({ repositories: [embedded], token, handler: full, log: quiet, checkTime });
 	const web = await serveWeb({ port: 0, push, log: quiet });
 	const sources = createSources({ dataDir, log: quiet, embedded: () => embedded });
 	const source = sources.open({ url: 'embedded' });
@@ -378,16 +381,43 @@ test('two pushes at once are checked one after the other; the later one is told 
 	t.is(await endpoint.embedded.repository.resolve('main'), commit);
 });
 
+test('a check that takes too long is given up, and those behind it get their turn', async (t) => {
+	let first = true;
+	const checking = Promise.withResolvers<void>();
+	const handler: Partial<PushHandler> = {
+		async check({ signal }) {
+			if (!first) return { accept: true, lines: [] };
+			first = false;
+			checking.resolve();
+			return new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason), { once: true }));
+		},
+	};
+	await using endpoint = await serve(handler, { checkTime: 2_000 });
+	await using one = await createWorkTree(endpoint.url);
+	await using two = await createWorkTree(endpoint.url);
+	await one.commit({ 'a.yaml': configMap('a') });
+	const commit = await two.commit({ 'b.yaml': configMap('b') });
+	const slow = one.startPush();
+	await checking.promise;
+	const next = await two.push();
+	const { code, output } = await slow.done;
+	t.not(code, 0);
+	t.regex(output, /^remote: the check took longer than 2 s, and was stopped: push less at once/m);
+	t.is(next.code, 0, next.output);
+	t.is(await endpoint.embedded.repository.resolve('main'), commit);
+});
+
 test('git moves nothing where the heads cannot be moved first', async (t) => {
 	const asked: (readonly RefChange[])[] = [];
 	let refuse = false;
-	await using endpoint = await serve({}, (_, repository) => ({
+	const heads: EmbeddedOptions['heads'] = (_, repository) => ({
 		read: () => repository.refs(),
 		async move(changes) {
 			asked.push(changes);
 			if (refuse) throw new HeadMoved('somebody was faster');
 		},
-	}));
+	});
+	await using endpoint = await serve({}, { heads });
 	await using work = await createWorkTree(endpoint.url);
 	const first = await work.commit({ 'a.yaml': configMap('a') });
 	t.is((await work.push()).code, 0);

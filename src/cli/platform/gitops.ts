@@ -11,11 +11,13 @@ import {
 	createPushHandler,
 	findCredentials,
 	homeNamespace,
+	refreshAnnotation,
 } from '../../sync/index.ts';
 import { loadToken, openPushServer, type PushServer } from '../../sync/push/index.ts';
 import { createRenderer } from '../../sync/render/index.ts';
 import {
 	clusterHeads,
+	comparable,
 	createSources,
 	type Embedded,
 	openEmbedded,
@@ -107,6 +109,12 @@ export async function openGitOps(options: GitOpsOptions): Promise<GitOps> {
 			peers,
 		}),
 	);
+	/** The server that leads looks itself; another one asks it to by what all servers see. */
+	const refresh = async (urls: readonly string[]) => {
+		const connection = client();
+		if (applications.context || !connection) return sources.refresh(urls);
+		return askForRefresh(connection, urls);
+	};
 	const life = stack.move();
 	return {
 		controller,
@@ -118,7 +126,7 @@ export async function openGitOps(options: GitOpsOptions): Promise<GitOps> {
 				port: options.httpPort,
 				push,
 				health: () => troubleOf(client(), repository),
-				webhook: { secret: options.webhookSecret, refresh: (urls) => sources.refresh(urls) },
+				webhook: { secret: options.webhookSecret, refresh },
 				log,
 				signal,
 			}),
@@ -141,6 +149,16 @@ async function troubleOf(client: Client | undefined, { repository }: Embedded): 
 	} catch (error) {
 		return error instanceof Error ? error.message : String(error);
 	}
+}
+
+/** Has the leader look at the repositories of these URLs; gives the applications that follow one. */
+async function askForRefresh(client: Client, urls: readonly string[]): Promise<number> {
+	const wanted = new Set(urls.map(comparable));
+	const { items } = await client.list(Application);
+	const following = items.filter(({ spec }) => wanted.has(comparable(spec.source?.repoURL ?? '')));
+	const body = { metadata: { annotations: { [refreshAnnotation]: 'normal' } } };
+	await Promise.all(following.map(({ metadata }) => client.patch(Application, metadata, { type: 'merge', body })));
+	return following.length;
 }
 
 export interface DefaultSource {

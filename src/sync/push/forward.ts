@@ -8,12 +8,12 @@ export const PUSHER_HEADER = 'driftless-pusher';
 /** What git's protocol needs of a request. Source: gitprotocol-http. */
 const passed = ['content-type', 'content-encoding', 'content-length', 'accept', 'git-protocol', 'user-agent'];
 
-/** Passes the request on, and the answer back as it comes. Rejects where the other server cannot be reached. */
+/** Passes the request on, and the answer back as it comes. False where the other server cannot be reached: then nothing of the request is read. */
 export async function passOn(
 	request: IncomingMessage,
 	response: ServerResponse,
 	to: { readonly peer: Peer; readonly path: string; readonly pusher: string; readonly peers: Peers },
-): Promise<void> {
+): Promise<boolean> {
 	const gone = new AbortController();
 	response.once('close', () => gone.abort());
 	const headers = Object.fromEntries(passed.map((name) => [name, request.headers[name]]).filter(([, value]) => value));
@@ -22,11 +22,14 @@ export async function passOn(
 		headers: { ...headers, [PUSHER_HEADER]: to.pusher },
 		signal: gone.signal,
 	};
-	const { sent, response: answered } = await callPeer(to.peer, to.path, call, to.peers.certificates);
+	const reached = await callPeer(to.peer, to.path, call, to.peers.certificates).catch(() => undefined);
+	if (!reached) return false;
+	const { sent, response: answered } = reached;
 	request.pipe(sent);
 	const answer = await answered;
 	const { connection: _, 'keep-alive': __, 'transfer-encoding': ___, ...kept } = answer.headers;
 	response.writeHead(answer.statusCode ?? 502, kept);
 	response.flushHeaders();
 	await pipeline(answer, response);
+	return true;
 }

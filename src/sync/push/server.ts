@@ -9,7 +9,7 @@ import { PUSHER_HEADER, passOn } from './forward.ts';
 import { installHooks } from './hooks.ts';
 import { createLock, type Lock } from './lock.ts';
 import type { PushHandler } from './push.ts';
-import { answerPush } from './session.ts';
+import { answerPush, CHECK_TIME } from './session.ts';
 import { authorize } from './token.ts';
 
 /** Milliseconds that requests under way have when the server closes: hooks end by themselves within a few. */
@@ -21,6 +21,8 @@ export interface PushServerOptions {
 	readonly token: string;
 	readonly handler: PushHandler;
 	readonly log: Log;
+	/** Milliseconds that the check of one push may take. Default: CHECK_TIME. */
+	readonly checkTime?: number;
 	/** Whether this server is the one that takes pushes. Default: it is. */
 	readonly leads?: () => boolean;
 	/** Default: there is one server. */
@@ -41,7 +43,7 @@ export interface PushServer extends AsyncDisposable {
 
 /** Installs the hooks and gives the endpoint. */
 export async function openPushServer(options: PushServerOptions): Promise<PushServer> {
-	const { repositories, token, handler, log, leads = () => true, peers = alone } = options;
+	const { repositories, token, handler, log, leads = () => true, peers = alone, checkTime = CHECK_TIME } = options;
 	for (const { repository } of repositories) await installHooks(repository.gitdir);
 	const byName = new Map(repositories.map((embedded) => [embedded.name, { embedded, lock: createLock() }]));
 	const life = new AbortController();
@@ -94,7 +96,8 @@ export async function openPushServer(options: PushServerOptions): Promise<PushSe
 		if (isPush && forwarded === undefined && !leads()) {
 			const peer = await peers.leader();
 			const whole = `/git${path}${query && `?${query}`}`;
-			if (peer) return passOn(request, response, { peer, path: whole, pusher, peers });
+			// One that has just died leads for a while by its Lease: this server may be the next, and the push waits for that.
+			if (peer && (await passOn(request, response, { peer, path: whole, pusher, peers }))) return;
 		}
 		if (service === 'info/refs') await align(found.embedded);
 		await run(request, response, { ...found, service, query, pusher });
@@ -132,7 +135,7 @@ export async function openPushServer(options: PushServerOptions): Promise<PushSe
 		try {
 			const { asks, answers } = backend;
 			const signal = AbortSignal.any([gone.signal, life.signal]);
-			const answered = answerPush({ embedded, handler, lock, pusher, asks, answers, signal, log });
+			const answered = answerPush({ embedded, handler, lock, checkTime, pusher, asks, answers, signal, log });
 			await backend.done;
 			answers.end();
 			await answered;

@@ -8,7 +8,7 @@ import type { Lock } from './lock.ts';
 import type { Push, PushHandler } from './push.ts';
 
 /** Milliseconds that the check of one push may take: others wait for it. */
-const CHECK_TIME = 120_000;
+export const CHECK_TIME = 120_000;
 /** Longest line to a pusher. */
 const MAX_LINE = 2000;
 
@@ -17,6 +17,8 @@ export interface SessionOptions {
 	readonly handler: PushHandler;
 	/** Held from the check until the references have moved: pushes of a repository come one at a time. */
 	readonly lock: Lock;
+	/** Milliseconds that the check may take. */
+	readonly checkTime: number;
 	readonly pusher: string;
 	readonly asks: Readable;
 	readonly answers: Writable;
@@ -102,7 +104,7 @@ async function check(
 ): Promise<boolean> {
 	const { embedded, handler, log, pusher } = options;
 	const quarantine = embedded.repository.quarantine(question.environment);
-	const late = AbortSignal.timeout(CHECK_TIME);
+	const late = AbortSignal.timeout(options.checkTime);
 	const signal = AbortSignal.any([options.signal, late]);
 	let accept = true;
 	const stored: string[] = [];
@@ -132,7 +134,7 @@ async function check(
 		}
 	} catch (error) {
 		if (!late.aborted || options.signal.aborted) throw error;
-		tell(`the check took longer than ${CHECK_TIME / 1_000} s, and was stopped: push less at once`);
+		tell(`the check took longer than ${options.checkTime / 1_000} s, and was stopped: push less at once`);
 		return false;
 	} finally {
 		await quarantine[Symbol.asyncDispose]();

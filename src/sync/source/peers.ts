@@ -78,18 +78,28 @@ export interface PeerCall {
 	readonly signal: AbortSignal;
 }
 
-/** One request to another server, each side with its certificate. The body is the caller's to write, or to end. */
+/** One request to another server, each side with its certificate, once it is connected. The body is the caller's to write, or to end. */
 export async function callPeer({ origin }: Peer, path: string, call: PeerCall, certificates: Certificates) {
 	const [ca, cert, key] = await Promise.all(
 		[certificates.ca, certificates.cert, certificates.key].map((file) => readFile(file)),
 	);
 	const sent = httpsRequest(`${origin}${path}`, { ...call, ca, cert, key, agent: false });
 	const silent = setTimeout(() => sent.destroy(new Error(`${origin} does not answer`)), CONNECT_TIME);
-	sent.once('socket', (socket) => socket.once('secureConnect', () => clearTimeout(silent)));
 	sent.once('close', () => clearTimeout(silent));
+	const connected = new Promise<void>((resolve, reject) => {
+		sent.once('error', reject);
+		sent.once('socket', (socket) =>
+			socket.once('secureConnect', () => {
+				clearTimeout(silent);
+				resolve();
+			}),
+		);
+	});
 	const response = new Promise<IncomingMessage>((resolve, reject) => {
 		sent.once('response', (answer: IncomingMessage) => resolve(answer));
 		sent.once('error', reject);
 	});
+	response.catch(() => {});
+	await connected;
 	return { sent, response };
 }
