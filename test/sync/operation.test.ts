@@ -173,8 +173,8 @@ test('a failed attempt is a part of its operation, which runs on with a count of
 });
 
 test('a sync is ended by a plain write of the object, as clients of Argo CD do it, and does not begin again', async (t) => {
-	const world = await startGitOps(t);
-	await world.push({ 'front.json': balancer(wave(-1)), 'late.json': configMap('late', wave(1)) });
+	const world = await startGitOps(t, { pushWaitMs: 60_000 });
+	const pushing = world.push({ 'front.json': balancer(wave(-1)), 'late.json': configMap('late', wave(1)) });
 	await world.status(phase('Running', /waiting for service\/front/));
 	await change(world, { status: { operationState: { phase: 'Terminating' } } });
 	const status = await world.status(
@@ -183,6 +183,9 @@ test('a sync is ended by a plain write of the object, as clients of Argo CD do i
 	t.is(status.operationState?.message, 'the sync was terminated');
 	t.regex(status.conditions?.[0]?.message ?? '', /failed: the sync was terminated; push a new revision/);
 	t.deepEqual(await names(world), []);
+	const { output } = await pushing;
+	t.regex(output, /sync failed after .*: the sync was terminated[\s\S]*see: driftless status/);
+	t.notRegex(output, /tried again/);
 	const unchanged = await change(world, { status: { health: { status: 'Degraded' } } });
 	t.not(unchanged.status?.health?.status, 'Degraded', 'nothing else of the status can be written so');
 });

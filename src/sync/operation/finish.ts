@@ -29,7 +29,7 @@ export async function finish(
 	const again = ok || dryRun ? undefined : retryOf(running, failure, finishedAt);
 	if (again) {
 		await writeStatus(application, { operationState: again }, client);
-		state.progress.tell({ type: 'finished', revision, phase: 'Failed', message: again.message ?? failure ?? '' });
+		state.progress.tell({ type: 'finished', revision, phase: 'Failed', message: again.message ?? '', again: true });
 		return;
 	}
 	state.aside = undefined;
@@ -52,7 +52,7 @@ export async function finish(
 	const to = revision ? ` to ${revisionText(revision)}` : '';
 	const text = ok ? `Sync operation${to} succeeded` : `Sync operation${to} failed: ${message}`;
 	events.event(application, ok ? 'Normal' : 'Warning', 'OperationCompleted', text);
-	state.progress.tell({ type: 'finished', revision, phase, message });
+	state.progress.tell({ type: 'finished', revision, phase, message, again: false });
 }
 
 /** The operation with one more retry before it; undefined where they are used up. Source: Argo CD, the retry strategy of operations. */
@@ -88,5 +88,5 @@ export async function refuse(
 	state.aside = undefined;
 	await writeStatus(application, { operationState: ended }, context.client);
 	await take(application, operation, context);
-	state.progress.tell({ type: 'finished', revision: state.revision, phase: 'Failed', message });
+	state.progress.tell({ type: 'finished', revision: state.revision, phase: 'Failed', message, again: false });
 }

@@ -55,7 +55,7 @@ export async function* answer(
 		} else if (progress?.type === 'finished') {
 			if (progress.phase === 'Failed') {
 				yield `sync failed after ${seconds()}: ${progress.message}`;
-				yield 'it is tried again by itself; see: driftless status';
+				yield `${progress.again ? 'it is tried again by itself; ' : ''}see: driftless status`;
 				return;
 			}
 			yield `synced ${short(push.after)} in ${seconds()}`;

@@ -11,6 +11,8 @@ export type Progress =
 			readonly revision: Revision | undefined;
 			readonly phase: 'Succeeded' | 'Failed';
 			readonly message: string;
+			/** Of a failed attempt: whether another one follows by itself. */
+			readonly again: boolean;
 	  }
 	/**
 	 * After each comparison. `waiting` names what is not healthy yet, and why; `stays` says why an application that is out of sync
