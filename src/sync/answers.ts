@@ -2,7 +2,9 @@
  * What only sync knows of an application, for those who ask: the manifests that it applies, and what a sync would change, now or
  * to another revision. Nothing is stored by asking.
  */
-import type { Answers } from '../api/index.ts';
+import { json } from 'node:stream/consumers';
+import type { Answers, Question } from '../api/index.ts';
+import { pathOf } from '../client/index.ts';
 import {
 	ApiError,
 	type Application,
@@ -10,6 +12,7 @@ import {
 	type Dynamic,
 	keyOf,
 	notServed,
+	type Status,
 	serviceUnavailable,
 } from '../kinds/index.ts';
 import type { Context } from '../reconcile/index.ts';
@@ -17,7 +20,7 @@ import type { Applications } from './application.ts';
 import { createComparison } from './compare/compare.ts';
 import { formatProblem } from './render/index.ts';
 import { type Revision, revisionText, sourcesOf } from './revision.ts';
-import { SourceError } from './source/index.ts';
+import { callPeer, type Peers, SourceError } from './source/index.ts';
 import type { ApplicationState } from './state.ts';
 import { report } from './status/report.ts';
 import { timestamp } from './status/write-status.ts';
@@ -26,15 +29,19 @@ import { type Desired, managerOf } from './want/desired.ts';
 /** What stands for the value of a Secret. */
 const HIDDEN = '(hidden)';
 
+/** In the query of a question that another server has passed on: it is not passed on again. */
+const PASSED_ON = 'passedOn';
+
 /**
  * `manifests`: a List of what the application applies. `plan`: the application with the status that it would have, whose
- * resources say what a sync would change. Both of the revision that it follows, or of that in the query's `revision`.
+ * resources say what a sync would change. Both of the revision that it follows, or of that in the query's `revision`. A server
+ * that does not lead asks the one that does; who may ask has been decided by then.
  */
-export function createAnswers(applications: Applications): Answers {
-	return async ({ object, subresource, query, signal }) => {
+export function createAnswers(applications: Applications, peers?: Peers): Answers {
+	return async (question) => {
 		const { context } = applications;
-		if (!context)
-			throw serviceUnavailable('this server does not lead the control plane at the moment; ask the one that does');
+		if (!context) return passOn(question, peers);
+		const { object, subresource, query, signal } = question;
 		const application = object as Application;
 		const state = applications.states.get(keyOf(application));
 		if (!state)
@@ -49,6 +56,30 @@ export function createAnswers(applications: Applications): Answers {
 				throw notServed();
 		}
 	};
+}
+
+async function passOn(
+	{ kind, object, subresource, query, signal }: Question,
+	peers: Peers | undefined,
+): Promise<object> {
+	const leader = query.has(PASSED_ON) ? undefined : await peers?.leader();
+	if (!leader || !peers)
+		throw serviceUnavailable('no server leads the control plane at the moment; ask again in a few seconds');
+	const path = `${pathOf(kind, object.metadata, subresource)}?${new URLSearchParams([...query, [PASSED_ON, '1']])}`;
+	const call = { method: 'GET', headers: { accept: 'application/json' }, signal };
+	try {
+		const { sent, response } = await callPeer(leader, path, call, peers.certificates);
+		sent.end();
+		const answer = await response;
+		const body = (await json(answer)) as object & Partial<Status>;
+		if (answer.statusCode === 200) return body;
+		throw new ApiError(answer.statusCode ?? 500, body.reason ?? 'InternalError', body.message ?? '');
+	} catch (error) {
+		if (error instanceof ApiError) throw error;
+		throw serviceUnavailable(
+			`the server that leads does not answer: ${error instanceof Error ? error.message : error}`,
+		);
+	}
 }
 
 interface Wanted {

@@ -3,8 +3,10 @@ import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import test, { type ExecutionContext } from 'ava';
-import { openPki, serveApi, writeKubeconfig } from '../../src/api/index.ts';
+import { type Answers, openPki, serveApi, writeKubeconfig } from '../../src/api/index.ts';
 import { ConfigMap } from '../../src/kinds/index.ts';
+import { createAnswers, createApplications } from '../../src/sync/index.ts';
+import { createRenderer } from '../../src/sync/render/index.ts';
 import { driftless } from '../cli/driftless.ts';
 import { silentLog } from '../testbed/silent-log.ts';
 import { type GitOpsWorld, startGitOps } from './gitops.ts';
@@ -14,10 +16,9 @@ const path = '/apis/argoproj.io/v1alpha1/namespaces/default/applications/default
 const configMap = (name: string, value: string) =>
 	JSON.stringify({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name }, data: { value } });
 
-async function served(t: ExecutionContext, { api, answers, dataDir }: GitOpsWorld, leads = true) {
+async function served(t: ExecutionContext, { api, dataDir }: GitOpsWorld, answers?: Answers) {
 	const pki = await openPki({ dataDir });
-	const given = leads ? answers : undefined;
-	const server = await serveApi({ api, pki, address: '127.0.0.1', port: 0, log: silentLog, answers: given });
+	const server = await serveApi({ api, pki, address: '127.0.0.1', port: 0, log: silentLog, answers });
 	t.teardown(() => server.close());
 	const kubeconfig = join(dataDir, `kubeconfig-${server.port}`);
 	const url = `https://127.0.0.1:${server.port}`;
@@ -25,6 +26,7 @@ async function served(t: ExecutionContext, { api, answers, dataDir }: GitOpsWorl
 	const command = driftless(kubeconfig);
 	t.teardown(() => command[Symbol.dispose]());
 	return {
+		url,
 		command,
 		raw: async (of: string) => {
 			const { stdout } = await run('kubectl', ['--kubeconfig', kubeconfig, 'get', '--raw', `${path}${of}`]);
@@ -41,7 +43,7 @@ test('what an application applies, and what a sync to another revision would cha
 	await world.push({ 'a.json': configMap('a', '2'), 'b.json': configMap('b', '1') });
 	const second = (await world.git('rev-parse', 'HEAD')).output.trim();
 	await world.status(({ sync }) => sync?.status === 'Synced' && sync.revision === second);
-	const { raw, command } = await served(t, world);
+	const { raw, command } = await served(t, world, world.answers);
 
 	const now = await raw('/manifests');
 	t.deepEqual(now.items.map(({ metadata }: { metadata: { name: string } }) => metadata.name).sort(), ['a', 'b', 's']);
@@ -77,8 +79,32 @@ test('what an application applies, and what a sync to another revision would cha
 	t.regex(missing.stderr, /nowhere/);
 });
 
-test('a server that cannot know says so', async (t) => {
+test('a server that does not lead asks the one that does; where none leads it says so', async (t) => {
 	const world = await startGitOps(t);
-	const { raw } = await served(t, world, false);
-	await t.throwsAsync(raw('/plan'), { message: /this server does not answer applications\/plan/ });
+	await world.push({ 'a.json': configMap('a', '1') });
+	await world.status(({ sync }) => sync?.status === 'Synced');
+	const pki = (file: string) => join(world.dataDir, 'pki', file);
+	const certificates = { ca: pki('ca.crt'), cert: pki('admin.crt'), key: pki('admin.key') };
+	const { applications } = createApplications({
+		renderer: createRenderer(),
+		openSource: () => Promise.reject(new Error('it does not lead, and opens nothing')),
+	});
+	const leader = await served(t, world, world.answers);
+	const of = (origin: string | undefined) =>
+		createAnswers(applications, {
+			leader: async () => (origin === undefined ? undefined : { origin }),
+			others: async () => [],
+			certificates,
+		});
+	const follower = await served(t, world, of(leader.url));
+	t.is((await follower.raw('/plan')).status.sync.status, 'Synced');
+	await t.throwsAsync(follower.raw('/plan?revision=nowhere'), { message: /nowhere/ });
+	const lost = /no server leads the control plane at the moment/;
+	await t.throwsAsync((await served(t, world, of(undefined))).raw('/plan'), { message: lost });
+	await t.throwsAsync(
+		(await served(t, world, of(follower.url))).raw('/plan'),
+		{ message: lost },
+		'it is passed on once',
+	);
+	await t.throwsAsync((await served(t, world)).raw('/plan'), { message: /does not answer applications\/plan/ });
 });

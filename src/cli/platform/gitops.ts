@@ -118,7 +118,7 @@ export async function openGitOps(options: GitOpsOptions): Promise<GitOps> {
 	const life = stack.move();
 	return {
 		controller,
-		answers: createAnswers(applications),
+		answers: createAnswers(applications, peers),
 		git: (...args) => push.handle(...args),
 		serve: async () =>
 			serveWeb({
