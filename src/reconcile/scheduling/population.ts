@@ -16,7 +16,7 @@ export interface Eligibility {
 	accepts(node: Node): boolean;
 }
 
-export interface Group {
+interface Group {
 	readonly traits: PodTraits;
 	/** How many of them are on each node. */
 	readonly nodes: Map<string, number>;
