@@ -139,6 +139,7 @@ test('a container has a bound on its processes, and the group of all pods above 
 });
 
 const info = {
+	name: 'docker',
 	cpus: 4,
 	memory: 8 * 1024 ** 3,
 	root: '/',

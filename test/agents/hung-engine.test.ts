@@ -59,7 +59,7 @@ test.serial('a request that is not answered is given up at its deadline, whateve
 		'images.inspect': () => images.inspect('x'),
 		'images.list': () => images.list(),
 		'images.pull': () => images.pull('x', undefined),
-		'images.load': () => images.load('x:1', new Uint8Array(), []),
+		'images.load': () => images.load('x:1', new Uint8Array(), {}),
 		'images.remove': () => images.remove('x'),
 		'networks.inspect': () => networks.inspect('x'),
 		'networks.create': () => networks.create(network),

@@ -55,7 +55,7 @@ test.serial('an image of another name that comes or goes concerns nobody else', 
 	const looks = () => proxy.seen.filter((request) => /GET .*\/images\/.*\/json/.test(request));
 	const before = looks().length;
 	const archive = tar([{ type: 'file', path: 'file', content: Buffer.from('else'), mode: 0o644 }]);
-	await agent.engine.images.load('somebody/else:1', archive, []);
+	await agent.engine.images.load('somebody/else:1', archive, {});
 	await node.engine.docker.getImage('somebody/else:1').remove();
 	// A missing image that comes is noticed, so that all before it has been heard.
 	await run('late', 'local/late:1');

@@ -31,6 +31,7 @@ export const sandbox = { id: 's0', attempt: 0, state: 'running', created: NOW, a
 export function instance(name: string, rest: Partial<Instance> = {}): Instance {
 	return {
 		id: `${name}-${rest.attempt ?? 0}`,
+		uri: `docker://${rest.id ?? `${name}-${rest.attempt ?? 0}`}`,
 		name,
 		attempt: 0,
 		state: 'running',
@@ -62,7 +63,7 @@ export function observed(rest: Partial<Observed> = {}): Observed {
 		health: new Map(healthy),
 		stopping: new Map(),
 		hooking: new Set(),
-		digest: () => undefined,
+		imageUri: (id) => `docker://${id}`,
 		hostAddresses: ['192.0.2.1'],
 		...rest,
 		instances,

@@ -147,16 +147,14 @@ for (const [title, given, seen, said] of statuses) {
 }
 
 test('status: an image is named by the digest of the repository that it came from, also when its name has moved on', (t) => {
-	const id = (digest: Observed['digest'], status?: core.PodStatus) =>
-		podStatus(pod({}, { status }), observed({ instances: [instance('main')], digest }), NOW).containerStatuses?.[0]
+	const unknown: Observed['imageUri'] = (id) => `docker://${id}`;
+	const id = (imageUri: Observed['imageUri'], status?: core.PodStatus) =>
+		podStatus(pod({}, { status }), observed({ instances: [instance('main')], imageUri }), NOW).containerStatuses?.[0]
 			?.imageID;
-	t.is(
-		id(() => undefined),
-		'docker://sha256:1',
-	);
+	t.is(id(unknown), 'docker://sha256:1');
 	const known = 'docker-pullable://registry.example.com/i@sha256:2';
 	t.is(
-		id(() => 'registry.example.com/i@sha256:2'),
+		id(() => known),
 		known,
 	);
 	const before = {
@@ -167,14 +165,8 @@ test('status: an image is named by the digest of the repository that it came fro
 		ready: true,
 		restartCount: 0,
 	};
-	t.is(
-		id(() => undefined, { containerStatuses: [before] }),
-		known,
-	);
-	t.is(
-		id(() => undefined, { containerStatuses: [{ ...before, containerID: 'docker://another' }] }),
-		'docker://sha256:1',
-	);
+	t.is(id(unknown, { containerStatuses: [before] }), known);
+	t.is(id(unknown, { containerStatuses: [{ ...before, containerID: 'docker://another' }] }), 'docker://sha256:1');
 });
 
 test('status: a condition keeps the time of its last change, and others’ conditions stay', (t) => {

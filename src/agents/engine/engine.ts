@@ -6,9 +6,9 @@ import type { Duplex, Readable } from 'node:stream';
 
 /**
  * `down`: nothing answers, the same call may succeed later. `late`: no answer came in time; what was asked for may have been
- * done or not, or may yet be.
+ * done or not, or may yet be. `no-network`: the network that a container is to be on is not there.
  */
-export type EngineFault = 'down' | 'late' | 'not-found' | 'conflict' | 'failed';
+export type EngineFault = 'down' | 'late' | 'not-found' | 'conflict' | 'no-network' | 'failed';
 
 export class EngineError extends Error {
 	override readonly name = 'EngineError';
@@ -23,6 +23,8 @@ export class EngineError extends Error {
 }
 
 export interface EngineInfo {
+	/** `docker`. */
+	readonly name: string;
 	/** `20.10.24`. */
 	readonly version: string;
 	/** As images name it: amd64, arm64, ... */
@@ -53,6 +55,8 @@ export interface Image {
 /** A container as the engine has it. Times in milliseconds since the epoch. */
 export interface Container {
 	readonly id: string;
+	/** Its id as statuses name it: `docker://ID`. */
+	readonly uri: string;
 	readonly name: string;
 	readonly labels: Readonly<Record<string, string>>;
 	/** A container whose start failed is `created` and has an error. */
@@ -87,6 +91,24 @@ export interface PortBinding {
 	readonly protocol: 'tcp' | 'udp' | 'sctp';
 	readonly hostPort: number;
 	readonly hostIp?: string;
+}
+
+/** What keeps a process from more than its user's rights keep it from. */
+export interface Confinement {
+	/** It gets no more privileges than it begins with. */
+	readonly noNewPrivileges?: boolean;
+	/** `unconfined`, or a profile as JSON text; absent is the engine's own. */
+	readonly seccomp?: 'unconfined' | { readonly profile: string };
+	/** `unconfined`, or the name of a profile that is loaded; absent is the engine's own. */
+	readonly appArmor?: 'unconfined' | { readonly name: string };
+}
+
+/** What containers of an image do where nothing else is said. */
+export interface ImageConfig {
+	readonly entrypoint?: readonly string[];
+	readonly command?: readonly string[];
+	readonly env?: Readonly<Record<string, string>>;
+	readonly workingDir?: string;
 }
 
 /** What to create. What is absent is the engine's or the image's default. */
@@ -127,7 +149,7 @@ export interface ContainerSpec {
 	readonly addCapabilities?: readonly string[];
 	readonly dropCapabilities?: readonly string[];
 	readonly readOnlyRoot?: boolean;
-	readonly securityOptions?: readonly string[];
+	readonly confinement?: Confinement;
 	readonly sysctls?: Readonly<Record<string, string>>;
 	/** Bound of the container's log on disk: files of so many bytes, so many of them. */
 	readonly log?: { readonly maxBytes: number; readonly maxFiles: number };
@@ -202,8 +224,10 @@ export interface Engine extends AsyncDisposable {
 		list(): Promise<readonly Image[]>;
 		/** Fetches from the registry. Throws with the registry's words. */
 		pull(reference: string, auth: RegistryAuth | undefined, signal?: AbortSignal): Promise<void>;
-		/** Makes an image of one layer from a tar archive of its root; `changes` are Dockerfile instructions. */
-		load(reference: string, archive: Uint8Array, changes: readonly string[], signal?: AbortSignal): Promise<void>;
+		/** Makes an image of one layer from a tar archive of its root. */
+		load(reference: string, archive: Uint8Array, config: ImageConfig, signal?: AbortSignal): Promise<void>;
+		/** How statuses name an image: by its digest in a repository where it has one, else by its id. */
+		uri(id: string, digest: string | undefined): string;
 		remove(reference: string): Promise<void>;
 	};
 	readonly networks: {

@@ -30,7 +30,7 @@ export async function ensureExampleImage(engine: Engine, signal?: AbortSignal): 
 	await engine.images.load(
 		EXAMPLE_IMAGE,
 		tar(exampleFiles(busybox, applets)),
-		['CMD ["/bin/sh"]', 'ENV PATH=/bin', 'WORKDIR /'],
+		{ command: ['/bin/sh'], env: { PATH: '/bin' }, workingDir: '/' },
 		signal,
 	);
 	return true;

@@ -107,7 +107,7 @@ export async function ensurePauseImage(engine: Engine, signal?: AbortSignal): Pr
 		throw new Error(`no pause program for the architecture ${architecture}: run the agent on amd64 or arm64`);
 	}
 	const archive = tar([{ type: 'file', path: 'pause', content: pauseProgram(architecture), mode: 0o755 }]);
-	await engine.images.load(PAUSE_IMAGE, archive, ['ENTRYPOINT ["/pause"]'], signal);
+	await engine.images.load(PAUSE_IMAGE, archive, { entrypoint: ['/pause'] }, signal);
 }
 
 /** The hexadecimal bytes of a listing: each line's leading pairs, up to two spaces. */

@@ -89,7 +89,7 @@ export async function nodeInfo(info: EngineInfo): Promise<core.NodeSystemInfo> {
 	return {
 		architecture: info.architecture,
 		bootID: await read('/proc/sys/kernel/random/boot_id'),
-		containerRuntimeVersion: `docker://${info.version}`,
+		containerRuntimeVersion: `${info.name}://${info.version}`,
 		kernelVersion: info.kernelVersion,
 		kubeProxyVersion: KUBELET_VERSION,
 		kubeletVersion: KUBELET_VERSION,

@@ -34,11 +34,7 @@ export function containerStatus(
 		started,
 		state: current,
 		lastState: last ? { terminated: last } : {},
-		...(instance
-			? { containerID: `docker://${instance.id}` }
-			: before?.containerID
-				? { containerID: before.containerID }
-				: {}),
+		...(instance ? { containerID: instance.uri } : before?.containerID ? { containerID: before.containerID } : {}),
 	};
 }
 
@@ -95,7 +91,7 @@ function lastStateOf(
 	if (!instance)
 		return current.waiting && before?.containerID ? (before.state?.terminated ?? known ?? vanished(before)) : known;
 	// The container before this one is gone from the engine: the status is all that remembers it.
-	if (before?.containerID && before.containerID !== `docker://${instance.id}`) {
+	if (before?.containerID && before.containerID !== instance.uri) {
 		return before.state?.terminated ?? known ?? vanished(before);
 	}
 	return known;
@@ -110,7 +106,7 @@ function terminated(instance: Instance): core.ContainerStateTerminated {
 		...(text ? { message: text } : {}),
 		startedAt: timestamp(instance.startedAt ?? instance.created),
 		finishedAt: timestamp(instance.finishedAt ?? instance.created),
-		containerID: `docker://${instance.id}`,
+		containerID: instance.uri,
 	};
 }
 
@@ -138,10 +134,8 @@ function imageId(
 ): string {
 	if (!instance) return before?.imageID ?? '';
 	// What was found once stays true, though the image's name may have moved on since.
-	if (before?.imageID?.startsWith('docker-pullable:') && before.containerID === `docker://${instance.id}`)
-		return before.imageID;
-	const digest = observed.digest(instance.imageId, image);
-	return digest ? `docker-pullable://${digest}` : `docker://${instance.imageId}`;
+	if (before?.imageID?.includes('@') && before.containerID === instance.uri) return before.imageID;
+	return observed.imageUri(instance.imageId, image);
 }
 
 /** As Go writes durations: `10s`, `1m20s`, `5m0s`. */

@@ -1,7 +1,7 @@
 /** From a pod's spec to what the engine is asked to create: pure, given what the spec refers to. */
 import type * as core from 'kubernetes-types/core/v1.js';
 import type { Pod } from '../../kinds/index.ts';
-import type { ContainerSpec, Image, Mount, PortBinding } from '../engine/engine.ts';
+import type { Confinement, ContainerSpec, Image, Mount, PortBinding } from '../engine/engine.ts';
 import { PAUSE_IMAGE } from '../images/pause.ts';
 import { environment, expand, type Objects } from './environment.ts';
 import type { Place } from './fields.ts';
@@ -64,7 +64,7 @@ export interface ContainerContext {
 	readonly sandbox: string;
 	readonly image: Image;
 	readonly files: PodFiles;
-	readonly securityOptions: readonly string[];
+	readonly confinement: Confinement;
 	readonly objects: Objects;
 	readonly place: Place;
 	readonly machine: Machine;
@@ -122,7 +122,7 @@ export function containerSpec(pod: Pod, container: core.Container, context: Cont
 		addCapabilities: security.capabilities?.add,
 		dropCapabilities: security.capabilities?.drop,
 		readOnlyRoot: security.readOnlyRootFilesystem,
-		securityOptions: context.securityOptions.length > 0 ? context.securityOptions : undefined,
+		confinement: context.confinement,
 		log: LOG,
 	};
 }

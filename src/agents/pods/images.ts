@@ -25,8 +25,8 @@ export interface Images {
 	/** Looks up the images of the pod that are not known yet. */
 	prepare(pod: Pod): Promise<void>;
 	get(reference: string): Image | undefined;
-	/** The repository digest of an image id, of the repository of `reference` where it has several. */
-	digest(id: string, reference: string): string | undefined;
+	/** An image as statuses name it: by its digest, of the repository of `reference` where it is in several, else by its id. */
+	uri(id: string, reference: string): string;
 	state(pod: Pod, container: core.Container): ImageState;
 	/** Begins to fetch; the pod is poked when it has ended. */
 	pull(pod: Pod, container: core.Container): void;
@@ -192,10 +192,10 @@ export function createImages(options: ImagesOptions): Images {
 			await Promise.all(unknown.map(settle));
 		},
 		get: (reference) => known.get(reference),
-		digest(id, reference) {
+		uri(id, reference) {
 			const all = digests.get(id);
 			const name = parseReference(reference)?.name;
-			return all?.find((digest) => digest.startsWith(`${name}@`)) ?? all?.[0];
+			return engine.images.uri(id, all?.find((digest) => digest.startsWith(`${name}@`)) ?? all?.[0]);
 		},
 		state(pod, container) {
 			const reference = container.image ?? '';

@@ -18,6 +18,8 @@ export interface Sandbox {
 /** One run of one of the pod's containers. */
 export interface Instance {
 	readonly id: string;
+	/** Its id as statuses name it. */
+	readonly uri: string;
 	/** Name of the container in the pod's spec. */
 	readonly name: string;
 	readonly attempt: number;
@@ -106,8 +108,8 @@ export interface Observed {
 	readonly stopping: ReadonlyMap<string, Stopping>;
 	/** Ids of containers whose postStart hook still runs. */
 	readonly hooking: ReadonlySet<string>;
-	/** `repository@sha256:…` of an image id, where it came from a registry; `reference` is the container's name of it. */
-	digest(imageId: string, reference: string): string | undefined;
+	/** An image as statuses name it: by its digest where it came from a registry; `reference` is the container's name of it. */
+	imageUri(imageId: string, reference: string): string;
 	readonly hostAddresses: readonly string[];
 }
 
@@ -132,6 +134,7 @@ function toInstance(container: Container, attempt: number): Instance {
 	const failed = container.state === 'created' && container.error !== '';
 	return {
 		id: container.id,
+		uri: container.uri,
 		name: container.labels[labels.container] ?? '',
 		attempt,
 		state: failed ? 'failed' : container.state,

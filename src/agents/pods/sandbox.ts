@@ -1,5 +1,6 @@
 /** A pod's sandbox: the pause container that holds its network, and the files of its names. */
 import type { Pod } from '../../kinds/index.ts';
+import { EngineError } from '../engine/engine.ts';
 import { ensurePauseImage, PAUSE_IMAGE } from '../images/pause.ts';
 import { sandboxSpec } from './container.ts';
 import { writeNames } from './files.ts';
@@ -44,7 +45,7 @@ async function attempting({ context, memory }: Work, pod: Pod, attempt: () => Pr
 	} catch (error) {
 		rethrowIfDown(error);
 		const { message } = error as Error;
-		if (/network .*not found/.test(message)) context.networkLost();
+		if (error instanceof EngineError && error.fault === 'no-network') context.networkLost();
 		context.events.event(pod, 'Warning', 'FailedCreatePodSandBox', `Failed to create pod sandbox: ${message}`);
 		const before = memory.sandboxFailure;
 		memory.sandboxFailure = failure('FailedCreatePodSandBox', message, before, context.now(), CREATE_BACKOFF);

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type * as core from 'kubernetes-types/core/v1.js';
 import type { Pod } from '../../kinds/index.ts';
-import type { Image } from '../engine/engine.ts';
+import type { Confinement, Image } from '../engine/engine.ts';
 import { ConfigError } from './environment.ts';
 import { podTitle } from './names.ts';
 
@@ -43,16 +43,16 @@ export function checkUser(pod: Pod, container: core.Container, security: core.Se
 	}
 }
 
-/** The engine's security options; a seccomp profile of the machine is read from `DATA/seccomp`. Throws ConfigError. */
-export async function securityOptions(dataDir: string, security: core.SecurityContext): Promise<readonly string[]> {
-	const options: string[] = [];
-	if (security.allowPrivilegeEscalation === false) options.push('no-new-privileges');
-	const { seccompProfile, appArmorProfile } = security;
-	if (seccompProfile?.type === 'Unconfined') options.push('seccomp=unconfined');
-	if (seccompProfile?.type === 'Localhost') options.push(`seccomp=${await profile(dataDir, seccompProfile)}`);
-	if (appArmorProfile?.type === 'Unconfined') options.push('apparmor=unconfined');
-	if (appArmorProfile?.type === 'Localhost') options.push(`apparmor=${appArmorProfile.localhostProfile}`);
-	return options;
+/** What confines a container; a seccomp profile of the machine is read from `DATA/seccomp`. Throws ConfigError. */
+export async function confinementOf(dataDir: string, security: core.SecurityContext): Promise<Confinement> {
+	const { allowPrivilegeEscalation, seccompProfile: seccomp, appArmorProfile: appArmor } = security;
+	return {
+		noNewPrivileges: allowPrivilegeEscalation === false,
+		...(seccomp?.type === 'Unconfined' ? { seccomp: 'unconfined' } : {}),
+		...(seccomp?.type === 'Localhost' ? { seccomp: { profile: await profile(dataDir, seccomp) } } : {}),
+		...(appArmor?.type === 'Unconfined' ? { appArmor: 'unconfined' } : {}),
+		...(appArmor?.type === 'Localhost' ? { appArmor: { name: appArmor.localhostProfile ?? '' } } : {}),
+	};
 }
 
 async function profile(dataDir: string, { localhostProfile = '' }: core.SeccompProfile): Promise<string> {

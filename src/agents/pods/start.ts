@@ -11,7 +11,7 @@ import { failure } from './memory.ts';
 import { uidOf } from './names.ts';
 import { containerOf } from './outlook.ts';
 import type { Step } from './plan.ts';
-import { securityOf, securityOptions } from './security.ts';
+import { confinementOf, securityOf } from './security.ts';
 import { CREATE_BACKOFF, placeOf, rethrowIfDown, tell, volumeView, type Work } from './work.ts';
 
 /** A postStart hook has no limit of its own; one that hangs must not live for ever. */
@@ -71,7 +71,7 @@ async function create(
 		sandbox: step.sandbox,
 		image,
 		files,
-		securityOptions: await securityOptions(dataDir, securityOf(pod, container)),
+		confinement: await confinementOf(dataDir, securityOf(pod, container)),
 		objects,
 		place,
 		machine,

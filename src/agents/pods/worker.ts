@@ -216,7 +216,7 @@ export function createPodWorker(
 			stopping: memory.stopping,
 			stoppingSince: memory.stoppingSince,
 			hooking: memory.hooking,
-			digest: images.digest,
+			imageUri: images.uri,
 			hostAddresses: [context.address],
 		};
 	};

@@ -115,7 +115,7 @@ export function createProber(options: ProberOptions): Prober {
 
 	const track = (pod: Pod, container: core.Container, instance: Instance, address: string) => {
 		const known = statusOf(pod, container.name);
-		const before = known?.containerID === `docker://${instance.id}` ? known : undefined;
+		const before = known?.containerID === instance.uri ? known : undefined;
 		// After a restart of the agent a container is what it was, until its probes say otherwise.
 		const started = container.startupProbe === undefined || before?.started === true;
 		const ready = started && (container.readinessProbe === undefined || before?.ready === true);

@@ -1,6 +1,6 @@
 /** Between our shapes and the bodies of Docker's API. */
 import type Docker from 'dockerode';
-import type { Container, ContainerSpec, Image, Usage } from '../engine.ts';
+import type { Confinement, Container, ContainerSpec, Image, ImageConfig, Usage } from '../engine.ts';
 
 /** The request that creates a container. */
 export function createBody(spec: ContainerSpec, driver: string): Docker.ContainerCreateOptions {
@@ -49,7 +49,7 @@ export function createBody(spec: ContainerSpec, driver: string): Docker.Containe
 			CapDrop: spec.dropCapabilities && [...spec.dropCapabilities],
 			GroupAdd: spec.groups && [...spec.groups],
 			ReadonlyRootfs: spec.readOnlyRoot,
-			SecurityOpt: spec.securityOptions && [...spec.securityOptions],
+			SecurityOpt: spec.confinement && securityOptions(spec.confinement),
 			Sysctls: spec.sysctls && { ...spec.sysctls },
 			RestartPolicy: { Name: 'no' },
 			LogConfig: spec.log && {
@@ -65,6 +65,31 @@ function parentGroup(name: string, driver: string): string | undefined {
 	if (driver === 'systemd') return `${name}.slice`;
 	return driver === 'cgroupfs' ? `/${name}` : undefined;
 }
+
+/** Source: docker run reference, `--security-opt`. */
+function securityOptions({ noNewPrivileges, seccomp, appArmor }: Confinement): string[] {
+	const options = noNewPrivileges ? ['no-new-privileges'] : [];
+	if (seccomp) options.push(`seccomp=${seccomp === 'unconfined' ? seccomp : seccomp.profile}`);
+	if (appArmor) options.push(`apparmor=${appArmor === 'unconfined' ? appArmor : appArmor.name}`);
+	return options;
+}
+
+/** An image's configuration as instructions of a Dockerfile, which is how an import takes it. */
+export function instructions({ entrypoint, command, env = {}, workingDir }: ImageConfig): string[] {
+	return [
+		...(entrypoint ? [`ENTRYPOINT ${JSON.stringify(entrypoint)}`] : []),
+		...(command ? [`CMD ${JSON.stringify(command)}`] : []),
+		...Object.entries(env).map(([name, value]) => `ENV ${name}=${value}`),
+		...(workingDir ? [`WORKDIR ${workingDir}`] : []),
+	];
+}
+
+/** The name of the runtime, as the scheme of ids in statuses. */
+export const SCHEME = 'docker';
+
+/** As cri-dockerd names images, so that tools find what they look for. */
+export const imageUri = (id: string, digest: string | undefined): string =>
+	digest ? `${SCHEME}-pullable://${digest}` : `${SCHEME}://${id}`;
 
 const containerMode = ({ container }: { readonly container: string }) => `container:${container}`;
 
@@ -92,6 +117,7 @@ export function toContainer(body: Docker.ContainerInspectInfo): Container {
 	const networks = Object.values(body.NetworkSettings.Networks ?? {});
 	return {
 		id: body.Id,
+		uri: `${SCHEME}://${body.Id}`,
 		name: body.Name.replace(/^\//, ''),
 		labels: config.Labels ?? {},
 		state: stateOf(state.Status),

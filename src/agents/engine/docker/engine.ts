@@ -3,7 +3,17 @@ import type { Duplex, Readable } from 'node:stream';
 import type Docker from 'dockerode';
 import type { Log } from '../../../log.ts';
 import { type Engine, EngineError } from '../engine.ts';
-import { createBody, gatewayMode, stateOf, toContainer, toImage, toUsage } from './body.ts';
+import {
+	createBody,
+	gatewayMode,
+	imageUri,
+	instructions,
+	SCHEME,
+	stateOf,
+	toContainer,
+	toImage,
+	toUsage,
+} from './body.ts';
 import { followEvents } from './events.ts';
 import { killCommand } from './kill.ts';
 import { lines } from './lines.ts';
@@ -51,6 +61,7 @@ export function dockerEngine({ address, log, revive, stop, deadlines = DEADLINES
 			const info = await askInfo();
 			groups = info.CgroupDriver ?? 'none';
 			return {
+				name: SCHEME,
 				version: info.ServerVersion,
 				architecture: architectures[info.Architecture] ?? info.Architecture,
 				operatingSystem: info.OperatingSystem,
@@ -89,9 +100,14 @@ export function dockerEngine({ address, log, revive, stop, deadlines = DEADLINES
 					signal,
 				);
 			},
-			async load(reference, archive, changes, signal) {
+			uri: imageUri,
+			async load(reference, archive, config, signal) {
 				const colon = reference.lastIndexOf(':');
-				const options = { repo: reference.slice(0, colon), tag: reference.slice(colon + 1), changes };
+				const options = {
+					repo: reference.slice(0, colon),
+					tag: reference.slice(colon + 1),
+					changes: instructions(config),
+				};
 				await call(
 					`import image ${reference}`,
 					'changeMs',

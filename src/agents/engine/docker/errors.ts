@@ -3,6 +3,9 @@ import { EngineError } from '../engine.ts';
 
 const faults: Readonly<Record<number, 'not-found' | 'conflict'>> = { 404: 'not-found', 409: 'conflict' };
 
+/** `network NAME not found`; by its status alone it would be a container or an image that is not there. */
+const NETWORK_GONE = /^(could not find a |.*: )?network \S+ not found/;
+
 /** An error without an HTTP status is one of the connection. */
 export function asEngineError(doing: string, address: string, error: unknown): EngineError {
 	if (error instanceof EngineError) return error;
@@ -16,7 +19,8 @@ export function asEngineError(doing: string, address: string, error: unknown): E
 	if (statusCode !== undefined) {
 		// Of an answer that is a stream dockerode has only its own message.
 		const said = json?.message ?? message?.replace(/^\(HTTP code \d+\) .*? - /s, '') ?? 'failed';
-		return new EngineError(faults[statusCode] ?? 'failed', doing, said.trim());
+		const fault = NETWORK_GONE.test(said) ? 'no-network' : (faults[statusCode] ?? 'failed');
+		return new EngineError(fault, doing, said.trim());
 	}
 	if (name === 'AbortError') return new EngineError('failed', doing, 'given up');
 	if (code || message === 'socket hang up' || message === 'aborted') {

@@ -81,7 +81,8 @@ export function requests(address: string, deadlines: Deadlines): Requests {
 			try {
 				return await call(doing, patience, run, signal);
 			} catch (error) {
-				if (error instanceof EngineError && error.fault === 'not-found') return undefined;
+				if (error instanceof EngineError && (error.fault === 'not-found' || error.fault === 'no-network'))
+					return undefined;
 				throw error;
 			}
 		},
