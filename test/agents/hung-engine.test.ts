@@ -70,7 +70,7 @@ test.serial('a request that is not answered is given up at its deadline, whateve
 		'containers.start': () => containers.start('x'),
 		'containers.kill': () => containers.kill('x', 'SIGTERM'),
 		'containers.remove': () => containers.remove('x'),
-		'containers.logs': () => containers.logs('x', { follow: true, timestamps: false }),
+		'containers.logs': () => containers.logs('x', { follow: true, timestamps: false, tty: false }),
 		'containers.exec': () => containers.exec('x', { command: ['x'], stdin: false, tty: false }),
 		'containers.attach': () => containers.attach('x', { stdin: false, tty: false }),
 		'containers.resize': () => containers.resize('x', 1, 1),

@@ -2,7 +2,7 @@
  * The container engine as the agent needs it, and no more. The folder docker/ implements it; nothing else talks to Docker.
  * Every call has a deadline, and throws EngineError and nothing else on purpose.
  */
-import type { Duplex, Readable } from 'node:stream';
+import type { Writable } from 'node:stream';
 
 /**
  * `down`: nothing answers, the same call may succeed later. `late`: no answer came in time; what was asked for may have been
@@ -162,14 +162,33 @@ export interface LogOptions {
 	/** Seconds since the epoch, with fractions. */
 	readonly since?: number;
 	readonly timestamps: boolean;
+	/** Whether the container has a terminal. */
+	readonly tty: boolean;
 	readonly signal?: AbortSignal;
 }
 
+/** A piece of what a process has written; with a terminal all of it is stdout. */
+export interface Chunk {
+	readonly channel: 'stdout' | 'stderr';
+	readonly payload: Uint8Array;
+}
+
+/** What a process writes, in order and as it comes. It can be read once. */
+export interface Output extends AsyncIterable<Chunk> {
+	/** Gives it up; whoever reads it gets the error. */
+	destroy(error?: Error): void;
+}
+
+/** The input and the output of a process. Destroying one gives up both. */
+export interface Streams {
+	/** Ended, it closes the input while output still comes. */
+	readonly input: Writable;
+	readonly output: Output;
+}
+
 /** A process beside the container's own. */
-export interface Execution {
-	/** Input and output. Without a terminal the output is multiplexed: read it with `frames`. End it to close the input. */
-	readonly stream: Duplex;
-	/** After the stream has ended: its exit code. */
+export interface Execution extends Streams {
+	/** After the output has ended: its exit code. */
 	exitCode(): Promise<number>;
 	/** Ends it, and what it has started, where it still runs and that can be done. */
 	kill(): Promise<void>;
@@ -261,13 +280,13 @@ export interface Engine extends AsyncDisposable {
 		kill(id: string, signal: string): Promise<void>;
 		/** Kills it where it runs. One that is gone already is no error. */
 		remove(id: string): Promise<void>;
-		/** Multiplexed (see `frames`) where the container has no terminal. */
-		logs(id: string, options: LogOptions): Promise<Readable>;
+		logs(id: string, options: LogOptions): Promise<Output>;
 		exec(id: string, options: ExecOptions): Promise<Execution>;
-		/** The container's own input and output. On one that has ended already the stream may never end: see `ended`. */
-		attach(id: string, options: { stdin: boolean; tty: boolean; signal?: AbortSignal }): Promise<Duplex>;
-		/** Settles once the container does not run; at once where it does not, or is gone. Throws when the signal aborts. */
-		ended(id: string, signal: AbortSignal): Promise<void>;
+		/** The container's own input and output, which ends with it. `late`: it had ended before, and nothing comes. */
+		attach(
+			id: string,
+			options: { stdin: boolean; tty: boolean; signal?: AbortSignal },
+		): Promise<Streams & { readonly late: boolean }>;
 		resize(id: string, columns: number, rows: number): Promise<void>;
 		usage(id: string): Promise<Usage | undefined>;
 	};

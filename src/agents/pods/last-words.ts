@@ -2,7 +2,7 @@
 import { open } from 'node:fs/promises';
 import type { Pod } from '../../kinds/index.ts';
 import type { Container, Engine } from '../engine/engine.ts';
-import { collect } from '../engine/frames.ts';
+import { collect } from '../engine/output.ts';
 import { podFiles } from './files.ts';
 import { labels } from './names.ts';
 import { members } from './outlook.ts';
@@ -26,8 +26,9 @@ export async function lastWords(
 	if (text || container.exitCode === 0) return text;
 	const spec = pod && members(pod).find((member) => member.container.name === name)?.container;
 	if (spec?.terminationMessagePolicy !== 'FallbackToLogsOnError') return undefined;
-	const log = await engine.containers.logs(container.id, { follow: false, tail: LOG_LINES, timestamps: false });
-	const tail = await collect(log, container.tty, MAX_BYTES * LOG_LINES);
+	const { id, tty } = container;
+	const log = await engine.containers.logs(id, { follow: false, tail: LOG_LINES, timestamps: false, tty });
+	const tail = await collect(log, MAX_BYTES * LOG_LINES);
 	return tail.slice(-LOG_BYTES) || undefined;
 }
 

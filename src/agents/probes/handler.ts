@@ -5,7 +5,7 @@ import { request as httpsRequest } from 'node:https';
 import { connect } from 'node:net';
 import type * as core from 'kubernetes-types/core/v1.js';
 import type { Engine } from '../engine/engine.ts';
-import { collect } from '../engine/frames.ts';
+import { collect } from '../engine/output.ts';
 import { grpcHealth } from './grpc.ts';
 
 /** What is kept of a command's output or a response's body. */
@@ -65,13 +65,13 @@ export async function runHandler(handler: Handler, where: Where): Promise<Result
 async function runCommand(command: readonly string[], where: Where, signal: AbortSignal): Promise<Result> {
 	const running = where.engine.containers.exec(where.id, { command, stdin: false, tty: false, signal: where.signal });
 	const end = async () => {
-		const { stream, exitCode } = await running;
-		const output = await collect(stream, false, OUTPUT_BYTES);
-		return { ok: (await exitCode()) === 0, output };
+		const { output, exitCode } = await running;
+		const text = await collect(output, OUTPUT_BYTES);
+		return { ok: (await exitCode()) === 0, output: text };
 	};
 	const cut = async () => {
 		const execution = await running;
-		execution.stream.destroy(new Error('timed out'));
+		execution.output.destroy(new Error('timed out'));
 		// When only the agent ends, a hook goes on.
 		if (!where.signal.aborted) await execution.kill();
 	};

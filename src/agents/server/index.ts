@@ -226,8 +226,8 @@ function prepare(
 		try {
 			if (attachable) return await serveAttach(caller, { engine, signal, ...attachable }, wanted);
 			const execution = await engine.containers.exec(container.id, { command, stdin, tty, signal });
-			if (!stdin) execution.stream.end();
-			await serveProcess(caller, { ...execution, tty, ...wanted });
+			if (!stdin) execution.input.end();
+			await serveProcess(caller, { ...execution, ...wanted });
 		} catch (error) {
 			await refuse(caller, error instanceof EngineError ? error.detail : (error as Error).message);
 		}

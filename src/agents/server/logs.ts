@@ -4,7 +4,6 @@ import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
 import { badRequest } from '../../kinds/index.ts';
 import type { Engine } from '../engine/engine.ts';
-import { frames } from '../engine/frames.ts';
 import type { Mirror } from '../pods/mirror.ts';
 import { findContainer, type Pods, type Target } from './find.ts';
 
@@ -20,7 +19,7 @@ export async function serveLogs(
 	const closed = new AbortController();
 	response.once('close', () => closed.abort());
 	const signal = AbortSignal.any([closed.signal, context.signal]);
-	const log = await engine.containers.logs(container.id, { ...options, signal });
+	const log = await engine.containers.logs(container.id, { ...options, tty: container.tty, signal });
 	const stop = () => log.destroy();
 	signal.addEventListener('abort', stop, { once: true });
 	response.writeHead(200, { 'content-type': 'text/plain' });
@@ -28,7 +27,7 @@ export async function serveLogs(
 	response.flushHeaders();
 	let left = options.limitBytes;
 	try {
-		for await (const { payload } of frames(log, container.tty)) {
+		for await (const { payload } of log) {
 			const part = payload.length > left ? payload.subarray(0, left) : payload;
 			left -= part.length;
 			if (!response.write(part)) await once(response, 'drain', { signal });

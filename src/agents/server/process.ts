@@ -1,6 +1,5 @@
 /** Carries the streams of a command, or of a container's own process, between the engine and a caller on any protocol. */
-import type { Duplex, Readable } from 'node:stream';
-import { frames } from '../engine/frames.ts';
+import type { Output, Streams } from '../engine/engine.ts';
 
 /** Who has asked for the process, at the other end of a connection. */
 export interface Caller {
@@ -18,11 +17,9 @@ export interface Caller {
 	readonly connected: boolean;
 }
 
-export interface Process {
-	readonly stream: Duplex;
-	/** What to send in place of the output when the stream has ended without any. */
-	instead?(): Promise<Readable | undefined>;
-	readonly tty: boolean;
+export interface Process extends Streams {
+	/** What to send in place of the output when that has ended without any. */
+	instead?(): Promise<Output | undefined>;
 	readonly stdin: boolean;
 	readonly stdout: boolean;
 	readonly stderr: boolean;
@@ -33,32 +30,32 @@ export interface Process {
 
 /** Carries a process's streams until the process or the caller ends, and tells the caller how it ended. */
 export async function serveProcess(caller: Caller, process: Process): Promise<void> {
-	const { stream } = process;
+	const { input, output } = process;
 	const gone = new AbortController();
 	const ended = new AbortController();
 	// Both ends may break at any time; the other is closed then.
-	stream.on('error', () => undefined);
+	input.on('error', () => undefined);
 	caller.listen({
 		input: (data) => receive(data, process, ended.signal),
-		inputEnded: () => void (process.stdin && stream.end()),
+		inputEnded: () => void (process.stdin && input.end()),
 		// A size that comes before the terminal is there or after it has gone is worth nothing.
 		resized: (columns, rows) => void process.resize(columns, rows).catch(() => undefined),
 		gone() {
 			gone.abort();
 			ended.abort();
-			stream.destroy();
+			output.destroy();
 		},
 	});
 	let status: object;
 	let silent = true;
-	const carry = async (output: Readable) => {
-		for await (const { channel, payload } of frames(output, process.tty)) {
+	const carry = async (from: Output) => {
+		for await (const { channel, payload } of from) {
 			silent = false;
 			if (process[channel]) await caller.send(channel, payload);
 		}
 	};
 	try {
-		await carry(stream);
+		await carry(output);
 		ended.abort();
 		const other = silent && (await process.instead?.());
 		if (other) {
@@ -82,15 +79,15 @@ export async function refuse(caller: Caller, message: string): Promise<void> {
 }
 
 /** A process that reads slowly holds its caller back, until it or the caller has ended. */
-function receive(data: Uint8Array, { stream, stdin }: Process, ended: AbortSignal): Promise<void> | undefined {
-	if (!stdin || data.length === 0 || ended.aborted || !stream.writable || stream.write(data)) return undefined;
+function receive(data: Uint8Array, { input, stdin }: Process, ended: AbortSignal): Promise<void> | undefined {
+	if (!stdin || data.length === 0 || ended.aborted || !input.writable || input.write(data)) return undefined;
 	return new Promise((resolve) => {
 		const go = () => {
-			for (const event of ['drain', 'close']) stream.off(event, go);
+			for (const event of ['drain', 'close']) input.off(event, go);
 			ended.removeEventListener('abort', go);
 			resolve();
 		};
-		for (const event of ['drain', 'close']) stream.on(event, go);
+		for (const event of ['drain', 'close']) input.on(event, go);
 		ended.addEventListener('abort', go, { once: true });
 	});
 }

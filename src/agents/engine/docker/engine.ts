@@ -18,6 +18,7 @@ import { followEvents } from './events.ts';
 import { killCommand } from './kill.ts';
 import { lines } from './lines.ts';
 import { DEADLINES, type Deadlines, requests } from './requests.ts';
+import { endedStreams, endWithContainer, outputOf, streamsOf } from './streams.ts';
 
 export interface DockerOptions {
 	/** `unix:///path`, `tcp://host:port` or `http(s)://host:port`. */
@@ -218,13 +219,13 @@ export function dockerEngine({ address, log, revive, stop, deadlines = DEADLINES
 					if (error.fault !== 'conflict') throw error; // "removal ... is already in progress"
 				});
 			},
-			logs: (id, { follow, tail, since, timestamps, signal }) =>
+			logs: (id, { follow, tail, since, timestamps, tty, signal }) =>
 				call(
 					`read the log of container ${short(id)}`,
 					'changeMs',
-					(signal) => {
+					async (signal) => {
 						const query = { stdout: true, stderr: true, follow, tail: tail ?? 'all', since: since ?? 0, timestamps };
-						return dial<Readable>(`/containers/${id}/logs`, signal, { stream: true, query });
+						return outputOf(await dial<Readable>(`/containers/${id}/logs`, signal, { stream: true, query }), tty);
 					},
 					signal,
 				),
@@ -244,7 +245,7 @@ export function dockerEngine({ address, log, revive, stop, deadlines = DEADLINES
 						// Upgraded in every case: only then can the input be closed while output still comes.
 						const stream = await exec.start({ hijack: true, stdin: true, Tty: tty, abortSignal });
 						return {
-							stream,
+							...streamsOf(stream, tty),
 							exitCode: () =>
 								call(
 									'ask for an exit code',
@@ -264,24 +265,28 @@ export function dockerEngine({ address, log, revive, stop, deadlines = DEADLINES
 					},
 					signal,
 				),
-			attach: (id, { stdin, tty: _tty, signal }) =>
-				call(
-					`attach to container ${short(id)}`,
-					'changeMs',
-					async (abortSignal) => {
-						const options = { stream: true, stdin, stdout: true, stderr: true, hijack: true, abortSignal };
-						return (await container(id).attach(options)) as Duplex;
-					},
-					signal,
-				),
-			async ended(id, signal) {
-				// It takes as long as it takes: whoever waits says how long.
-				await find(
-					`wait for the end of container ${short(id)}`,
-					'never',
-					(abortSignal) => container(id).wait({ condition: 'not-running', abortSignal }),
-					signal,
-				);
+			async attach(id, { stdin, tty, signal }) {
+				const doing = `attach to container ${short(id)}`;
+				const open = async (abortSignal: AbortSignal) => {
+					const options = { stream: true, stdin, stdout: true, stderr: true, hijack: true, abortSignal };
+					return (await container(id).attach(options)) as Duplex;
+				};
+				const live = await call(doing, 'changeMs', open, signal);
+				const look = (abortSignal: AbortSignal) => container(id).inspect({ abortSignal });
+				const body = await find(doing, 'answerMs', look, signal).catch((error: unknown) => {
+					live.destroy();
+					throw error;
+				});
+				if (!body || toContainer(body).state !== 'running') {
+					live.destroy();
+					return { ...endedStreams(), late: true };
+				}
+				endWithContainer(live, async (closed) => {
+					// It takes as long as it takes.
+					const wait = (abortSignal: AbortSignal) => container(id).wait({ condition: 'not-running', abortSignal });
+					await find(`wait for the end of container ${short(id)}`, 'never', wait, closed);
+				});
+				return { ...streamsOf(live, tty), late: false };
 			},
 			async resize(id, w, h) {
 				await call('resize a terminal', 'changeMs', (abortSignal) => container(id).resize({ w, h, abortSignal }));
