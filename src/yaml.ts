@@ -3,7 +3,18 @@
  * numbers of YAML 1.1, as the Go parser behind Kubernetes (sigs.k8s.io/yaml) resolves plain scalars.
  */
 import { setImmediate } from 'node:timers/promises';
-import { Composer, type CST, type Document, Lexer, type Node, Parser, type ScalarTag, type Tags } from 'yaml';
+import {
+	Composer,
+	type CST,
+	type Document,
+	isScalar,
+	Lexer,
+	type Node,
+	Parser,
+	type ScalarTag,
+	type Tags,
+	visit,
+} from 'yaml';
 
 /** `yes` is a boolean, and so are `y`, `on` and their opposites. */
 const truth = /^(?:[Yy]|[Yy]es|YES|[Tt]rue|TRUE|[Oo]n|ON)$/;
@@ -39,18 +50,43 @@ const customTags = (core: Tags): Tags => [
 	...core.filter(isTagged('float')),
 ];
 
-/** Options of the parser. Tags of other types (`!!binary`, `!!timestamp`, `!!set`) make values that JSON has not: they are faults. */
+/** Options of the parser. Keys are compared here (duplicateKeys): the parser compares each with all before it. Tags of other types (`!!binary`, `!!timestamp`, `!!set`) make values that JSON has not: they are faults. */
 export const kubernetesYaml = {
 	schema: 'core',
 	merge: true,
 	customTags,
 	resolveKnownTags: false,
 	prettyErrors: false,
+	uniqueKeys: false,
+	logLevel: 'error',
 } as const;
+
+/** The keys that stand twice in one mapping, with the offset of each but the first, in their order. */
+export function duplicateKeys(document: Document.Parsed): { readonly name: string; readonly offset: number }[] {
+	const found: { readonly name: string; readonly offset: number }[] = [];
+	visit(document, {
+		Map(_, { items }) {
+			const keys = new Set<string>();
+			for (const { key } of items) {
+				if (!isScalar(key) || key.source === '<<') continue;
+				const name = String(key.value);
+				if (keys.has(name)) found.push({ name, offset: key.range?.[0] ?? 0 });
+				keys.add(name);
+			}
+		},
+	});
+	return found.sort((a, b) => a.offset - b.offset);
+}
 
 /** A text has more of something than it may. */
 export class YamlTooLarge extends Error {
 	override readonly name = 'YamlTooLarge';
+	/** Where it became too much. */
+	readonly offset: number;
+	constructor(message: string, offset: number) {
+		super(message);
+		this.offset = offset;
+	}
 }
 
 export interface YamlLimits {
@@ -60,21 +96,20 @@ export interface YamlLimits {
 	readonly tokens: number;
 }
 
-/** Milliseconds of parsing after which other work of the process gets its turn. */
+/** Milliseconds of parsing, of one text or of several, after which other work of the process gets its turn. */
 const SLICE = 8;
+let sliceStart = 0;
 
 /**
  * The documents of a text, which is taken apart in slices, so that a long one does not keep the process from other work.
  * A key that stands twice in a mapping is no error here. Throws YamlTooLarge.
  */
 export async function* composeYaml(text: string, most: YamlLimits): AsyncGenerator<Document.Parsed> {
-	const options = { ...kubernetesYaml, uniqueKeys: false, logLevel: 'error' } as const;
 	const composer = new Composer<Node & Document.Parsed['contents']>(
-		options as ConstructorParameters<typeof Composer>[0],
+		kubernetesYaml as ConstructorParameters<typeof Composer>[0],
 	);
 	const parser = new Parser();
 	let tokens = 0;
-	let sliceStart = performance.now();
 	function* compose(parsed: Iterable<CST.Token>): Generator<Document.Parsed> {
 		for (const token of parsed) {
 			if (token.type === 'document') tokens = 0;
@@ -83,9 +118,10 @@ export async function* composeYaml(text: string, most: YamlLimits): AsyncGenerat
 	}
 	for (const lexeme of new Lexer().lex(text)) {
 		yield* compose(parser.next(lexeme));
-		if (++tokens > most.tokens) throw new YamlTooLarge(`a document has more than ${most.tokens} tokens`);
+		if (++tokens > most.tokens) throw new YamlTooLarge(`a document has more than ${most.tokens} tokens`, parser.offset);
 		// The parser keeps its own stack, the composer recurses: what is too deep must not get that far.
-		if (parser.stack.length > most.depth + 1) throw new YamlTooLarge(`nested deeper than ${most.depth} levels`);
+		if (parser.stack.length > most.depth + 1)
+			throw new YamlTooLarge(`nested deeper than ${most.depth} levels`, parser.offset);
 		if (performance.now() - sliceStart < SLICE) continue;
 		await setImmediate();
 		sliceStart = performance.now();

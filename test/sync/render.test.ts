@@ -126,6 +126,37 @@ test('what is no object is refused with its place; what does not pretend to be o
 	t.deepEqual(names(rendered), ['h'], 'what is sound in a file with a fault is still known');
 });
 
+test('a long document is read whole, with pauses, and one that is too long is refused', async (t) => {
+	const lines = Array.from({ length: 30_000 }, (_, n) => `  key${n}: value\n`);
+	const map = (name: string, data: readonly string[]) =>
+		`apiVersion: v1\nkind: ConfigMap\nmetadata: {name: ${name}}\ndata:\n${data.join('')}`;
+	let turns = 0;
+	let reading = true;
+	const turn = () => {
+		turns++;
+		if (reading) setImmediate(turn);
+	};
+	setImmediate(turn);
+	try {
+		const rendered = await render({
+			'long.yaml': map('long', lines),
+			'twice.yaml': map('twice', [...lines, '  key7: other\n']),
+			'tokens.yaml': map('tokens', [...lines, ...lines, ...lines, ...lines, ...lines]),
+		});
+		t.deepEqual(
+			rendered.manifests.map(({ object }) => Object.keys(object.data as object).length),
+			[30_000],
+		);
+		t.deepEqual(problems(rendered), [
+			'tokens.yaml:125001:3: a document has more than 1000000 tokens',
+			'twice.yaml:30005:3: this key stands twice in one mapping',
+		]);
+	} finally {
+		reading = false;
+	}
+	t.true(turns > 10, `${turns} turns of other work`);
+});
+
 test('an object that stands twice is refused with both places, also across versions and namespaces left out', async (t) => {
 	const rendered = await render({
 		'a.yaml': configMap('same'),

@@ -1,7 +1,7 @@
 /** Bodies in YAML: the JSON that they stand for, within bounds, and which keys a mapping has twice. */
-import { type Document, isScalar, visit } from 'yaml';
+import type { Document } from 'yaml';
 import { ApiError, badRequest } from '../../kinds/status.ts';
-import { composeYaml, YamlTooLarge } from '../../yaml.ts';
+import { composeYaml, duplicateKeys, YamlTooLarge } from '../../yaml.ts';
 import { limits } from '../limits.ts';
 import type { Decoded } from './body.ts';
 
@@ -70,21 +70,8 @@ function checkGrowth(value: unknown): void {
 
 /** In the words of the Go parser. */
 function duplicatesOf(document: Document.Parsed, text: string): string[] {
-	const found: { readonly name: string; readonly offset: number }[] = [];
-	visit(document, {
-		Map(_, { items }) {
-			const keys = new Set<string>();
-			for (const { key } of items) {
-				if (!isScalar(key)) continue;
-				const name = String(key.value);
-				if (keys.has(name)) found.push({ name, offset: key.range?.[0] ?? 0 });
-				keys.add(name);
-			}
-		},
-	});
 	const lineOf = lines(text);
-	return found
-		.sort((a, b) => a.offset - b.offset)
+	return duplicateKeys(document)
 		.slice(0, limits.strictErrors)
 		.map(({ name, offset }) => `line ${lineOf(offset)}: key ${JSON.stringify(name)} already set in map`);
 }

@@ -1,5 +1,4 @@
 /** One file's bytes to objects: what depends on the content alone, and so is kept by blob id, wherever the file lies. */
-import { setImmediate } from 'node:timers/promises';
 import type { Document } from 'yaml';
 import type { Dynamic } from '../../kinds/object.ts';
 import { freezeAndHash, TooLarge } from './canonical.ts';
@@ -34,16 +33,6 @@ export interface Blob {
 	readonly weight: number;
 }
 
-/** Milliseconds of parsing after which other work of the process gets its turn. */
-const SLICE = 8;
-let sliceStart = 0;
-
-async function breathe(): Promise<void> {
-	if (performance.now() - sliceStart < SLICE) return;
-	await setImmediate();
-	sliceStart = performance.now();
-}
-
 /** Never rejects for what the bytes hold. `json`: the file claims to be JSON, and must be. */
 export async function parseBlob(content: Uint8Array, json: boolean): Promise<Blob> {
 	const text = decode(content);
@@ -53,9 +42,8 @@ export async function parseBlob(content: Uint8Array, json: boolean): Promise<Blo
 		if (fault) return faulty(fault);
 	}
 	const collected: Collected = { text, objects: [], broken: [], faults: [], ignored: [], json, place: placer(text) };
-	for (const document of parseYaml(text)) {
+	for await (const document of parseYaml(text)) {
 		collect(document, collected);
-		await breathe();
 	}
 	const { objects, broken, faults, ignored } = collected;
 	return { objects, broken, faults, ignored, weight: 1000 + content.byteLength * 4 };

@@ -8,6 +8,8 @@ export const MAX_TOTAL_BYTES = 128 * 1024 * 1024;
 export const MAX_OBJECT_BYTES = 3 * 1024 * 1024;
 /** Documents in one file. */
 export const MAX_DOCUMENTS = 10_000;
+/** Names, values, marks, spaces and line ends of one document, of which a line has about eight: what its reading costs follows them. */
+export const MAX_TOKENS = 1_000_000;
 /** Objects under one path. */
 export const MAX_OBJECTS = 100_000;
 /** Mappings and lists inside one another. The deepest built-in schema (JSON schemas aside) has fewer than 30. */

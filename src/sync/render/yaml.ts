@@ -17,8 +17,8 @@ import {
 	visit,
 	type YAMLMap,
 } from 'yaml';
-import { kubernetesYaml } from '../../yaml.ts';
-import { MAX_ALIASES, MAX_DEPTH, MAX_DOCUMENTS } from './limits.ts';
+import { composeYaml, duplicateKeys, kubernetesYaml, YamlTooLarge } from '../../yaml.ts';
+import { MAX_ALIASES, MAX_DEPTH, MAX_DOCUMENTS, MAX_TOKENS } from './limits.ts';
 
 /** A place in a text, in UTF-16 units from its start, and what is wrong there. */
 export interface Fault {
@@ -46,30 +46,22 @@ const options = kubernetesYaml;
 type Composed = Node & Document.Parsed['contents'];
 const createComposer = () => new Composer<Composed>(options as ConstructorParameters<typeof Composer>[0]);
 
-/** The documents of a text, one at a time, so that the caller can pause between them. Ends after the first fault that makes the rest meaningless. */
-export function* parseYaml(text: string): Generator<YamlDocument> {
+/** The documents of a text, one at a time and with pauses for other work. Ends after the first fault that makes the rest meaningless. */
+export async function* parseYaml(text: string): AsyncGenerator<YamlDocument> {
 	let stop: Fault | undefined;
-	function* tokens(): Generator<CST.Token> {
-		const parser = new Parser();
-		for (const lexeme of new Lexer().lex(text)) {
-			yield* parser.next(lexeme);
-			// The parser keeps its own stack, the composer recurses: what is too deep must not get that far.
-			if (parser.stack.length > MAX_DEPTH + 1) {
-				stop = { offset: parser.offset, message: `nested deeper than ${MAX_DEPTH} levels` };
-				return;
-			}
-		}
-		yield* parser.end();
-	}
 	let count = 0;
-	for (const ast of createComposer().compose(tokens())) {
-		if (stop) break;
-		const document = read(ast as Document.Parsed, text);
-		if (++count > MAX_DOCUMENTS) {
-			stop = { offset: document.offset, message: `more than ${MAX_DOCUMENTS} documents in one file` };
-			break;
+	try {
+		for await (const ast of composeYaml(text, { depth: MAX_DEPTH, tokens: MAX_TOKENS })) {
+			const document = read(ast, text);
+			if (++count > MAX_DOCUMENTS) {
+				stop = { offset: document.offset, message: `more than ${MAX_DOCUMENTS} documents in one file` };
+				break;
+			}
+			yield document;
 		}
-		yield document;
+	} catch (cause) {
+		if (!(cause instanceof YamlTooLarge)) throw cause;
+		stop = { offset: cause.offset, message: cause.message };
 	}
 	if (stop) {
 		const ast = parseDocument('', options as Parameters<typeof parseDocument>[1]);
@@ -128,6 +120,7 @@ function read(given: Document.Parsed, text: string): YamlDocument {
 	// The one warning that matters: what is otherwise warned of is read as it was meant.
 	const complaints = [...ast.errors, ...ast.warnings.filter(({ code }) => code === 'TAG_RESOLVE_FAILED')];
 	const faults = complaints.map((error) => faultAt(error.pos[0], say(error)));
+	for (const { offset } of duplicateKeys(ast)) faults.push(faultAt(offset, 'this key stands twice in one mapping'));
 	if (faults.length) return { ...document, value: undefined, faults };
 	try {
 		return { ...document, value: ast.toJS({ maxAliasCount: MAX_ALIASES }) ?? undefined, faults: [] };
@@ -169,9 +162,13 @@ function mergeFault(ast: Document.Parsed): Fault | undefined {
 function aliasFault(ast: Document.Parsed, error: ReferenceError): Fault | undefined {
 	const bomb = /alias count/i.test(error.message);
 	let fault: Fault | undefined;
+	const anchors = new Set<string>();
 	visit(ast, {
+		Value(_, { anchor }) {
+			if (anchor) anchors.add(anchor);
+		},
 		Alias(_, alias) {
-			if (!bomb && alias.resolve(ast)) return undefined;
+			if (!bomb && anchors.has(alias.source)) return undefined;
 			const message = bomb
 				? `its aliases expand to more than ${MAX_ALIASES} nodes: refused, for it would exhaust memory`
 				: `the alias *${alias.source} has no anchor &${alias.source} before it`;
@@ -188,8 +185,6 @@ function say(error: { readonly code: string; readonly message: string }): string
 	switch (error.code) {
 		case 'TAB_AS_INDENT':
 			return 'a tab indents this line: YAML wants spaces';
-		case 'DUPLICATE_KEY':
-			return 'this key stands twice in one mapping';
 		case 'TAG_RESOLVE_FAILED':
 			return `${message.replace(/^Unresolved tag: /, 'the tag ').replace('tag:yaml.org,2002:', '!!')} is not supported in manifests`;
 		default:
