@@ -242,6 +242,22 @@ export function semantics(test: TestFn, openStore: () => Promise<Store | undefin
 			await refused(t, api.list(maps, { continue: made }, admin), 400, /continue key is not valid/);
 	});
 
+	it('a write of the status leaves the labels of a Deployment and the owners of a Pod as they are', async (t, api) => {
+		const owner = { apiVersion: 'v1', kind: 'ConfigMap', name: 'o', uid: 'u' };
+		const metadata = { labels: { a: 'b' }, annotations: { seen: 'yes' }, ownerReferences: [owner] };
+		const body = { metadata };
+		await api.create({ kind: Deployment, namespace: ns }, deployment('d'), {}, admin);
+		const made = await api.create(pods, pod('p'), {}, admin);
+		for (const type of ['merge', 'strategic'] as const) {
+			const onStatus = { namespace: ns, subresource: 'status' } as const;
+			const web = await api.patch({ ...onStatus, kind: Deployment, name: 'd' }, { type, body }, {}, admin);
+			t.like(web.object.metadata, { labels: undefined, annotations: { seen: 'yes' }, ownerReferences: [owner] });
+			const one = await api.patch({ ...onStatus, kind: Pod, name: 'p' }, { type, body }, {}, admin);
+			t.deepEqual(one.object.metadata.labels, { ...made.object.metadata.labels, a: 'b' });
+			t.is(one.object.metadata.ownerReferences, undefined);
+		}
+	});
+
 	it('an apply of the status applies of the metadata what a write of the status may change', async (t, api) => {
 		const target = { ...pods, name: 'p', subresource: 'status' } as const;
 		await api.create(pods, pod('p'), {}, admin);
