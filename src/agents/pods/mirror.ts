@@ -67,9 +67,10 @@ export function mirrorContainers(options: MirrorOptions): Mirror {
 	let cause = 'it has not answered yet';
 
 	const drop = (id: string) => {
+		// One that was hidden has held up its pod as well.
+		const uid = containers.get(id)?.labels[labels.podUid] ?? missed.get(id)?.uid;
 		missed.delete(id);
 		words.delete(id);
-		const uid = containers.get(id)?.labels[labels.podUid];
 		if (uid === undefined) return;
 		containers.delete(id);
 		const siblings = byPod.get(uid);
