@@ -3,10 +3,11 @@ import test from 'ava';
 import type * as core from 'kubernetes-types/core/v1.js';
 import { createReporter } from '../../src/agents/pods/report.ts';
 import { createWheel } from '../../src/agents/wheel.ts';
-import { faults, inProcess } from '../../src/client/index.ts';
-import { Pod, timestamp } from '../../src/kinds/index.ts';
+import { type Client, faults, inProcess } from '../../src/client/index.ts';
+import { type ApiError, badRequest, Pod, serviceUnavailable, timestamp } from '../../src/kinds/index.ts';
 import { admin, serveTestApi } from '../testbed/api.ts';
 import { silentLog } from '../testbed/silent-log.ts';
+import { eventually } from './node.ts';
 
 const lastTransitionTime = timestamp(Date.UTC(2024, 4, 1));
 const condition = (type: string, status: string, rest: Partial<core.PodCondition> = {}): core.PodCondition => ({
@@ -62,4 +63,49 @@ test('conditions that others write meanwhile stay, and addresses are replaced', 
 	t.deepEqual(status?.podIPs, [{ ip: '10.0.0.2' }]);
 	t.is(status?.phase, 'Running');
 	wheel[Symbol.dispose]();
+});
+
+test('a status is written after a failure, whatever has become of the one that failed', async (t) => {
+	await using server = await serveTestApi({ log: silentLog });
+	const client = inProcess(server.api, { ...admin, userAgent: 'test' });
+	const name = { namespace: 'default', name: 'web' };
+	const pod = await client.create(Pod, {
+		apiVersion: 'v1',
+		kind: 'Pod',
+		metadata: name,
+		spec: { containers: [{ name: 'main', image: 'i' }] },
+	});
+	let answer: ApiError | undefined;
+	const failing: Client = {
+		...client,
+		async patch(...args) {
+			if (answer) throw answer;
+			return client.patch(...args);
+		},
+	};
+	using wheel = createWheel();
+	const { signal } = new AbortController();
+	let told = false;
+	const context = { client: failing, wheel, reports: faults(silentLog), signal };
+	const reporter = createReporter(context, () => {
+		told = true;
+	});
+
+	answer = serviceUnavailable('the API is away');
+	reporter.report(pod, { phase: 'Running' });
+	t.false(await reporter.flush());
+	// It was for a moment only.
+	reporter.report(pod, pod.status ?? {});
+	answer = undefined;
+	await eventually('the pod is told that it may go on', async () => told);
+	t.true(await reporter.flush());
+	t.is((await client.get(Pod, name)).status?.phase, 'Pending');
+
+	answer = badRequest('no such status');
+	reporter.report(pod, { phase: 'Running' });
+	t.true(await reporter.flush(), 'what is refused is not tried again');
+	answer = undefined;
+	reporter.report(pod, { phase: 'Succeeded' });
+	t.true(await reporter.flush());
+	t.is((await client.get(Pod, name)).status?.phase, 'Succeeded');
 });

@@ -7,8 +7,10 @@ import type { PodContext } from './context.ts';
 
 const RETRY_FIRST_MS = 500;
 const RETRY_MAX_MS = 30_000;
-/** Answers to a status that the API will never take; every other failure is tried again. */
+/** Answers to a status that the API will never take. */
 const REFUSED = [400, 413, 415, 422];
+/** Also those of a pod that is gone, or whose name another has: the informer will say so. Every other failure is tried again. */
+const FINAL = [404, 409, ...REFUSED];
 
 export interface Reporter {
 	/** The pod with the newest status that is known: the API's, or what was written since. */
@@ -26,31 +28,40 @@ export function createReporter(
 	let written: Pod | undefined;
 	let writing: Promise<void> | undefined;
 	let failures = 0;
+	/** After a failure nothing is tried for a while. */
+	let paused = false;
 
 	const current = (pod: Pod): Pod => {
 		if (!written || revision(pod) >= revision(written)) return pod;
 		return { ...pod, status: written.status };
+	};
+	/** Nothing is left of the last wish; who waited for it goes on. */
+	const settle = () => {
+		if (failures > 0) poke();
+		failures = 0;
 	};
 	const write = async () => {
 		while (wish && !signal.aborted) {
 			const { pod, status } = wish;
 			wish = undefined;
 			const changes = difference(current(pod).status ?? {}, status);
-			if (!changes) continue;
+			if (!changes) {
+				settle();
+				continue;
+			}
 			const { name, namespace, uid } = pod.metadata;
 			try {
 				const body = { metadata: { uid }, status: changes };
 				const patch = { type: 'strategic', body } as const;
 				written = await client.patch(PodKind, { name, namespace }, patch, { subresource: 'status' });
-				if (failures > 0) poke();
-				failures = 0;
+				settle();
 				reports.healed('status', 'pod statuses are written again');
 			} catch (error) {
-				// The pod is gone, or another has its name: the informer will say so.
-				if (error instanceof ApiError && (error.code === 404 || error.code === 409)) return;
 				if (signal.aborted) return;
-				if (error instanceof ApiError && REFUSED.includes(error.code)) {
-					reports.failed('refused', error, 'a pod status is refused', { pod: `${namespace}/${name}` });
+				if (error instanceof ApiError && FINAL.includes(error.code)) {
+					settle();
+					if (REFUSED.includes(error.code))
+						reports.failed('refused', error, 'a pod status is refused', { pod: `${namespace}/${name}` });
 					continue;
 				}
 				reports.failed('status', error, 'a pod status could not be written; trying on', {
@@ -58,7 +69,11 @@ export function createReporter(
 				});
 				const pause = Math.min(RETRY_FIRST_MS * 2 ** failures++, RETRY_MAX_MS);
 				wish ??= { pod, status };
-				wheel.after(pause, begin);
+				paused = true;
+				wheel.after(pause, () => {
+					paused = false;
+					begin();
+				});
 				return;
 			}
 		}
@@ -67,14 +82,14 @@ export function createReporter(
 		writing ??= write().finally(() => {
 			writing = undefined;
 			// A wish that came in the moment between the last look and now; after a failure the wheel goes on.
-			if (wish && failures === 0 && !signal.aborted) begin();
+			if (wish && !paused && !signal.aborted) begin();
 		});
 	};
 	return {
 		current,
 		report(pod, status) {
 			wish = { pod, status };
-			if (failures === 0) begin();
+			if (!paused) begin();
 		},
 		flush: async () => {
 			while (writing) await writing;
