@@ -4,6 +4,7 @@
  */
 import { equal } from '../diff/index.ts';
 import type { Application, ApplicationDestination, ApplicationSource, SyncOperationResult } from '../kinds/index.ts';
+import { withoutCredentials } from './source/index.ts';
 import { short } from './status/revision.ts';
 
 export interface Revision {
@@ -42,7 +43,10 @@ export function revisionAt(
 export function sameRevision(a: Revision | undefined, b: Revision | undefined): boolean {
 	if (!a || !b || a.sources.length !== b.sources.length) return false;
 	const meaning = ({ sources, destination }: Revision) => ({
-		sources: sources.map(({ source: { targetRevision: _, ...source }, commit }) => ({ source, commit })),
+		sources: sources.map(({ source, commit }) => {
+			const { targetRevision: _, ...rest } = shownSource(source);
+			return { source: rest, commit };
+		}),
 		destination,
 	});
 	return a === b || equal(meaning(a), meaning(b));
@@ -62,13 +66,19 @@ export function revisionText(revision: Revision): string {
 	return commitsOf(revision).map(short).join(', ');
 }
 
+/** A source as a status shows it: who may read that need not know the credentials in a URL. */
+export function shownSource(source: ApplicationSource): ApplicationSource {
+	const { repoURL } = source;
+	return repoURL.includes('@') ? { ...source, repoURL: withoutCredentials(repoURL) } : source;
+}
+
 export function recordOf({ sources, destination }: Revision): Recorded {
 	const [first, ...more] = sources;
-	if (first && more.length === 0) return { revision: first.commit, source: first.source, destination };
+	if (first && more.length === 0) return { revision: first.commit, source: shownSource(first.source), destination };
 	return {
 		revision: '',
 		revisions: sources.map(({ commit }) => commit),
-		sources: sources.map(({ source }) => source),
+		sources: sources.map(({ source }) => shownSource(source)),
 		destination,
 	};
 }

@@ -9,7 +9,7 @@ import { createHealing, type Healing } from './compare/healing.ts';
 import { createFollowing } from './following.ts';
 import type { Aside } from './operation/subject.ts';
 import { formatProblem, type Renderer } from './render/index.ts';
-import { type Revision, revisionAt, revisionText } from './revision.ts';
+import { type Revision, revisionAt, revisionText, shownSource } from './revision.ts';
 import { type Source, SourceError, type Tree } from './source/index.ts';
 import { cut } from './status/fit.ts';
 import { createProgressFeed, type ProgressFeed } from './status/progress.ts';
@@ -269,7 +269,9 @@ export function createState({
 				const checked = await check(tree, application, client, signal, source);
 				return { revision: revisionAt(application, [tree.revision], [source]), ...checked };
 			};
-			if (source.repoURL === application.spec.source?.repoURL) return at(await following.open(application));
+			const own = application.spec.source;
+			// What was recorded has no credentials in it.
+			if (own && shownSource(source).repoURL === shownSource(own).repoURL) return at(await following.open(application));
 			await using other = await openSource({ ...source, targetRevision: revision }, application);
 			await other.refresh();
 			return await at(other);

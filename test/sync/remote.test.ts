@@ -71,6 +71,32 @@ test('a remote that asks for credentials gets those of its Secret, and says so w
 	t.false(JSON.stringify(status).includes('secret-token'));
 });
 
+test('credentials in the URL of a source are in no status, and a rollback finds the source all the same', async (t) => {
+	await using remote = await createGitRemote();
+	await using tree = await createWorkTree(remote.url);
+	const first = await tree.commit({ 'a.yaml': configMap('1') });
+	await tree.push();
+	remote.behaviour.token = 'secret-token';
+	const url = new URL(remote.url);
+	url.username = 'git';
+	url.password = 'secret-token';
+	const world = await startGitOps(t, { source: url.href });
+	await world.status(({ sync }) => sync?.status === 'Synced' && sync.revision === first);
+	const name = { name: 'default', namespace: 'default' };
+	const { status } = await world.client.get(Application, name);
+	t.is(status?.history?.length, 1);
+	t.false(JSON.stringify(status).includes('secret-token'), JSON.stringify(status));
+	const source = status?.history?.[0]?.source;
+	await world.client.patch(Application, name, {
+		type: 'merge',
+		body: { spec: { syncPolicy: null }, operation: { sync: { revision: first, source } } },
+	});
+	const { operationState } = await world.status(
+		({ operationState: last }) => last?.operation.sync?.source !== undefined && last.phase !== 'Running',
+	);
+	t.is(operationState?.phase, 'Succeeded', operationState?.message);
+});
+
 test('before a sync that is asked for, and for the annotation refresh, the remote is looked at', async (t) => {
 	await using remote = await createGitRemote();
 	await using tree = await createWorkTree(remote.url);

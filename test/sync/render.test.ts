@@ -269,16 +269,67 @@ test('brackets and quotes go on at any indentation, as in the reader of Kubernet
 	t.deepEqual(rendered.manifests[2]?.position, { file: 'a.yaml', line: 19, column: 1 });
 });
 
+test('whatever is done to a manifest, it is read or its fault has a place', async (t) => {
+	const whole = `${configMap('a')}---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {name: &n b, labels: {x: *n}}\nspec:\n  template:\n    spec:\n      containers:\n      - <<: {name: one}\n        args: ["a", 'b',\n          c]\n        command: |\n          run\n`;
+	const bits = [
+		'!x ',
+		'[',
+		'{',
+		'"',
+		"'",
+		'&a ',
+		'*a',
+		'<<: *a\n',
+		': ',
+		'- ',
+		'|\n',
+		'\t',
+		'---\n',
+		'? ',
+		'#',
+		'%',
+		'!!int ',
+		'\n',
+		'\u0000',
+		',',
+	];
+	// The same mutations in each run: a failure can be looked at again.
+	let seed = 1;
+	const random = (below: number) => {
+		seed = (seed * 48_271) % 2_147_483_647;
+		return seed % below;
+	};
+	const texts = Array.from({ length: 1_000 }, () => {
+		let text = whole;
+		for (let i = random(4); i >= 0; i--) {
+			const at = random(text.length);
+			const bit = bits[random(bits.length)] ?? '';
+			text = random(3) ? text.slice(0, at) + bit + text.slice(at) : text.slice(0, at) + text.slice(at + random(20));
+		}
+		return text;
+	});
+	texts.push(`a: [x,\ny: |\n  ${'['.repeat(100_000)}`, `a: [x,\n"${'\n['.repeat(1_000)}`);
+	for (const text of texts) {
+		const { problems: found } = await render({ 'a.yaml': text });
+		for (const { position, message } of found) {
+			t.true(position.line >= 1 && position.column >= 1, text);
+			t.true(message.length > 0, text);
+		}
+	}
+});
+
 test('a merge of what is no mapping, and whatever else the YAML library stumbles over, has its line', async (t) => {
 	const rendered = await render({
 		'merge.yaml': 'apiVersion: v1\nkind: ConfigMap\nmetadata: &a x\ndata:\n  <<: *a\n',
 		'list.yaml': 'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata:\n  <<: [1]\n',
+		'template.yaml': 'apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {{ .Values.name }}\n',
 		'tag.yaml': 'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata:\n  !x true: y\n',
 	});
 	t.deepEqual(problems(rendered), [
 		'list.yaml:5:3: a merge (<<) wants a mapping, or a list of mappings',
 		'merge.yaml:5:3: a merge (<<) wants a mapping, or a list of mappings',
 		'tag.yaml:5:3: the tag !x is not supported in manifests',
+		'template.yaml:4:10: a mapping stands where a key should: a template that was not rendered, or quotes that are missing',
 	]);
 });
 

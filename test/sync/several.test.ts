@@ -38,7 +38,7 @@ test('a push that several applications follow is answered for each as it happens
 	t.is(code, 0, output);
 	t.regex(output, /^remote: quick: created {4}configmap\/b in default/m);
 	t.regex(output, /^remote: quick: converged in .* s: quick is in sync and healthy/m);
-	t.regex(output, /^remote: manual: manual: automated sync is off|^remote: manual: automated sync is off/m);
+	t.regex(output, /^remote: manual: automated sync is off; apply this revision with: driftless sync manual/m);
 	t.regex(output, /^remote: odd: nothing is applied: spec\.ignoreDifferences is not supported/m);
 	t.regex(output, /^remote: default: not converged after (?!0\.0)/m);
 	t.true(output.indexOf('quick: converged') < output.indexOf('default: not converged'));

@@ -97,11 +97,13 @@ function parseFreely(slice: string): Document.Parsed | undefined {
 		};
 	}
 	const parser = new Parser();
-	function* tokens(): Generator<CST.Token> {
-		for (const lexeme of lexer.lex(slice)) yield* parser.next(lexeme);
-		yield* parser.end();
+	const tokens: CST.Token[] = [];
+	for (const lexeme of lexer.lex(slice)) {
+		tokens.push(...parser.next(lexeme));
+		if (parser.stack.length > MAX_DEPTH + 1) return undefined;
 	}
-	const [ast, more] = [...createComposer().compose(tokens())] as Document.Parsed[];
+	tokens.push(...parser.end());
+	const [ast, more] = [...createComposer().compose(tokens)] as Document.Parsed[];
 	return ast && !more && ast.errors.length === 0 ? ast : undefined;
 }
 
@@ -121,6 +123,8 @@ function read(given: Document.Parsed, text: string): YamlDocument {
 	const complaints = [...ast.errors, ...ast.warnings.filter(({ code }) => code === 'TAG_RESOLVE_FAILED')];
 	const faults = complaints.map((error) => faultAt(error.pos[0], say(error)));
 	for (const { offset } of duplicateKeys(ast)) faults.push(faultAt(offset, 'this key stands twice in one mapping'));
+	const key = faults.length === 0 && mayHaveKey.test(text.slice(start, end)) ? keyFault(ast) : undefined;
+	if (key) faults.push(faultAt(key.offset, key.message));
 	if (faults.length) return { ...document, value: undefined, faults };
 	try {
 		return { ...document, value: ast.toJS({ maxAliasCount: MAX_ALIASES }) ?? undefined, faults: [] };
@@ -140,6 +144,25 @@ function markerAfter(text: string, from: number): number {
 	const marker = /^(?:---|\.\.\.)(?=\s|$)/gm;
 	marker.lastIndex = from;
 	return marker.exec(text)?.index ?? text.length;
+}
+
+/** Whether it is worth looking for a key that is no scalar: `{{ .Values.name }}`, `[a]: b`, `? `. */
+const mayHaveKey = /\{\s*[{[]|[}\]]\s*:|^\s*\?\s/m;
+
+function keyFault(ast: Document.Parsed): Fault | undefined {
+	let fault: Fault | undefined;
+	visit(ast, {
+		Pair(_, { key }) {
+			if (!isMap(key) && !isSeq(key)) return undefined;
+			const what = isMap(key) ? 'a mapping' : 'a list';
+			fault = {
+				offset: key.range?.[0] ?? 0,
+				message: `${what} stands where a key should: a template that was not rendered, or quotes that are missing`,
+			};
+			return visit.BREAK;
+		},
+	});
+	return fault;
 }
 
 /** A merge key (`<<`) whose value is no mapping, nor a list of them. */

@@ -34,7 +34,7 @@ export async function* answer(
 	}
 	const automated = application.spec.syncPolicy?.automated;
 	if (!automated || automated.enabled === false) {
-		yield `${application.metadata.name}: automated sync is off; apply this revision with: driftless sync ${application.metadata.name}`;
+		yield `automated sync is off; apply this revision with: driftless sync ${application.metadata.name}`;
 		return;
 	}
 	const started = clock();

@@ -16,7 +16,7 @@ import {
 } from '../../kinds/index.ts';
 import { type Compared, isSynced } from '../compare/compare.ts';
 import { waveOf } from '../operation/order.ts';
-import { type Revision, recordOf } from '../revision.ts';
+import { type Revision, recordOf, shownSource } from '../revision.ts';
 import { managerOf } from '../want/desired.ts';
 import { optionFor } from '../want/options.ts';
 import { cut, fitting } from './fit.ts';
@@ -70,7 +70,11 @@ export function report(application: Application, observed: Observed, now: string
 		sync: {
 			status: syncStatus(observed),
 			...(revision ? commits(revision) : { revision: before?.sync?.revision, revisions: before?.sync?.revisions }),
-			comparedTo: { source: spec.source, sources: spec.sources, destination: spec.destination },
+			comparedTo: {
+				source: spec.source && shownSource(spec.source),
+				sources: spec.sources?.map(shownSource),
+				destination: spec.destination,
+			},
 		},
 		health: transition({ status: health }, before?.health, now),
 		// What is not wanted can only be told by what is.
