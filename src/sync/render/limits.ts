@@ -10,6 +10,8 @@ export const MAX_OBJECT_BYTES = 3 * 1024 * 1024;
 export const MAX_DOCUMENTS = 10_000;
 /** Names, values, marks, spaces and line ends of one document, of which a line has about eight: what its reading costs follows them. */
 export const MAX_TOKENS = 1_000_000;
+/** Characters of a document whose brackets and quotes may go on at any indentation: it is read a second time for that, in one go. */
+export const MAX_FREE_FORM = 256 * 1024;
 /** Objects under one path. */
 export const MAX_OBJECTS = 100_000;
 /** Mappings and lists inside one another. The deepest built-in schema (JSON schemas aside) has fewer than 30. */

@@ -18,7 +18,7 @@ import {
 	type YAMLMap,
 } from 'yaml';
 import { composeYaml, duplicateKeys, kubernetesYaml, YamlTooLarge } from '../../yaml.ts';
-import { MAX_ALIASES, MAX_DEPTH, MAX_DOCUMENTS, MAX_TOKENS } from './limits.ts';
+import { MAX_ALIASES, MAX_DEPTH, MAX_DOCUMENTS, MAX_FREE_FORM, MAX_TOKENS } from './limits.ts';
 
 /** A place in a text, in UTF-16 units from its start, and what is wrong there. */
 export interface Fault {
@@ -81,6 +81,7 @@ export function reparse(text: string, start: number, end: number): Document.Pars
  * than that of the key). Undefined where it is faulty all the same: then the strict reading names the better place.
  */
 function parseFreely(slice: string): Document.Parsed | undefined {
+	if (slice.length > MAX_FREE_FORM) return undefined;
 	const lexer = new Lexer();
 	// The lexer's own notion of the least indentation: no option of the library says it.
 	const inside = lexer as unknown as Record<'parseFlowCollection' | 'parseQuotedScalar', () => Generator> & {
