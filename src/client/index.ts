@@ -3,6 +3,7 @@ export { type Backoff, backoff } from './backoff.ts';
 export { type CacheOptions, createCache } from './cache.ts';
 export * from './client.ts';
 export { type Clock, pause, systemClock } from './clock.ts';
+export { type Copy, createCopy } from './copy.ts';
 export { type ElectionOptions, microTime, runWhileLeader } from './election.ts';
 export { type EventOptions, type EventRecorder, recordEvents } from './events.ts';
 export { describe, type Faults, faults } from './fault.ts';

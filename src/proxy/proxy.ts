@@ -2,7 +2,7 @@
 import type { Cache } from '../client/index.ts';
 import { Node } from '../kinds/index.ts';
 import type { Log } from '../log.ts';
-import { runClusterDns } from './dns/cluster-dns.ts';
+import { keepDnsRunning } from './dns/process.ts';
 import { type HostNetwork, loadBridgeFilter, prepareHost, reflectPorts } from './host.ts';
 import { createLoop } from './loop.ts';
 import { monitor } from './monitor.ts';
@@ -29,6 +29,8 @@ export interface ProxyOptions {
 	readonly clusterDns: string;
 	/** `cluster.local`. */
 	readonly clusterDomain: string;
+	/** Of the process of cluster DNS: its folder, and the kubeconfig with which it asks. Absent: names are not served. */
+	readonly dns?: { readonly folder: string; readonly kubeconfig: string };
 	readonly log: Log;
 	readonly signal: AbortSignal;
 }
@@ -64,7 +66,7 @@ export async function runProxy(options: ProxyOptions): Promise<void> {
 		network.run(signal),
 		ports.run(signal),
 		monitor(options.bridge, { host: network.check, ports: ports.poke, rules: rules.check }, log, signal),
-		runClusterDns(options, signal),
+		...(options.dns ? [keepDnsRunning({ ...namesOf(options), ...options.dns }, signal)] : []),
 	];
 	try {
 		await Promise.all(parts);
@@ -73,6 +75,14 @@ export async function runProxy(options: ProxyOptions): Promise<void> {
 		await Promise.allSettled(parts);
 	}
 }
+
+const namesOf = ({ podNetwork, serviceNetwork, clusterDns, clusterDomain, log }: ProxyOptions) => ({
+	podNetwork,
+	serviceNetwork,
+	clusterDns,
+	clusterDomain,
+	log,
+});
 
 interface HostOptions extends HostNetwork {
 	readonly cache: Cache;

@@ -11,6 +11,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { type HttpClient, loadKubeconfig, overHttp } from '../../src/client/index.ts';
+import { stopDns } from '../../src/proxy/index.ts';
 import { eventually } from '../agents/node.ts';
 import { exampleImage, startEngine, type TestEngine } from '../testbed/engine.ts';
 
@@ -115,6 +116,8 @@ export async function startCluster(): Promise<Cluster> {
 		...['--data-dir', two.dataDir, '--kubeconfig', remote],
 		...['agent', '--address', addresses[1], '--node-name', 'second'],
 	]);
+	// Cluster DNS goes on without driftless, as it should.
+	for (const folder of [join(one.dataDir, 'dns'), join(two.dataDir, 'agent/dns')]) stack.defer(() => stopDns(folder));
 	stack.defer(() => first.stop('SIGKILL'));
 	stack.defer(() => second.stop('SIGKILL'));
 	await first.start();

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { stopDns } from '../../src/proxy/index.ts';
 import { startEngine, type TestEngine } from './engine.ts';
 import { hermeticEnvironment } from './git.ts';
 
@@ -104,7 +105,11 @@ export async function startPlatform(options: PlatformOptions = {}): Promise<Plat
 		child.kill(signal);
 		return ended;
 	};
-	stack.defer(async () => void (await end('SIGTERM')));
+	stack.defer(async () => {
+		await end('SIGTERM');
+		// It goes on without the platform, as it should.
+		await stopDns(join(dataDir, 'dns'));
+	});
 
 	const platform: Omit<Platform, keyof AsyncDisposable> = {
 		engine,

@@ -1,5 +1,5 @@
 import { hostname } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { type Command, Option } from 'commander';
 import { createCache, loadKubeconfig, overHttp } from '../../client/index.ts';
 import type { GlobalOptions } from '../connect.ts';
@@ -64,6 +64,7 @@ export function agent(program: Command): void {
 			await runNode({
 				client,
 				cache,
+				kubeconfig: resolve(options.kubeconfig),
 				dataDir: join(dataDir, 'agent'),
 				nodeName,
 				address: options.address ?? ownAddress(),

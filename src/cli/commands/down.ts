@@ -3,11 +3,12 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { type Command, Option } from 'commander';
 import { connectEngine, removeNode } from '../../agents/index.ts';
-import { removeRules } from '../../proxy/index.ts';
+import { removeRules, stopDns } from '../../proxy/index.ts';
 import type { GlobalOptions } from '../connect.ts';
 import { dataDirectory, takeDataDirectory } from '../data-dir.ts';
 import { cidr } from '../options.ts';
 import { createLog } from '../platform/log.ts';
+import { dnsFolder } from '../platform/node.ts';
 import { UserError } from '../user-error.ts';
 
 interface Options extends GlobalOptions {
@@ -46,8 +47,10 @@ export function down(program: Command): void {
 				stop.abort();
 			}
 			if (process.getuid?.() === 0) {
+				// An agent keeps its own below that of the data directory.
+				for (const node of [directory, join(directory, 'agent')]) await stopDns(dnsFolder(node));
 				await removeRules({ serviceNetwork: options.serviceNetwork });
-				process.stdout.write('removed the service rules\n');
+				process.stdout.write('removed the service rules, and stopped cluster DNS\n');
 			}
 			process.stdout.write(`${directory} is as it was; \`driftless up\` starts everything again\n`);
 		});

@@ -1,4 +1,5 @@
 /** The node: container engine, agent, services and DNS. */
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
 	connectEngine,
@@ -17,6 +18,8 @@ import type { NodeFlags } from '../node-options.ts';
 export interface NodeOptions {
 	readonly client: Client;
 	readonly cache: Cache;
+	/** For the parts of the node that are processes of their own. */
+	readonly kubeconfig: string;
 	readonly dataDir: string;
 	readonly nodeName: string;
 	/** The node's address for others. */
@@ -84,7 +87,8 @@ async function agent(options: NodeOptions): Promise<void> {
 	await running.ended;
 }
 
-async function proxy({ cache, nodeName, podNetwork, serviceNetwork, log, signal }: NodeOptions): Promise<void> {
+async function proxy(options: NodeOptions): Promise<void> {
+	const { cache, nodeName, podNetwork, serviceNetwork, dataDir, kubeconfig, log, signal } = options;
 	await runProxy({
 		cache,
 		bridge: NETWORK.bridge,
@@ -93,10 +97,14 @@ async function proxy({ cache, nodeName, podNetwork, serviceNetwork, log, signal 
 		serviceNetwork,
 		clusterDns: addressIn(serviceNetwork, 10),
 		clusterDomain: 'cluster.local',
+		dns: { folder: dnsFolder(dataDir), kubeconfig },
 		log,
 		signal,
 	});
 }
+
+/** Of the process of cluster DNS, in the data directory of a node. */
+export const dnsFolder = (dataDir: string) => join(dataDir, 'dns');
 
 async function keepTrying(
 	what: string,

@@ -1,13 +1,15 @@
 /** Composes the processes: `up` is control plane, GitOps and node in one, `server` is it without the node. */
 import { readFileSync, statSync } from 'node:fs';
 import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { writeKubeconfig } from '../../api/index.ts';
 import type { Client } from '../../client/index.ts';
 import { folderURL, withoutCredentials } from '../../sync/source/index.ts';
 import { dataDirectory, takeDataDirectory, writeRunning } from '../data-dir.ts';
 import type { NodeFlags } from '../node-options.ts';
 import { UserError } from '../user-error.ts';
 import { ownAddress } from './addresses.ts';
-import { startControlPlane } from './control-plane.ts';
+import { type ControlPlane, startControlPlane } from './control-plane.ts';
 import { embeddedName, ensureArgoNamespace, ensureDefaultApplication, openGitOps } from './gitops.ts';
 import { createLog, type LogOptions } from './log.ts';
 import { giveMemoryBack } from './memory.ts';
@@ -125,12 +127,14 @@ export async function runPlatform(
 	});
 
 	const running = plane.run();
+	const nodeName = options.nodeName ?? hostname().toLowerCase();
 	const node = withNode
 		? runNode({
 				client: plane.client,
 				cache: plane.cache,
+				kubeconfig: await nodeKubeconfig(plane, dataDir, nodeName),
 				dataDir,
-				nodeName: options.nodeName ?? hostname().toLowerCase(),
+				nodeName,
 				address,
 				agentPort: options.agentPort,
 				clientCa: plane.pki.authority.cert,
@@ -151,6 +155,14 @@ export async function runPlatform(
 		end.abort();
 		await Promise.allSettled([running, node]);
 	}
+}
+
+/** With the rights of the node and no more. */
+async function nodeKubeconfig({ pki, port }: ControlPlane, dataDir: string, nodeName: string): Promise<string> {
+	const path = join(dataDir, 'node.kubeconfig');
+	const server = `https://127.0.0.1:${port}`;
+	await writeKubeconfig({ path, server, authority: pki.authority.cert, client: await pki.node(nodeName) });
+	return path;
 }
 
 function checkFolder(path: string): void {

@@ -1,15 +1,16 @@
 /** Cluster DNS on a node: the cluster's names from the caches, all others from the machine's resolvers. */
 import { networkInterfaces } from 'node:os';
-import { type Cache, describe, faults, pause } from '../../client/index.ts';
+import { describe, faults, pause } from '../../client/index.ts';
 import type { Log } from '../../log.ts';
 import { networksOf } from '../networks.ts';
 import { aborted } from '../synced.ts';
+import type { Remembered } from './remembered.ts';
 import { createResolvers, resolversOf } from './resolvers.ts';
 import { serveDns } from './server.ts';
 import { zoneOf } from './zone.ts';
 
 export interface ClusterDnsOptions {
-	readonly cache: Cache;
+	readonly informers: Pick<Remembered, 'informer'>;
 	readonly podNetwork: string;
 	readonly serviceNetwork: string;
 	/** The address to listen on, and on no other. */
@@ -17,8 +18,12 @@ export interface ClusterDnsOptions {
 	/** `cluster.local`. */
 	readonly clusterDomain: string;
 	readonly log: Log;
+	/** Called when it begins to serve, and when it ends. */
+	onServing(now: boolean): void;
 }
 
+/** How long the names of the cluster are waited for before others are answered, in ms. */
+const KNOWN_MS = 5_000;
 /** Between attempts to serve, in ms. */
 const RETRY_MS = 5_000;
 /** How long the list of this host's addresses is taken as current, in ms. */
@@ -26,16 +31,20 @@ const ADDRESSES_AGE_MS = 5_000;
 
 /** Serves until the signal aborts. An address or a port that cannot be had is logged once and tried again. */
 export async function runClusterDns(options: ClusterDnsOptions, signal: AbortSignal): Promise<void> {
-	const { cache, clusterDns, clusterDomain, podNetwork, serviceNetwork, log } = options;
+	const { informers, clusterDns, clusterDomain, podNetwork, serviceNetwork, log } = options;
 	const known = faults(log);
-	const zone = zoneOf(cache, clusterDomain, networksOf(podNetwork, serviceNetwork));
+	const zone = zoneOf(informers, clusterDomain, networksOf(podNetwork, serviceNetwork));
 	const resolvers = createResolvers({ list: () => resolversOf('/etc/resolv.conf', clusterDns), log });
 	const serves = insiders(podNetwork, serviceNetwork);
+	// Who relieves another begins when it knows as much; names of others need not wait for ever.
+	await Promise.race([zone.known, pause(KNOWN_MS, signal)]);
 	while (!signal.aborted) {
 		try {
 			await using _ = await serveDns({ zone, resolvers, serves, address: clusterDns, log });
 			known.healed('dns', 'cluster DNS is served again');
+			options.onServing(true);
 			await aborted(signal);
+			options.onServing(false);
 		} catch (error) {
 			known.failed('dns', error, `cluster DNS cannot be served on ${clusterDns}:53: ${describe(error)}`);
 			await pause(RETRY_MS, signal);

@@ -15,6 +15,9 @@ const MAX_CONNECTIONS_OF_CLIENT = 32;
 /** A TCP client that says nothing for so long is cut off, in ms. */
 const TCP_IDLE_MS = 10_000;
 
+/** How long questions under way are waited for at the end, in ms. */
+const DRAIN_MS = 2_500;
+
 export interface DnsOptions extends Responder {
 	readonly address: string;
 	/** Default 53; 0 takes any free one. */
@@ -40,15 +43,23 @@ export async function serveDns(options: DnsOptions): Promise<DnsServer> {
 		}
 	};
 
-	const udp = createSocket('udp4');
+	// Several processes may serve for a moment: one that relieves another begins before that ends.
+	const udp = createSocket({ type: 'udp4', reusePort: port !== 0 });
 	let open = true;
-	stack.defer(() => {
+	let pending = 0;
+	stack.defer(async () => {
+		// Questions that have come are answered first: where another process serves as well, none is lost.
+		const late = performance.now() + DRAIN_MS;
+		do await new Promise(setImmediate);
+		while (pending > 0 && performance.now() < late);
 		open = false;
 		udp.close();
 	});
 	udp.on('message', (query, from) => {
 		if (spent(from.address)) return;
+		pending++;
 		void answer(query, from.address, 'udp').then((bytes) => {
+			pending--;
 			if (!bytes || !open) return;
 			// A client that is gone is its own loss.
 			udp.send(
@@ -67,7 +78,7 @@ export async function serveDns(options: DnsOptions): Promise<DnsServer> {
 		spent(client) ? Promise.resolve(undefined) : answer(query, client, 'tcp'),
 	);
 	stack.defer(ended);
-	tcp.listen(udp.address().port, address);
+	tcp.listen({ port: udp.address().port, host: address, reusePort: port !== 0 });
 	await once(tcp, 'listening');
 	const owned = stack.move();
 	return { port: udp.address().port, [Symbol.asyncDispose]: () => owned.disposeAsync() };

@@ -1,20 +1,25 @@
 /** The zone over the caches: indexes, so that a question never looks through all services. */
 import type { BlockList } from 'node:net';
-import type { Cache } from '../../client/index.ts';
 import { EndpointSlice, Namespace, Service } from '../../kinds/index.ts';
 import { isHeadless, serviceOf } from '../services.ts';
 import { hostOf, type Zone } from './names.ts';
+import type { Remembered } from './remembered.ts';
+
+/** A zone that tells when it is ready. */
+export interface KnownZone extends Zone {
+	readonly known: Promise<void>;
+}
 
 /** `networks` are those of pods and services. */
-export function zoneOf(cache: Cache, domain: string, networks: BlockList): Zone {
-	const services = cache.informer(Service);
-	const slices = cache.informer(EndpointSlice);
-	const namespaces = cache.informer(Namespace);
+export function zoneOf(informers: Pick<Remembered, 'informer'>, domain: string, networks: BlockList): KnownZone {
+	const services = informers.informer(Service);
+	const slices = informers.informer(EndpointSlice);
+	const namespaces = informers.informer(Namespace);
 	services.addIndex('clusterIP', ({ spec }) => (spec.clusterIP && !isNone(spec.clusterIP) ? [spec.clusterIP] : []));
 	slices.addIndex('service', (slice) => [serviceOf(slice) ?? []].flat());
 	slices.addIndex('address', ({ endpoints }) => (endpoints ?? []).flatMap(({ addresses }) => addresses));
 	let ready = false;
-	Promise.all([services.synced, slices.synced, namespaces.synced]).then(
+	const known = Promise.all([services.synced, slices.synced, namespaces.synced]).then(
 		() => {
 			ready = true;
 		},
@@ -23,6 +28,7 @@ export function zoneOf(cache: Cache, domain: string, networks: BlockList): Zone 
 	);
 	return {
 		domain,
+		known,
 		get ready() {
 			return ready;
 		},

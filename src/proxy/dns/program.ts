@@ -1,0 +1,67 @@
+/**
+ * Cluster DNS as a process of its own, so that names are answered whatever becomes of the process that starts it. Its
+ * argument is the file of its configuration; it ends when it is told to, or when that file has gone.
+ */
+import { existsSync } from 'node:fs';
+import { readFile, rm } from 'node:fs/promises';
+import { createServer, type Socket } from 'node:net';
+import { pino } from 'pino';
+import { createCache, loadKubeconfig, overHttp } from '../../client/index.ts';
+import { runClusterDns } from './cluster-dns.ts';
+import type { DnsConfig, Hello } from './process.ts';
+import { remembered } from './remembered.ts';
+
+/** How often it is looked whether the configuration is still there, in ms. */
+const LOOK_MS = 10_000;
+
+const [, , file = ''] = process.argv;
+const config = JSON.parse(await readFile(file, 'utf8')) as DnsConfig;
+const log = pino({ level: 'info', base: { part: 'dns' } });
+const stop = new AbortController();
+const { signal } = stop;
+const end = () => stop.abort();
+process.on('SIGTERM', end);
+process.on('SIGINT', end);
+// The terminal of whoever started it is not its own.
+process.on('SIGHUP', () => {});
+
+const watchers = new Set<Socket>();
+let serving = false;
+const hello = () => `${JSON.stringify({ id: config.id, pid: process.pid, serving } satisfies Hello)}\n`;
+const control = createServer((socket) => {
+	watchers.add(socket);
+	socket.on('error', () => socket.destroy());
+	socket.on('close', () => watchers.delete(socket));
+	socket.on('data', (text) => {
+		if (String(text).trim() === 'stop') end();
+	});
+	socket.write(hello());
+});
+await rm(config.socket, { force: true });
+control.listen(config.socket);
+setInterval(() => {
+	if (!existsSync(file)) end();
+}, LOOK_MS).unref();
+
+const client = await overHttp(await loadKubeconfig(config.kubeconfig), 'driftless-dns');
+const cache = createCache(client, { signal, log });
+using known = remembered(cache, config.known, log);
+await runClusterDns(
+	{
+		...config,
+		informers: known,
+		log,
+		onServing(now) {
+			serving = now;
+			for (const socket of watchers) socket.write(hello());
+		},
+	},
+	signal,
+);
+control.close();
+for (const socket of watchers) socket.destroy();
+await rm(config.socket, { force: true });
+await cache[Symbol.asyncDispose]();
+await client[Symbol.asyncDispose]();
+known[Symbol.dispose]();
+process.exit(0);

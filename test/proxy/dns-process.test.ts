@@ -1,0 +1,220 @@
+/** Cluster DNS as a process of its own, against a real API, on addresses of the loopback net. */
+import { createSocket } from 'node:dgram';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import test, { type ExecutionContext } from 'ava';
+import * as packet from 'dns-packet';
+import { type DnsProcessOptions, keepDnsRunning, stopDns } from '../../src/proxy/dns/process.ts';
+import { serveTestApi } from '../testbed/api.ts';
+import { silentLog } from '../testbed/silent-log.ts';
+
+const PATIENCE_MS = 60_000;
+/** As a resolver does: one that does not answer is asked once more. */
+const ATTEMPTS = 3;
+const ATTEMPT_MS = 5_000;
+
+/** The addresses of a name; undefined where no answer came, or another than that it is or is not. */
+async function lookUp(server: string, name: string): Promise<readonly string[] | undefined> {
+	for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+		const socket = createSocket('udp4');
+		try {
+			const answer = Promise.withResolvers<Buffer | undefined>();
+			const timer = setTimeout(() => answer.resolve(undefined), ATTEMPT_MS);
+			socket.on('message', answer.resolve);
+			socket.on('error', () => answer.resolve(undefined));
+			const query = packet.encode({ type: 'query', id: attempt + 1, questions: [{ type: 'A', name }] });
+			socket.connect(53, server, () => socket.send(query));
+			const bytes = await answer.promise;
+			clearTimeout(timer);
+			if (!bytes) {
+				await delay(50);
+				continue;
+			}
+			const { answers = [], flags = 0 } = packet.decode(bytes);
+			// SERVFAIL: it cannot tell yet.
+			if ((flags & 0xf) === 2) return undefined;
+			return answers.flatMap((each) => (each.type === 'A' ? [each.data] : []));
+		} finally {
+			socket.close();
+		}
+	}
+	return undefined;
+}
+
+async function until<T>(what: string, look: () => Promise<T>, condition: (seen: T) => boolean): Promise<T> {
+	const deadline = Date.now() + PATIENCE_MS;
+	for (;;) {
+		const seen = await look();
+		if (condition(seen)) return seen;
+		if (Date.now() > deadline) throw new Error(`${what}: not within a minute; last seen: ${JSON.stringify(seen)}`);
+		await delay(50);
+	}
+}
+
+let used = 0;
+
+async function open(t: ExecutionContext) {
+	const folder = await mkdtemp(join(tmpdir(), 'driftless-dns-'));
+	const server = await serveTestApi();
+	const address = `127.77.${process.pid % 250}.${++used}`;
+	const options: DnsProcessOptions = {
+		folder,
+		kubeconfig: server.kubeconfig,
+		podNetwork: '10.244.0.0/16',
+		serviceNetwork: '10.96.0.0/12',
+		clusterDns: address,
+		clusterDomain: 'cluster.local',
+		log: silentLog,
+	};
+	const running: { stop: AbortController; ended: Promise<void> }[] = [];
+	t.teardown(async () => {
+		for (const { stop } of running) stop.abort();
+		await Promise.all(running.map(({ ended }) => ended));
+		await stopDns(folder);
+		if (!t.passed) t.log(await readFile(join(folder, 'dns.log'), 'utf8').catch(() => 'no log'));
+		await server[Symbol.asyncDispose]();
+		await rm(folder, { recursive: true, force: true });
+	});
+	return {
+		folder,
+		server,
+		address,
+		options,
+		/** Begins to keep it running; the function returned stops keeping it. */
+		keep(more: Partial<DnsProcessOptions> = {}) {
+			const stop = new AbortController();
+			const ended = keepDnsRunning({ ...options, ...more }, stop.signal);
+			running.push({ stop, ended });
+			return async () => {
+				stop.abort();
+				await ended;
+			};
+		},
+		async service(name: string) {
+			const spec = { ports: [{ port: 80 }] };
+			const body = { apiVersion: 'v1', kind: 'Service', metadata: { name }, spec };
+			const made = await server.ask('/api/v1/namespaces/default/services', { body });
+			if (made.code !== 201) throw new Error(made.text);
+			return made.body.spec.clusterIP as string;
+		},
+		look: (name: string) => lookUp(address, `${name}.default.svc.cluster.local`),
+		/** The process that serves, by the number it says. */
+		async pid(): Promise<number> {
+			const config = JSON.parse(await readFile(join(folder, 'config.json'), 'utf8')) as { socket: string };
+			const socket = connect(config.socket);
+			try {
+				for await (const chunk of socket) return (JSON.parse(String(chunk)) as { pid: number }).pid;
+				throw new Error('it says nothing');
+			} finally {
+				socket.destroy();
+			}
+		},
+	};
+}
+
+const has = (ip: string) => (seen: readonly string[] | undefined) => seen?.includes(ip) ?? false;
+
+test('names are answered by a process that goes on without who started it, and is taken over by the next', async (t) => {
+	const dns = await open(t);
+	const end = dns.keep();
+	const ip = await dns.service('web');
+	await until('the name of a service', () => dns.look('web'), has(ip));
+	const pid = await dns.pid();
+	await end();
+	t.deepEqual(await dns.look('web'), [ip]);
+	const later = await dns.service('later');
+	await until('a service that came without a keeper', () => dns.look('later'), has(later));
+	dns.keep();
+	await until('the name again', () => dns.look('web'), has(ip));
+	t.is(await dns.pid(), pid);
+});
+
+test('a process that dies while the API is away is started again, and knows what the one before it knew', async (t) => {
+	const dns = await open(t);
+	dns.keep();
+	const ip = await dns.service('web');
+	await until('the name of a service', () => dns.look('web'), has(ip));
+	const gone = await dns.service('gone');
+	await until('the other name', () => dns.look('gone'), has(gone));
+	await dns.server.ask('/api/v1/namespaces/default/services/gone', { method: 'DELETE' });
+	await until(
+		'the name of a service that has gone',
+		() => dns.look('gone'),
+		(seen) => seen?.length === 0,
+	);
+	// What is known is gathered for a moment before it is written.
+	await delay(1_500);
+	await dns.server.served.close();
+	const pid = await dns.pid();
+	process.kill(pid, 'SIGKILL');
+	await until(
+		'another process',
+		() => dns.pid().catch(() => pid),
+		(now) => now !== pid,
+	);
+	await until('the name, as it was known', () => dns.look('web'), has(ip));
+	t.deepEqual(await dns.look('gone'), []);
+	t.deepEqual(await dns.look('never'), []);
+});
+
+test('a process of another configuration is relieved by a new one, and no question stays without an answer', async (t) => {
+	const dns = await open(t);
+	const end = dns.keep();
+	const ip = await dns.service('web');
+	await until('the name of a service', () => dns.look('web'), has(ip));
+	const before = await dns.pid();
+	let asked = 0;
+	const unanswered: number[] = [];
+	const stop = new AbortController();
+	const asking = Promise.all(
+		Array.from({ length: 4 }, async () => {
+			while (!stop.signal.aborted) {
+				const number = asked++;
+				if (!has(ip)(await dns.look('web'))) unanswered.push(number);
+			}
+		}),
+	);
+	await end();
+	dns.keep({ podNetwork: '10.245.0.0/16' });
+	await until(
+		'the end of the old process',
+		async () => {
+			try {
+				return process.kill(before, 0);
+			} catch {
+				return false;
+			}
+		},
+		(alive) => !alive,
+	);
+	stop.abort();
+	await asking;
+	t.true(asked > 0);
+	t.deepEqual(unanswered, []);
+	t.not(await dns.pid(), before);
+});
+
+test('it ends when it is told to, and leaves nothing that runs', async (t) => {
+	const dns = await open(t);
+	const end = dns.keep();
+	const ip = await dns.service('web');
+	await until('the name of a service', () => dns.look('web'), has(ip));
+	const pid = await dns.pid();
+	await end();
+	await stopDns(dns.folder);
+	await until(
+		'its end',
+		async () => {
+			try {
+				return process.kill(pid, 0);
+			} catch {
+				return false;
+			}
+		},
+		(alive) => !alive,
+	);
+	t.is(await lookUp(dns.address, 'web.default.svc.cluster.local'), undefined);
+});
