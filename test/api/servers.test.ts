@@ -1,10 +1,10 @@
 /** What several servers on one store promise, when the watch of one lags behind and when the answer to a commit is lost. */
 import test, { type ExecutionContext } from 'ava';
 import { type Api, openApi } from '../../src/api/index.ts';
-import { ApiError, ConfigMap, loadRegistry, Namespace } from '../../src/kinds/index.ts';
+import { ApiError, ConfigMap, loadRegistry, Namespace, Pod } from '../../src/kinds/index.ts';
 import { admin, openTestApi } from '../testbed/api.ts';
 import { silentLog } from '../testbed/silent-log.ts';
-import { configMap, names } from './objects.ts';
+import { configMap, names, pod } from './objects.ts';
 import { type Shaky, shaky } from './shaky.ts';
 
 const maps = { kind: ConfigMap, namespace: 'default' };
@@ -193,4 +193,30 @@ test('a token from a history that the store does not have is refused with one th
 	const status = await refusal(t, sound.list(maps, { limit: 1, continue: forged }, admin));
 	t.deepEqual([status?.code, status?.reason], [410, 'Expired']);
 	t.deepEqual(names((await sound.list(maps, { continue: status?.metadata.continue }, admin)).items), ['b']);
+});
+
+test('pods of a node are listed as they come to it and leave, whole and in pages, without a look at those of others', async (t) => {
+	await using opened = await openTestApi();
+	const { api } = opened;
+	const pods = { kind: Pod, namespace: 'default' };
+	const bind = (name: string, node: string) =>
+		api.create(
+			{ ...pods, name, subresource: 'binding' },
+			{ metadata: { name }, target: { kind: 'Node', name: node } },
+			{},
+			admin,
+		);
+	const of = async (node: string, limit?: number) =>
+		names((await api.list({ kind: Pod }, { fieldSelector: `spec.nodeName=${node}`, limit }, admin)).items);
+	t.deepEqual(await of('n1'), []);
+	for (const name of ['c', 'a', 'b', 'd']) await api.create(pods, pod(name), {}, admin);
+	for (const name of ['c', 'a']) await bind(name, 'n1');
+	await bind('b', 'n2');
+	t.deepEqual(await of('n1'), ['a', 'c']);
+	t.deepEqual(await of(''), ['d']);
+	t.deepEqual(await of('n1', 1), ['a'], 'a page of them');
+	const { items } = await api.list(pods, { fieldSelector: 'spec.nodeName=n1,metadata.namespace!=default' }, admin);
+	t.deepEqual(names(items), [], 'all terms hold');
+	await api.delete({ ...pods, name: 'a' }, { gracePeriodSeconds: 0 }, admin);
+	t.deepEqual(await of('n1'), ['c']);
 });

@@ -128,6 +128,9 @@ test('a cache lists what a sorted map would, now and as of each revision, whatev
 			const cache = new ResourceCache(0);
 			const model = new Map<string, number>();
 			const states: [string, number][][] = [[]];
+			// Found by an index that lives through all changes, or by one that is made at the end.
+			if (past % 2)
+				cache.find({ field: 'name', value: 'b', read: (_, key) => key.slice(key.indexOf('/') + 1) }, undefined);
 			for (const [index, [ns, own, put]] of steps.entries()) {
 				const key = `${ns}/${own}`;
 				const revision = index + 1;
@@ -148,6 +151,11 @@ test('a cache lists what a sorted map would, now and as of each revision, whatev
 			const after = then[skip % (then.length + 1)]?.[0];
 			const wanted = then.filter(([key]) => after === undefined || key > after);
 			const undone = cache.since(revision);
+			const common = {
+				field: 'name',
+				value: 'a',
+				read: (_: StoredObject, key: string) => key.slice(key.indexOf('/') + 1),
+			};
 			const walked = [...cache.walk(namespace, after, undone)].map(([key, stored]) => [key, stored.revision]);
 			return (
 				deepEqual(
@@ -155,6 +163,10 @@ test('a cache lists what a sorted map would, now and as of each revision, whatev
 					now.map(([, at]) => at),
 				) &&
 				cache.count(namespace) === now.length &&
+				deepEqual(
+					cache.find(common, namespace).map((stored) => stored.revision),
+					now.filter(([key]) => key.endsWith('/a')).map(([, at]) => at),
+				) &&
 				undone !== undefined &&
 				deepEqual(walked, wanted) &&
 				cache.count(namespace, after, undone) === wanted.length

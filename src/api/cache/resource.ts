@@ -21,6 +21,12 @@ export type Undone = ReadonlyMap<string, StoredObject | undefined>;
 
 const nothing: Undone = new Map();
 
+/** The keys of the objects by the value of a field. */
+interface Index {
+	readonly read: Trigger['read'];
+	readonly keys: Map<string, Set<string>>;
+}
+
 export class ResourceCache {
 	#byKey = new Map<string, Item>();
 	#sorted: Item[] = [];
@@ -28,6 +34,8 @@ export class ResourceCache {
 	readonly feed: Feed;
 	readonly #feeds = new Feeds();
 	readonly #touched = new Set<Feed>();
+	/** By field; each is made when it is first asked for. */
+	readonly #indexes = new Map<string, Index>();
 
 	constructor(floor: Revision) {
 		this.feed = new Feed(new Ring(floor));
@@ -102,6 +110,18 @@ export class ResourceCache {
 		return objects;
 	}
 
+	/** The objects of a namespace (of all when absent) that have something in common, in order. */
+	find({ field, value, read }: Trigger, namespace: string | undefined): StoredObject[] {
+		let index = this.#indexes.get(field);
+		if (!index) {
+			index = { read, keys: new Map() };
+			this.#indexes.set(field, index);
+			for (const { key, stored } of this.#sorted) enter(index, read(stored, key), key);
+		}
+		const keys = [...(index.keys.get(value) ?? [])].filter((key) => within(key, namespace, undefined));
+		return keys.toSorted((one, other) => (one < other ? -1 : 1)).flatMap((key) => this.get(key) ?? []);
+	}
+
 	/** What to undo for the state of a past revision; undefined when the ring does not reach back so far. */
 	since(revision: Revision): Undone | undefined {
 		const start = this.ring.after(revision);
@@ -158,6 +178,11 @@ export class ResourceCache {
 	#push(change: Change): void {
 		this.ring.push(change);
 		for (const feed of this.#feeds.push(change)) this.#touched.add(feed);
+		const { key, old, stored } = change;
+		for (const index of this.#indexes.values()) {
+			if (old) leave(index, index.read(old, key), key);
+			if (stored) enter(index, index.read(stored, key), key);
+		}
 	}
 
 	/** The objects that were there and are no more, in order. */
@@ -195,3 +220,15 @@ const afterNamespace = (namespace: string) => `${namespace}0`;
 
 const within = (key: string, namespace: string | undefined, after: string | undefined) =>
 	(namespace === undefined || key.startsWith(`${namespace}/`)) && (after === undefined || key > after);
+
+function enter({ keys }: Index, value: string, key: string): void {
+	const known = keys.get(value);
+	if (known) known.add(key);
+	else keys.set(value, new Set([key]));
+}
+
+function leave({ keys }: Index, value: string, key: string): void {
+	const known = keys.get(value);
+	known?.delete(key);
+	if (known?.size === 0) keys.delete(value);
+}

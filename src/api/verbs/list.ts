@@ -55,15 +55,27 @@ export async function list<T extends KubeObject>(
 
 	await freshEnough(context, options.resourceVersion);
 	const revision = context.cache.position;
-	const { matches, namespace, key } = selection;
-	if (key === undefined && limit !== undefined && cached.count(namespace) > limit)
-		return cachedPage(cached, { ...selection, limit }, revision);
-	const only = key === undefined ? undefined : cached.get(key);
-	const objects = key === undefined ? cached.list(namespace) : only ? [only] : [];
+	const objects = candidates(cached, selection, limit);
+	if (!objects) return cachedPage(cached, { ...selection, limit }, revision);
+	const { matches } = selection;
 	return {
 		items: (matches ? objects.filter((stored) => matches(stored)) : objects).map((stored) => typed<T>(stored)),
 		resourceVersion: String(revision),
 	};
+}
+
+/** The present objects among which are all that is selected; undefined where they may not fit into one page. */
+function candidates(
+	cached: ResourceCache,
+	{ namespace, key, trigger, few }: Selection,
+	limit = Number.POSITIVE_INFINITY,
+): readonly StoredObject[] | undefined {
+	if (key !== undefined) return [cached.get(key)].filter((stored) => stored !== undefined);
+	if (few && trigger) {
+		const found = cached.find(trigger, namespace);
+		return found.length > limit ? undefined : found;
+	}
+	return cached.count(namespace) > limit ? undefined : cached.list(namespace);
 }
 
 /** Whether the state of one revision is asked for: said so, or by a first page from a revision. Source: "Resource versions". */

@@ -21,6 +21,8 @@ export interface Selection {
 	readonly key?: string;
 	/** What all selected objects have in common, where they have something. */
 	readonly trigger?: Trigger;
+	/** Whether few objects have that in common: then they are found by it, and not among all others. */
+	readonly few: boolean;
 }
 
 /** Throws 400 for selectors that cannot be parsed, or a field the kind has not. */
@@ -42,17 +44,13 @@ export function select<T extends KubeObject>(
 	const name = required('metadata.name');
 	const only = name !== undefined && (namespace !== undefined || !kind.namespaced);
 	const key = only ? keyOf({ metadata: { name, namespace } }) : undefined;
+	const reader = (path: string) => (stored: StoredObject) => stored.attributes(readers).fields[path] ?? '';
 	return {
 		matches: labels || fields ? matches : undefined,
 		namespace,
 		key,
-		trigger: triggerOf(
-			key,
-			name,
-			namespace,
-			equal,
-			(path) => (stored) => stored.attributes(readers).fields[path] ?? '',
-		),
+		trigger: triggerOf(key, name, namespace, equal, reader),
+		few: key === undefined && equal.some(({ path }) => isIdentifying(path)),
 	};
 }
 
@@ -76,6 +74,7 @@ function triggerOf(
 
 /** Of two fields the one that identifies is the narrower: `involvedObject.uid` before `involvedObject.name` before its kind. */
 const identifying = [/uid$/i, /name$/i];
+const isIdentifying = (path: string) => identifying.some((pattern) => pattern.test(path));
 const rank = ({ path }: FieldTerm) => {
 	const found = identifying.findIndex((pattern) => pattern.test(path));
 	return found < 0 ? identifying.length : found;
