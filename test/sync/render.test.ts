@@ -157,6 +157,13 @@ test('a long document is read whole, with pauses, and one that is too long is re
 	t.true(turns > 10, `${turns} turns of other work`);
 });
 
+test('a manifest may have as many empty lines as it likes', async (t) => {
+	const map = `apiVersion: v1\nkind: ConfigMap\nmetadata: {name: m}\n${'\n'.repeat(700_000)}data: {a: b}\n`;
+	const rendered = await render({ 'm.yaml': map });
+	t.deepEqual(problems(rendered), []);
+	t.is(rendered.manifests[0]?.locate(['data', 'a']).line, 700_004);
+});
+
 test('an object that stands twice is refused with both places, also across versions and namespaces left out', async (t) => {
 	const rendered = await render({
 		'a.yaml': configMap('same'),

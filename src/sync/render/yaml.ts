@@ -148,7 +148,7 @@ function markerAfter(text: string, from: number): number {
 }
 
 /** Whether it is worth looking for a key that is no scalar: `{{ .Values.name }}`, `[a]: b`, `? `. */
-const mayHaveKey = /[{,?]\s*[{[]|[}\]]\s*:|^\s*\?\s/m;
+const mayHaveKey = /[{,?]\s*[{[]|[}\]]\s*:|^[ \t]*\?\s/m;
 
 function keyFault(ast: Document.Parsed): Fault | undefined {
 	let fault: Fault | undefined;
