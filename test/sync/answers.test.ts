@@ -108,3 +108,18 @@ test('a server that does not lead asks the one that does; where none leads it sa
 	);
 	await t.throwsAsync((await served(t, world)).raw('/plan'), { message: /does not answer applications\/plan/ });
 });
+
+test('driftless sync prunes only with --prune, whatever automated sync does', async (t) => {
+	const world = await startGitOps(t);
+	await world.push({ 'a.json': configMap('a', '1') });
+	await world.status(({ sync }) => sync?.status === 'Synced');
+	await world.push({ 'a.json': undefined, 'README.md': 'nothing' });
+	await world.status(({ conditions }) => /allowEmpty/.test(conditions?.[0]?.message ?? ''));
+	const { command } = await served(t, world, world.answers);
+	const kept = await command('sync');
+	t.regex(kept.stdout, /configmap\/a in default is no longer in the source but kept: pruning is not enabled/);
+	t.is((await world.client.get(ConfigMap, { name: 'a', namespace: 'default' })).data?.value, '1');
+	const pruned = await command('sync', '--prune');
+	t.is(pruned.code, 0, pruned.stderr);
+	await t.throwsAsync(world.client.get(ConfigMap, { name: 'a', namespace: 'default' }), { message: /not found/ });
+});

@@ -412,3 +412,23 @@ test('a process that starts with a refused revision keeps up the one before', as
 	}, 'the last good revision is kept up');
 	t.pass();
 });
+
+test('a request is taken away only when the status has it, so that no death of a process loses it', async (t) => {
+	const world = await startGitOps(t);
+	await manual(world);
+	await world.push({ 'a.json': configMap('a') });
+	await world.status(({ sync }) => sync?.status === 'OutOfSync');
+	const { metadata } = await ask(world, { prune: true });
+	const watched = {
+		namespace: 'default',
+		resourceVersion: metadata.resourceVersion,
+		signal: AbortSignal.timeout(60_000),
+	};
+	for await (const events of world.client.watch(Application, watched)) {
+		const objects = events.flatMap((event) => (event.type === 'BOOKMARK' ? [] : [event.object]));
+		for (const { operation, status } of objects)
+			if (!operation) t.true(status?.operationState?.operation.sync?.prune, 'it is in one of the two at any time');
+		if (objects.some(({ operation, status }) => !operation && status?.operationState?.phase === 'Succeeded')) return;
+	}
+	t.fail('the request was never answered');
+});
