@@ -40,6 +40,7 @@ export const subresources = {
 	exec: { ...connection, kind: core('PodExecOptions') },
 	attach: { ...connection, kind: core('PodAttachOptions') },
 	portforward: { ...connection, kind: core('PodPortForwardOptions') },
+	blame: { verbs: ['get'], kind: () => ({ group: 'driftless.io', version: 'v1', kind: 'Blame' }), answer: 'given' },
 	manifests: { verbs: ['get'], kind: core('List'), answer: 'given' },
 	plan: { verbs: ['get'], kind: itself, answer: 'given' },
 } as const satisfies Readonly<Record<string, Subresource>>;

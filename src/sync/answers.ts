@@ -17,14 +17,15 @@ import {
 } from '../kinds/index.ts';
 import type { Context } from '../reconcile/index.ts';
 import type { Applications } from './application.ts';
+import { blame } from './blame.ts';
 import { createComparison } from './compare/compare.ts';
 import { formatProblem } from './render/index.ts';
-import { type Revision, revisionText, sourcesOf } from './revision.ts';
+import { commitsOf, type Revision, revisionText, sourcesOf } from './revision.ts';
 import { callPeer, type Peers, SourceError } from './source/index.ts';
 import type { ApplicationState } from './state.ts';
 import { report } from './status/report.ts';
 import { timestamp } from './status/write-status.ts';
-import { type Desired, managerOf } from './want/desired.ts';
+import { type Desired, idOf, managerOf } from './want/desired.ts';
 
 /** What stands for the value of a Secret. */
 const HIDDEN = '(hidden)';
@@ -34,7 +35,8 @@ const PASSED_ON = 'passedOn';
 
 /**
  * `manifests`: a List of what the application applies. `plan`: the application with the status that it would have, whose
- * resources say what a sync would change. Both of the revision that it follows, or of that in the query's `revision`. A server
+ * resources say what a sync would change. Both of the revision that it follows, or of that in the query's `revision`.
+ * `blame`: who owns each field of one of its objects, and which line says it. A server
  * that does not lead asks the one that does; who may ask has been decided by then.
  */
 export function createAnswers(applications: Applications, peers?: Peers): Answers {
@@ -46,6 +48,7 @@ export function createAnswers(applications: Applications, peers?: Peers): Answer
 		const state = applications.states.get(keyOf(application));
 		if (!state)
 			throw serviceUnavailable(`${application.metadata.name} has not been looked at yet; ask again in a moment`);
+		if (subresource === 'blame') return blamed(application, query, state, context);
 		const wanted = await wantedOf(application, query.get('revision') ?? undefined, state, context, signal);
 		switch (subresource) {
 			case 'manifests':
@@ -128,6 +131,31 @@ function hidden(secret: Dynamic): Dynamic {
 		...(data ? { data: of(data) } : {}),
 		...(stringData ? { stringData: of(stringData) } : {}),
 	} as Dynamic;
+}
+
+/** The query names the object as Argo CD's resources do: `group`, `kind`, `namespace`, `name`; and a `field`, if one is asked for. */
+async function blamed(application: Application, query: URLSearchParams, state: ApplicationState, { cache }: Context) {
+	const [group = '', kind = '', namespace, name = '', field] = ['group', 'kind', 'namespace', 'name', 'field'].map(
+		(part) => query.get(part) || undefined,
+	);
+	if (!kind || !name) throw badRequest('which object? the query names its kind and name, and its group and namespace');
+	const apiVersion = group ? `${group}/` : '';
+	const id = idOf({ apiVersion, kind, metadata: { name, namespace } });
+	const desired = state.desired.get(id);
+	const live = desired ? (cache.informer(desired.kind).get(desired.key) as Dynamic | undefined) : state.tracked.get(id);
+	if (!live) throw new ApiError(404, 'NotFound', `${id} is no object of the application that is in the cluster`);
+	const fields = await blame(live, desired, managerOf(application), field, state.commitOf);
+	if (field !== undefined && fields.length === 0)
+		throw new ApiError(404, 'NotFound', `nobody owns a field ${field} of ${id}`);
+	const { apiVersion: version, metadata } = live;
+	const about = { apiVersion: version, kind, namespace: metadata.namespace, name: metadata.name };
+	return {
+		apiVersion: 'driftless.io/v1',
+		kind: 'Blame',
+		object: about,
+		revision: state.revision && commitsOf(state.revision).join(', '),
+		fields,
+	};
 }
 
 async function plan(

@@ -9,8 +9,8 @@ import { createHealing, type Healing } from './compare/healing.ts';
 import { createFollowing } from './following.ts';
 import type { Aside } from './operation/subject.ts';
 import { formatProblem, type Renderer } from './render/index.ts';
-import { type Revision, revisionAt, revisionText, shownSource } from './revision.ts';
-import { type Source, SourceError, type Tree } from './source/index.ts';
+import { commitsOf, type Revision, revisionAt, revisionText, shownSource } from './revision.ts';
+import { type Commit, type Source, SourceError, type Tree } from './source/index.ts';
 import { cut } from './status/fit.ts';
 import { createProgressFeed, type ProgressFeed } from './status/progress.ts';
 import { short } from './status/revision.ts';
@@ -53,6 +53,8 @@ export interface ApplicationState extends Healing {
 	/** How the source is rendered, as Argo CD calls it. */
 	readonly sourceType: 'Directory' | 'Kustomize';
 
+	/** The commit that last changed a line of a file of the present revision; undefined where the source has no commits. */
+	commitOf(file: string, line: number): Promise<Commit | undefined>;
 	/** The source has, or may have, something new. */
 	markStale(): void;
 	/**
@@ -201,6 +203,11 @@ export function createState({
 		known: false,
 		complete,
 		sourceType: 'Directory' as ApplicationState['sourceType'],
+
+		async commitOf(file: string, line: number) {
+			const [commit] = state.revision ? commitsOf(state.revision) : [];
+			return commit === undefined ? undefined : following.source?.blame(commit, file, line);
+		},
 
 		markStale() {
 			following.stale = true;

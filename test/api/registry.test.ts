@@ -1,4 +1,7 @@
 /** Kinds come and go while the server runs, and everything that knows kinds follows. */
+import { once } from 'node:events';
+import type { IncomingMessage } from 'node:http';
+import { request } from 'node:https';
 import { setTimeout as delay } from 'node:timers/promises';
 import test, { type ExecutionContext } from 'ava';
 import { createCache, inProcess } from '../../src/client/index.ts';
@@ -77,6 +80,16 @@ async function until<T>(look: () => T | Promise<T>, condition: (seen: T) => bool
 	}
 }
 
+/** A watch over HTTPS whose first event has come. */
+async function watchOver({ tls }: TestServer): Promise<{ readonly ended: Promise<unknown> }> {
+	const asked = request({ ...tls, path: `${path}?watch=1&resourceVersion=0`, agent: false }).end();
+	const [response] = (await once(asked, 'response')) as [IncomingMessage];
+	const ended = once(response, 'end');
+	await once(response, 'data');
+	response.resume();
+	return { ended };
+}
+
 const codeOf = async (server: TestServer, where: string) => (await server.ask(where)).code;
 
 test('a kind that is added is served at once: paths, discovery, OpenAPI, tables, and kubectl', async (t) => {
@@ -130,12 +143,11 @@ test('a kind that is removed ends its watches, and no others', async (t) => {
 		(count) => count === 1,
 	);
 	// Over HTTP the body ends, as for any watch whose time is up.
-	const http = server.ask(`${path}?watch=1&resourceVersion=0`);
-	await delay(50);
+	const http = await watchOver(server);
 	registry.remove(Widget);
 	await watching;
 	t.true(ended);
-	t.is((await http).code, 200);
+	await http.ended;
 	t.throws(() => server.api.watch({ kind: Widget }, { signal }, admin), { instanceOf: ApiError });
 	for (const verb of [
 		() => server.api.get({ kind: Widget, namespace: 'default', name: 'a' }, {}, admin),

@@ -74,6 +74,30 @@ test('what an application applies, and what a sync to another revision would cha
 		'2',
 		'nothing was changed',
 	);
+	// b.json came with the second commit; the first wrote the line of a.json that the second changed.
+	await world.client.patch(
+		ConfigMap,
+		{ name: 'b', namespace: 'default' },
+		{ type: 'merge', body: { data: { more: 'by hand' } } },
+		{ fieldManager: 'kubectl-edit' },
+	);
+	const of = (more: string) => raw(`/blame?kind=ConfigMap&namespace=default&name=b${more}`);
+	const value = await of('&field=.data.value');
+	t.like(value, { kind: 'Blame', revision: second, object: { kind: 'ConfigMap', name: 'b' } });
+	t.is(value.fields.length, 1);
+	t.like(value.fields[0], {
+		path: '.data.value',
+		owners: [{ manager: 'driftless', operation: 'Apply' }],
+		origin: { file: 'b.json', line: 1 },
+		commit: { id: second },
+	});
+	const more = (await of('')).fields.find(({ path }: { path: string }) => path === '.data.more');
+	t.like(more, { owners: [{ manager: 'kubectl-edit', operation: 'Update' }] });
+	t.is(more.origin, undefined);
+	await t.throwsAsync(of('&field=.data.none'), { message: /nobody owns a field \.data\.none/ });
+	await t.throwsAsync(raw('/blame?kind=ConfigMap&name=nobody'), { message: /is no object of the application/ });
+	await t.throwsAsync(raw('/blame'), { message: /which object\?/ });
+
 	const missing = await command('diff', '--revision', 'nowhere');
 	t.is(missing.code, 2);
 	t.regex(missing.stderr, /nowhere/);

@@ -30,7 +30,7 @@ export const Application: Kind<Application> = kind<Application>({
 	schema: 'io.argoproj.v1alpha1.Application',
 	schemas: applicationSchemas,
 	shortNames: ['app', 'apps'],
-	subresources: { status: true, actions: ['manifests', 'plan'] },
+	subresources: { status: true, actions: ['blame', 'manifests', 'plan'] },
 	statusOnUpdate: terminated,
 	generation: true,
 	columns: [
