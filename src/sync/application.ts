@@ -165,9 +165,18 @@ export function createApplications({ renderer, openSource }: SyncOptions) {
 			enqueue = queue;
 			applications.context = context;
 			for (const go of waiting) go();
+			// What was refused for a kind that nobody knew may be known now.
+			const kinds = context.client.registry.onChange(() => {
+				for (const state of states.values()) {
+					if (!state.problem) continue;
+					state.markStale();
+					queue(state.key);
+				}
+			});
 			context.signal.addEventListener(
 				'abort',
 				() => {
+					kinds[Symbol.dispose]();
 					applications.context = undefined;
 					enqueue = () => {};
 					for (const state of states.values()) void state.dispose();

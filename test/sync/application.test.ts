@@ -1,7 +1,17 @@
-import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
-import { Application, ConfigMap, Deployment, Event, Namespace } from '../../src/kinds/index.ts';
+import {
+	Application,
+	ConfigMap,
+	Deployment,
+	type Dynamic,
+	Event,
+	type Kind,
+	kind,
+	Namespace,
+} from '../../src/kinds/index.ts';
 import { startGitOps } from './gitops.ts';
 
 const configMap = (name: string, value: string, namespace?: string) => `apiVersion: v1
@@ -215,8 +225,6 @@ test('an object that a controller made from an annotated one is nobody’s to pr
 });
 
 test('a folder is followed; one that vanishes prunes nothing and is followed again when it is back', async (t) => {
-	const { mkdtemp } = await import('node:fs/promises');
-	const { tmpdir } = await import('node:os');
 	const base = await mkdtemp(join(tmpdir(), 'driftless-folder-'));
 	t.teardown(() => rm(base, { recursive: true, force: true }));
 	const folder = join(base, 'manifests');
@@ -319,4 +327,25 @@ test('a deleted application leaves its objects, or takes them with it where its 
 	while (!(await gone())) await new Promise(setImmediate);
 	await t.throwsAsync(world.client.get(ConfigMap, { name: 'a', namespace: 'shop' }));
 	await t.throwsAsync(world.client.get(Namespace, { name: 'shop' }));
+});
+
+test('a revision that was refused for a kind that nobody knew is taken as soon as the kind is there', async (t) => {
+	const folder = await mkdtemp(join(tmpdir(), 'driftless-watched-'));
+	t.teardown(() => rm(folder, { recursive: true, force: true }));
+	const widget = { apiVersion: 'example.com/v1', kind: 'Widget', metadata: { name: 'w' }, spec: { size: 3 } };
+	await writeFile(join(folder, 'widget.json'), JSON.stringify(widget));
+	const world = await startGitOps(t, { source: `folder://${folder}` });
+	const refused = await world.status(({ conditions }) => (conditions ?? []).length > 0);
+	t.regex(JSON.stringify(refused.conditions), /Widget/);
+	const Widget = kind<Dynamic>({
+		group: 'example.com',
+		version: 'v1',
+		kind: 'Widget',
+		plural: 'widgets',
+		schema: 'com.example.v1.Widget',
+		schemas: { 'com.example.v1.Widget': { type: 'object', 'x-kubernetes-preserve-unknown-fields': true } },
+	});
+	world.registry.add(Widget as unknown as Kind);
+	await world.status(({ sync, conditions }) => sync?.status === 'Synced' && !conditions?.length);
+	t.like(await world.client.get(Widget, { name: 'w', namespace: 'default' }), { spec: { size: 3 } });
 });

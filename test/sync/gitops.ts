@@ -6,7 +6,7 @@ import type { ExecutionContext } from 'ava';
 import { type Answers, type Api, openApi } from '../../src/api/index.ts';
 import { ensureDefaultApplication, openGitOps } from '../../src/cli/platform/gitops.ts';
 import { type Client, createCache, inProcess } from '../../src/client/index.ts';
-import { Application, type ApplicationStatus, loadRegistry } from '../../src/kinds/index.ts';
+import { Application, type ApplicationStatus, loadRegistry, type OpenRegistry } from '../../src/kinds/index.ts';
 import { clusterControllers, runControllers } from '../../src/reconcile/index.ts';
 import { openStore } from '../../src/store/index.ts';
 import { loadToken } from '../../src/sync/push/index.ts';
@@ -23,6 +23,8 @@ export interface GitOpsWorld {
 	status(condition: (status: ApplicationStatus) => boolean, name?: string): Promise<ApplicationStatus>;
 	readonly clone: string;
 	readonly api: Api;
+	/** Of the API: a test may add kinds. */
+	readonly registry: OpenRegistry;
 	/** What the leader answers beside the API. */
 	readonly answers: Answers;
 	readonly dataDir: string;
@@ -53,7 +55,8 @@ export async function startGitOps(
 	const stop = new AbortController();
 	const { signal } = stop;
 	const store = stack.use(await openStore('sqlite', dataDir));
-	const api = stack.use(await openApi({ store, registry: loadRegistry(), log: silentLog }));
+	const registry = loadRegistry();
+	const api = stack.use(await openApi({ store, registry, log: silentLog }));
 	const client = inProcess(api, { name: 'admin', groups: ['system:masters'], userAgent: 'test' });
 	const cache = stack.use(createCache(client, { signal, log: silentLog }));
 	const gitops = stack.use(
@@ -108,6 +111,7 @@ export async function startGitOps(
 		client,
 		clone,
 		api,
+		registry,
 		answers: gitops.answers,
 		dataDir,
 		url,
