@@ -224,6 +224,12 @@ test('the agent of a node reads what its own pods need and writes what is its ow
 	await make(`${at}/pods`, pod('foreign', 'n2', { volumes: [{ name: 'v', secret: { secretName: 'other' } }] }));
 
 	const merge = { 'content-type': 'application/merge-patch+json' };
+	const leases = '/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases';
+	const lease = (name: string) => ({ apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', metadata: { name } });
+	const mirror = {
+		...pod('mirror', 'n1', { volumes: [{ name: 'v', secret: { secretName: 'other' } }] }),
+		metadata: { name: 'mirror', annotations: { 'kubernetes.io/config.mirror': 'x' } },
+	};
 	const cases: readonly [code: number, path: string, method?: string, body?: object][] = [
 		[200, `${at}/secrets/mine`],
 		[200, `${at}/secrets/pull`],
@@ -248,6 +254,13 @@ test('the agent of a node reads what its own pods need and writes what is its ow
 		[403, `${at}/pods/foreign/status`, 'PATCH', { status: { phase: 'Failed' } }],
 		[403, `${at}/pods/foreign`, 'DELETE'],
 		[403, `${at}/pods`, 'POST', pod('new', 'n1')],
+		[403, `${at}/pods`, 'POST', mirror],
+		[403, `${at}/secrets/other`],
+		[403, `${at}/pods/own/status`, 'PATCH', { metadata: { labels: { app: 'of-others' } } }],
+		[403, leases, 'POST', lease('n2')],
+		[403, `${leases}/n2`, 'PUT', lease('n2')],
+		[201, leases, 'POST', lease('n1')],
+		[200, `${leases}/n1`, 'PATCH', { spec: { holderIdentity: 'n1' } }],
 		[403, '/api/v1/nodes', 'POST', { apiVersion: 'v1', kind: 'Node', metadata: { name: 'n3' } }],
 		[200, '/api/v1/nodes/n1/status', 'PATCH', { status: { phase: 'Running' } }],
 		[403, '/api/v1/nodes/n2/status', 'PATCH', { status: { phase: 'Running' } }],

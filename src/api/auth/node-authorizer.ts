@@ -49,7 +49,6 @@ function decide(node: string, attributes: ResourceAttributes, graph: NodeGraph):
 		case '/nodes/status':
 			return write && name === node ? yes : no(`a node may change only itself`);
 		case '/pods':
-			if (verb === 'create') return yes;
 			if (verb === 'list' || verb === 'watch') return selectsOwn(node, attributes) ? yes : no(ownPodsOnly(node));
 			if (verb !== 'get' && verb !== 'delete') return noOpinion;
 			return graph.mayTouch(node, namespace, name) ? yes : 'unknown';

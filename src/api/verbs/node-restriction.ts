@@ -1,8 +1,10 @@
 /**
- * What the agent of a node may write of what it is allowed to write at all: its own node, and the status of its own pods.
+ * What the agent of a node may write of what it is allowed to write at all: its own node, its lease, and the status of its own
+ * pods. It makes no pods, not even mirrors of its own: one that named a Secret would let it read any.
  * Source: Kubernetes documentation, "Admission Control in Kubernetes", NodeRestriction.
  */
 import { deepEqual } from '../../kinds/equal.ts';
+import type { Kind } from '../../kinds/kind.ts';
 import type { Dynamic, KubeObject } from '../../kinds/object.ts';
 import { forbidden } from '../../kinds/status.ts';
 import { nodeOf } from '../auth/user.ts';
@@ -11,19 +13,24 @@ import type { AdmissionPlugin, AdmissionRequest } from './admission.ts';
 
 /** Labels that only an administrator may give to a node, so that a node cannot draw pods to itself. */
 const restricted = 'node-restriction.kubernetes.io/';
-const mirror = 'kubernetes.io/config.mirror';
 
 export const nodeRestriction: AdmissionPlugin = {
 	name: 'NodeRestriction',
-	handles: ({ caller, kind }) =>
-		kind.group === '' && /^(nodes|pods)$/.test(kind.plural) && nodeOf(caller) !== undefined,
+	handles: ({ caller, kind }) => checks.has(resourceOf(kind)) && nodeOf(caller) !== undefined,
 	validate(request) {
 		const { kind, name, caller } = request;
-		const node = nodeOf(caller) ?? '';
-		const why = kind.plural === 'nodes' ? wrongOfNode(node, request) : wrongOfPod(node, request);
+		const why = checks.get(resourceOf(kind))?.(nodeOf(caller) ?? '', request);
 		if (why) throw forbidden(kind, name, why);
 	},
 };
+
+/** By resource: why a node may not write it so; undefined where it may. */
+const checks: ReadonlyMap<string, (node: string, request: AdmissionRequest) => string | undefined> = new Map([
+	['nodes', wrongOfNode],
+	['pods', wrongOfPod],
+	['leases.coordination.k8s.io', wrongOfLease],
+]);
+const resourceOf = ({ group, plural }: Kind) => (group ? `${plural}.${group}` : plural);
 
 const specOf = (object: KubeObject | undefined): Record<string, unknown> => {
 	const spec = (object as Dynamic | undefined)?.spec;
@@ -45,16 +52,17 @@ function wrongOfNode(node: string, { operation, name, object, old }: AdmissionRe
 	return undefined;
 }
 
-function wrongOfPod(node: string, { operation, subresource, name, object, old }: AdmissionRequest): string | undefined {
-	if (operation === 'CREATE' && !subresource) {
-		if (object?.metadata.annotations?.[mirror] === undefined)
-			return `pod does not have "${mirror}" annotation, node "${node}" can only create mirror pods`;
-		return specOf(object).nodeName === node
-			? undefined
-			: `node "${node}" can only create pods with spec.nodeName set to itself`;
-	}
+function wrongOfPod(node: string, { operation, name, object, old }: AdmissionRequest): string | undefined {
 	// An eviction has the delete to answer for.
 	if (!old) return undefined;
-	if (specOf(old).nodeName === node) return undefined;
-	return `node "${node}" can only ${operation === 'DELETE' ? 'delete pods' : `update status of pod "${name}"`} with spec.nodeName set to itself`;
+	if (specOf(old).nodeName !== node)
+		return `node "${node}" can only ${operation === 'DELETE' ? 'delete pods' : `update status of pod "${name}"`} with spec.nodeName set to itself`;
+	// With other labels it would draw the clients of any service to itself.
+	if (object && !deepEqual(object.metadata.labels ?? {}, old.metadata.labels ?? {}))
+		return `node "${node}" cannot update labels through pod status`;
+	return undefined;
+}
+
+function wrongOfLease(node: string, { name }: AdmissionRequest): string | undefined {
+	return name === node ? undefined : `node "${node}" can only access its own lease`;
 }
