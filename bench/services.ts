@@ -7,10 +7,11 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { createCache, inProcess } from '../src/client/index.ts';
 import { EndpointSlice, Service } from '../src/kinds/index.ts';
+import { frame } from '../src/proxy/frame.ts';
 import { runProxy } from '../src/proxy/index.ts';
 import { linesOf, nft, nftList } from '../src/proxy/programs.ts';
-import { change, rebuild } from '../src/proxy/rules.ts';
-import { servicePorts } from '../src/proxy/services.ts';
+import { compile, difference } from '../src/proxy/rules.ts';
+import { type ServicePort, servicePorts } from '../src/proxy/services.ts';
 import { admin, openTestApi } from '../test/testbed/api.ts';
 import { silentLog } from '../test/testbed/silent-log.ts';
 
@@ -89,12 +90,14 @@ const services = await Promise.all(
 );
 await Promise.all(services.map((_, index) => client.create(EndpointSlice, slice(index))));
 
+const change = (before: ServicePort[], after: ServicePort[]) =>
+	difference(compile(before, network.podNetwork), compile(after, network.podNetwork));
 const ports = services.flatMap((each, index) => servicePorts(each, [slice(index)], 'here'));
 const [last] = ports.slice(-1);
 if (!last) throw new Error('no services');
-row(`nft -f of ${SERVICES} services, from nothing`, await timed(() => nft(rebuild(network, ports))));
+row(`nft -f of ${SERVICES} services, from nothing`, await timed(() => nft(frame(network) + change([], ports))));
 const fewer = { ...last, targets: last.targets.slice(1) };
-const scripts = [change([last], [fewer], network), change([fewer], [last], network)];
+const scripts = [change([last], [fewer]), change([fewer], [last])];
 row('nft -f of one endpoint of them, less or more', await median((round) => nft(scripts[round % 2] ?? '')));
 await nft('delete table ip driftless\n');
 

@@ -1,8 +1,8 @@
 /** Learns at once what others do to the kernel's links, addresses, routes and tables, instead of looking again and again. */
 import { describe, faults, pause } from '../client/index.ts';
 import type { Log } from '../log.ts';
+import { TABLE } from './frame.ts';
 import { linesOf, type Program } from './programs.ts';
-import { TABLE } from './rules.ts';
 
 /** Before a monitor that has ended is started again, in ms. */
 const RESTART_MS = 1_000;

@@ -25,6 +25,13 @@ export type Program = keyof typeof packages;
 
 export class ProgramError extends Error {
 	override readonly name = 'ProgramError';
+	/** It was ended because it took too long: what it was to do may be done or not. */
+	readonly late: boolean;
+
+	constructor(message: string, late = false) {
+		super(message);
+		this.late = late;
+	}
 }
 
 /** Where a program lies; undefined where it is not installed. */
@@ -47,7 +54,7 @@ async function run(program: Program, args: readonly string[], input = ''): Promi
 		const child = execFile(path, args, options, (error, stdout, stderr) => {
 			if (!error) return resolve(stdout);
 			const said = stderr.trim().split('\n')[0] || (error.killed ? 'did not end in time' : error.message);
-			reject(new ProgramError(`${program} ${args.join(' ')}: ${said}`));
+			reject(new ProgramError(`${program} ${args.join(' ')}: ${said}`, error.killed));
 		});
 		// A program that ends before it has read its input breaks the pipe; its exit code tells why.
 		child.stdin?.on('error', () => {});

@@ -1,5 +1,5 @@
 /** Puts the parts of a node's network together: service rules, routes, what the host must have, and DNS. */
-import type { Cache } from '../client/index.ts';
+import { type Cache, faults } from '../client/index.ts';
 import { Node } from '../kinds/index.ts';
 import type { Log } from '../log.ts';
 import { keepDnsRunning } from './dns/process.ts';
@@ -97,6 +97,16 @@ function hostNetwork(options: HostOptions) {
 	const { cache, nodeName, podNetwork, serviceNetwork, bridge, log } = options;
 	const nodes = cache.informer(Node);
 	const setRoutes = createRoutes([podNetwork, serviceNetwork], log);
+	const refusals = faults(log);
+	const told = new Set<string>();
+	const tell = (refused: ReadonlyMap<string, string>) => {
+		for (const name of told.difference(new Set(refused.keys())))
+			if (told.delete(name)) refusals.healed(name, 'the route to the pods of a node is taken again', { node: name });
+		for (const [name, why] of refused) {
+			told.add(name);
+			refusals.failed(name, why, 'what a node says of the way to its pods is not taken', { node: name });
+		}
+	};
 	const loop = createLoop({
 		name: 'the network of this host',
 		everyMs: CHECK_MS,
@@ -105,7 +115,9 @@ function hostNetwork(options: HostOptions) {
 			const gateway = await prepareHost(options);
 			// From an address that every pod can answer, and whether or not the host has a default route.
 			const services = gateway ? [{ to: serviceNetwork, dev: bridge, src: gateway }] : [];
-			await setRoutes([...services, ...nodeRoutes(nodes.list(), nodeName)]);
+			const { routes, refused } = nodeRoutes(nodes.list(), nodeName, options);
+			tell(refused);
+			await setRoutes([...services, ...routes]);
 		},
 	});
 	return {

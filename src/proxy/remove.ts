@@ -1,8 +1,8 @@
 /** Takes back what a proxy that runs no more has left on the machine. */
+import { TABLE } from './frame.ts';
 import { restoreHost } from './host.ts';
 import { find, nft } from './programs.ts';
 import { removeRoutes } from './routes.ts';
-import { TABLE } from './rules.ts';
 
 /**
  * Removes the service rules, the routes, the address of cluster DNS and the exceptions in Docker's chain. Needs root; what is

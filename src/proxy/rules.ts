@@ -1,149 +1,62 @@
 /**
- * The node's service rules as nftables scripts. Pure: `programs.ts` runs them, each as one transaction.
+ * The rules of services as nftables scripts. Pure: `table.ts` has them run, each as one transaction.
  *
- * One table. Verdict maps lead from address, protocol and port to a chain, which picks an endpoint at random and translates
- * the destination. What the services need beyond that frame are chains, sets and elements; a change of services is the
- * difference between those of before and those of after.
+ * Verdict maps lead from address, protocol and port to a chain, which picks an endpoint at random and translates the destination.
+ * What services need beyond the frame are chains, sets and elements of the maps; a change of services is the difference between
+ * those of before and those of after.
  */
-import { addressText, parseRange } from '../kinds/index.ts';
+import { MASQUERADE, TABLE } from './frame.ts';
 import type { ServicePort, Target } from './services.ts';
 
-export const TABLE = 'driftless';
-/** Packets with this mark leave with the node's address, so that answers come back through it. The bit is Kubernetes' own. */
-const MASQUERADE = '0x4000';
-/** Packets with this mark are refused: their service has no endpoint. The bit is Kubernetes' own. */
-const REFUSE = '0x8000';
 /** Clients that one endpoint may remember; the next ones are spread as if without affinity. */
 const MAX_CLIENTS = 65_535;
 
-export interface Network {
-	/** `10.244.0.0/16`: every pod of the cluster. */
-	readonly podNetwork: string;
-	/** `10.96.0.0/12`. */
-	readonly serviceNetwork: string;
-	/** This node's part of the pod network; undefined before it has one. */
-	readonly podCidr: string | undefined;
-	/** The bridge of the node's pods. */
-	readonly bridge: string;
-}
-
-/** What leads from one set of ports to another, whatever services they are of; empty where nothing differs. */
-export function change(before: Iterable<ServicePort>, after: Iterable<ServicePort>, network: Network): string {
-	return difference(compile(before, network), compile(after, network));
-}
-
-/**
- * Everything anew, in one transaction: what was there before serves until the moment of the exchange. `clients` are the
- * sets of clients with affinity as they are now.
- */
-export function rebuild(network: Network, ports: Iterable<ServicePort>, clients: readonly ClientSet[] = []): string {
-	const after = compile(ports, network);
-	const remembered = clients.flatMap(({ name, elements }) =>
-		after.sets.has(name) && elements.length > 0
-			? [`add element ip ${TABLE} ${name} { ${elements.map(remember).join(', ')} }`]
-			: [],
-	);
-	const frameLines = [`add table ip ${TABLE}`, `delete table ip ${TABLE}`, frame(network)];
-	return [...frameLines, difference(compile([], network), after), ...remembered, ''].join('\n');
-}
-
-/** What is the same for every set of services. */
-function frame({ podNetwork, serviceNetwork, podCidr, bridge }: Network): string {
-	return `table ip ${TABLE} {
-	map services { type ipv4_addr . inet_proto . inet_service : verdict; }
-	map nodeports { type inet_proto . inet_service : verdict; }
-	set itself { type ipv4_addr . ipv4_addr; ${itself(podCidr)} }
-
-	chain dispatch {
-		ip daddr . meta l4proto . th dport vmap @services
-		fib daddr type local meta l4proto . th dport vmap @nodeports
-	}
-	chain prerouting {
-		type nat hook prerouting priority -110;
-		jump dispatch
-	}
-	chain output {
-		type nat hook output priority -110;
-		jump dispatch
-	}
-	chain postrouting {
-		type nat hook postrouting priority 90;
-		meta mark & ${MASQUERADE} == ${MASQUERADE} meta mark set meta mark ^ ${MASQUERADE} masquerade fully-random
-		ip saddr . ip daddr @itself ct status dnat masquerade fully-random
-		ip saddr ${podNetwork} ip daddr != ${podNetwork} oifname != { "lo", "${bridge}" } masquerade fully-random
-	}
-
-	chain loopback_guard {
-		type filter hook prerouting priority -310;
-		iifname != "lo" ip daddr 127.0.0.0/8 drop
-		iifname != "lo" ip saddr 127.0.0.0/8 drop
-	}
-
-	chain refused {
-		meta mark set meta mark | ${REFUSE}
-	}
-	chain refusal {
-		meta l4proto tcp reject with tcp reset
-		reject
-	}
-	chain refuse_input {
-		type filter hook input priority -10;
-		meta mark & ${REFUSE} == ${REFUSE} goto refusal
-	}
-	chain refuse_forward {
-		type filter hook forward priority -10;
-		meta mark & ${REFUSE} == ${REFUSE} goto refusal
-		oifname "${bridge}" ip daddr ${serviceNetwork} goto refusal
-	}
-	chain refuse_output {
-		type filter hook output priority 10;
-		meta mark & ${REFUSE} == ${REFUSE} goto refusal
-		oifname "${bridge}" ip daddr ${serviceNetwork} goto refusal
-	}
-}`;
-}
-
-/** A pod that reaches itself through a service must see another address than its own, or it would answer itself directly. */
-function itself(podCidr: string | undefined): string {
-	if (!podCidr) return '';
-	const { first, size } = parseRange(podCidr) ?? { first: 0, size: 0 };
-	if (size < 4) return '';
-	// Neither the range's own address nor the broadcast address is a pod's.
-	const pairs = Array.from({ length: size - 2 }, (_, index) => {
-		const address = addressText(first + index + 1);
-		return `${address} . ${address}`;
-	});
-	return `elements = { ${pairs.join(', ')} }`;
-}
-
 /** Chains with their rules, sets, and elements of the two maps. */
-interface Rules {
+export interface Rules {
 	readonly chains: Map<string, readonly string[]>;
 	readonly sets: Set<string>;
 	readonly services: Map<string, string>;
 	readonly nodeports: Map<string, string>;
 }
 
-function compile(ports: Iterable<ServicePort>, network: Network): Rules {
-	const rules: Rules = { chains: new Map(), sets: new Set(), services: new Map(), nodeports: new Map() };
-	for (const port of ports) enter(rules, port, network);
+export const noRules = (): Rules => ({ chains: new Map(), sets: new Set(), services: new Map(), nodeports: new Map() });
+
+/** What these ports need. `podNetwork` (`10.244.0.0/16`) tells who is a pod. */
+export function compile(ports: Iterable<ServicePort>, podNetwork: string): Rules {
+	const rules = noRules();
+	for (const port of ports) enter(rules, port, podNetwork);
 	return rules;
 }
 
-function enter(rules: Rules, port: ServicePort, network: Network): void {
+/** What several services need, as one. */
+export function together(all: Iterable<Rules>): Rules {
+	const sum = noRules();
+	for (const { chains, sets, services, nodeports } of all) {
+		for (const [name, rules] of chains) sum.chains.set(name, rules);
+		for (const name of sets) sum.sets.add(name);
+		for (const [key, verdict] of services) sum.services.set(key, verdict);
+		for (const [key, verdict] of nodeports) sum.nodeports.set(key, verdict);
+	}
+	return sum;
+}
+
+function enter(rules: Rules, port: ServicePort, podNetwork: string): void {
 	const { protocol, clusterIP, externalAddresses, nodePort, internalPolicy, externalPolicy } = port;
-	const inside = internalPolicy === 'Local' ? localChain(rules, port) : clusterChain(rules, port, network);
+	const inside = internalPolicy === 'Local' ? localChain(rules, port) : clusterChain(rules, port, podNetwork);
 	rules.services.set(`${clusterIP} . ${protocol} . ${port.port}`, `goto ${inside}`);
 	if (!nodePort && externalAddresses.length === 0) return;
 	const outside =
-		externalPolicy === 'Local' ? externalLocalChain(rules, port, network) : externalChain(rules, port, network);
-	for (const address of externalAddresses)
-		rules.services.set(`${address} . ${protocol} . ${port.port}`, `goto ${outside}`);
+		externalPolicy === 'Local' ? externalLocalChain(rules, port, podNetwork) : externalChain(rules, port, podNetwork);
+	for (const address of externalAddresses) {
+		const guarded = port.balanced?.addresses.includes(address);
+		const chain = guarded ? guardChain(rules, port, outside) : outside;
+		rules.services.set(`${address} . ${protocol} . ${port.port}`, `goto ${chain}`);
+	}
 	if (nodePort) rules.nodeports.set(`${protocol} . ${nodePort}`, `goto ${outside}`);
 }
 
 /** To all endpoints. Whoever is no pod comes with the node's address, since an endpoint elsewhere could not answer it. */
-function clusterChain(rules: Rules, port: ServicePort, { podNetwork }: Network): string {
+function clusterChain(rules: Rules, port: ServicePort, podNetwork: string): string {
 	if (port.targets.length === 0) return 'refused';
 	const chain = `cluster/${port.name}`;
 	const mark = `ip saddr != ${podNetwork} meta mark set meta mark | ${MASQUERADE}`;
@@ -159,8 +72,8 @@ function localChain(rules: Rules, port: ServicePort): string {
 	return chain;
 }
 
-function externalChain(rules: Rules, port: ServicePort, network: Network): string {
-	const cluster = clusterChain(rules, port, network);
+function externalChain(rules: Rules, port: ServicePort, podNetwork: string): string {
+	const cluster = clusterChain(rules, port, podNetwork);
 	if (cluster === 'refused') return cluster;
 	const chain = `external/${port.name}`;
 	rules.chains.set(chain, [`meta mark set meta mark | ${MASQUERADE}`, `goto ${cluster}`]);
@@ -168,16 +81,27 @@ function externalChain(rules: Rules, port: ServicePort, network: Network): strin
 }
 
 /** The policy is about clients from outside: pods and the node itself reach every endpoint. Source: KEP-1669, KEP-3458. */
-function externalLocalChain(rules: Rules, port: ServicePort, network: Network): string {
-	const cluster = clusterChain(rules, port, network);
+function externalLocalChain(rules: Rules, port: ServicePort, podNetwork: string): string {
+	const cluster = clusterChain(rules, port, podNetwork);
 	const local = localChain(rules, port);
 	if (cluster === 'refused') return cluster;
 	const chain = `external/${port.name}`;
 	rules.chains.set(chain, [
-		`ip saddr ${network.podNetwork} goto ${cluster}`,
+		`ip saddr ${podNetwork} goto ${cluster}`,
 		`fib saddr type local meta mark set meta mark | ${MASQUERADE} goto ${cluster}`,
 		`goto ${local}`,
 	]);
+	return chain;
+}
+
+/**
+ * Lets those through to `outside` whom a load balancer address is for; the connections of all others are dropped, not refused, as
+ * kube-proxy does it. Source: Kubernetes documentation, "Service", loadBalancerSourceRanges.
+ */
+function guardChain(rules: Rules, port: ServicePort, outside: string): string {
+	const chain = `guard/${port.name}`;
+	const ranges = port.balanced?.sourceRanges ?? [];
+	rules.chains.set(chain, [...ranges.map((range) => `ip saddr ${range} goto ${outside}`), 'drop']);
 	return chain;
 }
 
@@ -208,8 +132,11 @@ function spread(rules: Rules, port: ServicePort, targets: readonly Target[]): st
 
 const translate = (protocol: string, to: string) => `meta l4proto ${protocol} dnat to ${to}`;
 
-/** In an order in which nothing is referred to that is not there, and nothing goes that is referred to. */
-function difference(before: Rules, after: Rules): string {
+/**
+ * The script that leads from rules that are there to others; empty where nothing differs. In an order in which nothing is referred to
+ * that is not there, and nothing goes that is referred to.
+ */
+export function difference(before: Rules, after: Rules): string {
 	const chains = [...after.chains].filter(([name, rules]) => !sameRules(before.chains.get(name), rules));
 	const goneChains = [...before.chains.keys()].filter((name) => !after.chains.has(name));
 	const sets = [...after.sets.difference(before.sets)];
@@ -240,32 +167,3 @@ function difference(before: Rules, after: Rules): string {
 
 const sameRules = (before: readonly string[] | undefined, after: readonly string[]) =>
 	before?.join('\n') === after.join('\n');
-
-/** The clients of one endpoint of a service with affinity. */
-export interface ClientSet {
-	readonly name: string;
-	readonly elements: readonly { readonly address: string; readonly timeout: number; readonly expires: number }[];
-}
-
-const remember = ({ address, timeout, expires }: ClientSet['elements'][number]) =>
-	`${address} timeout ${timeout}s expires ${expires}s`;
-
-/** The clients that the kernel remembers, from the answer of `nft -j list sets ip`. */
-export function clientSets(listing: string): ClientSet[] {
-	const { nftables } = JSON.parse(listing) as { nftables: { set?: ListedSet }[] };
-	return nftables.flatMap(({ set }) => {
-		if (set?.table !== TABLE || !set.name.startsWith('clients/')) return [];
-		const elements = (set.elem ?? []).flatMap((each) =>
-			typeof each === 'object' && each.elem.expires > 0
-				? [{ address: each.elem.val, timeout: each.elem.timeout, expires: each.elem.expires }]
-				: [],
-		);
-		return [{ name: set.name, elements }];
-	});
-}
-
-interface ListedSet {
-	readonly table: string;
-	readonly name: string;
-	readonly elem?: readonly (string | { readonly elem: { val: string; timeout: number; expires: number } })[];
-}

@@ -1,14 +1,15 @@
 /** Keeps the node's service rules as Services and EndpointSlices say: one service's change costs that service's rules. */
-import { type Cache, describe } from '../client/index.ts';
+import { type Cache, describe, faults } from '../client/index.ts';
 import { EndpointSlice, type Key, keyOf, Node, Service } from '../kinds/index.ts';
 import type { Log } from '../log.ts';
-import { createFlows, lostEndpoints } from './flows.ts';
+import { createFlows, redirected } from './flows.ts';
+import type { Network } from './frame.ts';
 import type { HostNetwork } from './host.ts';
 import { createLoop } from './loop.ts';
-import { nft, nftList } from './programs.ts';
-import { change, clientSets, type Network, rebuild, TABLE } from './rules.ts';
+import { nodeRange } from './routes.ts';
 import { externalAddresses, type ServicePort, serviceOf, servicePorts } from './services.ts';
 import { synced } from './synced.ts';
+import { createTable, type Refused } from './table.ts';
 
 /** How often it is looked whether the rules are there, should their going have been missed, in ms. */
 const CHECK_MS = 60_000;
@@ -35,10 +36,14 @@ export function serviceRules(options: RulesOptions): ServiceRules {
 	services.addIndex('address', addressesOf);
 
 	const flows = createFlows(log);
+	const known = faults(log);
+	const table = createTable();
 	const dirty = new Set<Key>();
-	/** What the kernel has, by service. */
+	/** The ports of each service that the kernel was to have at last. */
 	const applied = new Map<Key, readonly ServicePort[]>();
-	/** What the kernel has is not known, or not what it is to have: everything is set anew. */
+	/** Services whose rules the kernel did not take: they are tried again now and then. */
+	const refused = new Set<Key>();
+	/** What the kernel has is not known, or not what it is to have: everything is set. */
 	let whole = true;
 	/** Our table may be gone. */
 	let unsure = false;
@@ -49,28 +54,39 @@ export function serviceRules(options: RulesOptions): ServiceRules {
 		if (!service || service.spec.clusterIP === clusterDns) return [];
 		return servicePorts(service, slices.by('service', key), nodeName, (address) => services.by('address', address));
 	};
-	const network = (): Network => ({ ...options, podCidr: nodes.get(nodeName)?.spec?.podCIDR });
+	const network = (): Network => {
+		const { podCIDR = '' } = nodes.get(nodeName)?.spec ?? {};
+		return { ...options, podCidr: nodeRange(podCIDR, options.podNetwork) && podCIDR };
+	};
+	const tell = (tried: Iterable<Key>, failed: Refused) => {
+		for (const key of tried) {
+			if (!failed.has(key)) known.healed(key, 'the rules of a service are in place', { service: key });
+			refused.delete(key);
+		}
+		for (const [key, error] of failed) {
+			refused.add(key);
+			known.failed(key, error, 'the kernel refuses the rules of a service: it has those of before', { service: key });
+		}
+	};
 
 	const everything = async () => {
 		dirty.clear();
+		refused.clear();
 		applied.clear();
 		for (const service of services.list()) applied.set(keyOf(service), wanted(keyOf(service)));
-		const ports = [...applied.values()].flat();
-		// Where no table is, nobody is remembered.
-		const clients = await nftList('sets', 'table', 'ip', TABLE).then(clientSets, () => []);
-		await nft(rebuild(network(), ports, clients));
-		await flows.forget(ports);
+		tell(applied.keys(), await table.setAll(applied, network()));
+		await flows.forget([...applied.values()].flat());
 	};
 	const changes = async () => {
-		const keys = [...dirty];
+		const after = new Map(Array.from(dirty, (key) => [key, wanted(key)] as const));
 		dirty.clear();
-		const before = keys.flatMap((key) => applied.get(key) ?? []);
-		for (const key of keys) applied.set(key, wanted(key));
-		const after = keys.flatMap((key) => applied.get(key) ?? []);
-		for (const key of keys) if (!services.get(key)) applied.delete(key);
-		const script = change(before, after, network());
-		if (script !== '') await nft(script);
-		await flows.forget(lostEndpoints(before, after));
+		const before = [...after.keys()].flatMap((key) => applied.get(key) ?? []);
+		tell(after.keys(), await table.set(after, network()));
+		for (const [key, ports] of after) {
+			if (services.get(key)) applied.set(key, ports);
+			else applied.delete(key);
+		}
+		await flows.forget(redirected(before, [...after.values()].flat()));
 	};
 	const loop = createLoop({
 		name: 'service rules',
@@ -79,22 +95,19 @@ export function serviceRules(options: RulesOptions): ServiceRules {
 		async work() {
 			const check = unsure || dirty.size === 0;
 			unsure = false;
-			if (!whole && check) whole = !(await isThere());
+			if (check) for (const key of refused) dirty.add(key);
+			if (!whole && check) whole = !(await table.isThere());
 			if (!whole) {
 				try {
 					return await changes();
 				} catch (error) {
-					// Somebody may have taken the table away at this very moment.
-					log.warn({ cause: describe(error) }, 'a change of the service rules was refused; all of them are set anew');
+					// Somebody may have taken the table away at this very moment. What the kernel has is found out.
+					log.warn({ cause: describe(error) }, 'a change of the service rules failed; all of them are set');
+					whole = true;
 				}
 			}
+			await everything();
 			whole = false;
-			try {
-				await everything();
-			} catch (error) {
-				whole = true;
-				throw error;
-			}
 		},
 	});
 	const mark = (key: Key | undefined) => {
@@ -138,10 +151,3 @@ export function serviceRules(options: RulesOptions): ServiceRules {
 }
 
 const addressesOf = (service: Service): string[] => [service.spec.clusterIP ?? [], externalAddresses(service)].flat();
-
-/** Whether our table is there. */
-const isThere = (): Promise<boolean> =>
-	nftList('chain', 'ip', TABLE, 'dispatch').then(
-		() => true,
-		() => false,
-	);

@@ -1,6 +1,14 @@
 /** What each port of each service leads to on a node, from Services and EndpointSlices. Pure. */
 import { isIPv4 } from 'node:net';
-import { type EndpointSlice, type Key, keyOf, SERVICE_NAME, type Service } from '../kinds/index.ts';
+import {
+	type EndpointSlice,
+	formatRange,
+	type Key,
+	keyOf,
+	parseRange,
+	SERVICE_NAME,
+	type Service,
+} from '../kinds/index.ts';
 
 export interface Target {
 	readonly ip: string;
@@ -17,6 +25,8 @@ export interface ServicePort {
 	/** Addresses outside the cluster's networks that lead to it, and the port on every node. */
 	readonly externalAddresses: readonly string[];
 	readonly nodePort?: number;
+	/** Those of the external addresses that only clients of these ranges may use; undefined: everybody may use them all. */
+	readonly balanced?: { readonly addresses: readonly string[]; readonly sourceRanges: readonly string[] };
 	/** Every endpoint that takes connections, in a fixed order, and those of them on this node. */
 	readonly targets: readonly Target[];
 	readonly localTargets: readonly Target[];
@@ -27,7 +37,6 @@ export interface ServicePort {
 	readonly affinitySeconds?: number;
 }
 
-/** The label by which a slice says whose it is. */
 /** Labels by which a service says that no proxy of its nodes shall carry it out. */
 const PROXY_NAME = 'service.kubernetes.io/service-proxy-name';
 const HEADLESS = 'service.kubernetes.io/headless';
@@ -50,9 +59,23 @@ const isOfAnother = ({ metadata: { labels = {} } }: Service): boolean =>
 	[PROXY_NAME, HEADLESS].some((label) => labels[label] !== undefined);
 
 /** Addresses outside the cluster's networks that a service wants to be reached at. */
-export function externalAddresses({ spec, status }: Service): string[] {
-	const ingress = (status?.loadBalancer?.ingress ?? []).flatMap(({ ip }) => ip ?? []);
-	return [...new Set([...(spec.externalIPs ?? []), ...ingress])].filter(isIPv4);
+export function externalAddresses(service: Service): string[] {
+	return [...new Set([...(service.spec.externalIPs ?? []), ...balancerAddresses(service)])].filter(isIPv4);
+}
+
+/**
+ * The addresses of its load balancer that nodes carry out. With `ipMode: Proxy` the balancer sends to nodes or pods itself, and
+ * others are to go through it too. Source: KEP-1860.
+ */
+const balancerAddresses = ({ status }: Service): string[] =>
+	(status?.loadBalancer?.ingress ?? []).flatMap(({ ip, ipMode }) => (ip && ipMode !== 'Proxy' ? ip : []));
+
+/** Who may use the load balancer's addresses. Ranges of IPv6 let nobody in over IPv4. */
+function balanced(service: Service): ServicePort['balanced'] {
+	const { loadBalancerSourceRanges: ranges = [] } = service.spec;
+	if (ranges.length === 0) return undefined;
+	const sourceRanges = ranges.flatMap((range) => parseRange(range.trim()) ?? []).map(formatRange);
+	return { addresses: balancerAddresses(service), sourceRanges: [...new Set(sourceRanges)] };
 }
 
 /**
@@ -69,6 +92,7 @@ export function servicePorts(
 	const { clusterIP } = spec;
 	if (spec.type === 'ExternalName' || !clusterIP || !isIPv4(clusterIP) || isOfAnother(service)) return [];
 	const endpoints = endpointsOf(slices);
+	const guarded = balanced(service);
 	return (spec.ports ?? []).flatMap((port) => {
 		const protocol = protocolOf(port.protocol);
 		const name = `${metadata.namespace}/${metadata.name}/${port.name || port.port}/${protocol}`;
@@ -82,6 +106,7 @@ export function servicePorts(
 			port: port.port,
 			externalAddresses: externalAddresses(service).filter(free),
 			...(port.nodePort && { nodePort: port.nodePort }),
+			...(guarded && { balanced: guarded }),
 			targets: targets(mine),
 			localTargets: targets(mine.filter((each) => each.nodeName === nodeName)),
 			internalPolicy: spec.internalTrafficPolicy === 'Local' ? 'Local' : 'Cluster',

@@ -218,6 +218,40 @@ test.serial('UDP: a client that keeps sending goes to an endpoint that is there'
 	t.truthy(three);
 });
 
+test.serial('UDP: a client that asked a node port before there was one is answered once there is', async (t) => {
+	await using server = await (await first.place('web-1')).peer('udp-server', 'web-1', '5353');
+	t.truthy(server);
+	// Something else has the port, so that there is a flow; it answers under its own name until the service is there.
+	await using early = await (await first.place()).peer('udp-server', 'nobody', '30053');
+	t.truthy(early);
+	await using client = await cluster.stranger.peer('udp-client', '198.51.100.1', '30053');
+	t.regex(await client.say('hello'), /^nobody/);
+	const ports = [{ name: 'early', port: 53, protocol: 'UDP', targetPort: 5353, nodePort: 30_053 }];
+	await service('early', { type: 'NodePort', selector: { name: 'web-1' }, ports });
+	await eventually('the client is answered by web-1', async () => (await client.say('hello')).startsWith('web-1'));
+});
+
+test.serial('a load balancer address is for the ranges that the service names', async (t) => {
+	const balanced = async (name: string, ip: string, loadBalancerSourceRanges: string[]) => {
+		await service(name, { type: 'LoadBalancer', selector: { name: 'web-1' }, loadBalancerSourceRanges });
+		const body = { status: { loadBalancer: { ingress: [{ ip }] } } };
+		await cluster.client.patch(
+			Service,
+			{ namespace: 'default', name },
+			{ type: 'merge', body },
+			{ subresource: 'status' },
+		);
+		await known(first, `${ip} . tcp . 80 : goto guard/default/${name}`);
+	};
+	await balanced('for-all', '203.0.113.10', ['10.0.0.0/8', `${STRANGER}/32`]);
+	await balanced('for-pods', '203.0.113.11', ['10.244.0.0/16']);
+	t.regex(await cluster.stranger.get(url('203.0.113.10')), /^web-1 /);
+	t.is(await cluster.stranger.get(url('203.0.113.11')), 'late', 'what is not allowed is dropped');
+	t.regex(await (await first.place('asks')).get(url('203.0.113.11')), /^web-1 /);
+	// The other ways to it are for everybody.
+	t.regex(await (await first.place()).get(url(address('for-pods'))), /^web-1 /);
+});
+
 test.serial('with affinity a client stays with its endpoint, and has another when that goes', async (t) => {
 	const sticky = await service('sticky', { selector: { app: 'web' }, sessionAffinity: 'ClientIP' });
 	await known(first, `endpoint/default/sticky/80/tcp/${address('pod web-3')}/${HTTP}`);

@@ -1,6 +1,6 @@
 /** Services, slices and ports for tests of plans. */
 import type { EndpointSlice, Node, Service } from '../../src/kinds/index.ts';
-import type { Network } from '../../src/proxy/rules.ts';
+import type { Network } from '../../src/proxy/frame.ts';
 import type { ServicePort } from '../../src/proxy/services.ts';
 
 export const network: Network = {

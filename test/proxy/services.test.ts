@@ -109,6 +109,29 @@ test('a service is reached at its external and load balancer addresses too', (t)
 	t.deepEqual(servicePorts(balanced, [], 'here')[0]?.externalAddresses, ['192.0.2.1', '192.0.2.2']);
 });
 
+test('a load balancer address is for the ranges that the service names, its other addresses are for everybody', (t) => {
+	const balanced = (ranges: string[] | undefined, ingress: object[] = [{ ip: '192.0.2.2' }]) =>
+		servicePorts(
+			{
+				...service({ type: 'LoadBalancer', externalIPs: ['192.0.2.1'], loadBalancerSourceRanges: ranges }),
+				status: { loadBalancer: { ingress } },
+			},
+			[],
+			'here',
+		)[0];
+	t.is(balanced(undefined)?.balanced, undefined);
+	t.deepEqual(balanced([' 198.51.100.7/24', '198.51.100.0/24', 'fd00::/8'])?.balanced, {
+		addresses: ['192.0.2.2'],
+		sourceRanges: ['198.51.100.0/24'],
+	});
+	t.deepEqual(balanced(['fd00::/8'])?.balanced?.sourceRanges, []);
+	const proxied = [
+		{ ip: '192.0.2.2', ipMode: 'Proxy' },
+		{ ip: '192.0.2.3', ipMode: 'VIP' },
+	];
+	t.deepEqual(balanced(undefined, proxied)?.externalAddresses, ['192.0.2.1', '192.0.2.3']);
+});
+
 test('of two services at one address and port the older has it, and whose cluster address it is before all', (t) => {
 	const spec = { externalIPs: ['192.0.2.1'] };
 	const old = service(spec, { name: 'old', creationTimestamp: '2026-01-01T00:00:00Z' });
