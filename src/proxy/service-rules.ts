@@ -83,7 +83,7 @@ export function serviceRules(options: RulesOptions): ServiceRules {
 		const before = [...after.keys()].flatMap((key) => applied.get(key) ?? []);
 		tell(after.keys(), await table.set(after, network()));
 		for (const [key, ports] of after) {
-			if (services.get(key)) applied.set(key, ports);
+			if (ports.length > 0) applied.set(key, ports);
 			else applied.delete(key);
 		}
 		await flows.forget(redirected(before, [...after.values()].flat()));
@@ -103,11 +103,16 @@ export function serviceRules(options: RulesOptions): ServiceRules {
 				} catch (error) {
 					// Somebody may have taken the table away at this very moment. What the kernel has is found out.
 					log.warn({ cause: describe(error) }, 'a change of the service rules failed; all of them are set');
-					whole = true;
 				}
 			}
-			await everything();
+			// Before it begins: what changes meanwhile counts.
 			whole = false;
+			try {
+				await everything();
+			} catch (error) {
+				whole = true;
+				throw error;
+			}
 		},
 	});
 	const mark = (key: Key | undefined) => {

@@ -7,8 +7,10 @@ import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import * as packet from 'dns-packet';
 import fc from 'fast-check';
+import type { Resolver } from '../../src/proxy/dns/ask.ts';
+import { framed, numbered } from '../../src/proxy/dns/message.ts';
 import type { Zone } from '../../src/proxy/dns/names.ts';
-import { createResolvers, framed, type Resolver, resolversOf } from '../../src/proxy/dns/resolvers.ts';
+import { createResolvers, resolversOf } from '../../src/proxy/dns/resolvers.ts';
 import { type DnsOptions, serveDns } from '../../src/proxy/dns/server.ts';
 import { silentLog } from '../testbed/silent-log.ts';
 import { service, slice } from './objects.ts';
@@ -70,6 +72,41 @@ async function silent(t: ExecutionContext): Promise<Resolver & { socket: Socket 
 	await once(socket, 'listening');
 	t.teardown(() => socket.close());
 	return { address: '127.0.0.1', port: socket.address().port, socket };
+}
+
+/** A resolver that answers by hand: each question waits in `queries` until it is answered, by anybody who has its socket. */
+async function byHand(t: ExecutionContext) {
+	const socket = createSocket('udp4');
+	socket.bind(0, '127.0.0.1');
+	await once(socket, 'listening');
+	t.teardown(() => socket.close());
+	const queries: { bytes: Buffer; port: number }[] = [];
+	let came = Promise.withResolvers<void>();
+	socket.on('message', (bytes, { port }) => {
+		queries.push({ bytes, port });
+		came.resolve();
+	});
+	return {
+		address: '127.0.0.1',
+		port: socket.address().port,
+		queries,
+		async arrived(count: number) {
+			while (queries.length < count) {
+				await came.promise;
+				came = Promise.withResolvers();
+			}
+		},
+		send: (bytes: Buffer, port: number) => socket.send(bytes, port, '127.0.0.1'),
+	};
+}
+
+/** An answer to a query; what is left out is an A record of a minute. */
+function answerTo(bytes: Buffer, { code = 0, ...rest }: Partial<packet.Packet> & { code?: number } = {}): Buffer {
+	const { id, questions } = packet.decode(bytes);
+	const name = questions?.[0]?.name ?? '';
+	const answers: packet.Answer[] = [{ type: 'A', name, ttl: 60, data: '192.0.2.1' }];
+	const flags = packet.RECURSION_AVAILABLE | code;
+	return packet.encode({ type: 'response', id, flags, questions, answers, ...rest });
 }
 
 interface Options extends Partial<DnsOptions> {
@@ -422,4 +459,120 @@ test('the resolvers of the machine are those of resolv.conf but for this server,
 	t.is(await first(), '192.0.2.1');
 	now = 5_000;
 	t.is(await first(), '192.0.2.2');
+});
+
+const A_CLIENT = 'client';
+
+test('an answer is kept for as long as it says, gets older, and is that of the resolvers there are', async (t) => {
+	const away = await byHand(t);
+	let now = 0;
+	let list: Resolver[] = [away];
+	const resolvers = createResolvers({ list: async () => list, log: silentLog, now: () => now });
+	const asks = async (bytes: Buffer, reply: Parameters<typeof answerTo>[1]) => {
+		const before = away.queries.length;
+		const answer = resolvers.ask(bytes, 'udp', A_CLIENT);
+		const first = await Promise.race([answer.then(() => false), away.arrived(before + 1).then(() => true)]);
+		const got = away.queries[before];
+		if (first && got) away.send(answerTo(got.bytes, reply), got.port);
+		const response = packet.decode((await answer) ?? Buffer.alloc(0));
+		return { asked: away.queries.length > before, response };
+	};
+	const name = 'www.example.com';
+	const ttl = (seconds: number): packet.Answer[] => [{ type: 'A', name, ttl: seconds, data: '192.0.2.1' }];
+	const soa = (minimum: number): packet.Answer[] => [
+		{ type: 'SOA', name: 'example.com', ttl: 600, data: { mname: 'a', rname: 'b', minimum } },
+	];
+	t.true((await asks(query(name), { answers: ttl(10) })).asked);
+	now = 4_000;
+	const later = await asks(Buffer.from(query(name)), {});
+	t.false(later.asked);
+	t.is(later.response.id, 4711);
+	t.like(later.response.answers?.[0], { data: '192.0.2.1', ttl: 6 });
+	t.true((await asks(query(name, 'AAAA'), { answers: [], authorities: soa(10) })).asked, 'another question');
+	t.true((await asks(query(name, 'A', [edns(1_400)]), {})).asked, 'other options');
+	t.true((await asks(query('WWW.example.com'), {})).asked, 'other letters: the answer has those of the question');
+	now = 10_000;
+	t.true((await asks(query(name), { answers: ttl(3_600) })).asked, 'its time is over');
+	t.false((await asks(query(name, 'AAAA'), {})).asked, 'that there is nothing is kept as long as the zone says');
+	now = 39_000;
+	t.false((await asks(query(name), {})).asked);
+	t.true((await asks(query(name, 'AAAA'), {})).asked);
+	now = 40_000;
+	t.true((await asks(query(name), {})).asked, 'half a minute is the longest');
+
+	const never: [string, Parameters<typeof answerTo>[1]][] = [
+		['fault.example.com', { code: 2, answers: [] }],
+		['cut.example.com', { flags: packet.TRUNCATED_RESPONSE }],
+		['zero.example.com', { answers: [{ type: 'A', name: 'zero.example.com', ttl: 0, data: '192.0.2.1' }] }],
+		['nothing.example.com', { answers: [] }],
+		['refused.example.com', { code: 5, answers: [] }],
+	];
+	for (const [each, reply] of never)
+		for (const time of ['at first', 'again']) t.true((await asks(query(each), reply)).asked, `${each} ${time}`);
+	t.true((await asks(query('gone.example.com'), { code: 3, answers: [], authorities: soa(10) })).asked);
+	const gone = await asks(query('gone.example.com'), {});
+	t.false(gone.asked);
+	t.is(codeOf(gone.response), 3);
+
+	const other = await upstream(t, '192.0.2.2');
+	list = [other];
+	now = 45_000;
+	t.is(dataOf((await asks(query('gone.example.com'), {})).response.answers?.[0]), '192.0.2.2');
+});
+
+test('who asks the same at the same time waits for one answer, and each gets it under the own number', async (t) => {
+	const away = await byHand(t);
+	const port = await serve(t, { list: async () => [away] });
+	const numbers = [1, 2, 3];
+	const all = numbers.map((id) => exchange(port, numbered(query('same.example.com'), id)));
+	await away.arrived(1);
+	// Asked after the others, and answered: so they have been heard.
+	t.like((await ask(port, WEB)).answers?.[0], { data: '10.96.0.5' });
+	const [one] = away.queries;
+	if (one) away.send(answerTo(one.bytes), one.port);
+	t.deepEqual((await Promise.all(all)).map((bytes) => packet.decode(bytes).id).sort(), numbers);
+	t.is(away.queries.length, 1);
+});
+
+test('what is not the answer to a question that waits is not taken', async (t) => {
+	const away = await byHand(t);
+	const port = await serve(t, { list: async () => [away] });
+	const waiting = exchange(port, query('www.example.com'));
+	await away.arrived(1);
+	const [one] = away.queries;
+	if (!one) return t.fail();
+	const poison: packet.Answer[] = [{ type: 'A', name: 'www.example.com', ttl: 60, data: '203.0.113.66' }];
+	const forged = answerTo(one.bytes, { answers: poison });
+	t.not(one.bytes.readUInt16BE(0), 4711, 'the number is not that of the client');
+	away.send(numbered(forged, (one.bytes.readUInt16BE(0) + 1) % 65_536), one.port);
+	away.send(answerTo(one.bytes, { questions: [{ type: 'A', name: 'evil.example.com' }], answers: poison }), one.port);
+	away.send(Buffer.alloc(3), one.port);
+	const stranger = createSocket('udp4');
+	t.teardown(() => stranger.close());
+	await new Promise((resolve) => stranger.send(forged, one.port, '127.0.0.1', resolve));
+	away.send(answerTo(one.bytes), one.port);
+	t.is(dataOf(packet.decode(await waiting).answers?.[0]), '192.0.2.1');
+});
+
+test('many questions share few sockets, which change', async (t) => {
+	const away = await byHand(t);
+	const resolvers = createResolvers({ list: async () => [away], log: silentLog });
+	// No more than the buffer of a socket holds.
+	const COUNT = 100;
+	const round = async (from: number) => {
+		const clients = Array.from({ length: COUNT }, (_, index) => index);
+		const all = clients.map((index) =>
+			resolvers.ask(query(`${from + index}.example.com`), 'udp', `client ${index % 4}`),
+		);
+		await away.arrived(from + COUNT);
+		const asked = away.queries.slice(from);
+		for (const { bytes, port } of asked) away.send(answerTo(bytes), port);
+		t.true((await Promise.all(all)).every(Boolean));
+		return new Set(asked.map(({ port }) => port));
+	};
+	const first = await round(0);
+	t.true(first.size <= 32, `${first.size} ports`);
+	t.true(first.size >= 2);
+	const second = await round(COUNT);
+	t.true(second.intersection(first).size < second.size, 'nobody waited: they were closed');
 });

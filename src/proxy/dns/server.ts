@@ -4,8 +4,8 @@ import { once } from 'node:events';
 import { createServer, type Server, type Socket } from 'node:net';
 import { describe } from '../../client/index.ts';
 import type { Log } from '../../log.ts';
+import { framed } from './message.ts';
 import { type Responder, respond, type Transport } from './reply.ts';
-import { framed } from './resolvers.ts';
 
 /** Queries of one client in a second; more are dropped. */
 const MAX_QUERIES_PER_SECOND = 5_000;
