@@ -5,10 +5,10 @@
 import { codes } from './encode.ts';
 import { numbered, questionOf, type RecordPlace, recordsOf } from './message.ts';
 
-/** The longest that an answer is kept, in seconds, whatever it says. */
-const LONGEST_S = 30;
+/** The longest that an answer is kept, in ms, whatever it says. */
+const LONGEST_MS = 30_000;
 /** Bytes of all that are kept, questions and answers; the oldest go. */
-const MAX_BYTES = 4 << 20;
+const MAX_BYTES = 4 * 1024 * 1024;
 /** What one costs beside its bytes, about. */
 const OVERHEAD_BYTES = 200;
 
@@ -56,7 +56,7 @@ export function createAnswers(now: () => number): Answers {
 		},
 		keep(query, response) {
 			const records = recordsOf(response) ?? [];
-			const seconds = Math.min(LONGEST_S, secondsOf(response, records));
+			const seconds = Math.min(LONGEST_MS / 1_000, secondsOf(response, records));
 			if (seconds <= 0 || questionOf(query) !== questionOf(response)) return;
 			const key = keyOf(query);
 			drop(key);
