@@ -297,6 +297,25 @@ test('two nodes cannot have one range of pods', async (t) => {
 	t.is((await server.ask('/api/v1/nodes', { body: node('later') })).code, 201, 'what is free is given again');
 });
 
+test('a range of pods is a range, named once, and is the same in both fields of a node', async (t) => {
+	await using server = await serveTestApi();
+	const make = (name: string, spec: object) =>
+		server.ask('/api/v1/nodes', { body: { apiVersion: 'v1', kind: 'Node', metadata: { name }, spec } });
+	t.is((await make('n1', { podCIDRs: ['10.1.0.0/24', '10.1.0.0/24'] })).code, 422);
+	t.is((await make('n1', { podCIDR: 'any words' })).code, 422);
+	t.is((await make('n1', { podCIDR: '10.1.0.0/24', podCIDRs: ['10.2.0.0/24'] })).code, 422);
+	const one = await make('n1', { podCIDR: '10.1.0.0/24' });
+	t.deepEqual(one.body.spec.podCIDRs, ['10.1.0.0/24'], one.text);
+	const other = await make('n2', { podCIDRs: ['10.2.0.0/24'] });
+	t.is(other.body.spec.podCIDR, '10.2.0.0/24', other.text);
+	t.is((await make('n3', { podCIDR: '10.2.0.0/24' })).code, 409);
+	const merge = { 'content-type': 'application/merge-patch+json' };
+	const patch = (spec: object) => server.ask('/api/v1/nodes/n1', { method: 'PATCH', headers: merge, body: { spec } });
+	t.is((await patch({ podCIDR: '10.3.0.0/24' })).code, 422);
+	t.is((await patch({ podCIDR: '10.3.0.0/24', podCIDRs: null })).code, 422);
+	t.is((await patch({ podCIDR: null, podCIDRs: null })).body.spec.podCIDR, '10.1.0.0/24', 'what it has it keeps');
+});
+
 test('admission is asked about deletes, bindings, evictions and connections, and sees what it is about', async (t) => {
 	const seen: string[] = [];
 	const watching = {

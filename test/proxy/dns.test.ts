@@ -1,3 +1,4 @@
+import { spawn } from 'node:child_process';
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -349,6 +350,19 @@ test('what is no query is told so or ignored, and the server lives', async (t) =
 		questions: [{ type: 'TXT', name: 'version.bind', class: 'CH' }],
 	});
 	t.is(codeOf(packet.decode(await exchange(port, chaos))), 5, 'another class');
+	t.like((await ask(port, WEB)).answers?.[0], { data: '10.96.0.5' });
+});
+
+test('a query from port 0, to which nothing can be sent, leaves the server at work', async (t) => {
+	const port = await serve(t);
+	const ports = Buffer.alloc(8);
+	ports.writeUInt16BE(port, 2);
+	ports.writeUInt16BE(8 + query(WEB).length, 4);
+	// Sockets of the kernel's own choosing never have that port; one that writes the header of UDP itself may.
+	const script = `use Socket; socket(my $s, PF_INET, SOCK_RAW, 17) or die $!;
+		send($s, pack("H*", shift), 0, sockaddr_in(0, inet_aton("127.0.0.1"))) or die $!;`;
+	const sent = spawn('perl', ['-e', script, Buffer.concat([ports, query(WEB)]).toString('hex')], { stdio: 'inherit' });
+	t.deepEqual(await once(sent, 'exit'), [0, null]);
 	t.like((await ask(port, WEB)).answers?.[0], { data: '10.96.0.5' });
 });
 

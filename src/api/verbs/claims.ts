@@ -32,8 +32,9 @@ export function claimChange(
 ): ClaimChange {
 	const had = before ? kind.claims(before) : [];
 	const has = after ? kind.claims(after) : [];
-	const taken = has.filter((value) => !had.includes(value));
-	const freed = had.filter((value) => !has.includes(value));
+	// An object may name a value twice; it is one key.
+	const taken = [...new Set(has)].filter((value) => !had.includes(value));
+	const freed = [...new Set(had)].filter((value) => !has.includes(value));
 	if (taken.length === 0 && freed.length === 0) return none;
 	return {
 		puts: taken.map((value) => ({ key: claimKey(value), value: Buffer.from(key) })),

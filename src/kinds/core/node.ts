@@ -1,5 +1,5 @@
 import type * as core from 'kubernetes-types/core/v1.js';
-import { checkOneOf, checkQuantities } from '../checks.ts';
+import { checkOneOf, checkQuantities, checkUnique } from '../checks.ts';
 import { age, column, kind, wide } from '../declare.ts';
 import { deepEqual } from '../equal.ts';
 import type { Kind } from '../kind.ts';
@@ -58,6 +58,10 @@ export const Node: Kind<Node> = kind<Node>({
 	],
 	defaults(node) {
 		node.spec ??= {};
+		// As the conversion to the internal version of Kubernetes: each of the two fields says what the other says.
+		const { podCIDR, podCIDRs } = node.spec;
+		if (podCIDR && !podCIDRs?.length) node.spec.podCIDRs = [podCIDR];
+		else if (!podCIDR && podCIDRs?.[0]) node.spec.podCIDR = podCIDRs[0];
 		canonicalize(node.status?.capacity);
 		canonicalize(node.status?.allocatable);
 	},
@@ -69,13 +73,17 @@ export const Node: Kind<Node> = kind<Node>({
 		node.spec.providerID ||= providerID;
 		for (const field of ['podCIDR', 'providerID'] as const) if (!node.spec[field]) delete node.spec[field];
 	},
-	claims: ({ spec }) => (spec?.podCIDRs ?? (spec?.podCIDR ? [spec.podCIDR] : [])).map((cidr) => `pods/${cidr}`),
+	claims: ({ spec }) => (spec?.podCIDRs ?? []).map((cidr) => `pods/${cidr}`),
 	validate(node, old) {
 		const errors: FieldError[] = [];
 		validateTaints(node, errors);
 		const { podCIDR, podCIDRs = [], providerID } = node.spec ?? {};
-		for (const [index, range] of podCIDRs.entries())
-			for (const wrong of cidr(range)) errors.push(fieldError.invalid(`spec.podCIDRs[${index}]`, range, wrong));
+		const seen = new Set<string>();
+		for (const [index, range] of podCIDRs.entries()) {
+			const field = `spec.podCIDRs[${index}]`;
+			for (const wrong of cidr(range)) errors.push(fieldError.invalid(field, range, wrong));
+			checkUnique(range, field, seen, errors);
+		}
 		if (podCIDR && podCIDRs.length > 0 && podCIDRs[0] !== podCIDR)
 			errors.push(fieldError.invalid('spec.podCIDRs', podCIDRs, 'first value must match `podCIDR`'));
 		checkQuantities(node.status?.capacity, 'status.capacity', errors);

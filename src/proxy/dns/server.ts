@@ -56,7 +56,8 @@ export async function serveDns(options: DnsOptions): Promise<DnsServer> {
 		udp.close();
 	});
 	udp.on('message', (query, from) => {
-		if (spent(from.address)) return;
+		// Port 0 is that of a sender who wants no answer (RFC 768), and nothing can be sent to it.
+		if (from.port === 0 || spent(from.address)) return;
 		pending++;
 		void answer(query, from.address, 'udp').then((bytes) => {
 			pending--;
