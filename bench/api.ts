@@ -18,8 +18,6 @@ import { openStore } from '../src/store/index.ts';
 
 const connections = 32;
 const listed = 3_000;
-/** So many requests of a sort are sent before it is measured: what is measured is compiled code. */
-const warm = 1_000;
 /** How many pods there are when the memory is looked at. */
 const kept = 10_000;
 
@@ -52,7 +50,7 @@ async function serve(what: string, dataDir: string): Promise<void> {
 	}
 	const store = await openStore(values.store, dataDir);
 	const log = { debug: nothing, info: nothing, warn: console.error, error: console.error };
-	const api = await openApi({ store, registry: loadRegistry(), log });
+	const api = await openApi({ store, registry: loadRegistry(), log, alone: values.store === 'sqlite' });
 	const { port } = await serveApi({ api, pki, address: '127.0.0.1', port: 0, log });
 	process.send?.({ port });
 }
@@ -65,7 +63,6 @@ async function measure(): Promise<void> {
 		let bareCost: number | undefined;
 		/** Loads a server for a while; the CPU time of a request says more than the rate where the machine is shared. */
 		const row = async (name: string, { child, port }: Started, next: () => Buffer) => {
-			await load(port, dataDir, 0, next, warm);
 			const before = await usage(child);
 			const { rate, done } = await load(port, dataDir, seconds, next);
 			const { cpu } = await usage(child);

@@ -45,6 +45,8 @@ export interface ApiOptions {
 	readonly services?: Partial<ServiceRange>;
 	/** Run after the built-in ones. */
 	readonly admission?: readonly AdmissionPlugin[];
+	/** Whether no other server writes to the store, as where it lies in a data directory of one process. Default false. */
+	readonly alone?: boolean;
 	/** What is counted over objects, in their own commits. */
 	readonly counters?: readonly Counter[];
 	/** Asked after what needs no rules: masters, discovery, nodes. */
@@ -74,6 +76,7 @@ export async function openApi(options: ApiOptions): Promise<Api & AsyncDisposabl
 		now,
 		authorizer: chain([masters, everybody, nodeAuthorizer(createNodeGraph(cache)), ...(options.authorizers ?? [])]),
 		admission: [...builtinAdmission, ...(options.admission ?? [])],
+		alone: options.alone ?? false,
 		counters: options.counters ?? [],
 		allocators: new Map([[resourceOf(Service), addresses]]),
 		queue: createKeyedQueue(),

@@ -14,6 +14,8 @@ export interface Context {
 	readonly store: Store;
 	readonly registry: Registry;
 	readonly cache: WatchCache;
+	/** Whether no other server writes to the store. */
+	readonly alone: boolean;
 	readonly log: Log;
 	/** Milliseconds since the epoch. */
 	readonly now: () => number;

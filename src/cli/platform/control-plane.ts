@@ -83,7 +83,9 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
 	const { dataDir, log, signal, advertise, serviceNetwork } = options;
 	await using stack = new AsyncDisposableStack();
 	const store = stack.use(await starting(() => openStore(options.store, dataDir, { log })));
-	const api = stack.use(await openApi({ store, registry: loadRegistry(), log, services: { cidr: serviceNetwork } }));
+	const alone = options.store === 'sqlite';
+	const services = { cidr: serviceNetwork };
+	const api = stack.use(await openApi({ store, registry: loadRegistry(), log, alone, services }));
 	const pki = await openPki({
 		dataDir,
 		names: [hostname(), advertise],
