@@ -1,5 +1,8 @@
 /** What a watch promises when something goes wrong: readers that are slow, a store that breaks, a history that is gone. */
-import { request as httpsRequest } from 'node:https';
+import { once } from 'node:events';
+import type { IncomingMessage } from 'node:http';
+import { Agent, request as httpsRequest } from 'node:https';
+import { mock } from 'node:test';
 import test, { type ExecutionContext } from 'ava';
 import { WatchCache } from '../../src/api/cache/cache.ts';
 import { watch } from '../../src/api/cache/watch.ts';
@@ -227,3 +230,25 @@ test('a closed API ends its watches', async (t) => {
 	await opened[Symbol.asyncDispose]();
 	t.deepEqual(await seen, []);
 });
+
+test.serial(
+	'a server that closes waits for no client that keeps its connection after its watch has ended',
+	async (t) => {
+		await using server = await serveTestApi();
+		const agent = new Agent({ keepAlive: true });
+		// Time stands still for the server: it never comes to cut off what is left.
+		mock.timers.enable({ apis: ['setTimeout'] });
+		try {
+			const request = httpsRequest({ ...server.tls, path: '/api/v1/namespaces?watch=true', agent }).end();
+			const [response] = (await once(request, 'response')) as [IncomingMessage];
+			response.resume();
+			const ended = once(response, 'end');
+			await server.served.close();
+			await ended;
+			t.true(response.complete, 'the watch has ended in an orderly way');
+		} finally {
+			mock.timers.reset();
+			agent.destroy();
+		}
+	},
+);

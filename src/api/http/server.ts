@@ -102,7 +102,13 @@ export async function serveApi(options: ServeOptions): Promise<Served> {
 	});
 	const serve = createHandler(options, closing.signal);
 	const streams = new Set<Duplex>();
-	server.on('request', serve.request);
+	server.on('request', (request, response) => {
+		// Once the server closes, a connection ends with its answer: it would hold up the close until it is cut off, or bring more.
+		response.once('close', () => {
+			if (closing.signal.aborted) request.socket.destroySoon();
+		});
+		serve.request(request, response);
+	});
 	server.on('upgrade', (request, socket, head) => {
 		streams.add(socket);
 		socket.on('close', () => streams.delete(socket));
