@@ -13,7 +13,7 @@ import { gatewayMode } from '../../src/agents/engine/docker/body.ts';
 import { execRootOf } from '../../src/agents/engine/docker/supervise.ts';
 import { pauseProgram } from '../../src/agents/images/pause.ts';
 import { connectEngine } from '../../src/agents/index.ts';
-import { unmountBelow } from '../../src/agents/volumes/mount.ts';
+import { mountsBelow, unmountBelow } from '../../src/agents/volumes/mount.ts';
 import { silentLog } from '../testbed/silent-log.ts';
 import { eventually } from './node.ts';
 
@@ -73,7 +73,8 @@ test('where no engine runs one is started; it outlives us, is found again, reviv
 		const third = begin('stop');
 		await once(third.child, 'exit');
 		await eventually('it has ended', async () => !(await readFile(`/proc/${last}/cmdline`, 'utf8').catch(() => '')));
-		t.pass();
+		t.deepEqual(await mountsBelow(dataDir), [], 'nothing is mounted any more, though one was killed');
+		t.false(existsSync(execRootOf(dataDir)));
 	} finally {
 		for (const child of children) await end(child);
 		await run('ip', ['netns', 'delete', netns]);

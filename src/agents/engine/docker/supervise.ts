@@ -10,6 +10,7 @@ import { request } from 'node:http';
 import { delimiter, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Log } from '../../../log.ts';
+import { mountsBelow, unmountBelow } from '../../volumes/mount.ts';
 
 /** How long a dockerd may take to answer; the first start on a slow disk takes longest. */
 const START_TIMEOUT_MS = 60_000;
@@ -29,7 +30,10 @@ export interface Supervised {
 	readonly socketPath: string;
 	/** Returns when dockerd answers, after starting it if need be. Throws when it cannot be started, with the last lines of its log. */
 	ensure(): Promise<void>;
-	/** Ends dockerd. Its containers run on (live restore) until a next one adopts them. */
+	/**
+	 * Ends dockerd. Its containers run on (live restore) until a next one adopts them. Where none does, no mount of its folder
+	 * stays and nothing of what lives while it runs.
+	 */
 	stop(): Promise<void>;
 }
 
@@ -136,8 +140,19 @@ export function superviseDockerd(dataDir: string, log: Log, signal: AbortSignal)
 				if (Date.now() > deadline) process.kill(pid, 'SIGKILL');
 				await delay(50);
 			}
+			await tidy(root, execRoot, signal);
 		},
 	};
+}
+
+/**
+ * One that started after a kill takes the mount that dockerd makes of its own folder for somebody else's, and leaves it when it
+ * ends: the folder then cannot be removed. What is mounted within belongs to containers that run on, and needs all of it.
+ */
+async function tidy(root: string, execRoot: string, signal: AbortSignal): Promise<void> {
+	if ((await mountsBelow(root)).some((point) => point !== root) || (await mountsBelow(execRoot)).length > 0) return;
+	await unmountBelow(root, signal);
+	await rm(execRoot, { recursive: true, force: true });
 }
 
 /**
