@@ -4,6 +4,7 @@ import pLimit from 'p-limit';
 import { type Cache, type Client, describe, type EventRecorder, faults } from '../client/index.ts';
 import { Node, type Pod, Service, serviceUnavailable } from '../kinds/index.ts';
 import type { Log } from '../log.ts';
+import type { Family } from '../metrics.ts';
 import type { Engine } from './engine/engine.ts';
 import { ensurePauseImage, PAUSE_IMAGE } from './images/pause.ts';
 import { lowestOomScore, measure } from './node/capacity.ts';
@@ -60,6 +61,8 @@ export interface AgentOptions {
 	readonly unsafeSysctls?: readonly string[];
 	/** Processes that each container may have. */
 	readonly maxPids?: number;
+	/** Figures of what else runs on the node: they are served with the agent's own. */
+	readonly metrics?: () => Iterable<Family>;
 	/** Starts that the engine works on at once. */
 	readonly parallelStarts?: number;
 	readonly log: Log;
@@ -118,6 +121,7 @@ export async function runAgent(options: AgentOptions): Promise<Agent> {
 		certificate,
 		clientCa: options.clientCa,
 		port: options.port ?? 10_250,
+		metrics: options.metrics,
 		node: nodeName,
 		engine,
 		pods: { find: (namespace, name) => pods?.find(namespace, name), all: () => pods?.all() ?? [] },

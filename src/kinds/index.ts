@@ -7,7 +7,7 @@ export { loadRegistry } from './builtins.ts';
 export { LEASE_WRITER, termOf } from './coordination/lease.ts';
 export { hasOwnEndpoints } from './core/service-spec.ts';
 export { age, column, type Declaration, kind, wide } from './declare.ts';
-export { SERVICE_NAME } from './discovery/endpoint-slice.ts';
+export { SERVICE_NAME, TRIGGER_TIME } from './discovery/endpoint-slice.ts';
 export * from './ipv4.ts';
 export * from './kind.ts';
 export * from './names.ts';

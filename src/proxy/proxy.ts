@@ -5,6 +5,7 @@ import type { Log } from '../log.ts';
 import { keepDnsRunning } from './dns/process.ts';
 import { type HostNetwork, loadBridgeFilter, prepareHost, reflectPorts } from './host.ts';
 import { createLoop } from './loop.ts';
+import type { ProxyMetrics } from './metrics.ts';
 import { monitor } from './monitor.ts';
 import { need } from './programs.ts';
 import { createRoutes, nodeRoute, nodeRoutes, type Route } from './routes.ts';
@@ -31,6 +32,8 @@ export interface ProxyOptions {
 	readonly clusterDomain: string;
 	/** Of the process of cluster DNS: its folder, and the kubeconfig with which it asks. Absent: names are not served. */
 	readonly dns?: { readonly folder: string; readonly kubeconfig: string };
+	/** Where it counts; served by somebody else. */
+	readonly metrics?: ProxyMetrics;
 	readonly log: Log;
 	readonly signal: AbortSignal;
 }

@@ -1,15 +1,16 @@
 /** Keeps the node's service rules as Services and EndpointSlices say: one service's change costs that service's rules. */
 import { type Cache, describe, faults } from '../client/index.ts';
-import { EndpointSlice, type Key, keyOf, Node, Service } from '../kinds/index.ts';
+import { EndpointSlice, type Key, keyOf, Node, Service, TRIGGER_TIME } from '../kinds/index.ts';
 import type { Log } from '../log.ts';
 import { createFlows, redirected } from './flows.ts';
 import type { Network } from './frame.ts';
 import type { HostNetwork } from './host.ts';
 import { createLoop } from './loop.ts';
+import { createProxyMetrics, type ProxyMetrics } from './metrics.ts';
 import { nodeRange } from './routes.ts';
 import { externalAddresses, type ServicePort, serviceOf, servicePorts } from './services.ts';
 import { synced } from './synced.ts';
-import { createTable, type Refused } from './table.ts';
+import { createTable, type Table, type Wanted } from './table.ts';
 
 /** How often it is looked whether the rules are there, should their going have been missed, in ms. */
 const CHECK_MS = 60_000;
@@ -17,6 +18,7 @@ const CHECK_MS = 60_000;
 export interface RulesOptions extends HostNetwork {
 	readonly cache: Cache;
 	readonly nodeName: string;
+	readonly metrics?: ProxyMetrics;
 	readonly log: Log;
 }
 
@@ -28,7 +30,7 @@ export interface ServiceRules {
 }
 
 export function serviceRules(options: RulesOptions): ServiceRules {
-	const { cache, nodeName, clusterDns, log } = options;
+	const { cache, nodeName, clusterDns, metrics = createProxyMetrics(), log } = options;
 	const services = cache.informer(Service);
 	const slices = cache.informer(EndpointSlice);
 	const nodes = cache.informer(Node);
@@ -36,6 +38,7 @@ export function serviceRules(options: RulesOptions): ServiceRules {
 	services.addIndex('address', addressesOf);
 
 	const flows = createFlows(log);
+	const started = Date.now();
 	const known = faults(log);
 	const table = createTable();
 	const dirty = new Set<Key>();
@@ -43,6 +46,8 @@ export function serviceRules(options: RulesOptions): ServiceRules {
 	const applied = new Map<Key, readonly ServicePort[]>();
 	/** Services whose rules the kernel did not take: they are tried again now and then. */
 	const refused = new Set<Key>();
+	/** When what the rules do not follow yet has changed, in ms since the epoch, by service. */
+	const triggers = new Map<Key, number[]>();
 	/** What the kernel has is not known, or not what it is to have: everything is set. */
 	let whole = true;
 	/** Our table may be gone. */
@@ -58,10 +63,22 @@ export function serviceRules(options: RulesOptions): ServiceRules {
 		const { podCIDR = '' } = nodes.get(nodeName)?.spec ?? {};
 		return { ...options, podCidr: nodeRange(podCIDR, options.podNetwork) && podCIDR };
 	};
-	const tell = (tried: Iterable<Key>, failed: Refused) => {
-		for (const key of tried) {
-			if (!failed.has(key)) known.healed(key, 'the rules of a service are in place', { service: key });
+	/** Has `set` set the rules of these services, and tells how it went. */
+	const put = async (wanted: Wanted, set: Table['set']) => {
+		const since = new Map(Array.from(wanted.keys(), (key) => [key, triggers.get(key) ?? []] as const));
+		for (const key of since.keys()) triggers.delete(key);
+		const began = performance.now();
+		const took = (complete: boolean) => metrics.synced((performance.now() - began) / 1_000, complete, Date.now());
+		const failed = await set(wanted, network()).catch((error: unknown) => {
+			took(false);
+			throw error;
+		});
+		took(failed.size === 0);
+		for (const [key, changes] of since) {
 			refused.delete(key);
+			if (failed.has(key)) continue;
+			known.healed(key, 'the rules of a service are in place', { service: key });
+			for (const at of changes) metrics.programmed((Date.now() - at) / 1_000);
 		}
 		for (const [key, error] of failed) {
 			refused.add(key);
@@ -74,14 +91,14 @@ export function serviceRules(options: RulesOptions): ServiceRules {
 		refused.clear();
 		applied.clear();
 		for (const service of services.list()) applied.set(keyOf(service), wanted(keyOf(service)));
-		tell(applied.keys(), await table.setAll(applied, network()));
+		await put(applied, table.setAll);
 		await flows.forget([...applied.values()].flat());
 	};
 	const changes = async () => {
 		const after = new Map(Array.from(dirty, (key) => [key, wanted(key)] as const));
 		dirty.clear();
 		const before = [...after.keys()].flatMap((key) => applied.get(key) ?? []);
-		tell(after.keys(), await table.set(after, network()));
+		if (after.size > 0) await put(after, table.set);
 		for (const [key, ports] of after) {
 			if (ports.length > 0) applied.set(key, ports);
 			else applied.delete(key);
@@ -115,6 +132,14 @@ export function serviceRules(options: RulesOptions): ServiceRules {
 			}
 		},
 	});
+	/** Keeps when what has changed a slice was, if that was after this proxy began. */
+	const note = (slice: EndpointSlice | undefined, old: EndpointSlice | undefined) => {
+		const told = slice?.metadata.annotations?.[TRIGGER_TIME];
+		const key = slice && serviceOf(slice);
+		const at = Date.parse(told ?? '');
+		if (!key || told === old?.metadata.annotations?.[TRIGGER_TIME] || !(at >= started)) return;
+		triggers.set(key, [...(triggers.get(key) ?? []), at]);
+	};
 	const mark = (key: Key | undefined) => {
 		if (!key) return;
 		dirty.add(key);
@@ -140,6 +165,7 @@ export function serviceRules(options: RulesOptions): ServiceRules {
 			);
 			subscriptions.use(
 				slices.on(({ object, old }) => {
+					note(object, old);
 					for (const slice of [object, old]) mark(slice && serviceOf(slice));
 				}),
 			);

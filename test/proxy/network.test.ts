@@ -1,6 +1,11 @@
 /** Services, names and routes between pods, hosts and others, on two real nodes. The tests share them and run one after the other. */
 import { readFile } from 'node:fs/promises';
+import type { IncomingMessage } from 'node:http';
+import { get } from 'node:https';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import test, { type ExecutionContext } from 'ava';
+import { loadKubeconfig } from '../../src/client/index.ts';
 import { EndpointSlice, Endpoints, Node, Pod, Service } from '../../src/kinds/index.ts';
 import { type Cluster, eventually, type Machine, outcome, type Place, STRANGER, startCluster } from './cluster.ts';
 
@@ -91,6 +96,15 @@ test.before(async () => {
 test.after.always(async () => {
 	await cluster?.[Symbol.asyncDispose]();
 });
+
+/** What the agent of a node tells of itself. */
+async function metricsOf({ engine }: Machine): Promise<string> {
+	const { cert, key } = await loadKubeconfig(join(first.engine.dataDir, 'kubeconfig'));
+	const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
+	const where = { host: engine.address, port: 10_250, path: '/metrics', agent: false };
+	get({ ...where, cert, key, rejectUnauthorized: false }, resolve).on('error', reject);
+	return text(await promise);
+}
 
 const WEB = ['web-1', 'web-2', 'web-3'];
 
@@ -399,6 +413,22 @@ test.serial('a connection outlives changes of others, a kill of driftless, and r
 	await alive();
 	t.is((await asks.get(url(address('sticky')))).split(' ')[0], sticky, 'clients with affinity are remembered');
 	t.truthy(server);
+});
+
+test.serial('the agent tells how soon rules follow what they are about', async (t) => {
+	await service('measured', { selector: { measured: 'yes' } });
+	await pod('measured', 'first', { measured: 'yes' });
+	await known(first, 'chain cluster/default/measured');
+	const figures = await eventually('the agent counts', async () => {
+		const told = await metricsOf(first);
+		return /^kubeproxy_network_programming_duration_seconds_count [1-9]/m.test(told) && told;
+	});
+	t.regex(figures, /^kubelet_running_pods [1-9]/m);
+	t.regex(figures, /^kubeproxy_sync_proxy_rules_duration_seconds_count [1-9]/m);
+	const [, at] = /^kubeproxy_sync_proxy_rules_last_timestamp_seconds ([\d.e+]+)$/m.exec(figures) ?? [];
+	t.true(Number(at) > Date.parse('2020-01-01') / 1_000);
+	t.regex(figures, /^kubeproxy_sync_proxy_rules_nftables_sync_failures_total \d/m);
+	await cluster.client.delete(Pod, { namespace: 'default', name: 'measured' });
 });
 
 test.serial('rules that somebody else has flushed come back', async (t) => {

@@ -5,7 +5,7 @@ import { planSlices } from '../../src/reconcile/services/endpoint-slices.ts';
 import { planEndpoints } from '../../src/reconcile/services/endpoint-subsets.ts';
 import { isToBeMirrored, planMirror } from '../../src/reconcile/services/mirrored-slices.ts';
 import type { SlicePlan } from '../../src/reconcile/services/slice-distribution.ts';
-import { pod, service } from './workloads.ts';
+import { ago, pod, service } from './workloads.ts';
 
 const ip = (number: number) => `10.244.${number >> 8}.${number & 255}`;
 const backend = (number: number, shape = {}) =>
@@ -60,6 +60,18 @@ for (const [title, shape, spec, expected] of conditions) {
 test('pods that have ended, or have no address yet, are no endpoints', (t) => {
 	const pods = [backend(1, { phase: 'Failed' }), backend(2, { phase: 'Succeeded' }), backend(3, { ip: undefined })];
 	t.deepEqual(sizes(slicesOf(service(), pods)), [0]);
+});
+
+test('a slice that is written tells when what it follows has changed, and the newest change stays', (t) => {
+	const told = (slices: readonly EndpointSlice[]) =>
+		slices.map(({ metadata }) => metadata.annotations?.['endpoints.kubernetes.io/last-change-trigger-time']);
+	const made = slicesOf(service(), [backend(1, { ready: 50 }), backend(2, { ready: 20 })]);
+	t.deepEqual(told(made), [ago(20)]);
+	t.deepEqual(writes(planSlices(service(), [backend(1, { ready: 10 }), backend(2, { ready: 20 })], made)), [0, 0, 0]);
+	const gone = slicesOf(service(), [backend(1, { ready: 50 })], made);
+	t.is(gone[0]?.endpoints.length, 1);
+	t.deepEqual(told(gone), [ago(20)]);
+	t.deepEqual(told(slicesOf(service(), [backend(1, { ready: 50 }), backend(3, { ready: 5 })], gone)), [ago(5)]);
 });
 
 test('a named target port is looked up in each pod; pods that differ go into different slices', (t) => {

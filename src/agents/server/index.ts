@@ -8,7 +8,7 @@ import type { TLSSocket } from 'node:tls';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { ApiError, badRequest } from '../../kinds/index.ts';
 import type { Log } from '../../log.ts';
-import { exposition, TEXT_FORMAT } from '../../metrics.ts';
+import { exposition, type Family, TEXT_FORMAT } from '../../metrics.ts';
 import type { Engine } from '../engine/engine.ts';
 import { EngineError } from '../engine/engine.ts';
 import type { Mirror } from '../pods/mirror.ts';
@@ -32,6 +32,8 @@ export interface ServerOptions {
 	readonly engine: Engine;
 	readonly pods: Pods;
 	readonly mirror: () => Mirror;
+	/** Figures beside the agent's own. */
+	readonly metrics?: (() => Iterable<Family>) | undefined;
 	readonly now: () => number;
 	readonly log: Log;
 	readonly signal: AbortSignal;
@@ -137,7 +139,7 @@ async function route(
 		const families =
 			rest.length > 0
 				? resourceFamilies(await summary(engine, mirror, pods.all(), options.node))
-				: agentFamilies(options.node, mirror, pods.all());
+				: [...agentFamilies(options.node, mirror, pods.all()), ...(options.metrics?.() ?? [])];
 		response.writeHead(200, { 'content-type': TEXT_FORMAT }).end(exposition(families));
 	} else if (verb === 'containerLogs') {
 		await serveLogs(response, { engine, mirror, pods, now, signal }, targetOf(rest), url.searchParams);

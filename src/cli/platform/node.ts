@@ -12,7 +12,7 @@ import {
 import { type Cache, type Client, describe, recordEvents } from '../../client/index.ts';
 import { addressIn } from '../../kinds/index.ts';
 import type { Log } from '../../log.ts';
-import { runProxy } from '../../proxy/index.ts';
+import { createProxyMetrics, type ProxyMetrics, runProxy } from '../../proxy/index.ts';
 import type { NodeFlags } from '../node-options.ts';
 
 export interface NodeOptions {
@@ -53,13 +53,17 @@ export async function runNode(options: NodeOptions): Promise<void> {
 			if (!signal.aborted)
 				log.debug({ node: nodeName, cause: describe(error) }, 'the fault of the node cannot be told');
 		});
-	await Promise.all([
-		keepTrying('the node agent', options, agent, absent),
-		keepTrying('services and DNS', options, proxy),
-	]);
+	const parts: Parts = { ...options, counted: createProxyMetrics() };
+	await Promise.all([keepTrying('the node agent', parts, agent, absent), keepTrying('services and DNS', parts, proxy)]);
 }
 
-async function agent(options: NodeOptions): Promise<void> {
+/** What the parts of the node share. */
+interface Parts extends NodeOptions {
+	/** The figures of services, which the agent serves. */
+	readonly counted: ProxyMetrics;
+}
+
+async function agent(options: Parts): Promise<void> {
 	const { client, cache, dataDir, nodeName, say, log, signal, dockerHost } = options;
 	await using engine: Engine = await connectEngine({ dockerHost, dataDir, log, signal, say });
 	if (!(await ensureExampleImage(engine, signal)))
@@ -80,6 +84,7 @@ async function agent(options: NodeOptions): Promise<void> {
 		systemReserved: options.limits.systemReserved,
 		unsafeSysctls: options.limits.allowedUnsafeSysctls,
 		maxPids: options.limits.containerMaxPids,
+		metrics: options.counted.families,
 		log,
 		now: Date.now,
 		signal,
@@ -87,7 +92,7 @@ async function agent(options: NodeOptions): Promise<void> {
 	await running.ended;
 }
 
-async function proxy(options: NodeOptions): Promise<void> {
+async function proxy(options: Parts): Promise<void> {
 	const { cache, nodeName, podNetwork, serviceNetwork, dataDir, kubeconfig, log, signal } = options;
 	await runProxy({
 		cache,
@@ -98,6 +103,7 @@ async function proxy(options: NodeOptions): Promise<void> {
 		clusterDns: addressIn(serviceNetwork, 10),
 		clusterDomain: 'cluster.local',
 		dns: { folder: dnsFolder(dataDir), kubeconfig },
+		metrics: options.counted,
 		log,
 		signal,
 	});
@@ -108,8 +114,8 @@ export const dnsFolder = (dataDir: string) => join(dataDir, 'dns');
 
 async function keepTrying(
 	what: string,
-	options: NodeOptions,
-	start: (options: NodeOptions) => Promise<void>,
+	options: Parts,
+	start: (options: Parts) => Promise<void>,
 	failed?: (why: string) => Promise<void>,
 ): Promise<void> {
 	const { signal } = options;

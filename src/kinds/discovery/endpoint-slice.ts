@@ -11,6 +11,8 @@ import { type FieldError, fieldError } from '../status.ts';
 
 /** The label that tells which service of its namespace a slice belongs to. */
 export const SERVICE_NAME = 'kubernetes.io/service-name';
+/** The annotation that tells when the pod or service changed because of which it was last written. */
+export const TRIGGER_TIME = 'endpoints.kubernetes.io/last-change-trigger-time';
 
 export type EndpointSlice = Persisted<discovery.EndpointSlice>;
 

@@ -25,11 +25,19 @@ export function planSlices(service: Service, pods: readonly Pod[], existing: rea
 		namespace: service.metadata.namespace,
 		labels: (old?: Readonly<Record<string, string>>) => labelsOf(service, old),
 		annotations: (old?: Readonly<Record<string, string>>) => old,
+		changedAt: lastChange(service, pods),
 		keepsEmpty: true,
 	};
 	const families = new Map(addressTypes(service).map((type) => [type, groupsOf(service, pods, type)]));
 	return distribute(source, families, existing);
 }
+
+/** When the service was made or one of its pods became ready, or ceased to be: the latest of these. */
+const lastChange = ({ metadata }: Service, pods: readonly Pod[]): string | undefined =>
+	[
+		metadata.creationTimestamp,
+		...pods.map(({ status }) => status?.conditions?.find(({ type }) => type === 'Ready')?.lastTransitionTime),
+	].reduce((latest, at) => (at && at > (latest ?? '') ? at : latest), undefined);
 
 /** The endpoints of a family, by the ports they have. */
 function groupsOf(service: Service, pods: readonly Pod[], type: AddressType): Map<string, Group> {

@@ -4,7 +4,7 @@
  */
 import { isIPv6 } from 'node:net';
 import type { EndpointAddress } from 'kubernetes-types/core/v1.js';
-import { type EndpointSlice, Endpoints, SERVICE_NAME, type Service } from '../../kinds/index.ts';
+import { type EndpointSlice, Endpoints, SERVICE_NAME, type Service, TRIGGER_TIME } from '../../kinds/index.ts';
 import { controllerReference } from '../runtime/claim.ts';
 import { MANAGED_BY } from './endpoint-slices.ts';
 import type { AddressType } from './service-pods.ts';
@@ -18,10 +18,7 @@ const LEADER = 'control-plane.alpha.kubernetes.io/leader';
 /** So many addresses of a subset are mirrored. */
 const MOST_ADDRESSES = 1000;
 /** Annotations that are about the Endpoints object itself. */
-const OWN_ANNOTATIONS = new Set([
-	'endpoints.kubernetes.io/last-change-trigger-time',
-	'kubectl.kubernetes.io/last-applied-configuration',
-]);
+const OWN_ANNOTATIONS = new Set([TRIGGER_TIME, 'kubectl.kubernetes.io/last-applied-configuration']);
 
 /** Whether the Endpoints are a user's own, of a service that selects no pods. */
 export function isToBeMirrored(endpoints: Endpoints, service: Service | undefined): boolean {

@@ -4,7 +4,7 @@
  * Source: Kubernetes documentation, "EndpointSlices", section "Distribution of EndpointSlices".
  */
 import type { Endpoint } from 'kubernetes-types/discovery/v1.js';
-import type { EndpointSlice, OwnerReference } from '../../kinds/index.ts';
+import { type EndpointSlice, type OwnerReference, TRIGGER_TIME } from '../../kinds/index.ts';
 import { sameJson } from '../runtime/equality.ts';
 import { fnv1a } from '../workloads/pod-template-hash.ts';
 import type { AddressType, Port } from './service-pods.ts';
@@ -28,6 +28,8 @@ export interface SliceSource {
 	labels(old?: Readonly<Record<string, string>>): Record<string, string>;
 	/** Its annotations, likewise. */
 	annotations(old?: Readonly<Record<string, string>>): Readonly<Record<string, string>> | undefined;
+	/** When what the slices follow has last changed (RFC 3339); a slice that is written tells it. */
+	readonly changedAt?: string | undefined;
 	/** Whether it keeps one empty slice where it has no endpoints: that tells that it has been looked at. */
 	readonly keepsEmpty: boolean;
 }
@@ -155,8 +157,17 @@ function updated(source: SliceSource, { slice, ports, endpoints, changed }: Draf
 	const labels = source.labels(slice.metadata.labels);
 	const annotations = source.annotations(slice.metadata.annotations);
 	if (!changed && sameJson([labels, annotations], [slice.metadata.labels, slice.metadata.annotations])) return [];
-	const metadata = { ...slice.metadata, labels, annotations };
+	const metadata = { ...slice.metadata, labels, annotations: stamped(annotations, source) };
 	return [{ ...slice, metadata, ports: ports.map(slicePort), endpoints }];
+}
+
+/** The newest change stays: where a pod went, no change is newer. */
+function stamped(
+	annotations: Readonly<Record<string, string>> | undefined,
+	{ changedAt }: SliceSource,
+): Readonly<Record<string, string>> | undefined {
+	if (!changedAt || changedAt <= (annotations?.[TRIGGER_TIME] ?? '')) return annotations;
+	return { ...annotations, [TRIGGER_TIME]: changedAt };
 }
 
 function newSlice(
@@ -173,7 +184,7 @@ function newSlice(
 			name: freeName(source.owner, names),
 			namespace: source.namespace,
 			labels: source.labels(),
-			annotations: source.annotations(),
+			annotations: stamped(source.annotations(), source),
 			ownerReferences: [source.owner],
 		},
 		addressType,
