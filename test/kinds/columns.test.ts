@@ -527,6 +527,18 @@ const healths: [string, Dynamic, string, string?][] = [
 		'Healthy',
 	],
 	['an inner service', of('Service', 'headless'), 'Healthy'],
+	...(
+		[
+			['that scales', 'AbleToScale', 'True', 'Healthy'],
+			['that cannot scale', 'AbleToScale', 'False', 'Degraded'],
+			['that has only begun', 'ScalingActive', 'True', 'Progressing'],
+		] as const
+	).map(([title, type, status, expected]): [string, Dynamic, string, string] => [
+		`an autoscaler ${title}`,
+		changed(of('HorizontalPodAutoscaler'), { status: { conditions: [{ type, status, message: 'why' }] } }),
+		expected,
+		expected === 'Progressing' ? 'Waiting to Autoscale' : 'why',
+	]),
 	[
 		'an application that says so',
 		changed(of('Application'), { status: { health: { status: 'Degraded', message: 'why' } } }),
@@ -542,4 +554,9 @@ for (const [title, object, expected, message] of healths)
 
 test('what has no health counts for nothing', (t) => {
 	for (const kind of ['ConfigMap', 'Secret', 'Namespace', 'ServiceAccount', 'Lease']) t.is(health(of(kind)), undefined);
+	t.is(
+		health(of('HorizontalPodAutoscaler')),
+		undefined,
+		'nothing scales by it yet, and what waits for it waits for ever',
+	);
 });

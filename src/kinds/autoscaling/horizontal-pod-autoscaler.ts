@@ -80,9 +80,13 @@ export const HorizontalPodAutoscaler: Kind<HorizontalPodAutoscaler> = kind<Horiz
 	health,
 });
 
-/** Source: Argo CD, the health of HorizontalPodAutoscaler: a failed condition is Degraded, one that was met Healthy. */
-function health({ status }: HorizontalPodAutoscaler): Health {
+/**
+ * Source: Argo CD, the health of HorizontalPodAutoscaler: a failed condition is Degraded, one that was met Healthy. One that has
+ * none has no health here, since nothing scales by it yet: a push and the waves after it would wait for ever.
+ */
+function health({ status }: HorizontalPodAutoscaler): Health | undefined {
 	const conditions = status?.conditions ?? [];
+	if (conditions.length === 0) return undefined;
 	const failed = conditions.find(
 		({ type, status, reason }) =>
 			(type === 'AbleToScale' && status === 'False' && reason !== 'SucceededGetScale') ||
