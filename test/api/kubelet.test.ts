@@ -1,7 +1,7 @@
 /** The streams of pods, against an agent that answers as a kubelet does over TLS with a certificate of its own. */
 import { once } from 'node:events';
 import { createServer } from 'node:https';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, createConnection } from 'node:net';
 import { connect, type TLSSocket } from 'node:tls';
 import test from 'ava';
 import { WebSocket } from 'ws';
@@ -233,4 +233,41 @@ test('a watch comes over a WebSocket, an event a frame', async (t) => {
 	t.is(await frames('/api/v1/namespaces/default/configmaps?watch=1&fieldSelector=x%3Dy'), 400);
 	const ended = await frames(`${path}&timeoutSeconds=1`);
 	t.deepEqual(ended, { frames: [], protocol: '' });
+});
+
+/** A connection by which a watch is asked for over a WebSocket, in words of the test's own, and what comes over it. */
+async function handShake(headers: string): Promise<{ readonly socket: TLSSocket; readonly came: () => Buffer }> {
+	const { ca, cert, key } = server.tls;
+	const halfOpen = createConnection({ port: server.served.port, host: '127.0.0.1', allowHalfOpen: true });
+	const socket = connect({ ca, cert, key, socket: halfOpen });
+	let came = Buffer.alloc(0);
+	socket.on('data', (chunk: Buffer) => {
+		came = Buffer.concat([came, chunk]);
+	});
+	socket.write(
+		`GET /api/v1/namespaces/default/configmaps?watch=1 HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n${headers}\r\n`,
+	);
+	await once(socket, 'data');
+	return { socket, came: () => came };
+}
+
+test('a WebSocket whose hand cannot be shaken leaves the server at work', async (t) => {
+	const { socket, came } = await handShake('');
+	t.regex(came().toString(), /^HTTP\/1\.1 400 /);
+	socket.destroy();
+	t.is((await server.ask('/version')).code, 200);
+});
+
+test('a reader of a watch that has said goodbye and does not go leaves the server at work', async (t) => {
+	const maps = { kind: ConfigMap, namespace: 'default' };
+	const { socket, came } = await handShake(
+		'Sec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\nSec-WebSocket-Version: 13\r\n',
+	);
+	t.regex(came().toString(), /^HTTP\/1\.1 101 /);
+	const close = [0x88, 0x80, 0, 0, 0, 0];
+	socket.write(Buffer.from(close));
+	await once(socket, 'end');
+	await server.api.create(maps, { ...configMap('after-goodbye'), apiVersion: 'v1' }, {}, admin);
+	t.is((await server.ask('/api/v1/namespaces/default/configmaps/after-goodbye')).code, 200);
+	socket.destroy();
 });

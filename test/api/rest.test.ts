@@ -119,6 +119,20 @@ const refusals: Readonly<Record<string, Case>> = {
 		reason: 'RequestEntityTooLarge',
 		message: /Deployment "big" is too large: \d+ bytes, the limit is \d+/,
 	},
+	'an object that is too large with what it claims': {
+		path: '/apis/coordination.k8s.io/v1/namespaces/default/leases',
+		ask: {
+			body: {
+				apiVersion: 'coordination.k8s.io/v1',
+				kind: 'Lease',
+				metadata: { name: 'big' },
+				spec: { holderIdentity: 'x'.repeat(1_000_000) },
+			},
+		},
+		code: 413,
+		reason: 'RequestEntityTooLarge',
+		message: /Lease "big" is too large/,
+	},
 	'a body that is too deep': { path: maps, ask: { body: deep(200) }, code: 400, message: /nested too deeply/ },
 	'a body that is very deep': { path: maps, ask: { body: deep(200_000) }, code: 400, message: /nested too deeply/ },
 	'YAML that is broken': { path: maps, ask: { body: 'a: [', headers: yaml }, code: 400, message: /no valid YAML/ },

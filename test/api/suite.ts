@@ -314,6 +314,13 @@ export function semantics(test: TestFn, openStore: () => Promise<Store | undefin
 			422,
 			/spec.replicas: Invalid value: -1/,
 		);
+		for (const replicas of [2 ** 31, 1e30])
+			await refused(
+				t,
+				api.patch({ ...target, subresource: 'scale' }, { type: 'merge', body: { spec: { replicas } } }, {}, admin),
+				400,
+				/spec.replicas must be an integer of 32 bits/,
+			);
 		await refused(t, api.get({ ...maps, name: 'x', subresource: 'scale' }, {}, admin), 404, /could not find/);
 	});
 

@@ -81,6 +81,9 @@ test('what a delete makes of an object', (t) => {
 		metadata: { deletionTimestamp: '2030-01-01T00:00:10Z', deletionGracePeriodSeconds: 10, generation: 2 },
 	});
 	t.like(plan(pod(bound), { gracePeriodSeconds: -1 }), { metadata: { deletionGracePeriodSeconds: 1 } });
+	t.like(plan(pod(bound), { gracePeriodSeconds: 1e15 }), {
+		metadata: { deletionTimestamp: '2098-01-19T03:14:07Z', deletionGracePeriodSeconds: 2 ** 31 - 1 },
+	});
 	const leaving = { deletionTimestamp: '2030-01-01T00:00:10Z', deletionGracePeriodSeconds: 10 };
 	t.is(plan(pod(bound, leaving)), 'keep');
 	t.is(plan(pod(bound, leaving), { gracePeriodSeconds: 20 }), 'keep');

@@ -176,8 +176,6 @@ async function upgrade(
 		}
 		const webSocket = await handShake(sockets, request, socket, head);
 		accepted = true;
-		// What the caller sends before the process is there has to wait.
-		webSocket.pause();
 		await run(webSocketCaller(webSocket));
 	} catch (error) {
 		// Once it speaks another protocol, the caller learns over that what has happened, or by the end of the connection.
@@ -202,7 +200,12 @@ function handShake(
 ): Promise<WebSocket> {
 	return new Promise((resolve, reject) => {
 		socket.once('close', () => reject(new Error('the WebSocket handshake failed')));
-		sockets.handleUpgrade(request, socket, head, resolve);
+		sockets.handleUpgrade(request, socket, head, (webSocket) => {
+			// What the caller sends before the process is there has to wait; what is no frame ends the connection.
+			webSocket.pause();
+			webSocket.on('error', () => {});
+			resolve(webSocket);
+		});
 	});
 }
 

@@ -78,5 +78,7 @@ export function socketAnswer(request: IncomingMessage, connection: Duplex, head:
 		},
 	});
 	connection.once('close', () => body.destroy());
+	// A hand that was not shaken, a reader that takes leave: whoever writes sees it by the end of the answer.
+	body.on('error', () => {});
 	return answer;
 }

@@ -2,6 +2,7 @@
 import type { Kind } from '../../kinds/kind.ts';
 import { type Key, type KubeObject, keyOf } from '../../kinds/object.ts';
 import { ApiError, conflict } from '../../kinds/status.ts';
+import { ChangeTooLarge } from '../../store/change.ts';
 import type { Conflict, Expectation } from '../../store/store.ts';
 import { limits } from '../limits.ts';
 import { checkFormat, decode, draft, removedAt, StoredObject, storageKey } from '../storage.ts';
@@ -45,12 +46,7 @@ export async function put(
 ): Promise<StoredObject> {
 	const { kind, storeKey } = place;
 	const drafted = draft(object);
-	if (drafted.value.length > limits.object)
-		throw new ApiError(
-			413,
-			'RequestEntityTooLarge',
-			`${kind.kind} "${object.metadata.name}" is too large: ${drafted.value.length} bytes, the limit is ${limits.object}`,
-		);
+	if (drafted.value.length > limits.object) throw tooLarge(kind, object, drafted.value.length);
 	const claims = claimChange(kind, place.key, before?.object, object);
 	context.cache.announce(storeKey, drafted);
 	let stored: StoredObject | undefined;
@@ -69,10 +65,21 @@ export async function put(
 		);
 		stored = drafted.finish(revision);
 		return stored;
+	} catch (cause) {
+		// What it claims counts as well.
+		if (cause instanceof ChangeTooLarge) throw tooLarge(kind, object, drafted.value.length);
+		throw cause;
 	} finally {
 		context.cache.settle(storeKey, stored?.revision, stored);
 	}
 }
+
+const tooLarge = (kind: Kind, { metadata: { name } }: KubeObject, bytes: number) =>
+	new ApiError(
+		413,
+		'RequestEntityTooLarge',
+		`${kind.kind} "${name}" is too large: ${bytes} bytes, the limit is ${limits.object}`,
+	);
 
 /** Removes the object. Throws Conflict when the stored one is another. Returns its last state. */
 export async function remove(

@@ -71,6 +71,9 @@ function checkPreconditions(kind: Kind, name: string, current: StoredObject, { p
 		);
 }
 
+/** Seconds, about 68 years: its end can still be written as a time. */
+const LONGEST_GRACE = 2 ** 31 - 1;
+
 /**
  * What a delete makes of an object: `remove` it now, `keep` it as it is (it is on its way already), or the object marked
  * as being deleted. Pure.
@@ -83,7 +86,7 @@ export function planDeletion(
 ): 'remove' | 'keep' | Dynamic {
 	const { metadata } = object;
 	const finalizers = finalizersFor(kind, metadata.finalizers ?? [], options.propagationPolicy);
-	const grace = kind.gracePeriod(object, options.gracePeriodSeconds);
+	const grace = Math.min(kind.gracePeriod(object, options.gracePeriodSeconds), LONGEST_GRACE);
 	const held = finalizers.length > 0 || kind.holds(object);
 	if (grace === 0 && !held) return 'remove';
 

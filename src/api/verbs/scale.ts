@@ -77,8 +77,8 @@ function replicasOf(kind: Kind, scale: Record<string, unknown>, target: Pick<Tar
 		throw badRequest(`the name of the object (${asText(name)}) does not match the name on the URL (${target.name})`);
 	const { replicas } = isObject(scale.spec) ? scale.spec : {};
 	if (replicas == null) return undefined;
-	if (typeof replicas !== 'number' || !Number.isInteger(replicas))
-		throw badRequest(`Scale in version "v1" cannot be handled as a Scale: spec.replicas must be an integer`);
+	if (typeof replicas !== 'number' || (replicas | 0) !== replicas)
+		throw badRequest(`Scale in version "v1" cannot be handled as a Scale: spec.replicas must be an integer of 32 bits`);
 	if (replicas < 0)
 		throw invalid('autoscaling', 'Scale', target.name, [
 			fieldError.invalid('spec.replicas', replicas, 'must be greater than or equal to 0'),
