@@ -89,7 +89,22 @@ function read(text: string | number): Parsed {
 	return parsed;
 }
 
+/** The same few amounts come again and again: what was read last is kept. */
+const MAX_KEPT = 1_000;
+const kept = new Map<string, Parsed>();
+
 function parse(text: string): Parsed | undefined {
+	const known = kept.get(text);
+	if (known) return known;
+	const parsed = parseAnew(text);
+	if (parsed) {
+		if (kept.size >= MAX_KEPT) kept.clear();
+		kept.set(text, parsed);
+	}
+	return parsed;
+}
+
+function parseAnew(text: string): Parsed | undefined {
 	const parts = text.length > MAX_LENGTH ? null : pattern.exec(text);
 	if (!parts) return undefined;
 	const [, sign, number = '', exponent, binary, suffix = ''] = parts;

@@ -86,16 +86,18 @@ const sound: Validation = Object.freeze({ unknown: [], mistyped: [], errors: [] 
 /**
  * Everything that is wrong with a decoded, defaulted and prepared object: the kind's own rules, and required fields of
  * the schema that those do not speak of. What is missing in status is no error: controllers write it, as they like.
+ * `complete`: the schema was asked already, and nothing was missing.
  */
 export function validateObject<T extends KubeObject>(
 	kind: Kind<T>,
 	object: T,
 	old: T | undefined,
 	schemas: Schemas,
+	complete = false,
 ): FieldError[] {
 	const errors = kind.validate(object, old);
 	const schema = schemas[kind.schema];
-	if (!schema) return errors;
+	if (!schema || complete) return errors;
 	const named = new Set(errors.map((error) => error.field));
 	for (const error of validateSchema(object, schema, schemas).errors) {
 		if (!named.has(error.field) && !error.field.startsWith('status.')) errors.push(error);

@@ -11,7 +11,7 @@ import { resourceOf, type StoredObject } from '../storage.ts';
 import { type Asked, mutate, validate } from './admission.ts';
 import { claimedBy, placeOf, put, readStored, unstored } from './commit.ts';
 import { type Context, timestamp } from './context.ts';
-import { decode, placeInNamespace } from './decode.ts';
+import { decode, forget, placeInNamespace } from './decode.ts';
 import { checkTerm, fenced } from './fence.ts';
 import { generateName, newUid } from './names.ts';
 import { openNamespace } from './namespaces.ts';
@@ -42,7 +42,10 @@ export async function create<T extends KubeObject>(
 		const generated = !metadata.name;
 		if (generated) metadata.name = generateName(metadata.generateName ?? '');
 		try {
-			return served(collection.kind, await createNamed(context, kind, copy(object), options, caller, undefined));
+			return served(
+				collection.kind,
+				await createNamed(context, kind, generated ? copy(object) : object, options, caller, undefined),
+			);
 		} catch (cause) {
 			if (!generated || attempt >= limits.conflicts || !(cause instanceof ApiError) || cause.reason !== 'AlreadyExists')
 				throw cause;
@@ -84,7 +87,9 @@ export async function createNamed(
 		dryRun: options.dryRun === true,
 		warn: options.warn,
 	};
-	if ((await mutate(context, asked)) || next !== object) storage.defaults(next);
+	const mutated = await mutate(context, asked);
+	if (mutated) forget(next);
+	if (mutated || next !== object) storage.defaults(next);
 	storage.prepare(next, undefined);
 	next.metadata.managedFields = [...owned];
 

@@ -29,6 +29,16 @@ export function decode(context: Context, kind: Kind, body: unknown, options: Wri
 	return checked(context, kind, object, options);
 }
 
+/** Objects of requests that lacked nothing when they were checked, and to which only the server has added since. */
+const complete = new WeakSet<object>();
+
+export const isComplete = (object: object): boolean => complete.has(object);
+
+/** Somebody else may have changed the object: it is to be looked at again. */
+export function forget(object: object): void {
+	complete.delete(object);
+}
+
 /**
  * Checks and prunes an object that is the request's own, in place. An applied configuration may not have unknown fields at
  * all, since nobody could own them; only `Ignore` drops them there.
@@ -43,8 +53,9 @@ export function checked(
 	const { schemas } = context.registry;
 	const schema = schemas[kind.schema];
 	if (!schema) throw new Error(`the kind ${kind.kind} names the schema ${kind.schema}, which does not exist`);
-	const { unknown, mistyped } = validateSchema(object, schema, schemas);
+	const { unknown, mistyped, errors } = validateSchema(object, schema, schemas);
 	if (mistyped.length > 0) throw decodeError(kind, object, mistyped);
+	if (errors.length === 0) complete.add(object);
 	if (unknown.length > 0 && options.fieldValidation !== 'Ignore') {
 		if (applied)
 			throw undeclared(

@@ -4,6 +4,7 @@ import type { Dynamic } from '../../kinds/object.ts';
 import type { FieldError } from '../../kinds/status.ts';
 import { validateObject } from '../../kinds/validate.ts';
 import type { Context } from './context.ts';
+import { isComplete } from './decode.ts';
 
 /** How the object was before an update, in the version of the request and in the stored one. */
 export interface Before {
@@ -25,7 +26,7 @@ export function brokenRules(
 ): readonly FieldError[] {
 	const storage = storageOf(kind);
 	const check = (object: Dynamic, other: Dynamic, old: Before | undefined) => {
-		const errors = validateObject(storage, other, old?.stored, context.registry.schemas);
+		const errors = validateObject(storage, other, old?.stored, context.registry.schemas, isComplete(other));
 		if (storage === kind) return errors;
 		const own = validateObject(kind, object, old?.requested, context.registry.schemas);
 		const said = new Set(own.map(textOf));

@@ -14,7 +14,7 @@ import { type Asked, mayWait, mutate, validate } from './admission.ts';
 import { placeOf, unstored } from './commit.ts';
 import { type Context, timestamp } from './context.ts';
 import { createNamed } from './create.ts';
-import { checkName, decode, placeInNamespace } from './decode.ts';
+import { checkName, decode, forget, placeInNamespace } from './decode.ts';
 import { type Modified, modify, type Outcome } from './modify.ts';
 import { managerOf } from './ownership.ts';
 import { untyped, written } from './read.ts';
@@ -31,18 +31,31 @@ export async function update<T extends KubeObject>(
 	caller: Caller,
 ): Promise<Written<T>> {
 	const kind = untyped(target.kind);
-	const decoded = decode(context, kind, body, options);
-	placeInNamespace(kind, decoded, target.namespace);
-	checkName(decoded, target.name);
+	const read = (how: WriteOptions) => {
+		const own = decode(context, kind, body, how);
+		placeInNamespace(kind, own, target.namespace);
+		checkName(own, target.name);
+		return own;
+	};
+	const decoded = read(options);
+	// What there is to warn of was said the first time.
+	const decodeAgain = () => read({ ...options, warn: undefined });
 	const { resourceVersion, uid } = decoded.metadata;
 	const overwrites = !resourceVersion || resourceVersion === '0';
+	let unused: Dynamic | undefined = decoded;
+	/** What the request says, each time as it came: a state that is proposed is changed on its way. */
+	const anew = () => {
+		const own = unused ?? decodeAgain();
+		unused = undefined;
+		return own;
+	};
 	const creates = kind.createOnUpdate && !target.subresource && overwrites && !uid;
 	for (let attempt = 0; ; attempt++) {
 		try {
 			const { stored } = await change(context, target, options, caller, 'UpdateOptions', async () => {
 				if (overwrites && !kind.unconditionalUpdate)
 					throw invalid(kind.group, kind.kind, target.name, [mustSayWhichState]);
-				return { next: copy(decoded) };
+				return { next: anew() };
 			});
 			return written(served(target.kind, stored), false);
 		} catch (cause) {
@@ -50,7 +63,7 @@ export async function update<T extends KubeObject>(
 		}
 		try {
 			await mayCreate(context, { ...target, kind }, caller);
-			const made = await createNamed(context, kind, copy(decoded), options, caller, undefined);
+			const made = await createNamed(context, kind, anew(), options, caller, undefined);
 			return written(served(target.kind, made), true);
 		} catch (cause) {
 			// Another one created it in between: then it is an update.
@@ -151,8 +164,11 @@ async function settle(
 	const { metadata } = next;
 	if (applied) metadata.managedFields = [...applied];
 	// Without any of its own, a request keeps those that are stored.
-	else if (!metadata.managedFields?.length) metadata.managedFields = old.metadata.managedFields;
-	const same = !applied && equalButRevision(old, next);
+	else if (!metadata.managedFields?.length || deepEqual(metadata.managedFields, old.metadata.managedFields))
+		metadata.managedFields = old.metadata.managedFields;
+	let alike = sameContent(old, next);
+	// Nothing changed, so nobody comes to own anything.
+	const same = !applied && alike && metadata.managedFields === old.metadata.managedFields;
 	if (!applied && !same) {
 		const { schemas } = context.registry;
 		const after = next === requested ? next : ownCopy(kind, next);
@@ -185,8 +201,10 @@ async function settle(
 	const admits = subresource !== 'binding';
 	const mutated = admits && (await mutate(context, asked));
 	if (mutated) {
+		forget(next);
 		complete();
 		if (isMain) storage.prepare(next, old);
+		alike = sameContent(old, next);
 	}
 	const warn = () => {
 		if (options.warn && isMain) for (const warning of kind.warnings(requested, before.requested)) options.warn(warning);
@@ -206,14 +224,26 @@ async function settle(
 	if (admits) await validate(context, asked);
 	warn();
 
-	if (unchanged(old, next)) return { do: 'keep', stored: current };
+	if (alike && sameOwners(old.metadata, metadata)) return { do: 'keep', stored: current };
 	if (options.dryRun) return { do: 'keep', stored: unstored(next, current) };
 	return finished(storage, old, next) ? { do: 'remove' } : { do: 'put', object: next };
 }
 
-/** Nothing changed, so nobody comes to own anything. */
-const equalButRevision = (old: Dynamic, next: Dynamic) =>
-	deepEqual(old, { ...next, metadata: { ...next.metadata, resourceVersion: old.metadata.resourceVersion } });
+/** Whether two say the same, whoever owns it. */
+function sameContent(old: Dynamic, next: Dynamic): boolean {
+	const content = ({ metadata, ...rest }: Dynamic) => ({
+		// First, since most changes are of it, or small.
+		metadata: { ...metadata, resourceVersion: undefined, managedFields: undefined },
+		...rest,
+	});
+	return deepEqual(content(old), content(next));
+}
+
+/** Whether the owners are the same, but for the times at which they wrote. */
+function sameOwners({ managedFields: old }: Meta, { managedFields: next }: Meta): boolean {
+	const timeless = (entries: Meta['managedFields']) => (entries ?? []).map(({ time: _, ...entry }) => entry);
+	return old === next || deepEqual(timeless(old), timeless(next));
+}
 
 /** Whether an object that is being deleted has lost the last that held it. */
 function finished(kind: Kind, old: Dynamic, next: Dynamic): boolean {
@@ -250,17 +280,4 @@ function keepSystemFields(metadata: KubeObject['metadata'], old: KubeObject['met
 	metadata.generation = old.generation;
 	metadata.generateName ??= old.generateName;
 	delete metadata.resourceVersion;
-}
-
-/** Whether nothing differs but the times of managed fields. */
-function unchanged(old: KubeObject, next: KubeObject): boolean {
-	const timeless = (object: KubeObject) => ({
-		...object,
-		metadata: {
-			...object.metadata,
-			resourceVersion: undefined,
-			managedFields: object.metadata.managedFields?.map(({ time: _, ...entry }) => entry),
-		},
-	});
-	return deepEqual(timeless(old), timeless(next));
 }
