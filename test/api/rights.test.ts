@@ -472,3 +472,13 @@ test('a kind that happens to be called Namespace is deleted as any other', async
 	const gone = await api.delete(target, { propagationPolicy: 'Background' }, admin);
 	t.true(gone.gone);
 });
+
+test('what cannot be listed of the rights of a node is told with a reason, which kubectl auth can-i --list shows', async (t) => {
+	await using server = await serveTestApi();
+	const { body } = await server.ask('/apis/authorization.k8s.io/v1/selfsubjectrulesreviews', {
+		headers: { 'impersonate-user': 'system:node:n1', 'impersonate-group': 'system:nodes' },
+		body: { apiVersion: 'authorization.k8s.io/v1', kind: 'SelfSubjectRulesReview', spec: { namespace: 'default' } },
+	});
+	t.true(body.status.incomplete);
+	t.is(body.status.evaluationError, 'what depends on the object asked for is not listed');
+});

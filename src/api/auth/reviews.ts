@@ -69,7 +69,13 @@ export const reviews: readonly Review[] = [
 				kind: 'SelfSubjectRulesReview',
 				metadata: { creationTimestamp: null },
 				spec: body.spec ?? {},
-				status: { resourceRules: resources, nonResourceRules: paths, incomplete },
+				status: {
+					resourceRules: resources,
+					nonResourceRules: paths,
+					incomplete,
+					// Clients show it as the reason.
+					...(incomplete && { evaluationError: 'what depends on the object asked for is not listed' }),
+				},
 			};
 		},
 	},
