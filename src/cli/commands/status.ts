@@ -63,12 +63,11 @@ async function see(client: HttpClient, name: string | undefined, { output }: Opt
 	return { applications, healed, nodes };
 }
 
-function print({ applications, healed, nodes }: Seen, { output }: Options): string {
+function print({ applications, healed, nodes }: Seen, { output }: Options, now = Date.now()): string {
 	const list = { apiVersion: 'v1', kind: 'List', items: applications };
 	if (output === 'json') return `${JSON.stringify(list, null, 2)}\n`;
 	if (output === 'yaml') return stringify(list);
 	const paint = paintFor(process.stdout);
-	const now = Date.now();
 	const lines = [
 		...statusText(applications, healed, { paint, wide: output === 'wide', now }),
 		...nodeTroubles(nodes, paint, now),
@@ -76,7 +75,7 @@ function print({ applications, healed, nodes }: Seen, { output }: Options): stri
 	return `${lines.join('\n')}\n`;
 }
 
-/** Draws anew after each change; on a terminal in place, and each second, since ages grow. */
+/** Draws anew after each change that shows; on a terminal in place, and each second, since ages grow. */
 async function watch(client: HttpClient, name: string | undefined, options: Options): Promise<void> {
 	const stop = new AbortController();
 	process.once('SIGINT', () => stop.abort());
@@ -86,8 +85,11 @@ async function watch(client: HttpClient, name: string | undefined, options: Opti
 		if (seen) process.stdout.write(terminal ? `\u001b[H\u001b[2J${print(seen, options)}` : `${print(seen, options)}\n`);
 	};
 	const look = async () => {
+		const before = seen;
 		seen = await see(client, name, options);
-		draw();
+		// What has changed may be nothing that is shown, and that all has become older is no change.
+		const now = Date.now();
+		if (terminal || !before || print(seen, options, now) !== print(before, options, now)) draw();
 	};
 	const clock = terminal ? setInterval(draw, 1_000) : undefined;
 	try {
