@@ -234,7 +234,7 @@ export function createState({
 					state.problem = {
 						type: 'ComparisonError',
 						message: before
-							? `${source.url} has no revision ${wanted} any more: what ${before} described stays as it is until one is pushed`
+							? `${source.url} has no revision ${wanted}: what ${before} described stays as it is until there is one`
 							: `${source.url} has no revision ${wanted} yet; push one`,
 					};
 					await recover(application, client, signal);

@@ -209,7 +209,7 @@ test.serial('a forced push is new desired state; a deleted branch changes nothin
 	succeeds(t, deleted);
 	t.regex(deleted.output, /main is deleted: what it described stays as it is, until main is pushed again/);
 	const gone = ({ stdout }: { stdout: string }) =>
-		/has no revision main any more: what [0-9a-f]{7} described stays as it is until one is pushed/.test(stdout);
+		/has no revision main: what [0-9a-f]{7} described stays as it is until there is one/.test(stdout);
 	t.is((await world.status('the status says so', gone)).code, 2);
 	await world.kill();
 	await world.start();

@@ -357,9 +357,9 @@ test('path, recurse, include and exclude select as Argo CD does', async (t) => {
 	t.deepEqual(await select({ path: 'app', include: '*.yaml' }), ['a', 'c']);
 	t.deepEqual(await select({ path: 'app', exclude: '{sub/*,b.yml}' }), ['a']);
 	for (const [path, expected] of [
-		['gone', /there is no gone in the source/],
-		['app/a.yaml', /app\/a\.yaml is a file, not a folder/],
-		['../etc', /the path leaves the source/],
+		['gone', /spec\.source\.path: there is no gone in the source/],
+		['app/a.yaml', /spec\.source\.path: app\/a\.yaml is a file, not a folder/],
+		['../etc', /spec\.source\.path: it leaves the source/],
 	] as const) {
 		const rendered = await render(files, { path });
 		t.deepEqual(rendered.manifests, []);

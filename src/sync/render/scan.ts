@@ -45,9 +45,13 @@ export async function scan(
 	signal?: AbortSignal,
 ): Promise<Scan> {
 	const root = normalPath(options.path);
-	if (root === undefined) return failed(options.path, 'the path leaves the source');
+	const wrong = (message: string): Scan => ({
+		...nothing,
+		problems: [{ ...at(root ?? options.path, message), field: 'spec.source.path' }],
+	});
+	if (root === undefined) return wrong('it leaves the source');
 	const start = await locate(tree, root, signal);
-	if (typeof start === 'string') return failed(root || '.', start);
+	if (typeof start === 'string') return wrong(start);
 	return walk(start, 0, { tree, root, options, selects: selection(root, options), cache, signal });
 }
 
