@@ -284,6 +284,34 @@ test('several references in one push are checked together: one refused, none mov
 	t.is(await endpoint.embedded.repository.resolve('main'), before);
 });
 
+test('a name that git has no room for is refused with all that comes with it, before any head moves', async (t) => {
+	const moved: string[] = [];
+	const heads: EmbeddedOptions['heads'] = (_, repository) => ({
+		read: () => repository.refs(),
+		move: async (changes) => void moved.push(...changes.map(({ ref }) => ref)),
+	});
+	await using endpoint = await serve({}, { heads });
+	await using work = await createWorkTree(endpoint.url);
+	await work.commit({ 'a.yaml': configMap('a') });
+	t.is((await work.push('origin', 'main', 'HEAD:refs/heads/a', 'HEAD:refs/heads/b/c')).code, 0);
+	moved.length = 0;
+	await work.commit({ 'b.yaml': configMap('b') });
+	for (const [refs, line] of [
+		[['main', 'HEAD:refs/heads/a/b'], /^remote: a\/b cannot be beside a: /m],
+		[['main', 'HEAD:refs/heads/b'], /^remote: b cannot be beside b\/c: /m],
+		[['main', 'HEAD:refs/heads/d', 'HEAD:refs/heads/d/e'], /^remote: d cannot be beside d\/e: /m],
+		[[':refs/heads/a', 'HEAD:refs/heads/a/b'], /^remote: a\/b cannot be beside a: /m],
+	] as const)
+		for (const atomic of [[], ['--atomic']]) {
+			const { code, output } = await work.push(...atomic, 'origin', ...refs);
+			t.not(code, 0);
+			t.regex(output, line);
+			t.deepEqual(moved, []);
+		}
+	t.is((await work.push('origin', ':refs/heads/a')).code, 0);
+	t.is((await work.push('origin', 'HEAD:refs/heads/a/b')).code, 0);
+});
+
 test('push options reach the handler, and none can speak as the hook', async (t) => {
 	await using endpoint = await serve();
 	await using work = await createWorkTree(endpoint.url);

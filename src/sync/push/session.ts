@@ -109,6 +109,11 @@ async function check(
 	let accept = true;
 	const stored: string[] = [];
 	try {
+		const clash = clashes(question.updates, heads);
+		if (clash) {
+			tell(clash);
+			return false;
+		}
 		for (const update of question.updates) {
 			const behind = await isBehind(update, heads.get(update.ref), quarantine, embedded);
 			if (behind) tell(behind);
@@ -143,6 +148,22 @@ async function check(
 	if (accept) for (const ref of stored) note(ref, tell);
 	log.info({ repository: embedded.name, refs: question.updates.map(({ ref }) => ref), pusher, accept }, 'push checked');
 	return accept;
+}
+
+/**
+ * A name that git has no room for beside another: `a/b` beside `a`, since references are files. Git would refuse it when its head
+ * has moved already.
+ */
+function clashes(updates: readonly RefChange[], heads: Refs): string | undefined {
+	const above = (ref: string) => ref.split('/').map((_, index, parts) => parts.slice(0, index).join('/'));
+	const names = new Set([...heads.keys(), ...updates.map(({ ref }) => ref)]);
+	const folders = new Map([...names].flatMap((ref) => above(ref).map((folder) => [folder, ref] as const)));
+	for (const { ref, after } of updates) {
+		const other = above(ref).find((folder) => names.has(folder)) ?? folders.get(ref);
+		if (after && other)
+			return `${short(ref)} cannot be beside ${short(other)}: choose another name, or delete that one first`;
+	}
+	return undefined;
 }
 
 /**
