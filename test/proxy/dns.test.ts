@@ -284,6 +284,11 @@ test('other names are asked of the resolvers of the machine, by UDP and by TCP',
 	const tcp = packet.decode((await overTcp(port, framed(query('tcp.example.com')))).subarray(2));
 	t.like(tcp.answers?.[0], { data: '192.0.2.1' });
 	t.deepEqual(away.asked, ['www.Example.com', 'tcp.example.com']);
+	// What came by TCP may be too large for UDP.
+	await ask(port, 'tcp.example.com');
+	await ask(port, 'tcp.example.com');
+	await overTcp(port, framed(query('tcp.example.com')));
+	t.deepEqual(away.asked.slice(2), ['tcp.example.com']);
 });
 
 test('a resolver that is dead, or cannot tell, is passed over, and asked last from then on', async (t) => {

@@ -431,6 +431,23 @@ test.serial('the agent tells how soon rules follow what they are about', async (
 	await cluster.client.delete(Pod, { namespace: 'default', name: 'measured' });
 });
 
+test.serial('a service that the kernel refuses is counted, holds up no other, and comes when it can', async (t) => {
+	const clusterIP = '10.96.77.7';
+	const nft = (...what: string[]) => first.ok('/usr/sbin/nft', ...what);
+	await nft('add', 'element', 'ip', 'driftless', 'services', `{ ${clusterIP} . tcp . 80 : drop }`);
+	await service('blocked', { clusterIP, selector: { name: 'web-1' } });
+	const free = await service('free', { selector: { name: 'web-1' } });
+	await known(first, 'cluster/default/free');
+	t.regex(await (await first.place('asks')).get(url(free)), /^web-1 /);
+	t.regex(await metricsOf(first), /^kubeproxy_sync_proxy_rules_nftables_sync_failures_total [1-9]/m);
+	await nft('delete', 'element', 'ip', 'driftless', 'services', `{ ${clusterIP} . tcp . 80 }`);
+	const labels = { looked: 'at' };
+	const name = { namespace: 'default', name: 'blocked' };
+	await cluster.client.patch(Service, name, { type: 'merge', body: { metadata: { labels } } });
+	await known(first, 'chain cluster/default/blocked');
+	t.regex(await (await first.place('asks')).get(url(clusterIP)), /^web-1 /);
+});
+
 test.serial('rules that somebody else has flushed come back', async (t) => {
 	await first.ok('/usr/sbin/nft', 'flush', 'ruleset');
 	await known(first, 'cluster/default/web-1');

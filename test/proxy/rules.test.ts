@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import test from 'ava';
 import fc from 'fast-check';
+import { ProgramError } from '../../src/proxy/programs.ts';
 import { compile, difference } from '../../src/proxy/rules.ts';
 import type { ServicePort } from '../../src/proxy/services.ts';
 import { createTable, type Refused } from '../../src/proxy/table.ts';
@@ -329,6 +330,21 @@ test.serial('a table that is gone is an error of all, not of a service', async (
 	nft(['flush', 'ruleset']);
 	t.false(await table.isThere());
 	await t.throwsAsync(table.set(named(port([2, 3])), network), { message: /No such file/ });
+});
+
+test.serial('a change that may be done or not is no fault of a service: all is looked at', async (t) => {
+	nft(['flush', 'ruleset']);
+	let late = false;
+	const table = createTable({
+		async run(script) {
+			if (late) throw new ProgramError('nft -f -: did not end in time', true);
+			apply(script);
+		},
+		list: async (...what) => nft(['-j', 'list', ...what]),
+	});
+	await table.setAll(named(port([2])), network);
+	late = true;
+	await t.throwsAsync(table.set(named(port([2, 3])), network), { message: /did not end in time/ });
 });
 
 test.serial('many services are set in pieces', async (t) => {

@@ -25,10 +25,13 @@ interface Kept {
 
 export interface Answers {
 	/** The answer to a query if it is kept, as old as it is: with what is left of its times. */
-	get(query: Buffer): Buffer | undefined;
+	get(query: Buffer, transport: Transport): Buffer | undefined;
 	/** Keeps an answer, if it is one that may be kept. */
-	keep(query: Buffer, response: Buffer): void;
+	keep(query: Buffer, transport: Transport, response: Buffer): void;
 }
+
+/** What has come by TCP may be too large for UDP. */
+type Transport = 'udp' | 'tcp';
 
 /** `now` in ms. */
 export function createAnswers(now: () => number): Answers {
@@ -40,8 +43,8 @@ export function createAnswers(now: () => number): Answers {
 		if (one && kept.delete(key)) bytes -= cost(key, one);
 	};
 	return {
-		get(query) {
-			const key = keyOf(query);
+		get(query, transport) {
+			const key = keyOf(query, transport);
 			const one = kept.get(key);
 			if (!one) return undefined;
 			const age = Math.floor((now() - one.at) / 1_000);
@@ -54,11 +57,11 @@ export function createAnswers(now: () => number): Answers {
 				if (type !== OPT) response.writeUInt32BE(Math.max(0, ttl - age), ttlAt);
 			return response;
 		},
-		keep(query, response) {
+		keep(query, transport, response) {
 			const records = recordsOf(response) ?? [];
 			const seconds = Math.min(LONGEST_MS / 1_000, secondsOf(response, records));
 			if (seconds <= 0 || questionOf(query) !== questionOf(response)) return;
-			const key = keyOf(query);
+			const key = keyOf(query, transport);
 			drop(key);
 			// What is kept is its own: the buffer of a socket may be a part of a larger one.
 			const one: Kept = { response: Buffer.from(response), records, at: now(), seconds };
@@ -86,4 +89,4 @@ function secondsOf(response: Buffer, records: readonly RecordPlace[]): number {
 }
 
 /** All of a query but its number. */
-const keyOf = (query: Buffer) => query.toString('latin1', 2);
+export const keyOf = (query: Buffer, transport: Transport): string => `${transport} ${query.toString('latin1', 2)}`;

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { isIP } from 'node:net';
 import { faults } from '../../client/index.ts';
 import type { Log } from '../../log.ts';
-import { createAnswers } from './answers.ts';
+import { createAnswers, keyOf } from './answers.ts';
 import { type Ask, askTcp, createUdp, type Resolver } from './ask.ts';
 import { codes } from './encode.ts';
 import { numbered } from './message.ts';
@@ -94,17 +94,17 @@ export function createResolvers({ list, log, now = () => performance.now() }: Re
 	};
 	/** Several who ask the same at once wait for one answer: who forges has one number to guess, not many. */
 	const askOnce = async (query: Buffer, transport: 'udp' | 'tcp') => {
-		const key = `${transport} ${query.toString('latin1', 2)}`;
+		const key = keyOf(query, transport);
 		const answer = asking.get(key) ?? askAll(query, transport).finally(() => asking.delete(key));
 		asking.set(key, answer);
 		const response = await answer;
-		if (response) answers.keep(query, response);
+		if (response) answers.keep(query, transport, response);
 		return response && numbered(response, query.readUInt16BE(0));
 	};
 	return {
 		async ask(query, transport, client) {
 			await current();
-			const kept = answers.get(query);
+			const kept = answers.get(query, transport);
 			if (kept) return kept;
 			const mine = waiting.get(client) ?? 0;
 			if (total >= MAX_WAITING || mine >= MAX_WAITING_OF_CLIENT) return undefined;
