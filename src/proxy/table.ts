@@ -9,7 +9,7 @@ import { compile, difference, noRules, type Rules, together } from './rules.ts';
 import type { ServicePort } from './services.ts';
 
 /** Services that change in one transaction. */
-const SERVICES_AT_ONCE = 250;
+const SERVICES_AT_ONCE = 500;
 
 /** How the kernel is reached; `run` is one transaction, `list` an answer of `nft -j list`. */
 export interface Kernel {

@@ -354,7 +354,7 @@ test.serial('many services are set in pieces', async (t) => {
 	);
 	const before = runs;
 	t.deepEqual(keys(await newTable().setAll(named(...many), network)), []);
-	t.is(runs - before, 4, 'the frame, and three of 250 services at most');
+	t.is(runs - before, 3, 'the frame, and two of 500 services at most');
 	t.is(nft(['list', 'map', 'ip', 'driftless', 'services']).split('goto cluster/').length - 1, 600);
 });
 
