@@ -68,7 +68,7 @@ export function statusText(
 			const health = status?.health?.status ?? 'Unknown';
 			const { phase, at } = lastSync(status);
 			return [
-				metadata.namespace === 'default' ? metadata.name : `${metadata.namespace}/${metadata.name}`,
+				nameOf(metadata),
 				status?.sync?.revision ? short(status.sync.revision) : '-',
 				paint(syncStyle[sync] ?? 'dim', sync),
 				paint(healthStyle[health] ?? 'dim', health),
@@ -126,6 +126,8 @@ function details(application: Application, healed: readonly Event[], options: St
 		const wait = Math.max(0, Math.ceil((Date.parse(status.selfHealAt) - now) / 1_000));
 		lines.push(paint('dim', `  what has drifted is mended in ${wait} s`));
 	}
+	const stays = whatStays(application);
+	if (stays) lines.push(paint('dim', `  ${stays}`));
 	const mine = healed
 		.filter(({ involvedObject }) => involvedObject.uid === application.metadata.uid)
 		.sort((a, b) => (b.lastTimestamp ?? '').localeCompare(a.lastTimestamp ?? ''));
@@ -135,6 +137,20 @@ function details(application: Application, healed: readonly Event[], options: St
 		);
 	}
 	return lines;
+}
+
+/** As commands take it. */
+const nameOf = ({ namespace, name }: Application['metadata']) =>
+	namespace === 'default' ? name : `${namespace}/${name}`;
+
+/** Why what is out of sync does not come into sync by itself, and what to type. */
+function whatStays({ metadata, spec, status }: Application): string | undefined {
+	if (status?.sync?.status !== 'OutOfSync' || lastSync(status).phase === 'Running') return undefined;
+	const automated = spec.syncPolicy?.automated;
+	const sync = `driftless sync ${nameOf(metadata)}`;
+	if (!automated || automated.enabled === false) return `automated sync is off; to apply what the source says: ${sync}`;
+	const leaves = status.resources?.some(({ requiresPruning, message }) => requiresPruning && !message);
+	return leaves && !automated.prune ? `what left the source is kept; to delete it: ${sync} --prune` : undefined;
 }
 
 function resourceLine(resource: ResourceStatus, paint: Paint): string {

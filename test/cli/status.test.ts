@@ -14,7 +14,7 @@ const application = (status?: ApplicationStatus, metadata: Partial<Application['
 	apiVersion: 'argoproj.io/v1alpha1',
 	kind: 'Application',
 	metadata: { name: 'shop', namespace: 'default', uid: 'u1', ...metadata },
-	spec: { project: 'default', destination: {} },
+	spec: { project: 'default', destination: {}, syncPolicy: { automated: { prune: true, selfHeal: true } } },
 	status,
 });
 const synced: ApplicationStatus = {
@@ -190,6 +190,27 @@ for (const [title, resource, expected] of resources) {
 		t.deepEqual(text([application({ sync: { status: 'OutOfSync' }, resources: [resource] })]).slice(2), expected);
 	});
 }
+
+test('status says why nothing comes into sync by itself, and what to type', (t) => {
+	const gone: ResourceStatus = { ...web, status: 'OutOfSync', requiresPruning: true };
+	const last = (automated: object | undefined, of: ApplicationStatus, namespace = 'default') =>
+		text([
+			{ ...application(of, { namespace }), spec: { destination: {}, syncPolicy: { automated } } } as Application,
+		]).at(-1);
+	const outOfSync: ApplicationStatus = { sync: { status: 'OutOfSync' }, resources: [gone] };
+	const off = '  automated sync is off; to apply what the source says: driftless sync shop';
+	t.is(last(undefined, outOfSync), off);
+	t.is(last({ enabled: false, prune: true }, outOfSync), off);
+	t.is(
+		last({}, outOfSync, 'argocd'),
+		'  what left the source is kept; to delete it: driftless sync argocd/shop --prune',
+	);
+	const pruned = '  Deployment.apps shop/web: no longer in the source, to be pruned, Healthy';
+	t.is(last({ prune: true }, outOfSync), pruned, 'it is on its way');
+	const running = { operation: {}, phase: 'Running', startedAt: ago(5) } as const;
+	t.is(last(undefined, { ...outOfSync, operationState: running }), pruned, 'somebody has asked');
+	t.regex(last(undefined, synced) ?? '', /^shop /);
+});
 
 test('conditions and a failed sync stand first', (t) => {
 	const shop = application({
