@@ -220,3 +220,25 @@ test('pods of a node are listed as they come to it and leave, whole and in pages
 	await api.delete({ ...pods, name: 'a' }, { gracePeriodSeconds: 0 }, admin);
 	t.deepEqual(await of('n1'), ['c']);
 });
+
+test('a pod that another server has just made is none that a node may read because it is not known yet', async (t) => {
+	const { sound, link, behind } = await pair(t);
+	link.lag();
+	await sound.create({ kind: Pod, namespace: 'default' }, pod('theirs', { nodeName: 'n2' }), {}, admin);
+	const node = { name: 'system:node:n1', groups: ['system:nodes'] };
+	const may = (name: string, verb = 'get') =>
+		behind.authorizer.authorize(node, {
+			type: 'resource',
+			verb,
+			group: '',
+			version: 'v1',
+			resource: 'pods',
+			namespace: 'default',
+			name,
+		});
+	const asked = may('theirs');
+	link.flow();
+	t.like(await asked, { allowed: false });
+	t.like(await may('nobodys'), { allowed: false, missing: true });
+	t.like(await may('nobodys', 'delete'), { allowed: true }, 'the delete itself says that there is none');
+});

@@ -1,5 +1,6 @@
 /** A push to a server that does not lead, or not yet. */
 import test from 'ava';
+import { loadRegistry } from '../../src/kinds/index.ts';
 import { createApplications, createPushHandler } from '../../src/sync/index.ts';
 import { silentLog } from '../testbed/silent-log.ts';
 
@@ -17,7 +18,7 @@ test('a push that comes before its server leads is answered once it does', async
 	});
 	await new Promise((resolve) => setImmediate(resolve));
 	t.false(settled, 'it is not refused at once');
-	controller.triggers?.(() => undefined, { signal: life.signal } as never);
+	controller.triggers?.(() => undefined, { signal: life.signal, client: { registry: loadRegistry() } } as never);
 	t.is(await asked, undefined);
 
 	life.abort();

@@ -29,6 +29,8 @@ export interface Decision {
 	readonly allowed: boolean;
 	/** An explicit no, after which nobody else is asked. */
 	readonly denied?: boolean;
+	/** What is asked for is not there: that is the answer, and not that it is forbidden. */
+	readonly missing?: true;
 	/** Why, for SubjectAccessReviews. */
 	readonly reason: string;
 }

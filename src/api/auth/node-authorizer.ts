@@ -21,11 +21,11 @@ export function nodeAuthorizer(graph: NodeGraph): Authorizer {
 		authorize(user, attributes) {
 			const node = nodeOf(user);
 			if (node === undefined || attributes.type === 'path') return noOpinion;
-			const decision = decide(node, attributes, graph);
+			const decision = decide(node, attributes, graph, false);
 			// Another server may have bound the pod that needs it: what is not known is looked for once more.
 			if (decision !== 'unknown') return decision;
 			return graph.fresh().then(() => {
-				const again = decide(node, attributes, graph);
+				const again = decide(node, attributes, graph, true);
 				return again === 'unknown' ? no(`no pod of node "${node}" needs it`) : again;
 			});
 		},
@@ -34,14 +34,28 @@ export function nodeAuthorizer(graph: NodeGraph): Authorizer {
 	};
 }
 
+const absent: Decision = { allowed: false, denied: true, missing: true, reason: 'there is no such pod' };
 const no = (reason: string): Decision => ({ allowed: false, reason });
 
-function decide(node: string, attributes: ResourceAttributes, graph: NodeGraph): Decision | 'unknown' {
+/** `settled`: the graph has every write from before the request. */
+function decide(
+	node: string,
+	attributes: ResourceAttributes,
+	graph: NodeGraph,
+	settled: boolean,
+): Decision | 'unknown' {
 	const { verb, group, resource, subresource, namespace, name } = attributes;
 	const yes: Decision = { allowed: true, reason: `needed by the agent of node ${node}` };
 	const read = reads.has(verb);
 	const write = verb === 'update' || verb === 'patch';
 	if (read && !subresource && readable[group]?.includes(resource)) return yes;
+	const onPod = () => {
+		const owner = graph.ownerOf(node, namespace, name);
+		if (owner === 'itself') return yes;
+		if (!settled || owner === 'another') return 'unknown';
+		// A read would wait for one that is made meanwhile, and show it; a write is looked at once more by admission.
+		return verb === 'get' ? absent : yes;
+	};
 	switch (`${group}/${subresource ? `${resource}/${subresource}` : resource}`) {
 		case '/nodes':
 			// Which one is created is for admission to see.
@@ -50,13 +64,11 @@ function decide(node: string, attributes: ResourceAttributes, graph: NodeGraph):
 			return write && name === node ? yes : no(`a node may change only itself`);
 		case '/pods':
 			if (verb === 'list' || verb === 'watch') return selectsOwn(node, attributes) ? yes : no(ownPodsOnly(node));
-			if (verb !== 'get' && verb !== 'delete') return noOpinion;
-			return graph.mayTouch(node, namespace, name) ? yes : 'unknown';
+			return verb === 'get' || verb === 'delete' ? onPod() : noOpinion;
 		case '/pods/status':
-			if (!write && verb !== 'get') return noOpinion;
-			return graph.mayTouch(node, namespace, name) ? yes : 'unknown';
+			return verb === 'get' || write ? onPod() : noOpinion;
 		case '/pods/eviction':
-			return verb === 'create' && graph.mayTouch(node, namespace, name) ? yes : 'unknown';
+			return verb === 'create' ? onPod() : noOpinion;
 		case '/secrets':
 		case '/configmaps':
 		case '/serviceaccounts':

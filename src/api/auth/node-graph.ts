@@ -6,8 +6,8 @@ import type { WatchCache } from '../cache/cache.ts';
 export interface NodeGraph {
 	/** Whether a pod of the node names the object. `resource` is secrets, configmaps, serviceaccounts or persistentvolumeclaims. */
 	needs(node: string, resource: string, namespace: string, name: string): boolean;
-	/** Whether the pod is of the node, or is not there (any more). */
-	mayTouch(node: string, namespace: string | undefined, name: string | undefined): boolean;
+	/** Whose the pod is, as far as is known; `absent`: it is not there (any more). */
+	ownerOf(node: string, namespace: string | undefined, name: string | undefined): 'itself' | 'another' | 'absent';
 	/** Settles when the graph has every write acknowledged before the call. */
 	fresh(): Promise<void>;
 }
@@ -50,9 +50,10 @@ export function createNodeGraph(cache: WatchCache): NodeGraph {
 			catchUp();
 			return needed.get(node)?.has(`${resource}/${namespace}/${name}`) ?? false;
 		},
-		mayTouch(node, namespace, name) {
+		ownerOf(node, namespace, name) {
 			const pod = pods.get(`${namespace}/${name}`)?.object as Pod | undefined;
-			return !pod || pod.spec.nodeName === node;
+			if (!pod) return 'absent';
+			return pod.spec.nodeName === node ? 'itself' : 'another';
 		},
 		fresh: () => cache.fresh(),
 	};

@@ -6,7 +6,7 @@ import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Kind } from '../../kinds/kind.ts';
 import { type FieldTerm, parseFieldSelector } from '../../kinds/selectors.ts';
-import { ApiError, badRequest, notServed, tooManyRequests, unauthorized } from '../../kinds/status.ts';
+import { ApiError, badRequest, notFound, notServed, tooManyRequests, unauthorized } from '../../kinds/status.ts';
 import type { Log } from '../../log.ts';
 import type { Family } from '../../metrics.ts';
 import type { Api, Caller } from '../api.ts';
@@ -194,8 +194,9 @@ function createHandler(options: ServeOptions, closing: AbortSignal) {
 			route.type === 'resource' ? verbOf(request.method, route, query) : (request.method ?? '').toLowerCase();
 		const attributes = attributesOf(route, verb, query);
 		const decision = authorizer.authorize(user, attributes);
-		const { allowed, reason } = decision instanceof Promise ? await decision : decision;
+		const { allowed, missing, reason } = decision instanceof Promise ? await decision : decision;
 		if (!allowed) {
+			if (missing && route.type === 'resource') throw notFound(route, route.name ?? '');
 			if (user === anonymous) throw unauthorized();
 			throw forbiddenBy(user, attributes, reason);
 		}
