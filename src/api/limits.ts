@@ -72,6 +72,8 @@ export const limits = {
 	watchMin: 30 * minutes,
 	/** Time (ms) to connect to a node's agent. */
 	agentConnect: 10 * seconds,
+	/** Characters of an agent's error that are read, and told. */
+	agentError: 64 * 1024,
 	/** Time (ms) that open requests get when the server closes. */
 	drain: 5 * seconds,
 } as const;

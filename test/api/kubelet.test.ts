@@ -21,6 +21,17 @@ const agent = createServer({ ...pair, requestCert: true, ca: server.pki.authorit
 	const { subject } = (request.socket as TLSSocket).getPeerCertificate();
 	asked.push(`${subject.CN} ${request.url}`);
 	if (request.url?.includes('/broken')) return response.writeHead(500).end('the engine is gone');
+	if (request.url?.includes('/flood')) {
+		response.writeHead(500);
+		const flood = () => {
+			while (!response.destroyed && response.write('x'.repeat(65_536)));
+		};
+		response.on('drain', flood);
+		return flood();
+	}
+	if (request.url?.includes('/switch'))
+		return request.socket.end('HTTP/1.1 101 Switching\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n');
+	if (request.url?.includes('/odd')) return response.writeHead(999).end('{"message":{"no":"text"}}');
 	response.writeHead(200, { 'content-type': 'text/plain' });
 	response.write('line 1\n');
 	response.end('line 2\n');
@@ -85,7 +96,7 @@ test.before(async () => {
 	await place('two', 'good', ['a', 'b'], [running('a'), waiting('b', 'ContainerCreating')]);
 	await place('pulling', 'good', ['main'], [waiting('main', 'ImagePullBackOff')]);
 	await place('elsewhere', 'bad', ['main'], [running('main')]);
-	await place('broken', 'good', ['main'], [running('main')]);
+	for (const name of ['broken', 'flood', 'switch', 'odd']) await place(name, 'good', ['main'], [running('main')]);
 });
 
 test('kubectl logs come from the agent of the pod’s node, asked as a kubelet', async (t) => {
@@ -270,4 +281,19 @@ test('a reader of a watch that has said goodbye and does not go leaves the serve
 	await server.api.create(maps, { ...configMap('after-goodbye'), apiVersion: 'v1' }, {}, admin);
 	t.is((await server.ask('/api/v1/namespaces/default/configmaps/after-goodbye')).code, 200);
 	socket.destroy();
+});
+
+test('whatever an agent answers is an answer, and none that is without end', async (t) => {
+	const log = async (pod: string) => (await server.ask(`/api/v1/namespaces/default/pods/${pod}/log`)).body;
+	const flooded = await log('flood');
+	t.is(flooded.code, 500);
+	t.is(flooded.message.length, 65_536);
+	t.like(await log('switch'), { code: 502, message: 'the agent did not answer: it has ended the connection' });
+	t.like(await log('odd'), { code: 502, message: '{"message":{"no":"text"}}' });
+	const target = { kind: Node, name: 'port' };
+	const { metadata, status } = node('port', '00'.repeat(32));
+	status.daemonEndpoints.kubeletEndpoint.Port = 99_999_999;
+	await server.api.create(target, { metadata: { ...metadata, name: 'port' }, status }, {}, admin);
+	await place('beyond', 'port', ['main'], [running('main')]);
+	t.like(await log('beyond'), { code: 502 });
 });

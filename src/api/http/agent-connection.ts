@@ -26,7 +26,8 @@ export function agentAddress({ metadata, status }: Node): AgentAddress {
 	)?.address;
 	const port = status?.daemonEndpoints?.kubeletEndpoint?.Port;
 	const fingerprint = metadata.annotations?.[servingCertificateAnnotation]?.replaceAll(':', '').toLowerCase();
-	if (!host || !port) throw unreachable(metadata.name, 'the node has published no address and port of it');
+	if (!host || !port || !(port > 0 && port < 65_536))
+		throw unreachable(metadata.name, 'the node has published no address and port of it');
 	if (!fingerprint) throw unreachable(metadata.name, `the node has no annotation ${servingCertificateAnnotation}`);
 	return { host, port, fingerprint };
 }

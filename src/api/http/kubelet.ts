@@ -12,6 +12,7 @@ import type { Kind } from '../../kinds/kind.ts';
 import { ApiError, badRequest, notFound } from '../../kinds/status.ts';
 import type { Api, Caller } from '../api.ts';
 import type { KeyPair } from '../certificates.ts';
+import { limits } from '../limits.ts';
 import { connectAgent } from './agent-connection.ts';
 import { checkHasLog, containerOf } from './container.ts';
 import { flag, integer } from './query.ts';
@@ -105,10 +106,11 @@ function ask(socket: TLSSocket, path: string): Promise<IncomingMessage> {
 			path,
 			headers: { host: 'agent', connection: 'close' },
 		});
+		const fail = (why: string) => reject(new ApiError(502, 'InternalError', `the agent did not answer: ${why}`));
 		request.on('response', resolve);
-		request.on('error', (cause) =>
-			reject(new ApiError(502, 'InternalError', `the agent did not answer: ${cause.message}`)),
-		);
+		request.on('error', (cause) => fail(cause.message));
+		// Also of a change of protocol that nobody asked for.
+		request.on('close', () => fail('it has ended the connection'));
 		request.end();
 	});
 }
@@ -116,14 +118,19 @@ function ask(socket: TLSSocket, path: string): Promise<IncomingMessage> {
 /** The agent's error: its Status where it sends one, else its text. */
 async function errorOf(answer: IncomingMessage): Promise<ApiError> {
 	let text = '';
-	for await (const chunk of answer.setEncoding('utf8')) text += chunk;
-	let message = text.trim();
+	for await (const chunk of answer.setEncoding('utf8')) {
+		text += chunk;
+		if (text.length > limits.agentError) break;
+	}
+	let message = text.slice(0, limits.agentError).trim();
 	try {
-		message = (JSON.parse(text) as { message?: string }).message ?? message;
+		const said = (JSON.parse(text) as { message?: unknown }).message;
+		if (typeof said === 'string') message = said;
 	} catch {
 		// Plain text says it as well.
 	}
-	const code = answer.statusCode ?? 502;
+	const { statusCode: said = 0 } = answer;
+	const code = said >= 400 && said < 600 ? said : 502;
 	return new ApiError(code, code === 404 ? 'NotFound' : code === 400 ? 'BadRequest' : 'InternalError', message);
 }
 
