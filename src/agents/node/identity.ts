@@ -4,9 +4,14 @@ import { join } from 'node:path';
 
 const fileOf = (dataDir: string) => join(dataDir, 'node-name');
 
+/** The node that has the directory; undefined where none has. */
+export async function nodeOfDataDir(dataDir: string): Promise<string | undefined> {
+	return (await readFile(fileOf(dataDir), 'utf8').catch(() => '')).trim() || undefined;
+}
+
 /** Takes the directory for the node. Throws where it is another's. */
 export async function claimDataDir(dataDir: string, node: string): Promise<void> {
-	const owner = (await readFile(fileOf(dataDir), 'utf8').catch(() => '')).trim();
+	const owner = await nodeOfDataDir(dataDir);
 	if (owner === node) return;
 	if (owner)
 		throw new Error(
@@ -17,6 +22,6 @@ export async function claimDataDir(dataDir: string, node: string): Promise<void>
 
 /** The node is taken down: the directory is any node's again. */
 export async function releaseDataDir(dataDir: string, node: string): Promise<void> {
-	const owner = (await readFile(fileOf(dataDir), 'utf8').catch(() => '')).trim();
+	const owner = await nodeOfDataDir(dataDir);
 	if (owner === node) await rm(fileOf(dataDir), { force: true });
 }

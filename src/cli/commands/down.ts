@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { type Command, Option } from 'commander';
-import { connectEngine, removeNode } from '../../agents/index.ts';
+import { connectEngine, nodeOfDataDir, removeNode } from '../../agents/index.ts';
 import { removeRules, stopDns } from '../../proxy/index.ts';
 import type { GlobalOptions } from '../connect.ts';
 import { dataDirectory, takeDataDirectory } from '../data-dir.ts';
@@ -22,7 +22,7 @@ export function down(program: Command): void {
 		.description(
 			'remove what a stopped `up` left running: its containers, the engine it started, service rules. What is stored stays',
 		)
-		.addOption(new Option('--node-name <name>', 'as given to up (default: the host name)'))
+		.addOption(new Option('--node-name <name>', 'as given to up (default: the node that has the data directory)'))
 		.addOption(new Option('--service-network <cidr>', 'as given to up').argParser(cidr).default('10.96.0.0/12'))
 		.addHelpText('after', '\nExamples:\n  driftless down')
 		.action(async (_: object, command: Command) => {
@@ -37,7 +37,12 @@ export function down(program: Command): void {
 			const own = existsSync(join(directory, 'docker'));
 			try {
 				await using engine = await connectEngine({ dataDir: directory, log, signal: stop.signal });
-				const removed = await removeNode(engine, options.nodeName ?? hostname().toLowerCase(), directory);
+				const nodeName =
+					options.nodeName ??
+					(await nodeOfDataDir(directory)) ??
+					(await nodeOfDataDir(join(directory, 'agent'))) ??
+					hostname().toLowerCase();
+				const removed = await removeNode(engine, nodeName, directory);
 				process.stdout.write(`removed ${removed} containers\n`);
 				if (own && !process.env.DOCKER_HOST) {
 					await engine.stop?.();
