@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import test from 'ava';
 import { dataDirectory, readRunning, takeDataDirectory, writeRunning } from '../../src/cli/data-dir.ts';
 import { UserError } from '../../src/cli/user-error.ts';
-import { follow } from './driftless.ts';
+import { driftless, follow } from './driftless.ts';
 
 const holder = fileURLToPath(new URL('./holding-process.ts', import.meta.url));
 
@@ -55,6 +55,26 @@ test('a second process is refused with the number of the first, and taken when t
 			await ended;
 		}
 		takeDataDirectory(folder)[Symbol.dispose]();
+	}));
+
+test('down takes nothing away while an agent serves its part of the data directory', (t) =>
+	withFolder(async (folder) => {
+		const agents = join(folder, 'agent');
+		const agent = spawn(process.execPath, [holder, agents], { stdio: ['ignore', 'pipe', 'pipe'] });
+		const ended = once(agent, 'close');
+		// Where it is not refused it finds no engine, and so leaves this machine alone.
+		using run = driftless(undefined);
+		try {
+			await follow(agent).until(/taken/);
+			await writeFile(join(agents, 'node-name'), 'worker\n');
+			const env = { DOCKER_HOST: 'unix:///nowhere/docker.sock' };
+			const { code, stdout, stderr } = await run('--data-dir', folder, 'down', { env });
+			t.deepEqual([code, stdout], [2, '']);
+			t.regex(stderr, /another driftless serves the data directory \S+\/agent /);
+		} finally {
+			agent.kill('SIGKILL');
+			await ended;
+		}
 	}));
 
 test('it can be taken again when it was given back', (t) =>

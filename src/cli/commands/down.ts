@@ -34,26 +34,28 @@ export function down(program: Command): void {
 			using _lock = takeDataDirectory(directory);
 			const stop = new AbortController();
 			const log = createLog({ level: 'error', format: 'text' });
-			const own = existsSync(join(directory, 'docker'));
+			// An agent keeps its own, its engine too, below that of the data directory.
+			const agents = join(directory, 'agent');
+			const owners = await Promise.all([directory, agents].map(nodeOfDataDir));
+			const places = [directory, agents].filter((_, index) => owners[index]);
+			using _agentLock = places.includes(agents) ? takeDataDirectory(agents) : undefined;
 			try {
-				await using engine = await connectEngine({ dataDir: directory, log, signal: stop.signal });
-				const nodeName =
-					options.nodeName ??
-					(await nodeOfDataDir(directory)) ??
-					(await nodeOfDataDir(join(directory, 'agent'))) ??
-					hostname().toLowerCase();
-				const removed = await removeNode(engine, nodeName, directory);
-				process.stdout.write(`removed ${removed} containers\n`);
-				if (own && !process.env.DOCKER_HOST) {
-					await engine.stop?.();
-					process.stdout.write('stopped the container engine\n');
+				for (const place of places.length > 0 ? places : [directory]) {
+					const own = existsSync(join(place, 'docker'));
+					await using engine = await connectEngine({ dataDir: place, log, signal: stop.signal });
+					const nodeName = options.nodeName ?? (await nodeOfDataDir(place)) ?? hostname().toLowerCase();
+					const removed = await removeNode(engine, nodeName, place);
+					process.stdout.write(`removed ${removed} containers\n`);
+					if (own && !process.env.DOCKER_HOST) {
+						await engine.stop?.();
+						process.stdout.write('stopped the container engine\n');
+					}
 				}
 			} finally {
 				stop.abort();
 			}
 			if (process.getuid?.() === 0) {
-				// An agent keeps its own below that of the data directory.
-				for (const node of [directory, join(directory, 'agent')]) await stopDns(dnsFolder(node));
+				for (const node of [directory, agents]) await stopDns(dnsFolder(node));
 				await removeRules({ serviceNetwork: options.serviceNetwork });
 				process.stdout.write('removed the service rules, and stopped cluster DNS\n');
 			}
