@@ -50,20 +50,31 @@ async function upstream(t: ExecutionContext, ip: string, code = 0): Promise<Reso
 			answers: code ? [] : [{ type: 'A', name, ttl: 60, data: ip }],
 		});
 	};
-	const udp = createSocket('udp4');
-	udp.on('message', (query, from) => udp.send(reply(query), from.port, from.address));
-	udp.bind(0, '127.0.0.1');
-	await once(udp, 'listening');
-	const { port } = udp.address();
-	const tcp = createServer((socket) => {
-		socket.on('data', (chunk: Buffer) => socket.end(framed(reply(chunk.subarray(2)))));
-	}).listen(port, '127.0.0.1');
-	await once(tcp, 'listening');
-	t.teardown(() => {
-		udp.close();
-		tcp.close();
+	const port = await free(async () => {
+		const udp = createSocket('udp4');
+		udp.on('message', (query, from) => udp.send(reply(query), from.port, from.address));
+		udp.bind(0, '127.0.0.1');
+		await once(udp, 'listening');
+		t.teardown(() => udp.close());
+		const tcp = createServer((socket) => {
+			socket.on('data', (chunk: Buffer) => socket.end(framed(reply(chunk.subarray(2)))));
+		}).listen(udp.address().port, '127.0.0.1');
+		await once(tcp, 'listening');
+		t.teardown(() => tcp.close());
+		return udp.address().port;
 	});
 	return { address: '127.0.0.1', port, asked };
+}
+
+/** A port that is free by UDP may be taken by TCP: then another is tried. */
+async function free<T>(open: () => Promise<T>): Promise<T> {
+	for (;;) {
+		try {
+			return await open();
+		} catch (error) {
+			if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
+		}
+	}
 }
 
 /** A resolver that takes questions and never answers. */
@@ -116,15 +127,17 @@ interface Options extends Partial<DnsOptions> {
 }
 
 async function serve(t: ExecutionContext, { list = async () => [], ...options }: Options = {}): Promise<number> {
-	const server = await serveDns({
-		zone: cluster,
-		resolvers: createResolvers({ list, log: silentLog }),
-		serves: () => true,
-		address: '127.0.0.1',
-		port: 0,
-		log: silentLog,
-		...options,
-	});
+	const open = () =>
+		serveDns({
+			zone: cluster,
+			resolvers: createResolvers({ list, log: silentLog }),
+			serves: () => true,
+			address: '127.0.0.1',
+			port: 0,
+			log: silentLog,
+			...options,
+		});
+	const server = await (options.port ? open() : free(open));
 	t.teardown(() => server[Symbol.asyncDispose]());
 	return server.port;
 }
