@@ -9,9 +9,12 @@ import { NODE, running, startNode } from './node.ts';
 
 test('a network is made anew only for its own node, and takes only containers of that node with it', async (t) => {
 	await using node = await startNode();
-	const { engine } = await node.runAgent();
+	await using agent = await node.runAgent();
+	const { engine } = agent;
 	await node.pod('mine', {});
 	await node.until('mine', running);
+	// An agent that serves would start its pods anew while their network is taken from under them.
+	await agent[Symbol.asyncDispose]();
 	const wish = { engine, name: 'driftless', bridge: 'drift0', mtu: 1500, log: silentLog };
 	const running0 = async () => (await node.containers()).filter(({ state }) => state === 'running').length;
 
