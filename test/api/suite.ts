@@ -733,6 +733,12 @@ export function semantics(test: TestFn, openStore: () => Promise<Store | undefin
 			422,
 			/already allocated/,
 		);
+		await refused(
+			t,
+			api.create(services, service('t', { clusterIP: '10.96.7.7', clusterIPs: ['10.96.7.8'] }), {}, admin),
+			422,
+			/spec.clusterIPs: Invalid value: \["10.96.7.8"\]: first value must match `clusterIP`/,
+		);
 		await api.delete({ ...services, name: 's0' }, {}, admin);
 		t.is((await api.create(services, service('t', { clusterIP: address }), {}, admin)).object.spec.clusterIP, address);
 		const headless = await api.create(services, service('h', { clusterIP: 'None' }), {}, admin);

@@ -169,6 +169,7 @@ test('an unknown type is one line that suggests what was meant', async (t) => {
 	);
 	const far = await run('get', 'spaceships');
 	t.regex(far.stderr, /^error: the server doesn't have a resource type "spaceships"; it has: .*\bpods\b.*\n$/);
+	t.is(far.stderr.match(/\bevents\b/g)?.length, 1, far.stderr);
 });
 
 test('words that make no sense together are refused with status 2', async (t) => {

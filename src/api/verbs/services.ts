@@ -90,6 +90,8 @@ export function createServiceAddresses(cache: WatchCache, range: ServiceRange): 
 			return;
 		}
 		checkFamilies(spec, errors);
+		// Which of the two was meant is not guessed: the rules of a Service refuse it.
+		if (spec.clusterIP && spec.clusterIPs?.length && spec.clusterIPs[0] !== spec.clusterIP) return;
 		const given = spec.clusterIP || spec.clusterIPs?.[0] || before.find((value) => value.startsWith('ip/'))?.slice(3);
 		if (given === 'None') {
 			spec.clusterIP = 'None';

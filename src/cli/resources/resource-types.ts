@@ -52,7 +52,7 @@ function unknownType(word: string, kinds: readonly Kind[]): UserError {
 		word,
 		kinds.flatMap((kind) => [kind.plural, kind.singular]),
 	);
-	const hint = near ? `did you mean ${near}?` : `it has: ${kinds.map(({ plural }) => plural).join(', ')}`;
+	const hint = near ? `did you mean ${near}?` : `it has: ${[...new Set(kinds.map(({ plural }) => plural))].join(', ')}`;
 	return new UserError(`the server doesn't have a resource type "${word}"; ${hint}`, 1);
 }
 
