@@ -4,6 +4,7 @@
  */
 import type { PathElement } from '../kinds/fieldset.ts';
 import { resolve, type Schema, type Schemas } from '../kinds/index.ts';
+import { type Fields, isFields } from '../kinds/mergetype.ts';
 
 /** A field that differs. `live` or `desired` is undefined where that side has no such field. */
 export interface FieldDifference {
@@ -11,11 +12,6 @@ export interface FieldDifference {
 	readonly live: unknown;
 	readonly desired: unknown;
 }
-
-type Fields = Readonly<Record<string, unknown>>;
-
-const isFields = (value: unknown): value is Fields =>
-	typeof value === 'object' && value !== null && !Array.isArray(value);
 
 /** Whether two JSON values are equal; the order of fields does not matter. */
 export function equal(a: unknown, b: unknown): boolean {

@@ -35,7 +35,7 @@ import { negotiate } from './negotiate.ts';
 import { type Paths, servePath } from './paths.ts';
 import { checkTimeout } from './query.ts';
 import { methodNotAllowed, serveResource, serveWatch, verbOf } from './resource.ts';
-import { sendError, sendJson } from './respond.ts';
+import { type Answer, sendError, sendJson } from './respond.ts';
 import { type ResourceRoute, type Route, routeOf } from './route.ts';
 import { isWebSocket, socketAnswer } from './socket.ts';
 
@@ -206,6 +206,20 @@ function createHandler(options: ServeOptions, closing: AbortSignal) {
 		return { route, kind, query, verb, user, caller };
 	};
 
+	/** Runs what goes on until it is told to end: its signal is aborted when the answer's connection or the server closes. */
+	const whileOpen = async (response: Answer, run: (signal: AbortSignal) => Promise<void>): Promise<void> => {
+		const gone = new AbortController();
+		const end = () => gone.abort();
+		response.on('close', end);
+		closing.addEventListener('abort', end);
+		try {
+			if (closing.aborted) end();
+			await run(gone.signal);
+		} finally {
+			closing.removeEventListener('abort', end);
+		}
+	};
+
 	const answer = async (request: IncomingMessage, response: ServerResponse, asked: Asked): Promise<void> => {
 		const { route, kind, query, verb, caller, user } = asked;
 		if (route.type === 'path' && options.git && route.path.startsWith('/git/'))
@@ -226,23 +240,16 @@ function createHandler(options: ServeOptions, closing: AbortSignal) {
 		const given = subresourceOf(kind, route.subresource ?? '')?.answer === 'given';
 		if (verb !== 'watch' && !stream && !given)
 			return serveResource(serving, { request, response, query, caller, signal: closing }, kind, route, verb);
-		const gone = new AbortController();
-		const end = () => gone.abort();
-		response.on('close', end);
-		closing.addEventListener('abort', end);
-		try {
-			if (closing.aborted) end();
-			const exchange = { request, response, query, caller, signal: gone.signal };
-			if (given) return await serveGiven({ api, answers: options.answers }, exchange, kind, route, verb);
-			if (!stream) return await serveResource(serving, exchange, kind, route, verb);
+		return whileOpen(response, async (signal) => {
+			const exchange = { request, response, query, caller, signal };
+			if (given) return serveGiven({ api, answers: options.answers }, exchange, kind, route, verb);
+			if (!stream) return serveResource(serving, exchange, kind, route, verb);
 			const subresource = subresourceOf(kind, route.subresource ?? '');
 			if (!subresource || !route.name) throw notServed();
 			if (subresource.upgrade) throw badRequest('Upgrade request required');
 			if (verb !== 'get') throw methodNotAllowed();
-			return await serveLog(streaming, exchange, kind, route, caller);
-		} finally {
-			closing.removeEventListener('abort', end);
-		}
+			return serveLog(streaming, exchange, kind, route, caller);
+		});
 	};
 
 	const failed = (request: IncomingMessage, response: ServerResponse, cause: unknown): void => {
@@ -292,24 +299,19 @@ function createHandler(options: ServeOptions, closing: AbortSignal) {
 		route: ResourceRoute,
 	): Promise<void> => {
 		const response = socketAnswer(request, socket, head, verb === 'watch');
-		const gone = new AbortController();
-		const end = () => gone.abort();
-		response.on('close', end);
-		closing.addEventListener('abort', end);
 		try {
-			if (closing.aborted) end();
-			const exchange = { request, response, query, caller, signal: gone.signal };
-			if (verb === 'watch') await serveWatch(serving, exchange, kind, route);
-			else {
-				if (!route.name || !subresourceOf(kind, 'log')) throw notServed();
-				await serveLog(streaming, exchange, kind, route, caller);
-			}
-			if (!response.closed) await once(response, 'close');
+			await whileOpen(response, async (signal) => {
+				const exchange = { request, response, query, caller, signal };
+				if (verb === 'watch') await serveWatch(serving, exchange, kind, route);
+				else {
+					if (!route.name || !subresourceOf(kind, 'log')) throw notServed();
+					await serveLog(streaming, exchange, kind, route, caller);
+				}
+				if (!response.closed) await once(response, 'close');
+			});
 		} catch (cause) {
 			if (!response.headersSent) throw cause;
 			response.destroy();
-		} finally {
-			closing.removeEventListener('abort', end);
 		}
 	};
 

@@ -52,7 +52,7 @@ export interface ApplyInput {
 export interface Applied {
 	/** The object before defaults, with its managedFields; `live` itself where nothing changed. Shares parts of both inputs. */
 	readonly object: Dynamic;
-	/** False where object and ownership are as they were. Filling in defaults may still undo a change: compare with equalButTimes. */
+	/** False where object and ownership are as they were. Filling in defaults may still undo a change. */
 	readonly changed: boolean;
 }
 

@@ -2,7 +2,6 @@
  * Equality of JSON values. A null member and a missing one are the same: the API does not store nulls.
  */
 import { type Fields, isFields, memberOf } from '../../kinds/mergetype.ts';
-import type { Dynamic } from '../../kinds/object.ts';
 
 export function equalJson(a: unknown, b: unknown): boolean {
 	if (a === b) return true;
@@ -27,19 +26,4 @@ function equalFields(a: Fields, b: Fields): boolean {
 		if (value !== null && value !== undefined) members--;
 	}
 	return members === 0;
-}
-
-/**
- * Whether a write would change nothing but the times of managedFields entries, and so must change nothing at all.
- * Compare after defaults have been filled in.
- */
-export function equalButTimes(a: Dynamic, b: Dynamic): boolean {
-	if (a === b) return true;
-	return equalFields(withoutTimes(a), withoutTimes(b));
-}
-
-function withoutTimes(object: Dynamic): Fields {
-	const { managedFields, ...metadata } = object.metadata;
-	if (!managedFields?.length) return object;
-	return { ...object, metadata: { ...metadata, managedFields: managedFields.map(({ time, ...entry }) => entry) } };
 }

@@ -7,6 +7,7 @@ import {
 	type ResourceStatus,
 	timestamp as timeOf,
 } from '../../kinds/index.ts';
+import { type Fields, isFields } from '../../kinds/mergetype.ts';
 import type { Again, Context } from '../../reconcile/index.ts';
 import { troubleBelow } from '../compare/trouble.ts';
 import type { ApplicationState, Problem } from '../state.ts';
@@ -99,11 +100,6 @@ export function timestamp({ now }: Pick<Context, 'now'>): string {
 function pick(before: ApplicationStatus | undefined, next: Partial<ApplicationStatus>): Fields {
 	return Object.fromEntries(Object.keys(next).map((name) => [name, before?.[name as keyof ApplicationStatus]]));
 }
-
-type Fields = Readonly<Record<string, unknown>>;
-
-const isFields = (value: unknown): value is Fields =>
-	typeof value === 'object' && value !== null && !Array.isArray(value);
 
 /** The merge patch that leaves nothing of `before` that `next` does not have. Source: RFC 7396, null removes. */
 function mergeTo(before: unknown, next: unknown): unknown {

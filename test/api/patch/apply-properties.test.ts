@@ -2,11 +2,11 @@
 import assert from 'node:assert/strict';
 import test from 'ava';
 import fc from 'fast-check';
-import { equalButTimes } from '../../../src/api/patch/index.ts';
 import { type PathElement, walk } from '../../../src/kinds/fieldset.ts';
 import type { Dynamic, FieldsV1 } from '../../../src/kinds/object.ts';
 import { ApiError } from '../../../src/kinds/status.ts';
 import { applied, apply, deployment, fieldsOf, frozen, t1, t2, updated } from './deployment.ts';
+import { equalButTimes } from './equal-but-times.ts';
 
 const text = fc.constantFrom('a', 'b', 'c');
 const optional = { requiredKeys: [], noNullPrototype: true };

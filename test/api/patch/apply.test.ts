@@ -1,5 +1,5 @@
 import test from 'ava';
-import { equalButTimes, serverSideApply } from '../../../src/api/patch/index.ts';
+import { serverSideApply } from '../../../src/api/patch/index.ts';
 import { ApiError } from '../../../src/kinds/status.ts';
 import {
 	applied,
@@ -14,6 +14,7 @@ import {
 	withContainers,
 	withSpec,
 } from './deployment.ts';
+import { equalButTimes } from './equal-but-times.ts';
 
 const specOf = (object: object) => (object as { spec: Record<string, unknown> }).spec;
 const containersOf = (object: object) => {
