@@ -2,25 +2,16 @@
  * The fields in which two states of one object differ, addressed as server-side apply addresses them: the items of a
  * keyed list by their keys, not by their place. Pure.
  */
+import { equalJson } from '../api/patch/index.ts';
 import type { PathElement } from '../kinds/fieldset.ts';
 import { resolve, type Schema, type Schemas } from '../kinds/index.ts';
-import { type Fields, isFields } from '../kinds/mergetype.ts';
+import { type Fields, isFields, memberOf } from '../kinds/mergetype.ts';
 
 /** A field that differs. `live` or `desired` is undefined where that side has no such field. */
 export interface FieldDifference {
 	readonly path: readonly PathElement[];
 	readonly live: unknown;
 	readonly desired: unknown;
-}
-
-/** Whether two JSON values are equal; the order of fields does not matter. */
-export function equal(a: unknown, b: unknown): boolean {
-	if (a === b) return true;
-	if (Array.isArray(a))
-		return Array.isArray(b) && a.length === b.length && a.every((item, index) => equal(item, b[index]));
-	if (!isFields(a) || !isFields(b)) return false;
-	const names = Object.keys(a);
-	return names.length === Object.keys(b).length && names.every((name) => name in b && equal(a[name], b[name]));
 }
 
 /** Fields of metadata that the API server writes itself, and which no manifest can mean. */
@@ -68,10 +59,18 @@ function compare(
 	path: readonly PathElement[],
 	found: FieldDifference[],
 ): void {
-	if (live === desired || equal(live, desired)) return;
+	// A null is no value: the next apply would not send a change of it.
+	if (equalJson(live ?? undefined, desired ?? undefined)) return;
 	if (isFields(live) && isFields(desired) && schema?.['x-kubernetes-map-type'] !== 'atomic') {
 		for (const name of union(live, desired))
-			compare(live[name], desired[name], child(schema, name, schemas), schemas, [...path, { field: name }], found);
+			compare(
+				memberOf(live, name),
+				memberOf(desired, name),
+				child(schema, name, schemas),
+				schemas,
+				[...path, { field: name }],
+				found,
+			);
 		return;
 	}
 	if (Array.isArray(live) && Array.isArray(desired)) {
@@ -118,10 +117,10 @@ function compareSets(
 	found: FieldDifference[],
 ): void {
 	for (const value of live)
-		if (!desired.some((other) => equal(value, other)))
+		if (!desired.some((other) => equalJson(value, other)))
 			found.push({ path: [...path, { value }], live: value, desired: undefined });
 	for (const value of desired)
-		if (!live.some((other) => equal(value, other)))
+		if (!live.some((other) => equalJson(value, other)))
 			found.push({ path: [...path, { value }], live: undefined, desired: value });
 }
 
@@ -132,7 +131,7 @@ export function keyValue(item: unknown, key: string, items: Schema | undefined):
 
 function child(schema: Schema | undefined, name: string, schemas: Schemas): Schema | undefined {
 	const inner =
-		schema?.properties?.[name] ??
+		(schema?.properties && Object.hasOwn(schema.properties, name) ? schema.properties[name] : undefined) ??
 		(typeof schema?.additionalProperties === 'object' ? schema.additionalProperties : undefined);
 	if (!inner) return undefined;
 	const resolved = resolve(inner, schemas);
@@ -158,9 +157,10 @@ export function indexesInto(object: unknown, path: readonly PathElement[]): (str
 		else if ('key' in step) {
 			const wanted = Object.entries(step.key);
 			next = current.findIndex(
-				(item) => isFields(item) && wanted.every(([key, value]) => item[key] === undefined || equal(item[key], value)),
+				(item) =>
+					isFields(item) && wanted.every(([key, value]) => item[key] === undefined || equalJson(item[key], value)),
 			);
-		} else next = current.findIndex((item) => equal(item, step.value));
+		} else next = current.findIndex((item) => equalJson(item, step.value));
 		if (next === -1) return indexes;
 		indexes.push(next);
 		current =

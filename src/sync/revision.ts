@@ -2,7 +2,7 @@
  * What an application was made of: each of its sources with the commit that was read, and where its objects go. Another path
  * of the same commit is another revision, since it describes other objects. Pure.
  */
-import { equal } from '../diff/index.ts';
+import { equalJson } from '../diff/index.ts';
 import type { Application, ApplicationDestination, ApplicationSource, SyncOperationResult } from '../kinds/index.ts';
 import { withoutCredentials } from './source/index.ts';
 import { short } from './status/revision.ts';
@@ -49,7 +49,7 @@ export function sameRevision(a: Revision | undefined, b: Revision | undefined): 
 		}),
 		destination,
 	});
-	return a === b || equal(meaning(a), meaning(b));
+	return a === b || equalJson(meaning(a), meaning(b));
 }
 
 /** Whether one of its sources is at this commit. */

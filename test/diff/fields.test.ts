@@ -1,5 +1,5 @@
 import test from 'ava';
-import { differences, equal, indexesInto } from '../../src/diff/index.ts';
+import { differences, indexesInto } from '../../src/diff/index.ts';
 import { formatPath } from '../../src/kinds/fieldset.ts';
 import { Deployment, loadRegistry } from '../../src/kinds/index.ts';
 
@@ -38,9 +38,24 @@ const found = (live: object, desired: object) =>
 
 test('equal objects have no differences, whatever the order of their fields', (t) => {
 	t.deepEqual(found(deployment(), deployment()), []);
-	t.true(equal({ a: 1, b: [1, { c: 2 }] }, { b: [1, { c: 2 }], a: 1 }));
-	t.false(equal({ a: 1 }, { a: 1, b: undefined, c: 1 }));
-	t.false(equal([1, 2], [2, 1]));
+	const one = { metadata: { annotations: { a: '1', constructor: '2' } }, spec: { x: [1, { y: 2, z: 3 }] } };
+	const other = { spec: { x: [1, { z: 3, y: 2 }] }, metadata: { annotations: { constructor: '2', a: '1' } } };
+	t.deepEqual(found(one, other), []);
+});
+
+test('a null is no value: it is no difference to a field that is not there', (t) => {
+	const live = { spec: { kept: null, list: [{ a: 1, b: null }], set: null } };
+	const desired = { spec: { list: [{ a: 1 }], set: 2 } };
+	t.deepEqual(found(live, desired), [['.spec.set', null, 2]]);
+	t.deepEqual(found(desired, live), [['.spec.set', 2, null]]);
+});
+
+test('what every object inherits is no field of it', (t) => {
+	const annotated = { metadata: { annotations: { constructor: 'x' } } };
+	t.deepEqual(found({ metadata: { annotations: { a: 'x' } } }, annotated), [
+		['.metadata.annotations.a', 'x', undefined],
+		['.metadata.annotations.constructor', undefined, 'x'],
+	]);
 });
 
 test('a difference names the deepest field', (t) => {

@@ -1,5 +1,5 @@
 /** When an application is synced, and how: pure, with the time as an argument. */
-import { equal } from '../../diff/index.ts';
+import { equalJson } from '../../diff/index.ts';
 import type { Application, Operation, OperationState, RetryStrategy } from '../../kinds/index.ts';
 import { type Revision, recordOf, revisionFrom, revisionText, sameRevision } from '../revision.ts';
 import { isSelective } from './selection.ts';
@@ -79,7 +79,7 @@ function givesWay(
 	revision: Revision | undefined,
 ): boolean {
 	if (reasonOf(operation) === 'requested') return false;
-	if (requested && !equal(requested, operation)) return true;
+	if (requested && !equalJson(requested, operation)) return true;
 	return revision !== undefined && !sameRevision(revisionFrom(syncResult), revision);
 }
 

@@ -1,5 +1,5 @@
 /** How a sync begins: it is in the status first, and only then the request is taken away, so that none is ever lost. */
-import { equal } from '../../diff/index.ts';
+import { equalJson } from '../../diff/index.ts';
 import { ApiError, Application, type Operation, type OperationState } from '../../kinds/index.ts';
 import type { Context } from '../../reconcile/index.ts';
 import { recordOf } from '../revision.ts';
@@ -34,7 +34,7 @@ export async function begin(
 
 /** Takes the request away that `operation` answers; another one that came meanwhile stays. */
 export async function take(application: Application, operation: Operation, { client }: Context): Promise<void> {
-	if (!application.operation || !equal(application.operation, operation)) return;
+	if (!application.operation || !equalJson(application.operation, operation)) return;
 	const { name, namespace } = application.metadata;
 	const body = [
 		{ op: 'test', path: '/operation', value: application.operation },
