@@ -112,23 +112,31 @@ export interface Attributes {
 /** The stored objects that hold what was parsed of them: the newest, up to a number of bytes. */
 class Parsed {
 	readonly #limit: number;
-	readonly #objects = new Set<StoredObject>();
+	/** In the order in which they came; those before `#first` are out. */
+	#objects: (StoredObject | undefined)[] = [];
+	#first = 0;
 	#bytes = 0;
 
 	constructor(limit: number) {
 		this.#limit = limit;
 	}
 
+	/** One that holds its object from now on, and did not before. */
 	add(stored: StoredObject): void {
-		if (this.#objects.has(stored)) return;
-		this.#objects.add(stored);
+		this.#objects.push(stored);
 		this.#bytes += stored.bytes.byteLength;
-		for (const oldest of this.#objects) {
-			if (this.#bytes <= this.#limit) break;
-			this.#objects.delete(oldest);
-			this.#bytes -= oldest.bytes.byteLength;
-			oldest.release();
+		while (this.#bytes > this.#limit) this.#release();
+		if (this.#first * 2 > this.#objects.length) {
+			this.#objects = this.#objects.slice(this.#first);
+			this.#first = 0;
 		}
+	}
+
+	#release(): void {
+		const oldest = this.#objects[this.#first];
+		this.#objects[this.#first++] = undefined;
+		this.#bytes -= oldest?.bytes.byteLength ?? 0;
+		oldest?.release();
 	}
 }
 

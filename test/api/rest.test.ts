@@ -1,12 +1,16 @@
+import { once } from 'node:events';
 import { appendFile, writeFile } from 'node:fs/promises';
 import { request as httpsRequest } from 'node:https';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { connect } from 'node:tls';
 import { gunzipSync } from 'node:zlib';
 import test from 'ava';
 import { parse } from 'yaml';
+import { serveApi } from '../../src/api/index.ts';
 import { limits } from '../../src/api/limits.ts';
 import { Namespace } from '../../src/kinds/index.ts';
 import { type Answer, type Ask, admin, serveTestApi } from '../testbed/api.ts';
+import { silentLog } from '../testbed/silent-log.ts';
 import { configMap, deployment, pod } from './objects.ts';
 
 const server = await serveTestApi();
@@ -604,4 +608,66 @@ test('aggregated discovery is told once, and then only whether it has changed', 
 		t.is((await ask(path, { headers: { accept, 'if-none-match': '"other"' } })).code, 200);
 		t.is((await ask(path, { headers: { 'if-none-match': etag } })).code, 200, 'another document');
 	}
+});
+
+test('a client that goes while it is looked up who it is leaves nothing behind', async (t) => {
+	const asked = Promise.withResolvers<void>();
+	const known = Promise.withResolvers<void>();
+	const slow = {
+		async authenticate() {
+			asked.resolve();
+			await known.promise;
+			return { name: 'late', groups: ['system:masters'] };
+		},
+	};
+	const { api, pki } = server;
+	const served = await serveApi({
+		api,
+		pki,
+		address: '127.0.0.1',
+		port: 0,
+		log: silentLog,
+		tokenAuthenticators: [slow],
+	});
+	t.teardown(() => served.close());
+	const tls = { ...server.tls, port: served.port };
+	const figures = async () => {
+		const text = await new Promise<string>((resolve, reject) => {
+			const request = httpsRequest({ ...tls, path: '/metrics', agent: false }, (response) => {
+				response.setEncoding('utf8');
+				let all = '';
+				response.on('data', (chunk) => {
+					all += chunk;
+				});
+				response.on('end', () => resolve(all));
+			});
+			request.on('error', reject).end();
+		});
+		return ['current_inflight_requests', 'longrunning_requests'].map((name) =>
+			Number(new RegExp(`^apiserver_${name} (\\d+)$`, 'm').exec(text)?.[1]),
+		);
+	};
+	const body = JSON.stringify(configMap('late'));
+	const head = (method: string, path: string, length: number) =>
+		`${method} ${path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer t\r\ncontent-type: application/json\r\ncontent-length: ${length}\r\n\r\n`;
+	const gone: Promise<unknown>[] = [];
+	for (const text of [`${head('POST', maps, body.length)}${body.slice(0, 9)}`, head('GET', `${maps}?watch=1`, 0)]) {
+		const socket = connect({ ca: pki.authority.cert, host: '127.0.0.1', port: served.port });
+		socket.write(text);
+		await asked.promise;
+		gone.push(once(socket, 'close'));
+		socket.destroy();
+	}
+	await Promise.all(gone);
+	// The server has read the ends of the connections when it has answered what was sent after them.
+	await figures();
+	known.resolve();
+	let seen: number[] = [];
+	for (let look = 0; look < 500; look++) {
+		seen = await figures();
+		// The question itself is one.
+		if (seen[0] === 1 && seen[1] === 0) break;
+		await sleep(20);
+	}
+	t.deepEqual(seen, [1, 0]);
 });

@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import type { Collection } from '../../src/api/api.ts';
 import { ResourceCache } from '../../src/api/cache/resource.ts';
 import { Change, Ring } from '../../src/api/cache/ring.ts';
+import { type Item, Sorted } from '../../src/api/cache/sorted.ts';
 import { copy, freeze } from '../../src/api/json.ts';
 import { limits } from '../../src/api/limits.ts';
 import { decode, draft, parseStorageKey, removedAt, StoredObject, storageKey } from '../../src/api/storage.ts';
@@ -174,6 +175,43 @@ test('a cache lists what a sorted map would, now and as of each revision, whatev
 		}),
 	);
 	t.pass();
+});
+
+test('items stay in the order of their keys over many blocks, in whatever order they come and go', (t) => {
+	const key = (number: number) => `ns-${number % 7}/${String(number).padStart(5, '0')}`;
+	// Ascending, as what is loaded; and shuffled by a factor without a common divisor.
+	for (const step of [1, 1_237]) {
+		const keys = Array.from({ length: 5_000 }, (_, index) => key((index * step) % 5_000));
+		if (step === 1) keys.sort();
+		const sorted = new Sorted<string>();
+		for (const each of keys) sorted.add({ key: each, value: each });
+		const removed = new Set(keys.filter((_, index) => index % 3 === 0));
+		const check = (there: readonly string[]) => {
+			const keysOf = (items: Iterable<Item<string>>) => [...items].map((item) => item.key);
+			t.deepEqual(keysOf(sorted.range('')), there);
+			t.deepEqual(sorted.values(''), there);
+			t.is(sorted.size, there.length);
+			for (const [from, to] of [
+				['ns-2/', 'ns-20'],
+				[key(77), key(1_234)],
+				['ns-9', undefined],
+				['ns-3/00400', 'ns-3/00200'],
+			] as const) {
+				const wanted = there.filter((each) => each >= from && (to === undefined || each < to));
+				t.deepEqual(keysOf(sorted.range(from, to)), wanted, `${from} ${to}`);
+				t.deepEqual(sorted.values(from, to), wanted);
+				t.is(sorted.count(from, to), wanted.length);
+			}
+		};
+		check(keys.toSorted());
+		for (const each of removed) sorted.remove(each);
+		sorted.remove('nothing/like-this');
+		const left = keys.filter((each) => !removed.has(each)).sort();
+		check(left);
+		t.deepEqual(new Sorted(left.map((each) => ({ key: each, value: each }))).values(''), left);
+		for (const each of left) sorted.remove(each);
+		check([]);
+	}
 });
 
 test('what selectors see of an object is read once, and the object held by those who use it', (t) => {

@@ -62,6 +62,8 @@ export const certificate: Authenticator = {
 	authenticate({ socket }) {
 		if (!(socket instanceof TLSSocket)) return undefined;
 		if (connections.has(socket)) return connections.get(socket);
+		// Gone: nobody reads the answer, and the certificate cannot be read any more.
+		if (socket.destroyed) return undefined;
 		const { subject } = socket.getPeerCertificate();
 		let user: User | undefined;
 		if (subject) {

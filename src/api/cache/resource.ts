@@ -7,11 +7,7 @@ import type { Revision } from '../../store/store.ts';
 import type { StoredObject } from '../storage.ts';
 import { Feed, Feeds, type Trigger } from './feed.ts';
 import { Change, Ring } from './ring.ts';
-
-interface Item {
-	readonly key: string;
-	stored: StoredObject;
-}
+import { type Item, Sorted } from './sorted.ts';
 
 /** An object with its key. */
 export type Keyed = readonly [key: string, stored: StoredObject];
@@ -28,8 +24,8 @@ interface Index {
 }
 
 export class ResourceCache {
-	#byKey = new Map<string, Item>();
-	#sorted: Item[] = [];
+	#byKey = new Map<string, Item<StoredObject>>();
+	#sorted = new Sorted<StoredObject>();
 	/** Every change of the kind. */
 	readonly feed: Feed;
 	readonly #feeds = new Feeds();
@@ -46,35 +42,33 @@ export class ResourceCache {
 	}
 
 	get size(): number {
-		return this.#sorted.length;
+		return this.#sorted.size;
 	}
 
 	get(key: string): StoredObject | undefined {
-		return this.#byKey.get(key)?.stored;
+		return this.#byKey.get(key)?.value;
 	}
 
 	/** Adds an object without a change: the first list. */
 	load(key: string, stored: StoredObject): void {
-		const item = { key, stored };
+		const item = { key, value: stored };
 		this.#byKey.set(key, item);
-		const last = this.#sorted.at(-1);
-		if (!last || last.key < key) this.#sorted.push(item);
-		else this.#sorted.splice(this.#position(key), 0, item);
+		this.#sorted.add(item);
 	}
 
 	put(key: string, stored: StoredObject): void {
 		const item = this.#byKey.get(key);
-		this.#push(new Change(key, stored.revision, item?.stored, stored));
-		if (item) item.stored = stored;
+		this.#push(new Change(key, stored.revision, item?.value, stored));
+		if (item) item.value = stored;
 		else this.load(key, stored);
 	}
 
 	remove(key: string, revision: Revision): void {
 		const item = this.#byKey.get(key);
 		if (!item) return;
-		this.#push(new Change(key, revision, item.stored, undefined));
+		this.#push(new Change(key, revision, item.value, undefined));
 		this.#byKey.delete(key);
-		this.#sorted.splice(this.#position(key), 1);
+		this.#sorted.remove(key);
 	}
 
 	/**
@@ -84,30 +78,27 @@ export class ResourceCache {
 	 */
 	replace(state: readonly Keyed[], known: Revision, revision: Revision): void {
 		const changes: Change[] = [];
-		const items = state.map(([key, stored]) => ({ key, stored }));
+		const items = state.map(([key, value]) => ({ key, value }));
 		const byKey = new Map(items.map((item) => [item.key, item]));
-		for (const { key, stored } of items) {
+		for (const { key, value: stored } of items) {
 			const old = this.get(key);
 			if (old?.revision === stored.revision) continue;
 			const same = old && old.object.metadata.uid === stored.object.metadata.uid;
 			if (old && !same) changes.push(new Change(key, stored.revision, old, undefined));
 			changes.push(new Change(key, stored.revision, same ? old : undefined, stored));
 		}
-		for (const { key, stored } of this.#sorted)
+		for (const { key, value: stored } of this.#sorted.range(''))
 			if (!byKey.has(key)) changes.push(new Change(key, revision, stored, undefined));
 		changes.sort((one, other) => one.revision - other.revision);
 		this.ring.skip(known, revision);
 		for (const change of changes) this.#push(change);
-		this.#sorted = items;
+		this.#sorted = new Sorted(items);
 		this.#byKey = byKey;
 	}
 
 	/** The objects of a namespace (of all when absent), in order. */
 	list(namespace: string | undefined): StoredObject[] {
-		const { from, to } = this.#range(namespace, undefined);
-		const objects = new Array<StoredObject>(to - from);
-		for (let index = from; index < to; index++) objects[index - from] = (this.#sorted[index] as Item).stored;
-		return objects;
+		return this.#sorted.values(...range(namespace));
 	}
 
 	/** The objects of a namespace (of all when absent) that have something in common, in order. */
@@ -116,7 +107,7 @@ export class ResourceCache {
 		if (!index) {
 			index = { read, keys: new Map() };
 			this.#indexes.set(field, index);
-			for (const { key, stored } of this.#sorted) enter(index, read(stored, key), key);
+			for (const { key, value } of this.#sorted.range('')) enter(index, read(value, key), key);
 		}
 		const keys = [...(index.keys.get(value) ?? [])].filter((key) => within(key, namespace, undefined));
 		return keys.toSorted((one, other) => (one < other ? -1 : 1)).flatMap((key) => this.get(key) ?? []);
@@ -137,11 +128,9 @@ export class ResourceCache {
 
 	/** The objects of a namespace after a key, in order: as they are now, or as they were with what `undone` says. */
 	*walk(namespace: string | undefined, after?: string, undone: Undone = nothing): Generator<Keyed> {
-		const { from, to } = this.#range(namespace, after);
 		const gone = this.#gone(namespace, after, undone);
 		let next = 0;
-		for (let index = from; index < to; index++) {
-			const { key, stored } = this.#sorted[index] as Item;
+		for (const { key, value: stored } of this.#sorted.range(...range(namespace, after))) {
 			for (let lost = gone[next]; lost && lost[0] < key; lost = gone[++next]) yield lost;
 			const before = undone.has(key) ? undone.get(key) : stored;
 			if (before) yield [key, before];
@@ -151,10 +140,9 @@ export class ResourceCache {
 
 	/** How many objects `walk` would give. */
 	count(namespace: string | undefined, after?: string, undone: Undone = nothing): number {
-		const { from, to } = this.#range(namespace, after);
 		let made = 0;
 		for (const [key, old] of undone) if (!old && this.#byKey.has(key) && within(key, namespace, after)) made++;
-		return to - from - made + this.#gone(namespace, after, undone).length;
+		return this.#sorted.count(...range(namespace, after)) - made + this.#gone(namespace, after, undone).length;
 	}
 
 	/** The changes of the objects that have something in common, from now on. */
@@ -192,31 +180,18 @@ export class ResourceCache {
 			if (old && !this.#byKey.has(key) && within(key, namespace, after)) gone.push([key, old]);
 		return gone.sort(([one], [other]) => (one < other ? -1 : 1));
 	}
-
-	/** Of the sorted items: from the first one of the namespace that lies after a key. */
-	#range(namespace: string | undefined, after: string | undefined): { readonly from: number; readonly to: number } {
-		const from = namespace === undefined ? 0 : this.#position(`${namespace}/`);
-		const to = namespace === undefined ? this.#sorted.length : this.#position(afterNamespace(namespace));
-		// The successor of a key in the order of strings.
-		const next = after === undefined ? from : Math.max(from, this.#position(`${after}\u0000`));
-		return { from: Math.min(next, to), to };
-	}
-
-	/** Where a key is, or would be. */
-	#position(key: string): number {
-		let low = 0;
-		let high = this.#sorted.length;
-		while (low < high) {
-			const middle = (low + high) >>> 1;
-			if ((this.#sorted[middle] as Item).key < key) low = middle + 1;
-			else high = middle;
-		}
-		return low;
-	}
 }
 
 /** The first key that can no longer lie in the namespace: `0` is the character after `/`. */
 const afterNamespace = (namespace: string) => `${namespace}0`;
+
+/** The keys of a namespace (of all when absent) that lie after a key: the first one, and that behind the last. */
+function range(namespace: string | undefined, after?: string): [from: string, to: string | undefined] {
+	const first = namespace === undefined ? '' : `${namespace}/`;
+	// A key and a zero are the successor of the key in the order of strings.
+	const from = after !== undefined && after >= first ? `${after}\u0000` : first;
+	return [from, namespace === undefined ? undefined : afterNamespace(namespace)];
+}
 
 const within = (key: string, namespace: string | undefined, after: string | undefined) =>
 	(namespace === undefined || key.startsWith(`${namespace}/`)) && (after === undefined || key > after);

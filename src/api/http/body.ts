@@ -17,6 +17,9 @@ export function readBody(request: IncomingMessage): Promise<Buffer> {
 	const announced = Number(request.headers['content-length'] ?? 0);
 	if (announced > limits.body) return Promise.reject(tooLarge());
 	if (announced === 0 && request.headers['transfer-encoding'] === undefined) return Promise.resolve(empty);
+	const brokenOff = () => badRequest('the request ended in the middle of its body');
+	// Gone while somebody looked up who it is: nothing would tell that any more.
+	if (request.destroyed) return Promise.reject(brokenOff());
 	return new Promise((resolve, reject) => {
 		const chunks: Buffer[] = [];
 		let size = 0;
@@ -27,7 +30,7 @@ export function readBody(request: IncomingMessage): Promise<Buffer> {
 				reject(tooLarge());
 			} else chunks.push(chunk);
 		});
-		const broken = () => reject(badRequest('the request ended in the middle of its body'));
+		const broken = () => reject(brokenOff());
 		request.on('end', () => {
 			request.off('close', broken);
 			resolve(chunks.length === 1 ? (chunks[0] ?? empty) : Buffer.concat(chunks));

@@ -28,6 +28,7 @@ import { limits } from '../limits.ts';
 import type { Pki } from '../pki.ts';
 import { namedSubresource, subresourceOf } from '../subresources.ts';
 import { readObject } from './body.ts';
+import { createCohort } from './cohort.ts';
 import { type Answers, serveGiven } from './given.ts';
 import { passUpgrade, refuseUpgrade, serveLog } from './kubelet.ts';
 import { createMetrics } from './metrics.ts';
@@ -166,6 +167,12 @@ function createHandler(options: ServeOptions, closing: AbortSignal) {
 	const authenticators = [bearer(tokens), certificate, ...(options.authenticators ?? [])];
 	const { authorizer } = api;
 	const metrics = createMetrics(options.metrics);
+	const cohort = createCohort();
+	/**
+	 * Connections that had a request before. The first is answered at once: where a client certificate is of another authority,
+	 * what OpenSSL has left behind of that ends the connection with the turn that brought both, and the answer would be lost.
+	 */
+	const met = new WeakSet<Duplex>();
 	const streaming = { api, client: pki.kubelet };
 	const serving = { api, log, now };
 	const paths: Paths = {
@@ -213,7 +220,7 @@ function createHandler(options: ServeOptions, closing: AbortSignal) {
 		response.on('close', end);
 		closing.addEventListener('abort', end);
 		try {
-			if (closing.aborted) end();
+			if (closing.aborted || response.destroyed) end();
 			await run(gone.signal);
 		} finally {
 			closing.removeEventListener('abort', end);
@@ -269,6 +276,8 @@ function createHandler(options: ServeOptions, closing: AbortSignal) {
 			if (metrics.inFlight >= limits.requests) throw tooManyRequests('too many requests, please try again later', 1);
 			metrics.inFlight++;
 			counted = true;
+			if (met.has(request.socket)) await cohort();
+			else met.add(request.socket);
 			const asked = await ask(request);
 			const { route, kind, verb } = asked;
 			// Only names of kinds become labels: a client must not make new ones.
