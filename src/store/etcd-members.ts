@@ -1,8 +1,12 @@
+import { isIP } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Client, ClientDuplexStream, Metadata, ServiceError } from '@grpc/grpc-js';
-import { EtcdAuthenticationFailedError, type IOptions, type IWatchRequest, type IWatchResponse } from 'etcd3';
-import { ConnectionPool } from 'etcd3/lib/connection-pool.js';
+import { checkServerIdentity } from 'node:tls';
+import { isDeepStrictEqual } from 'node:util';
+import { type Client, type ClientDuplexStream, credentials, Metadata, type ServiceError } from '@grpc/grpc-js';
+import type { IWatchRequest, IWatchResponse } from 'etcd3';
+import { Host } from 'etcd3/lib/connection-pool.js';
 import type { Log } from '../log.ts';
+import type { Credentials } from './etcd-access.ts';
 import { Unavailable } from './store.ts';
 
 /** A call answers, or throws Unavailable, within this time, in ms. */
@@ -24,6 +28,9 @@ const CHANNEL_OPTIONS = {
 	'grpc.keepalive_permit_without_calls': 1,
 	'grpc.use_local_subchannel_pool': 1,
 };
+
+/** The name that is asked for of a member that is known by its address. */
+const NO_NAME = 'etcd';
 
 /** The gRPC status codes that etcd answers with: https://grpc.github.io/grpc/core/md_doc_statuscodes.html */
 export const GRPC = {
@@ -62,15 +69,15 @@ export const TOO_LARGE_TO_RECEIVE = /Received message larger than max/;
 export interface Connection {
 	/** `HOST:PORT` of each member; with a leading `https://` where it speaks TLS. */
 	readonly endpoints: readonly string[];
-	readonly credentials?: IOptions['credentials'];
-	readonly auth?: { readonly username: string; readonly password: string };
+	/** What is shown to the members; asked for again when one has failed. Default nothing. */
+	readonly credentials?: () => Credentials;
 	readonly log?: Log;
 }
 
 export type WatchStream = ClientDuplexStream<IWatchRequest, IWatchResponse>;
 
 /**
- * The members of an etcd cluster, asked one after the other. It stands on etcd3's connections, one pool a member, but makes
+ * The members of an etcd cluster, asked one after the other. It stands on etcd3's clients of etcd's services, but makes
  * the calls itself: etcd3 repeats a transaction after failures that leave its outcome open, which turns a commit that was
  * made into a conflict with itself.
  */
@@ -174,22 +181,20 @@ export class Members {
 /** One member, its connection, and whether it is known to fail (so that a fault is logged once). */
 class Member {
 	readonly endpoint: string;
-	readonly #options: IOptions;
+	readonly #read: () => Credentials;
 	readonly #log: Log | undefined;
-	#pool: ConnectionPool;
+	#credentials: Credentials;
+	#host: Host;
+	/** Of the token of the user, where there is one. */
+	#metadata: Promise<Metadata> | undefined;
 	#failing = false;
 
-	constructor(endpoint: string, { credentials, auth, log }: Connection) {
+	constructor(endpoint: string, { credentials = () => ({}), log }: Connection) {
 		this.endpoint = endpoint;
 		this.#log = log;
-		const callOptions = () => ({ deadline: Date.now() + ATTEMPT_TIMEOUT_MS });
-		this.#options = {
-			hosts: endpoint,
-			grpcOptions: CHANNEL_OPTIONS,
-			credentials,
-			auth: auth && { ...auth, callOptions },
-		};
-		this.#pool = new ConnectionPool(this.#options);
+		this.#read = credentials;
+		this.#credentials = credentials();
+		this.#host = hostOf(endpoint, this.#credentials);
 	}
 
 	async call<Response>(method: string, request: object, deadline: number): Promise<Response> {
@@ -211,14 +216,27 @@ class Member {
 	}
 
 	failed(error: unknown): void {
-		if (this.#options.auth && TOKEN_REFUSED.test(String(error))) {
-			// A new pool gets a new token.
-			this.#pool.close();
-			this.#pool = new ConnectionPool(this.#options);
+		const renewed = this.#renewed();
+		if (renewed || TOKEN_REFUSED.test(String(error))) this.#metadata = undefined;
+		if (renewed) {
+			this.#credentials = renewed;
+			this.#host.close();
+			this.#host = hostOf(this.endpoint, renewed);
 		}
 		if (this.#failing) return;
 		this.#failing = true;
 		this.#log?.warn({ endpoint: this.endpoint, cause: String(error) }, 'etcd member fails; trying again');
+	}
+
+	/** Other credentials than those in use; undefined where there are none, or none that can be used. */
+	#renewed(): Credentials | undefined {
+		try {
+			const found = this.#read();
+			return isDeepStrictEqual(found, this.#credentials) ? undefined : found;
+		} catch (error) {
+			this.#log?.debug({ cause: String(error) }, 'what is shown to etcd cannot be read anew');
+			return undefined;
+		}
 	}
 
 	recovered(): void {
@@ -228,20 +246,53 @@ class Member {
 	}
 
 	close(): void {
-		this.#pool.close();
+		this.#host.close();
 	}
 
-	/** The pool is used to make channels and tokens only, so that its own retries never come into play. */
 	async #connection(service: 'KV' | 'Watch'): Promise<{ client: Client; metadata: Metadata }> {
+		this.#metadata ??= this.#authenticate();
+		const asked = this.#metadata;
 		try {
-			return await this.#pool.withConnection(service, ({ client, metadata }) => ({ client, metadata }));
+			return { client: this.#host.getServiceClient(service), metadata: await asked };
 		} catch (error) {
-			if (error instanceof EtcdAuthenticationFailedError) {
-				throw new Error(`etcd at ${this.endpoint} refuses the user name or the password`, { cause: error });
-			}
+			if (this.#metadata === asked) this.#metadata = undefined;
+			if (isServiceError(error) && isRefusal(error))
+				throw new Error(`etcd at ${this.endpoint} refuses the user name or the password: ${error.details}`, {
+					cause: error,
+				});
 			throw new Unreached(error);
 		}
 	}
+
+	/** Source: etcd documentation, "Role-based access control": the token of a user goes with each of his requests. */
+	async #authenticate(): Promise<Metadata> {
+		const metadata = new Metadata();
+		const { user } = this.#credentials;
+		if (!user) return metadata;
+		const client = this.#host.getServiceClient('Auth') as AuthService;
+		const token = await new Promise<string>((resolve, reject) => {
+			client.authenticate(user, { deadline: Date.now() + ATTEMPT_TIMEOUT_MS }, (error, answer) =>
+				answer ? resolve(answer.token) : reject(error),
+			);
+		});
+		metadata.set('token', token);
+		return metadata;
+	}
+}
+
+/** Of etcd3 only what makes clients of etcd's services: its own retries never come into play. */
+function hostOf(endpoint: string, { ca, cert, key }: Credentials): Host {
+	const address = /^https:\/\/\[?(.*?)\]?:\d+$/.exec(endpoint)?.[1];
+	if (address === undefined) return new Host(endpoint, credentials.createInsecure(), CHANNEL_OPTIONS);
+	// grpc-js takes the host for the name that the client asks for, and TLS has no addresses as such names: RFC 6066, section 3.
+	const byAddress = isIP(address) ? { 'grpc.ssl_target_name_override': NO_NAME } : undefined;
+	return new Host(
+		endpoint,
+		credentials.createSsl(ca ?? null, key ?? null, cert ?? null, {
+			checkServerIdentity: (_, certificate) => checkServerIdentity(address, certificate),
+		}),
+		{ ...CHANNEL_OPTIONS, ...byAddress },
+	);
 }
 
 /** There was no connection, or no token for it: nothing has been asked of the member. */
@@ -250,7 +301,7 @@ class Unreached extends Error {
 	readonly details: string;
 	constructor(cause: unknown) {
 		super('no connection', { cause });
-		this.details = String(cause);
+		this.details = isServiceError(cause) ? cause.details : String(cause);
 	}
 }
 
@@ -262,6 +313,13 @@ type KvService<Response> = Client & {
 		options: { deadline: number },
 		done: (error: ServiceError | null, response?: Response) => void,
 	) => unknown;
+};
+type AuthService = Client & {
+	authenticate(
+		user: { readonly name: string; readonly password: string },
+		options: { deadline: number },
+		done: (error: ServiceError | null, answer?: { readonly token: string }) => void,
+	): unknown;
 };
 type WatchService = Client & { watch(metadata: Metadata): WatchStream };
 

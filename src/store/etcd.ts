@@ -50,10 +50,10 @@ export interface EtcdOptions extends Connection {
  * A call is answered or rejected with Unavailable within CALL_TIMEOUT_MS; a commit rejected so may have been made. Everything
  * recovers by itself when etcd is back. The limits of etcd's transactions and requests are those of change.ts.
  *
- * @throws Unavailable when no member answers; RangeError for endpoints that cannot be; Error when etcd refuses the user.
+ * @throws Unavailable when no member answers; RangeError without endpoints; Error when etcd refuses the user.
  */
 export async function openEtcd(options: EtcdOptions): Promise<Store> {
-	checkEndpoints(options.endpoints);
+	if (options.endpoints.length === 0) throw new RangeError('etcd without endpoints: name at least one HOST:PORT');
 	const store = new EtcdStore(options);
 	try {
 		await store.revision();
@@ -278,18 +278,6 @@ class EtcdStore implements Store {
 	#event({ type, kv }: IEvent): Event {
 		const { key, value, created, modified: revision } = this.#entry(kv);
 		return type === 'Delete' ? { type: 'delete', key, revision } : { type: 'put', key, value, created, revision };
-	}
-}
-
-function checkEndpoints(endpoints: readonly string[]): void {
-	if (endpoints.length === 0) throw new RangeError('etcd without endpoints: name at least one HOST:PORT');
-	for (const endpoint of endpoints) {
-		// grpc-js passes the host as the TLS server name, which Node refuses for an address.
-		if (/^https:\/\/(\[|[\d.]+:)/.test(endpoint)) {
-			throw new RangeError(
-				`${endpoint}: etcd over TLS is reached by a host name that its certificate holds, not by address`,
-			);
-		}
 	}
 }
 

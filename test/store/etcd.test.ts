@@ -1,10 +1,14 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { Etcd3, type IWatchResponse } from 'etcd3';
 import pLimit from 'p-limit';
+import { issue, makeAuthority } from '../../src/api/certificates.ts';
 import { openEtcd } from '../../src/store/etcd.ts';
 import { Members } from '../../src/store/etcd-members.ts';
 import { assemble } from '../../src/store/etcd-watch.ts';
-import { openStore } from '../../src/store/index.ts';
+import { type EtcdAccess, openStore } from '../../src/store/index.ts';
 import { Compacted, Conflict, type Event, type Revision, type Store, Unavailable } from '../../src/store/store.ts';
 import { type EtcdCluster, startEtcd } from '../testbed/etcd.ts';
 import { bytes, contract, readUntil } from './contract.ts';
@@ -316,21 +320,80 @@ test.serial(
 		const root = await admin.user('root').create('secret');
 		await admin.role('root').create();
 		await root.addRole('root');
+		const role = admin.role('driftless');
+		await role.create();
+		await role.grant({ permission: 'Readwrite', range: admin.range({ prefix: '/driftless' }) });
+		await (await admin.user('driftless').create('secret')).addRole('driftless');
 		await admin.auth.authEnable();
 		admin.close();
-		const options = { endpoints: own.endpoints, auth: { username: 'root', password: 'secret' } };
-		await t.throwsAsync(openEtcd({ ...options, auth: { username: 'root', password: 'wrong' } }), {
-			message: /refuses the user name or the password/,
-		});
-		await t.throwsAsync(openEtcd({ endpoints: own.endpoints }), { message: /etcd refuses the range: .*user name/ });
-		await using store = await openEtcd(options);
+		const folder = await mkdtemp(join(tmpdir(), 'driftless-etcd-user-'));
+		t.teardown(() => rm(folder, { recursive: true }));
+		const passwordFile = join(folder, 'password');
+		await writeFile(passwordFile, 'secret\n');
+		const url = `etcd://${own.endpoints[0]}`;
+		const as = (password: Partial<EtcdAccess>) =>
+			openStore(url, folder, { etcd: { username: 'driftless', ...password } });
+		await t.throwsAsync(as({ password: 'wrong' }), { message: /refuses the user name or the password/ });
+		await t.throwsAsync(openStore(url, folder), { message: /etcd refuses the range: .*user name/ });
+		await using store = await as({ passwordFile });
 		const watched = collect(store, '/', await store.revision());
-		await store.commit({ puts: [{ key: '/a', value: bytes('a') }] });
+		const first = await store.commit({ puts: [{ key: '/a', value: bytes('a') }] });
 		await watched.reached(1);
 		await own.kill(0);
 		await own.start(0);
 		await commitThrough(store, '/b/', 10);
 		await watched.reached(11);
+		await t.notThrowsAsync(store.compact(first));
+		await watched.stop();
+	},
+);
+
+test.serial(
+	'etcd over TLS is used by the certificates that are named, also when they have been renewed while it runs',
+	async (t) => {
+		const folder = await mkdtemp(join(tmpdir(), 'driftless-etcd-tls-'));
+		t.teardown(() => rm(folder, { recursive: true }));
+		const file = (name: string) => join(folder, name);
+		/** New certificates of a new authority, in the same files. */
+		const renew = async () => {
+			const authority = await makeAuthority('etcd-ca', Date.now());
+			const server = { commonName: 'etcd', usage: 'server', names: ['127.0.0.1'] } as const;
+			const client = { commonName: 'driftless', usage: 'client' } as const;
+			const all = {
+				ca: authority,
+				server: await issue(authority, server, Date.now()),
+				client: await issue(authority, client, Date.now()),
+			};
+			for (const [name, { cert, key }] of Object.entries(all)) {
+				await writeFile(file(`${name}.crt`), cert);
+				await writeFile(file(`${name}.key`), key);
+			}
+		};
+		await renew();
+		const own = await startEtcd({ tls: { ca: file('ca.crt'), cert: file('server.crt'), key: file('server.key') } });
+		t.teardown(() => own.stop());
+		const url = `etcds://${own.endpoints[0]}`;
+		const caFile = file('ca.crt');
+		const pair = { certFile: file('client.crt'), keyFile: file('client.key') };
+		const refused = (etcd: EtcdAccess, message: RegExp, at = url) =>
+			t.throwsAsync(openStore(at, folder, { etcd }), { message });
+		await refused({ caFile }, /no member of etcd answers .*(certificate|ECONNRESET|handshake|socket|closed)/i);
+		await refused(pair, /no member of etcd answers .*certificate/);
+		await refused({ caFile: file('none'), ...pair }, /\/none, given for etcd, cannot be used: ENOENT/);
+		await refused({ caFile: file('ca.key'), ...pair }, /\/ca\.key, given for etcd, cannot be used/);
+		await refused({ caFile, ...pair, keyFile: file('ca.key') }, /it is not the key of .*client\.crt/);
+		await refused({ caFile, certFile: pair.certFile }, /given both or not at all/);
+		await refused({ caFile }, /certificates for etcd need TLS: name the store "etcds:/, `etcd://${own.endpoints[0]}`);
+
+		await using store = await openStore(url, folder, { etcd: { caFile, ...pair } });
+		const watched = collect(store, '/', await store.revision());
+		await store.commit({ puts: [{ key: '/a', value: bytes('a') }] });
+		await watched.reached(1);
+		await own.kill(0);
+		await renew();
+		await own.start(0);
+		await commitThrough(store, '/b/', 3);
+		await watched.reached(4);
 		await watched.stop();
 	},
 );

@@ -27,19 +27,27 @@ export interface EtcdCluster extends AsyncDisposable {
 export async function startEtcd({
 	members = 1,
 	flags = [],
+	tls,
 }: {
 	readonly members?: 1 | 3;
+	/** Files: clients need a certificate of the same authority then. */
+	readonly tls?: { readonly ca: string; readonly cert: string; readonly key: string };
 	/** Further flags of etcd, for every member. */
 	readonly flags?: readonly string[];
 } = {}): Promise<EtcdCluster> {
 	const folder = await mkdtemp(join(tmpdir(), 'driftless-etcd-'));
-	const ports = await freePorts(members * 2);
+	const ports = await freePorts(members * 3);
 	const all = Array.from({ length: members }, (_, index) => ({
 		name: `m${index}`,
-		client: `127.0.0.1:${ports[index * 2]}`,
-		peer: `127.0.0.1:${ports[index * 2 + 1]}`,
+		client: `127.0.0.1:${ports[index * 3]}`,
+		peer: `127.0.0.1:${ports[index * 3 + 1]}`,
+		health: `http://127.0.0.1:${ports[index * 3 + 2]}`,
 	}));
 	const running = new Map<number, ChildProcess>();
+	const scheme = tls ? 'https' : 'http';
+	const secured = tls
+		? ['--client-cert-auth', '--trusted-ca-file', tls.ca, '--cert-file', tls.cert, '--key-file', tls.key]
+		: [];
 
 	const launch = (index: number): void => {
 		const member = all[index];
@@ -50,10 +58,11 @@ export async function startEtcd({
 			[
 				...['--pdeathsig', 'KILL', 'etcd'],
 				...['--name', member.name, '--data-dir', join(folder, member.name), '--log-level', 'error'],
-				...['--listen-client-urls', `http://${member.client}`, '--advertise-client-urls', `http://${member.client}`],
+				...['--listen-client-urls', `${scheme}://${member.client}`],
+				...['--advertise-client-urls', `${scheme}://${member.client}`, '--listen-metrics-urls', member.health],
 				...['--listen-peer-urls', `http://${member.peer}`, '--initial-advertise-peer-urls', `http://${member.peer}`],
 				...['--initial-cluster', all.map(({ name, peer }) => `${name}=http://${peer}`).join(',')],
-				...['--heartbeat-interval', '50', '--election-timeout', '500', ...flags],
+				...['--heartbeat-interval', '50', '--election-timeout', '500', ...secured, ...flags],
 			],
 			{ stdio: 'ignore' },
 		);
@@ -67,7 +76,7 @@ export async function startEtcd({
 		for (;;) {
 			const child = running.get(index);
 			if (!child?.pid || child.exitCode !== null) throw new Error('etcd did not start: is it installed (etcd-server)?');
-			const healthy = await fetch(`http://${all[index]?.client}/health`, { signal: AbortSignal.timeout(2000) }).then(
+			const healthy = await fetch(`${all[index]?.health}/health`, { signal: AbortSignal.timeout(2000) }).then(
 				async (response) => response.ok && (await response.text()).includes('true'),
 				() => false,
 			);

@@ -29,7 +29,24 @@ Examples:
 /** What `up` and `server` share. */
 export function platformOptions(command: Command): Command {
 	return command
-		.addOption(new Option('--store <store>', 'where state is kept: sqlite, or etcd://HOST:PORT,...').default('sqlite'))
+		.addOption(
+			new Option(
+				'--store <store>',
+				'where state is kept: sqlite, or etcd://HOST:PORT,..., or etcds:// for etcd over TLS',
+			).default('sqlite'),
+		)
+		.addOption(
+			new Option('--etcd-cafile <file>', 'who signs the certificates of etcd (default: those that Node.js knows)'),
+		)
+		.addOption(new Option('--etcd-certfile <file>', 'certificate that is shown to etcd'))
+		.addOption(new Option('--etcd-keyfile <file>', 'its key'))
+		.addOption(new Option('--etcd-user <name>', 'a user of etcd').env('DRIFTLESS_ETCD_USER'))
+		.addOption(
+			new Option(
+				'--etcd-password-file <file>',
+				'the file with his password (default: that of DRIFTLESS_ETCD_PASSWORD)',
+			),
+		)
 		.addOption(new Option('--api-port <port>', 'HTTPS port of the Kubernetes API').argParser(port).default(6443))
 		.addOption(new Option('--api-address <address>', 'address that the API listens on').default('0.0.0.0'))
 		.addOption(

@@ -33,7 +33,7 @@ import {
 	type Metrics,
 	runControllers,
 } from '../../reconcile/index.ts';
-import { openStore } from '../../store/index.ts';
+import { type EtcdAccess, openStore } from '../../store/index.ts';
 import { serverIdentity } from './identity.ts';
 import { announceServer } from './presence.ts';
 import { starting } from './starting.ts';
@@ -45,8 +45,9 @@ const FENCE_RETRY_MS = 500;
 
 export interface ControlPlaneOptions {
 	readonly dataDir: string;
-	/** `sqlite`, or `etcd://HOST:PORT,...`. */
+	/** `sqlite`, `etcd://HOST:PORT,...`, or `etcds://...`. */
 	readonly store: string;
+	readonly etcd?: EtcdAccess;
 	readonly apiAddress: string;
 	readonly apiPort: number;
 	/** An address under which other machines and pods reach the API. */
@@ -82,7 +83,7 @@ export interface ControlPlane extends AsyncDisposable {
 export async function startControlPlane(options: ControlPlaneOptions): Promise<ControlPlane> {
 	const { dataDir, log, signal, advertise, serviceNetwork } = options;
 	await using stack = new AsyncDisposableStack();
-	const store = stack.use(await starting(() => openStore(options.store, dataDir, { log })));
+	const store = stack.use(await starting(() => openStore(options.store, dataDir, { log, etcd: options.etcd })));
 	const alone = options.store === 'sqlite';
 	const services = { cidr: serviceNetwork };
 	const api = stack.use(await openApi({ store, registry: loadRegistry(), log, alone, services }));

@@ -4,6 +4,7 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { writeKubeconfig } from '../../api/index.ts';
 import type { Client } from '../../client/index.ts';
+import type { EtcdAccess } from '../../store/index.ts';
 import { folderURL, withoutCredentials } from '../../sync/source/index.ts';
 import { dataDirectory, takeDataDirectory, writeRunning } from '../data-dir.ts';
 import type { NodeFlags } from '../node-options.ts';
@@ -20,6 +21,11 @@ import { starting } from './starting.ts';
 export interface PlatformOptions extends NodeFlags {
 	readonly dataDir?: string;
 	readonly store: string;
+	readonly etcdCafile?: string;
+	readonly etcdCertfile?: string;
+	readonly etcdKeyfile?: string;
+	readonly etcdUser?: string;
+	readonly etcdPasswordFile?: string;
 	readonly apiAddress: string;
 	readonly apiPort: number;
 	readonly httpAddress: string;
@@ -102,6 +108,7 @@ export async function runPlatform(
 	});
 	await using plane = await startControlPlane({
 		...options,
+		etcd: etcdAccess(options),
 		dataDir,
 		advertise: address,
 		log,
@@ -163,6 +170,21 @@ async function nodeKubeconfig({ pki, port }: ControlPlane, dataDir: string, node
 	const server = `https://127.0.0.1:${port}`;
 	await writeKubeconfig({ path, server, authority: pki.authority.cert, client: await pki.node(nodeName) });
 	return path;
+}
+
+/** The password is no option: every user of the machine may read those. */
+function etcdAccess(options: PlatformOptions, env: NodeJS.ProcessEnv = process.env): EtcdAccess {
+	const password = env.DRIFTLESS_ETCD_PASSWORD || undefined;
+	// It is nothing for the programs that are started.
+	delete env.DRIFTLESS_ETCD_PASSWORD;
+	return {
+		caFile: options.etcdCafile,
+		certFile: options.etcdCertfile,
+		keyFile: options.etcdKeyfile,
+		username: options.etcdUser,
+		passwordFile: options.etcdPasswordFile,
+		password,
+	};
 }
 
 function checkFolder(path: string): void {
