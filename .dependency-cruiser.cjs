@@ -47,6 +47,18 @@ forbidden.push(
 		from: { path: '^src/agents/volumes/' },
 		to: { path: '^src/agents/(pods|probes)/' },
 	},
+	{
+		name: 'engines-are-known-by-their-contract',
+		severity: 'error',
+		from: { path: '^src/', pathNot: '^src/agents/engine/' },
+		to: { path: '^src/agents/engine/[^/]+/' },
+	},
+	{
+		name: 'engines-do-not-know-each-other',
+		severity: 'error',
+		from: { path: '^src/agents/engine/([^/]+)/' },
+		to: { path: '^src/agents/engine/[^/]+/', pathNot: '^src/agents/engine/$1/' },
+	},
 	only('only-the-engine-talks-to-docker', 'dockerode', 'agents/engine'),
 	only('only-sync-git-talks-to-git', 'isomorphic-git', 'sync/git'),
 	only('only-the-store-talks-to-etcd', 'etcd3', 'store/'),

@@ -2,21 +2,20 @@
 import { mkdir } from 'node:fs/promises';
 import pLimit from 'p-limit';
 import { type Cache, type Client, describe, type EventRecorder, faults } from '../client/index.ts';
-import { Node, type Pod, Service, serviceUnavailable } from '../kinds/index.ts';
+import { Node, Service, serviceUnavailable } from '../kinds/index.ts';
 import type { Log } from '../log.ts';
 import type { Family } from '../metrics.ts';
-import type { Engine } from './engine/engine.ts';
-import { ensurePauseImage, PAUSE_IMAGE } from './images/pause.ts';
-import { lowestOomScore, measure } from './node/capacity.ts';
+import type { Engine } from './engine/index.ts';
+import { measure } from './node/capacity.ts';
 import { claimDataDir } from './node/identity.ts';
-import { NETWORK, podNetwork } from './node/network.ts';
+import { NETWORK, prepareEngine } from './node/network.ts';
 import { registerNode } from './node/registration.ts';
 import type { PodContext } from './pods/context.ts';
 import type { Objects } from './pods/environment.ts';
 import { createImages, usesImage } from './pods/images.ts';
 import { lastWords } from './pods/last-words.ts';
 import { mirrorContainers } from './pods/mirror.ts';
-import { labels, uidOf } from './pods/names.ts';
+import { uidOf } from './pods/names.ts';
 import { createPods, type Pods, podsOf } from './pods/pods.ts';
 import { followPodReferences } from './pods/references.ts';
 import { createProber } from './probes/prober.ts';
@@ -93,7 +92,6 @@ export async function runAgent(options: AgentOptions): Promise<Agent> {
 	const info = await engine.info();
 	await mkdir(dataDir, { recursive: true, mode: 0o711 });
 	await claimDataDir(dataDir, nodeName);
-	const machine = { memory: info.memory, lowestOomScore: await lowestOomScore() };
 	const { systemReserved = {}, unsafeSysctls = [], maxPids = MAX_PIDS } = options;
 	const { allocatable } = await measure({ info, dataDir }, systemReserved);
 	// Asked for before anything waits for them.
@@ -103,7 +101,7 @@ export async function runAgent(options: AgentOptions): Promise<Agent> {
 
 	const wheel = createWheel();
 	const background = new Set<Promise<unknown>>();
-	const network = podNetwork({ engine, cache, ...(options.network ?? NETWORK), node: nodeName, log, signal });
+	const preparation = prepareEngine({ engine, cache, ...(options.network ?? NETWORK), node: nodeName, signal });
 	let pods: Pods | undefined;
 	const poke = (uid: string) => pods?.poke(uid);
 
@@ -177,12 +175,7 @@ export async function runAgent(options: AgentOptions): Promise<Agent> {
 			registration.imagesChanged();
 		},
 		lastWords: (container) =>
-			lastWords(
-				engine,
-				dataDir,
-				container,
-				pods?.find(container.labels[labels.podNamespace] ?? '', container.labels[labels.podName] ?? ''),
-			),
+			lastWords(engine, dataDir, container, pods?.find(container.pod.namespace, container.pod.name)),
 	});
 
 	function track(work: Promise<unknown>): void {
@@ -205,7 +198,7 @@ export async function runAgent(options: AgentOptions): Promise<Agent> {
 		node: nodeName,
 		address,
 		dns: { server: options.clusterDns ?? '10.96.0.10', domain: options.clusterDomain ?? 'cluster.local' },
-		machine,
+		machineMemory: info.memory,
 		allocatable,
 		unsafeSysctls,
 		maxPids,
@@ -215,18 +208,16 @@ export async function runAgent(options: AgentOptions): Promise<Agent> {
 		mirror,
 		reports: faults(log),
 		limit: pLimit(options.parallelStarts ?? PARALLEL_STARTS),
-		network: network.ready,
-		networkLost: network.lost,
+		prepared: preparation.ready,
+		unprepared: preparation.lost,
 		background: track,
 	};
 
 	async function prepare(): Promise<void> {
-		network.lost();
+		preparation.lost();
 		images.doubtAll();
 		registration.imagesChanged();
-		await network.ready();
-		await ensurePauseImage(engine, signal);
-		await images.prepare(pauseHolder);
+		await preparation.ready();
 		await Promise.all([ownPods.synced, cache.informer(Service).synced]);
 		if (signal.aborted) return;
 		pods ??= createPods(cache, context, references);
@@ -259,11 +250,3 @@ export async function runAgent(options: AgentOptions): Promise<Agent> {
 		[Symbol.asyncDispose]: disposeOnce,
 	};
 }
-
-/** Stands for the pause image among the images that are looked up. */
-const pauseHolder: Pod = {
-	apiVersion: 'v1',
-	kind: 'Pod',
-	metadata: { name: 'pause', uid: 'pause' },
-	spec: { containers: [{ name: 'pause', image: PAUSE_IMAGE }] },
-};

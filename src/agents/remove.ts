@@ -3,7 +3,6 @@ import pLimit from 'p-limit';
 import type { Engine } from './engine/index.ts';
 import { releaseDataDir } from './node/identity.ts';
 import { NETWORK } from './node/network.ts';
-import { labels } from './pods/names.ts';
 
 /** Containers that are removed at once. */
 const PARALLEL_REMOVALS = 8;
@@ -13,12 +12,10 @@ const PARALLEL_REMOVALS = 8;
  * another node's. Gives how many containers there were.
  */
 export async function removeNode(engine: Engine, nodeName: string, dataDir: string): Promise<number> {
-	const containers = await engine.containers.list({ [labels.node]: nodeName });
+	const parts = await engine.parts.list(nodeName);
 	const limit = pLimit(PARALLEL_REMOVALS);
-	await Promise.all(containers.map(({ id }) => limit(() => engine.containers.remove(id))));
-	const network = await engine.networks.inspect(NETWORK.name);
-	if (network?.labels[labels.node] === nodeName && network.containers.length === 0)
-		await engine.networks.remove(NETWORK.name);
+	await Promise.all(parts.map(({ id }) => limit(() => engine.parts.remove(id))));
+	await engine.release({ node: nodeName, name: NETWORK.name });
 	await releaseDataDir(dataDir, nodeName);
-	return containers.length;
+	return parts.length;
 }

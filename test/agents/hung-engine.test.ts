@@ -51,9 +51,12 @@ test.serial('a request that is not answered is given up at its deadline, whateve
 	await using engine = dockerEngine({ address: proxy.dockerHost, log: silentLog, deadlines });
 	proxy.fault = () => 'hang';
 	const { signal } = new AbortController();
-	const spec = { name: 'x', image: 'x', labels: {}, network: 'host', ipc: 'host' } as const;
-	const network = { name: 'x', bridge: 'x', subnet: '10.0.0.0/24', gateway: '10.0.0.1', mtu: 1500, labels: {} };
-	const { containers, images, networks } = engine;
+	const network = { node: 'x', name: 'x', bridge: 'x', cidr: '10.0.0.0/24', mtu: 1500 };
+	const pod = { node: 'x', uid: 'x', namespace: 'x', name: 'x' };
+	const notes = { pod, name: 'x', attempt: 0, sandbox: 'x', hash: 'x', backoff: 0 };
+	const namespaces = { network: 'node', ipc: 'node', pid: 'node' } as const;
+	const spec = { ...notes, image: 'x', namespaces, mounts: [], terminationMessagePath: '/x', maxPids: 1 };
+	const { containers, images, parts } = engine;
 	const calls = {
 		info: () => engine.info(),
 		'images.inspect': () => images.inspect('x'),
@@ -61,20 +64,19 @@ test.serial('a request that is not answered is given up at its deadline, whateve
 		'images.pull': () => images.pull('x', undefined),
 		'images.load': () => images.load('x:1', new Uint8Array(), {}),
 		'images.remove': () => images.remove('x'),
-		'networks.inspect': () => networks.inspect('x'),
-		'networks.create': () => networks.create(network),
-		'networks.remove': () => networks.remove('x'),
-		'containers.list': () => containers.list({}),
-		'containers.inspect': () => containers.inspect('x'),
+		prepare: () => engine.prepare(network),
+		release: () => engine.release(network),
+		'parts.list': () => parts.list('x'),
+		'parts.inspect': () => parts.inspect('x'),
+		'parts.start': () => parts.start('x'),
+		'parts.kill': () => parts.kill('x', 'SIGTERM'),
+		'parts.remove': () => parts.remove('x'),
+		'parts.usage': () => parts.usage('x'),
 		'containers.create': () => containers.create(spec),
-		'containers.start': () => containers.start('x'),
-		'containers.kill': () => containers.kill('x', 'SIGTERM'),
-		'containers.remove': () => containers.remove('x'),
 		'containers.logs': () => containers.logs('x', { follow: true, timestamps: false, tty: false }),
 		'containers.exec': () => containers.exec('x', { command: ['x'], stdin: false, tty: false }),
 		'containers.attach': () => containers.attach('x', { stdin: false, tty: false }),
 		'containers.resize': () => containers.resize('x', 1, 1),
-		'containers.usage': () => containers.usage('x'),
 	};
 	for (const [name, call] of Object.entries(calls)) {
 		const error = await t.throwsAsync(call(), { name: 'EngineError' }, name);

@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import test from 'ava';
 import { DEADLINES } from '../../src/agents/engine/docker/requests.ts';
-import { tar } from '../../src/agents/images/tar.ts';
+import { tar } from '../../src/agents/engine/tar.ts';
 import { Pod } from '../../src/kinds/index.ts';
 import { type EngineProxy, startEngineProxy } from '../testbed/engine-proxy.ts';
 import { startRegistry } from '../testbed/registry.ts';

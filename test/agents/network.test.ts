@@ -3,8 +3,6 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import test from 'ava';
 import { removeNode } from '../../src/agents/index.ts';
-import { ensureNetwork } from '../../src/agents/node/network.ts';
-import { silentLog } from '../testbed/silent-log.ts';
 import { NODE, running, startNode } from './node.ts';
 
 test('a network is made anew only for its own node, and takes only containers of that node with it', async (t) => {
@@ -15,17 +13,17 @@ test('a network is made anew only for its own node, and takes only containers of
 	await node.until('mine', running);
 	// An agent that serves would start its pods anew while their network is taken from under them.
 	await agent[Symbol.asyncDispose]();
-	const wish = { engine, name: 'driftless', bridge: 'drift0', mtu: 1500, log: silentLog };
+	const wish = { name: 'driftless', bridge: 'drift0', mtu: 1500 };
 	const running0 = async () => (await node.containers()).filter(({ state }) => state === 'running').length;
 
-	const error = await t.throwsAsync(ensureNetwork({ ...wish, node: 'node-2', cidr: '10.99.0.0/24' }));
+	const error = await t.throwsAsync(engine.prepare({ ...wish, node: 'node-2', cidr: '10.99.0.0/24' }));
 	t.regex(error.message, /belongs to the node node-1, and this is the node node-2.*--node-name node-1/);
 	t.is(await running0(), 2);
 
 	const { docker } = node.engine;
 	await docker.createNetwork({ Name: 'foreign', IPAM: { Driver: 'default', Config: [{ Subnet: '10.98.0.0/24' }] } });
 	const foreign = { ...wish, name: 'foreign', bridge: 'drift1', node: NODE };
-	await t.throwsAsync(ensureNetwork({ ...foreign, cidr: '10.97.0.0/24' }), { message: /was not made for a node/ });
+	await t.throwsAsync(engine.prepare({ ...foreign, cidr: '10.97.0.0/24' }), { message: /was not made for a node/ });
 	await removeNode(engine, 'node-2', node.engine.dataDir);
 	t.is(await running0(), 2);
 
@@ -36,11 +34,12 @@ test('a network is made anew only for its own node, and takes only containers of
 		HostConfig: { NetworkMode: 'driftless' },
 	});
 	await guest.start();
-	await t.throwsAsync(ensureNetwork({ ...wish, node: NODE, cidr: '10.99.0.0/24' }), { message: /active endpoints/ });
+	await t.throwsAsync(engine.prepare({ ...wish, node: NODE, cidr: '10.99.0.0/24' }), { message: /active endpoints/ });
 	t.true((await guest.inspect()).State.Running, 'a container of somebody else is left alone');
 	await guest.remove({ force: true });
-	await ensureNetwork({ ...wish, node: NODE, cidr: '10.99.0.0/24' });
-	t.is((await engine.networks.inspect('driftless'))?.subnet, '10.99.0.0/24');
+	await engine.prepare({ ...wish, node: NODE, cidr: '10.99.0.0/24' });
+	const { IPAM } = await docker.getNetwork('driftless').inspect();
+	t.is(IPAM?.Config?.[0]?.Subnet, '10.99.0.0/24');
 });
 
 test('a node that was renamed leaves what the one of the old name runs, and says how to go on', async (t) => {

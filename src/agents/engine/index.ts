@@ -1,4 +1,4 @@
-/** The container engine: finds one, or starts and supervises one. */
+/** The engine: finds one, or starts and supervises one. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Log } from '../../log.ts';
@@ -6,6 +6,10 @@ import { answers, dockerEngine, superviseDockerd, whatIsMissing } from './docker
 import type { Engine } from './engine.ts';
 
 export * from './engine.ts';
+export * from './error.ts';
+export * from './image.ts';
+export * from './pod.ts';
+export * from './process.ts';
 
 const SYSTEM_SOCKET = '/var/run/docker.sock';
 

@@ -5,8 +5,8 @@
 import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
-import type { Engine } from '../engine/engine.ts';
-import { type TarEntry, tar } from './tar.ts';
+import type { Engine } from '../engine/index.ts';
+import { type TarEntry, tar } from '../engine/tar.ts';
 
 export const EXAMPLE_IMAGE = 'driftless/example:1';
 

@@ -3,7 +3,7 @@ import { readdir, readFile, statfs } from 'node:fs/promises';
 import os from 'node:os';
 import type * as core from 'kubernetes-types/core/v1.js';
 import { quantity } from '../../kinds/index.ts';
-import type { EngineInfo, Image } from '../engine/engine.ts';
+import type { EngineInfo, Image } from '../engine/index.ts';
 
 /** As the kubelet's default. */
 const MAX_PODS = 110;
@@ -147,17 +147,4 @@ export async function pressure({ info, dataDir }: Machine): Promise<Pressure> {
 async function isFull(path: string, lowShare: number): Promise<boolean> {
 	const disk = await statfs(path).catch(() => undefined);
 	return disk !== undefined && disk.bavail / disk.blocks < lowShare;
-}
-
-/** CAP_SYS_RESOURCE, as a bit of the kernel's capability masks. */
-const SYS_RESOURCE = 1n << 24n;
-
-/**
- * The lowest out-of-memory score that processes of this machine may be given. Inside a container that may not lower it
- * (no CAP_SYS_RESOURCE in its bounding set) the engine fails on negative scores.
- */
-export async function lowestOomScore(): Promise<number> {
-	const status = await readFile('/proc/self/status', 'utf8').catch(() => '');
-	const bounding = /^CapBnd:\s+([0-9a-f]+)$/m.exec(status)?.[1];
-	return bounding && !(BigInt(`0x${bounding}`) & SYS_RESOURCE) ? 0 : -1000;
 }

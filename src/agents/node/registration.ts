@@ -4,7 +4,7 @@ import type * as core from 'kubernetes-types/core/v1.js';
 import { type Cache, type Client, describe, type Faults, faults, microTime } from '../../client/index.ts';
 import { ApiError, Lease, Node } from '../../kinds/index.ts';
 import type { Log } from '../../log.ts';
-import type { Engine, EngineInfo } from '../engine/engine.ts';
+import type { Engine, EngineInfo } from '../engine/index.ts';
 import type { Wheel } from '../wheel.ts';
 import { measure, nodeImages, nodeInfo, nodeLabels, type Pressure, pressure } from './capacity.ts';
 import { nodeConditions, steadyPressure } from './conditions.ts';

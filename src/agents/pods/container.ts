@@ -1,59 +1,49 @@
 /** From a pod's spec to what the engine is asked to create: pure, given what the spec refers to. */
 import type * as core from 'kubernetes-types/core/v1.js';
 import type { Pod } from '../../kinds/index.ts';
-import type { Confinement, ContainerSpec, Image, Mount, PortBinding } from '../engine/engine.ts';
-import { PAUSE_IMAGE } from '../images/pause.ts';
+import type {
+	Confinement,
+	ContainerSpec,
+	Image,
+	Mount,
+	Namespaces,
+	PortBinding,
+	SandboxSpec,
+} from '../engine/index.ts';
 import { environment, expand, type Objects } from './environment.ts';
 import type { Place } from './fields.ts';
 import { kernelHostname, type PodFiles } from './files.ts';
-import { containerName, labels, podLabels, SANDBOX, specHash } from './names.ts';
+import { identityOf, specHash } from './names.ts';
 import { members } from './outlook.ts';
-import { limitsOf, type Machine } from './resources.ts';
+import { limitsOf } from './resources.ts';
 import { checkUser, securityOf, userOf } from './security.ts';
 
-/** Bound of a container's log on disk, as the kubelet's defaults. */
-const LOG = { maxBytes: 10 * 1024 * 1024, maxFiles: 5 };
-const OOM_SCORE_SANDBOX = -998;
-/** The control group of all pods of the machine, as the kubelet names it. */
-const POD_GROUP = 'kubepods';
-
-/** The pause container. */
+/** The pod's sandbox. Throws where the name that the pod asks for is too long. */
 export function sandboxSpec(
 	pod: Pod,
 	attempt: number,
-	where: {
-		readonly node: string;
-		readonly network: string;
-		readonly domain: string;
-		readonly machine: Machine;
-		readonly maxPids: number;
-	},
-): ContainerSpec {
-	const { hostNetwork, hostIPC, hostPID, securityContext } = pod.spec;
-	const { node, network, domain, machine, maxPids } = where;
-	// Slashes separate as well as dots do; the engine knows dots.
-	const settings = (securityContext?.sysctls ?? []).map(({ name, value }) => [name.replaceAll('/', '.'), value]);
-	const sysctls: Record<string, string> = Object.fromEntries(settings);
+	{ node, domain, maxPids }: { readonly node: string; readonly domain: string; readonly maxPids: number },
+): SandboxSpec {
+	const { hostNetwork, securityContext } = pod.spec;
+	// Slashes separate as well as dots do; engines know dots.
+	const sysctls = (securityContext?.sysctls ?? []).map(({ name, value }) => [name.replaceAll('/', '.'), value]);
 	return {
-		name: containerName(pod, SANDBOX, attempt),
-		image: PAUSE_IMAGE,
-		labels: {
-			...podLabels(pod, node),
-			[labels.container]: SANDBOX,
-			[labels.type]: 'podsandbox',
-			[labels.restartCount]: String(attempt),
-		},
+		pod: identityOf(pod, node),
+		attempt,
+		annotations: pod.metadata.annotations ?? {},
 		hostname: hostNetwork ? undefined : kernelHostname(pod, domain),
-		network: hostNetwork ? 'host' : { name: network },
-		ipc: hostIPC ? 'host' : 'shareable',
-		pid: hostPID ? 'host' : undefined,
+		namespaces: namespacesOf(pod),
 		ports: hostNetwork ? [] : hostPorts(pod),
-		cpuShares: 2,
+		sysctls: Object.fromEntries(sysctls),
 		maxPids,
-		group: POD_GROUP,
-		oomScore: Math.max(machine.lowestOomScore, OOM_SCORE_SANDBOX),
-		sysctls: Object.keys(sysctls).length > 0 ? sysctls : undefined,
-		log: LOG,
+	};
+}
+
+function namespacesOf({ spec: { hostNetwork, hostIPC, hostPID, shareProcessNamespace } }: Pod): Namespaces {
+	return {
+		network: hostNetwork ? 'node' : 'pod',
+		ipc: hostIPC ? 'node' : 'pod',
+		pid: hostPID ? 'node' : shareProcessNamespace ? 'pod' : 'container',
 	};
 }
 
@@ -67,7 +57,8 @@ export interface ContainerContext {
 	readonly confinement: Confinement;
 	readonly objects: Objects;
 	readonly place: Place;
-	readonly machine: Machine;
+	/** Bytes that the machine has. */
+	readonly machineMemory: number;
 	readonly maxPids: number;
 }
 
@@ -87,21 +78,16 @@ export function containerSpec(pod: Pod, container: core.Container, context: Cont
 		...(pod.spec.securityContext?.supplementalGroups ?? []),
 		...(pod.spec.securityContext?.fsGroup === undefined ? [] : [pod.spec.securityContext.fsGroup]),
 	];
-	const { hostPID, hostIPC, shareProcessNamespace } = pod.spec;
 	return {
-		name: containerName(pod, container.name, context.attempt),
+		pod: identityOf(pod, context.node),
+		name: container.name,
+		attempt: context.attempt,
+		sandbox: context.sandbox,
+		hash: specHash(container),
+		backoff: context.backoff,
+		terminationMessagePath: terminationPath,
 		// By id: what was checked or pulled is what runs.
 		image: context.image.id,
-		labels: {
-			...podLabels(pod, context.node),
-			[labels.container]: container.name,
-			[labels.type]: 'container',
-			[labels.restartCount]: String(context.attempt),
-			[labels.sandbox]: context.sandbox,
-			[labels.hash]: specHash(container),
-			[labels.backoff]: String(context.backoff),
-			[labels.terminationMessagePath]: terminationPath,
-		},
 		command: container.command?.length ? container.command.map(substitute) : undefined,
 		args: container.args?.length ? container.args.map(substitute) : undefined,
 		env: [...variables].map(([name, value]) => `${name}=${value}`),
@@ -111,19 +97,15 @@ export function containerSpec(pod: Pod, container: core.Container, context: Cont
 		tty: container.tty,
 		stdin: container.stdin,
 		stdinOnce: container.stdinOnce,
-		network: { container: context.sandbox },
-		ipc: hostIPC ? 'host' : { container: context.sandbox },
-		pid: hostPID ? 'host' : shareProcessNamespace ? { container: context.sandbox } : undefined,
+		namespaces: namespacesOf(pod),
 		mounts: own,
-		...limitsOf(pod, container, context.machine),
+		...limitsOf(pod, container, context.machineMemory),
 		maxPids: context.maxPids,
-		group: POD_GROUP,
 		privileged: security.privileged,
 		addCapabilities: security.capabilities?.add,
 		dropCapabilities: security.capabilities?.drop,
 		readOnlyRoot: security.readOnlyRootFilesystem,
 		confinement: context.confinement,
-		log: LOG,
 	};
 }
 

@@ -2,14 +2,13 @@
 import type { LimitFunction } from 'p-limit';
 import type { Client, EventRecorder, Faults } from '../../client/index.ts';
 import type { Log } from '../../log.ts';
-import type { Engine } from '../engine/engine.ts';
+import type { Engine } from '../engine/index.ts';
 import type { Prober } from '../probes/prober.ts';
 import type { Wheel } from '../wheel.ts';
 import type { Objects } from './environment.ts';
 import type { Dns } from './files.ts';
 import type { Images } from './images.ts';
 import type { Mirror } from './mirror.ts';
-import type { Machine } from './resources.ts';
 
 export interface PodContext {
 	readonly engine: Engine;
@@ -24,7 +23,8 @@ export interface PodContext {
 	/** The machine's own address. */
 	readonly address: string;
 	readonly dns: Dns;
-	readonly machine: Machine;
+	/** Bytes that the machine has. */
+	readonly machineMemory: number;
 	readonly allocatable: Readonly<Record<string, string>>;
 	/** Unsafe sysctls that pods may set. */
 	readonly unsafeSysctls: readonly string[];
@@ -38,10 +38,10 @@ export interface PodContext {
 	readonly reports: Faults;
 	/** Bounds the starts that the engine works on at once. */
 	readonly limit: LimitFunction;
-	/** Name of the network of the node's pods, once it is there. */
-	network(): Promise<string>;
-	/** The network is not there any more: it is made anew. */
-	networkLost(): void;
+	/** Settles once the engine is prepared for sandboxes. */
+	prepared(): Promise<void>;
+	/** It is not any more: it is prepared anew before the next sandbox. */
+	unprepared(): void;
 	/** Work that goes on in the background and ends with the agent. */
 	background(work: Promise<unknown>): void;
 }

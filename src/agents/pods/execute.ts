@@ -48,10 +48,10 @@ export async function execute(work: Work, step: Exclude<Step, { do: 'wait' | 're
 			return true;
 		case 'kill':
 			// Its death is an event of the engine.
-			await engine.containers.kill(step.id, 'SIGKILL');
+			await engine.parts.kill(step.id, 'SIGKILL');
 			return false;
 		case 'remove':
-			await engine.containers.remove(step.id);
+			await engine.parts.remove(step.id);
 			memory.stopping.delete(step.id);
 			mirror.forget(step.id);
 			return true;

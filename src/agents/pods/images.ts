@@ -4,7 +4,7 @@ import type * as core from 'kubernetes-types/core/v1.js';
 import pLimit from 'p-limit';
 import type { EventRecorder } from '../../client/index.ts';
 import type { Pod } from '../../kinds/index.ts';
-import { type Engine, EngineError, type EngineEvent, type Image, type RegistryAuth } from '../engine/engine.ts';
+import { type Engine, EngineError, type EngineEvent, type Image, type RegistryAuth } from '../engine/index.ts';
 import type { Wheel } from '../wheel.ts';
 import type { Objects } from './environment.ts';
 import { uidOf } from './names.ts';

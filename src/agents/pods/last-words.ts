@@ -1,10 +1,8 @@
 /** What a container leaves when it ends: its termination message. Source: Kubernetes API reference, Container. */
 import { open } from 'node:fs/promises';
 import type { Pod } from '../../kinds/index.ts';
-import type { Container, Engine } from '../engine/engine.ts';
-import { collect } from '../engine/output.ts';
+import { type Container, collect, type Engine } from '../engine/index.ts';
 import { podFiles } from './files.ts';
-import { labels } from './names.ts';
 import { members } from './outlook.ts';
 
 const MAX_BYTES = 4096;
@@ -19,14 +17,11 @@ export async function lastWords(
 	container: Container,
 	pod: Pod | undefined,
 ): Promise<string | undefined> {
-	const name = container.labels[labels.container] ?? '';
-	const uid = container.labels[labels.podUid] ?? '';
-	const attempt = Number(container.labels[labels.restartCount] ?? 0);
-	const text = await firstBytes(podFiles(dataDir, uid).terminationMessage(name, attempt));
+	const { id, name, attempt, tty } = container;
+	const text = await firstBytes(podFiles(dataDir, container.pod.uid).terminationMessage(name, attempt));
 	if (text || container.exitCode === 0) return text;
 	const spec = pod && members(pod).find((member) => member.container.name === name)?.container;
 	if (spec?.terminationMessagePolicy !== 'FallbackToLogsOnError') return undefined;
-	const { id, tty } = container;
 	const log = await engine.containers.logs(id, { follow: false, tail: LOG_LINES, timestamps: false, tty });
 	const tail = await collect(log, MAX_BYTES * LOG_LINES);
 	return tail.slice(-LOG_BYTES) || undefined;

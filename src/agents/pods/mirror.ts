@@ -1,15 +1,14 @@
 /**
- * A copy of the engine's containers of this node: listed at each connection and in between, inspected one by one as they
+ * A copy of the engine's sandboxes and containers of this node (their parts): listed at each connection and in between, inspected one by one as they
  * change. It is the agent's only memory of what runs, and begins anew with each process. Events tell of a change at once;
  * the listings find what no event has told of, and an engine that holds its connections but answers no more.
  */
 import pLimit from 'p-limit';
 import type { Log } from '../../log.ts';
-import { type Container, type Engine, EngineError, type EngineEvent } from '../engine/engine.ts';
+import { type Container, type Engine, EngineError, type EngineEvent, type Part } from '../engine/index.ts';
 import type { Wheel } from '../wheel.ts';
-import { labels } from './names.ts';
 
-/** How many containers are inspected at once when all are listed. */
+/** How many parts are inspected at once when all are listed. */
 const INSPECTIONS = 8;
 /** Pause between two listings. */
 export const RELIST_MS = 10_000;
@@ -19,15 +18,15 @@ export interface Mirror {
 	readonly connected: boolean;
 	/** Why not, while it is not. */
 	readonly cause: string;
-	/** The containers of a pod. */
-	of(uid: string): Iterable<Container>;
+	/** The parts of a pod. */
+	of(uid: string): Iterable<Part>;
 	/** Why a container of the pod is not known though the engine has it; undefined where all are known. */
 	hidden(uid: string): string | undefined;
 	/** Of every pod that has a container. */
 	uids(): Iterable<string>;
-	get(id: string): Container | undefined;
+	get(id: string): Part | undefined;
 	/** Looks at the container now. */
-	refresh(id: string): Promise<Container | undefined>;
+	refresh(id: string): Promise<Part | undefined>;
 	/** The container was removed by us. */
 	forget(id: string): void;
 	/** What it has left as its last words, once it has ended. */
@@ -42,7 +41,7 @@ export interface MirrorOptions {
 	readonly wheel: Wheel;
 	readonly log: Log;
 	readonly signal: AbortSignal;
-	/** A container of the pod has changed. */
+	/** A part of the pod has changed. */
 	changed(uid: string): void;
 	/** All containers have been listed. */
 	listed(): void;
@@ -55,10 +54,10 @@ export interface MirrorOptions {
 
 export function mirrorContainers(options: MirrorOptions): Mirror {
 	const { engine, node, wheel, log, signal, changed, listed, lost, imageChanged, lastWords } = options;
-	const containers = new Map<string, Container>();
+	const parts = new Map<string, Part>();
 	const byPod = new Map<string, Set<string>>();
 	const words = new Map<string, string>();
-	const inspecting = new Map<string, Promise<Container | undefined>>();
+	const inspecting = new Map<string, Promise<Part | undefined>>();
 	/** By id: what could not be looked at when it should have been, and is at the next listing. */
 	const missed = new Map<string, { readonly uid: string | undefined; readonly cause: string }>();
 	const limit = pLimit(INSPECTIONS);
@@ -68,11 +67,11 @@ export function mirrorContainers(options: MirrorOptions): Mirror {
 
 	const drop = (id: string) => {
 		// One that was hidden has held up its pod as well.
-		const uid = containers.get(id)?.labels[labels.podUid] ?? missed.get(id)?.uid;
+		const uid = parts.get(id)?.pod.uid ?? missed.get(id)?.uid;
 		missed.delete(id);
 		words.delete(id);
 		if (uid === undefined) return;
-		containers.delete(id);
+		parts.delete(id);
 		const siblings = byPod.get(uid);
 		siblings?.delete(id);
 		if (siblings?.size === 0) byPod.delete(uid);
@@ -88,25 +87,24 @@ export function mirrorContainers(options: MirrorOptions): Mirror {
 			warn(container.id, error, 'the last words of a container could not be read');
 		}
 	};
-	const keep = async (container: Container) => {
-		const uid = container.labels[labels.podUid];
-		if (!uid) return;
-		const { id, state } = container;
-		if (state === 'exited' && container.labels[labels.type] === 'container' && !words.has(id)) await listen(container);
-		containers.set(id, container);
+	const keep = async (part: Part) => {
+		const { id, state } = part;
+		const { uid } = part.pod;
+		if (state === 'exited' && part.kind === 'container' && !words.has(id)) await listen(part);
+		parts.set(id, part);
 		missed.delete(id);
 		const siblings = byPod.get(uid) ?? new Set();
 		byPod.set(uid, siblings.add(id));
 		changed(uid);
 	};
 	const inspect = async (id: string) => {
-		const container = await engine.containers.inspect(id);
-		if (!container) drop(id);
-		else if (container.labels[labels.node] === node) await keep(container);
-		return container;
+		const part = await engine.parts.inspect(id);
+		if (!part) drop(id);
+		else if (part.pod.node === node) await keep(part);
+		return part;
 	};
 	/** One inspection of a container after the other, so that an older answer never follows a newer one. */
-	const refresh = (id: string): Promise<Container | undefined> => {
+	const refresh = (id: string): Promise<Part | undefined> => {
 		const before = inspecting.get(id)?.catch(() => undefined) ?? Promise.resolve();
 		const mine = before.then(() => inspect(id));
 		inspecting.set(id, mine);
@@ -131,13 +129,13 @@ export function mirrorContainers(options: MirrorOptions): Mirror {
 	};
 	/** All of them, or only those that are not as the copy has them. */
 	const list = async (all: boolean) => {
-		const present = new Map((await engine.containers.list({ [labels.node]: node })).map((one) => [one.id, one]));
+		const present = new Map((await engine.parts.list(node)).map((one) => [one.id, one]));
 		const doubtful = new Set<string>();
 		for (const { id, state } of present.values())
-			if (all || missed.has(id) || containers.get(id)?.state !== state) doubtful.add(id);
+			if (all || missed.has(id) || parts.get(id)?.state !== state) doubtful.add(id);
 		// One that was made after the list is not missing: the inspection decides.
-		for (const id of [...containers.keys(), ...missed.keys()]) if (!present.has(id)) doubtful.add(id);
-		const uidOf = (id: string) => (present.get(id) ?? containers.get(id))?.labels[labels.podUid];
+		for (const id of [...parts.keys(), ...missed.keys()]) if (!present.has(id)) doubtful.add(id);
+		const uidOf = (id: string) => present.get(id)?.uid ?? parts.get(id)?.pod.uid;
 		await Promise.all([...doubtful].map((id) => limit(() => look(id, uidOf(id)))));
 	};
 	const lose = (why: string) => {
@@ -185,12 +183,12 @@ export function mirrorContainers(options: MirrorOptions): Mirror {
 				following = false;
 			} else if (event.type === 'image') {
 				imageChanged(event);
-			} else if (event.labels[labels.node] === node) {
-				const known = containers.get(event.id);
+			} else if (event.pod.node === node) {
+				const known = parts.get(event.id);
 				if (event.change === 'removed') drop(event.id);
 				// Our own starts are looked at by the one who starts.
 				else if (event.change === 'ended' || (known && known.state !== 'running'))
-					look(event.id, event.labels[labels.podUid]).catch(() => undefined);
+					look(event.id, event.pod.uid).catch(() => undefined);
 			}
 		}
 		relist?.[Symbol.dispose]();
@@ -206,16 +204,16 @@ export function mirrorContainers(options: MirrorOptions): Mirror {
 		},
 		*of(uid) {
 			for (const id of byPod.get(uid) ?? []) {
-				const container = containers.get(id);
-				if (container) yield container;
+				const part = parts.get(id);
+				if (part) yield part;
 			}
 		},
 		hidden(uid) {
-			for (const [id, one] of missed) if (one.uid === uid && !containers.has(id)) return one.cause;
+			for (const [id, one] of missed) if (one.uid === uid && !parts.has(id)) return one.cause;
 			return undefined;
 		},
 		uids: () => byPod.keys(),
-		get: (id) => containers.get(id),
+		get: (id) => parts.get(id),
 		refresh,
 		forget: drop,
 		message: (id) => words.get(id) || undefined,

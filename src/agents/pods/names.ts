@@ -1,41 +1,15 @@
-/** How a pod's containers are named and labelled, so that the engine's own list is the agent's memory. Source: cri-dockerd naming. */
+/** What names a pod and its containers, so that the engine's own list of them is the agent's memory. */
 import { createHash } from 'node:crypto';
 import type * as core from 'kubernetes-types/core/v1.js';
 import type { Pod } from '../../kinds/index.ts';
+import type { PodIdentity } from '../engine/index.ts';
 
-export const labels = {
-	podName: 'io.kubernetes.pod.name',
-	podNamespace: 'io.kubernetes.pod.namespace',
-	podUid: 'io.kubernetes.pod.uid',
-	container: 'io.kubernetes.container.name',
-	restartCount: 'io.kubernetes.container.restartCount',
-	type: 'io.kubernetes.docker.type',
-	/** Sandbox that a container belongs to. */
-	sandbox: 'io.kubernetes.sandbox.id',
-	/** Hash of the part of a container's spec that may change while its pod lives. */
-	hash: 'io.kubernetes.container.hash',
-	terminationMessagePath: 'io.kubernetes.container.terminationMessagePath',
-	/** Seconds that its restart has to wait once it has ended. */
-	backoff: 'driftless.io/restart-backoff-seconds',
-	/** The node that the container belongs to: several agents may share an engine. */
-	node: 'driftless.io/node',
-} as const;
-
-export const SANDBOX = 'POD';
-
-/** `k8s_CONTAINER_POD_NAMESPACE_UID_ATTEMPT`; the pause container is called POD. */
-export function containerName(pod: Pod, container: string, attempt: number): string {
-	return ['k8s', container, pod.metadata.name, pod.metadata.namespace, uidOf(pod), attempt].join('_');
-}
-
-export function podLabels(pod: Pod, node: string): Record<string, string> {
-	return {
-		[labels.podName]: pod.metadata.name,
-		[labels.podNamespace]: pod.metadata.namespace ?? '',
-		[labels.podUid]: uidOf(pod),
-		[labels.node]: node,
-	};
-}
+export const identityOf = (pod: Pod, node: string): PodIdentity => ({
+	node,
+	uid: uidOf(pod),
+	namespace: pod.metadata.namespace ?? '',
+	name: pod.metadata.name,
+});
 
 /** A stored pod always has a uid; without one nothing of it could be told from its namesake. */
 export function uidOf(pod: Pod): string {

@@ -1,16 +1,15 @@
 /**
  * What the agent knows of a pod besides its object: what planPod and podStatus decide by. It is derived anew from the
- * engine's containers and their labels each time; only what the engine cannot know (pulls, probes, failures) is remembered.
+ * engine's sandboxes and containers each time; only what the engine cannot know (pulls, probes, failures) is remembered.
  * All times are milliseconds since the epoch.
  */
-import type { Container } from '../engine/engine.ts';
-import { labels } from './names.ts';
+import type { Container, Part } from '../engine/index.ts';
 
-/** A pause container, which holds the pod's namespaces. */
+/** What holds the pod's namespaces. */
 export interface Sandbox {
 	readonly id: string;
 	readonly attempt: number;
-	readonly state: Container['state'];
+	readonly state: Part['state'];
 	readonly created: number;
 	readonly address?: string;
 }
@@ -116,40 +115,26 @@ export interface Observed {
 /** Whether an instance is over. */
 export const ended = (instance: Instance) => instance.state === 'exited' || instance.state === 'failed';
 
-/** The containers of one pod as sandboxes and instances, newest first. */
-export function arrange(containers: Iterable<Container>, message: (id: string) => string | undefined) {
+/** The parts of one pod as sandboxes and instances, newest first. */
+export function arrange(parts: Iterable<Part>, message: (id: string) => string | undefined) {
 	const sandboxes: Sandbox[] = [];
 	const instances: Instance[] = [];
-	for (const container of containers) {
-		const { id, state, created, address } = container;
-		const attempt = Number(container.labels[labels.restartCount] ?? 0);
-		if (container.labels[labels.type] === 'podsandbox') sandboxes.push({ id, attempt, state, created, address });
-		else instances.push({ ...toInstance(container, attempt), message: message(id) });
+	for (const part of parts) {
+		if (part.kind === 'sandbox') sandboxes.push(part);
+		else instances.push({ ...toInstance(part), message: message(part.id) });
 	}
 	const newestFirst = (a: { attempt: number }, b: { attempt: number }) => b.attempt - a.attempt;
 	return { sandboxes: sandboxes.sort(newestFirst), instances: instances.sort(newestFirst) };
 }
 
-function toInstance(container: Container, attempt: number): Instance {
+function toInstance(container: Container): Instance {
 	const failed = container.state === 'created' && container.error !== '';
 	return {
-		id: container.id,
-		uri: container.uri,
-		name: container.labels[labels.container] ?? '',
-		attempt,
+		...container,
 		state: failed ? 'failed' : container.state,
-		sandbox: container.labels[labels.sandbox] ?? '',
-		hash: container.labels[labels.hash] ?? '',
-		backoff: Number(container.labels[labels.backoff] ?? 0),
-		image: container.image,
-		imageId: container.imageId,
-		created: container.created,
-		startedAt: container.startedAt,
 		// A start that fails leaves no time behind; it follows the creation at once.
 		finishedAt: failed ? container.created : container.finishedAt,
 		// 128: it never ran, as containerd's StartError says it.
 		exitCode: failed ? 128 : container.exitCode,
-		oomKilled: container.oomKilled,
-		error: container.error,
 	};
 }

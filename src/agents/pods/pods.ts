@@ -1,9 +1,10 @@
 /** All pods of the node: a worker for each that the API has, and for each that only the engine or the disk still has. */
 import type { Cache, Informer } from '../../client/index.ts';
 import { Pod } from '../../kinds/index.ts';
+import type { PodIdentity } from '../engine/index.ts';
 import type { PodContext } from './context.ts';
 import { podsOnDisk } from './files.ts';
-import { labels, uidOf } from './names.ts';
+import { uidOf } from './names.ts';
 import type { PodReferences } from './references.ts';
 import { createPodWorker, type PodWorker } from './worker.ts';
 
@@ -86,10 +87,11 @@ export function createPods(cache: Cache, context: PodContext, references: PodRef
 		async reconcile() {
 			await informer.synced;
 			for (const uid of mirror.uids()) {
-				const container = workers.has(uid) ? undefined : mirror.of(uid)[Symbol.iterator]().next().value;
-				if (container) work(orphan(uid, container.labels)).gone();
+				const part = workers.has(uid) ? undefined : mirror.of(uid)[Symbol.iterator]().next().value;
+				if (part) work(orphan(part.pod)).gone();
 			}
-			for (const uid of await podsOnDisk(context.dataDir)) if (!workers.has(uid)) work(orphan(uid, {})).gone();
+			for (const uid of await podsOnDisk(context.dataDir))
+				if (!workers.has(uid)) work(orphan({ uid, name: uid, namespace: '' })).gone();
 			for (const uid of workers.keys()) poke(uid);
 		},
 		async idle() {
@@ -99,11 +101,11 @@ export function createPods(cache: Cache, context: PodContext, references: PodRef
 }
 
 /** What stands for a pod of which only containers or files are left. */
-function orphan(uid: string, of: Readonly<Record<string, string>>): Pod {
+function orphan({ uid, name, namespace }: Omit<PodIdentity, 'node'>): Pod {
 	return {
 		apiVersion: 'v1',
 		kind: 'Pod',
-		metadata: { uid, name: of[labels.podName] ?? uid, namespace: of[labels.podNamespace] ?? '' },
+		metadata: { uid, name, namespace },
 		spec: { containers: [] },
 	};
 }

@@ -3,7 +3,7 @@
  * registry" and "Interpretation of config.json".
  */
 import type { Pod, Secret } from '../../kinds/index.ts';
-import type { RegistryAuth } from '../engine/engine.ts';
+import type { RegistryAuth } from '../engine/index.ts';
 import type { Objects } from './environment.ts';
 import { parseReference } from './reference.ts';
 

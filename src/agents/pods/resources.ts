@@ -37,16 +37,8 @@ export interface Limits {
 	readonly oomScore: number;
 }
 
-/** The machine as far as limits depend on it. */
-export interface Machine {
-	/** Bytes. */
-	readonly memory: number;
-	/** The lowest out-of-memory score that the engine may give; lower ones are raised to it. */
-	readonly lowestOomScore: number;
-}
-
-/** The limits of one container. */
-export function limitsOf(pod: Pod, container: core.Container, machine: Machine): Limits {
+/** The limits of one container. `machineMemory` in bytes. */
+export function limitsOf(pod: Pod, container: core.Container, machineMemory: number): Limits {
 	const { requests, limits } = container.resources ?? {};
 	const cpuLimit = limits?.cpu === undefined ? 0 : milli(limits.cpu);
 	const cpuRequest = requests?.cpu === undefined ? cpuLimit : milli(requests.cpu);
@@ -55,7 +47,7 @@ export function limitsOf(pod: Pod, container: core.Container, machine: Machine):
 		cpuShares: Math.max(MIN_SHARES, Math.floor((cpuRequest * 1024) / 1000)),
 		...(cpuLimit > 0 ? { cpuQuota: Math.max(MIN_QUOTA_US, Math.ceil((cpuLimit * PERIOD_US) / 1000)) } : {}),
 		...(memory > 0 ? { memory } : {}),
-		oomScore: Math.max(machine.lowestOomScore, oomScore(pod, container, machine.memory)),
+		oomScore: oomScore(pod, container, machineMemory),
 	};
 }
 

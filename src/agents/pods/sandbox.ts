@@ -1,7 +1,6 @@
-/** A pod's sandbox: the pause container that holds its network, and the files of its names. */
+/** A pod's sandbox, which holds its address and namespaces, and the files of its names. */
 import type { Pod } from '../../kinds/index.ts';
-import { EngineError } from '../engine/engine.ts';
-import { ensurePauseImage, PAUSE_IMAGE } from '../images/pause.ts';
+import { EngineError } from '../engine/index.ts';
 import { sandboxSpec } from './container.ts';
 import { writeNames } from './files.ts';
 import { failure } from './memory.ts';
@@ -10,13 +9,12 @@ import { CREATE_BACKOFF, placeOf, rethrowIfDown, type Work } from './work.ts';
 
 /** Creates and starts the pod's next sandbox. What goes wrong is remembered and told. Throws when the engine is down. */
 export async function createSandbox(work: Work, pod: Pod, attempt: number): Promise<void> {
-	const { node, dns, machine, maxPids, engine, images, limit, signal } = work.context;
+	const { node, dns, maxPids, engine, limit, prepared } = work.context;
 	await attempting(work, pod, async () => {
-		const network = await work.context.network();
-		if (!images.get(PAUSE_IMAGE)) await ensurePauseImage(engine, signal);
+		await prepared();
 		await limit(async () => {
-			const spec = sandboxSpec(pod, attempt, { node, network, domain: dns.domain, machine, maxPids });
-			const { id } = await engine.containers.create(spec);
+			const spec = sandboxSpec(pod, attempt, { node, domain: dns.domain, maxPids });
+			const { id } = await engine.sandboxes.create(spec);
 			await start(work, pod, id);
 		});
 	});
@@ -29,7 +27,7 @@ export async function startSandbox(work: Work, pod: Pod, id: string): Promise<vo
 
 async function start({ context, memory }: Work, pod: Pod, id: string): Promise<void> {
 	try {
-		await context.engine.containers.start(id);
+		await context.engine.parts.start(id);
 	} finally {
 		await context.mirror.refresh(id);
 	}
@@ -45,7 +43,7 @@ async function attempting({ context, memory }: Work, pod: Pod, attempt: () => Pr
 	} catch (error) {
 		rethrowIfDown(error);
 		const { message } = error as Error;
-		if (error instanceof EngineError && error.fault === 'no-network') context.networkLost();
+		if (error instanceof EngineError && error.fault === 'unprepared') context.unprepared();
 		context.events.event(pod, 'Warning', 'FailedCreatePodSandBox', `Failed to create pod sandbox: ${message}`);
 		const before = memory.sandboxFailure;
 		memory.sandboxFailure = failure('FailedCreatePodSandBox', message, before, context.now(), CREATE_BACKOFF);

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type * as core from 'kubernetes-types/core/v1.js';
 import type { Pod } from '../../kinds/index.ts';
-import type { Confinement, Image } from '../engine/engine.ts';
+import type { Confinement, Image } from '../engine/index.ts';
 import { ConfigError } from './environment.ts';
 import { podTitle } from './names.ts';
 

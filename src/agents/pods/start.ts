@@ -1,7 +1,7 @@
 /** Creates and starts a pod's containers, and runs their postStart hooks. */
 import type * as core from 'kubernetes-types/core/v1.js';
 import type { Pod } from '../../kinds/index.ts';
-import { type Container, EngineError, type Image } from '../engine/engine.ts';
+import { EngineError, type Image, type Part } from '../engine/index.ts';
 import { runHandler } from '../probes/handler.ts';
 import { containerMounts, VolumeError } from '../volumes/index.ts';
 import { containerSpec } from './container.ts';
@@ -61,7 +61,7 @@ async function create(
 	step: StartContainer,
 	image: Image,
 ): Promise<string> {
-	const { dataDir, engine, objects, node, machine, maxPids } = context;
+	const { dataDir, engine, objects, node, machineMemory, maxPids } = context;
 	const place = placeOf(context, pod);
 	const files = podFiles(dataDir, uidOf(pod));
 	const spec = containerSpec(pod, container, {
@@ -74,7 +74,7 @@ async function create(
 		confinement: await confinementOf(dataDir, securityOf(pod, container)),
 		objects,
 		place,
-		machine,
+		machineMemory,
 		maxPids,
 	});
 	// Each time: an agent that died after the sandbox's start may have left them out, or those of the sandbox before.
@@ -86,7 +86,7 @@ async function create(
 		subPathExpr ? expandPath(subPathExpr, variables) : subPath,
 	);
 	const taken = new Set(volumes.map(({ target }) => target));
-	const mounts = [...volumes, ...(spec.mounts ?? []).filter(({ target }) => !taken.has(target))];
+	const mounts = [...volumes, ...spec.mounts.filter(({ target }) => !taken.has(target))];
 	const created = await engine.containers.create({ ...spec, mounts });
 	// Two of one name cannot be: this one was made before an interruption.
 	if (created.existed) await context.mirror.refresh(created.id);
@@ -106,7 +106,7 @@ function expandPath(expression: string, variables: ReadonlyMap<string, string>):
 async function start(work: Work, pod: Pod, container: core.Container, id: string): Promise<void> {
 	const { context, memory } = work;
 	try {
-		await context.limit(() => context.engine.containers.start(id));
+		await context.limit(() => context.engine.parts.start(id));
 	} catch (error) {
 		const found = await context.mirror.refresh(id);
 		// The answer may have been lost, and not the wish.
@@ -122,9 +122,9 @@ async function start(work: Work, pod: Pod, container: core.Container, id: string
 	await context.mirror.refresh(id);
 }
 
-function notStarted(work: Work, pod: Pod, container: string, found: Container | undefined, error: unknown): void {
+function notStarted(work: Work, pod: Pod, container: string, found: Part | undefined, error: unknown): void {
 	// One that the engine knows to have failed has ended, with a backoff of its own; any other is started again.
-	if (found?.state === 'created' && !found.error) {
+	if (found?.kind === 'container' && found.state === 'created' && !found.error) {
 		failed(work, pod, container, 'RunContainerError', error);
 		return;
 	}

@@ -45,7 +45,8 @@ async function askToStop({ context, memory, poke }: Work, pod: Pod, step: StopCo
 	const asked = memory.stopping.get(id) ?? { since: now(), deadline };
 	memory.stopping.set(id, { ...asked, signalled: now() });
 	if (hook) poke();
-	await engine.containers.kill(id, mirror.get(id)?.stopSignal || 'SIGTERM');
+	const known = mirror.get(id);
+	await engine.parts.kill(id, (known?.kind === 'container' && known.stopSignal) || 'SIGTERM');
 }
 
 const fileOf = ({ dataDir }: PodContext, uid: string) => podFiles(dataDir, uid).stopping;

@@ -1,6 +1,6 @@
 /** What the parts share that carry out the steps of one pod's plan. */
 import type { Pod } from '../../kinds/index.ts';
-import { EngineError } from '../engine/engine.ts';
+import { EngineError } from '../engine/index.ts';
 import type { PodView } from '../volumes/index.ts';
 import type { PodContext } from './context.ts';
 import { type Place, podField, resourceField } from './fields.ts';

@@ -3,7 +3,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type * as core from 'kubernetes-types/core/v1.js';
 import { describe } from '../../client/index.ts';
 import { type Pod, timestamp } from '../../kinds/index.ts';
-import { EngineError } from '../engine/engine.ts';
+import { EngineError } from '../engine/index.ts';
 import { judge, type Refusal } from './admission.ts';
 import type { PodContext } from './context.ts';
 import { execute } from './execute.ts';

@@ -4,8 +4,8 @@ import { request as httpRequest, type IncomingMessage } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { connect } from 'node:net';
 import type * as core from 'kubernetes-types/core/v1.js';
-import type { Engine } from '../engine/engine.ts';
-import { collect } from '../engine/output.ts';
+import type { Engine } from '../engine/index.ts';
+import { collect } from '../engine/index.ts';
 import { grpcHealth } from './grpc.ts';
 
 /** What is kept of a command's output or a response's body. */

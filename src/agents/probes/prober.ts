@@ -2,7 +2,7 @@
 import type * as core from 'kubernetes-types/core/v1.js';
 import type { EventRecorder } from '../../client/index.ts';
 import type { Pod } from '../../kinds/index.ts';
-import type { Engine } from '../engine/engine.ts';
+import type { Engine } from '../engine/index.ts';
 import { uidOf } from '../pods/names.ts';
 import type { Health, Instance } from '../pods/observed.ts';
 import { fieldPath, members, statusOf } from '../pods/outlook.ts';

@@ -1,5 +1,5 @@
 /** Attaching to a container's own process, also to one that ends meanwhile or has ended. */
-import type { Container, Engine } from '../engine/engine.ts';
+import type { Container, Engine } from '../engine/index.ts';
 import { type Caller, serveProcess } from './process.ts';
 
 interface Attachable {

@@ -1,9 +1,9 @@
 /** Which container a request means. */
 import type { Pod } from '../../kinds/index.ts';
 import { ApiError, badRequest } from '../../kinds/index.ts';
-import type { Container } from '../engine/engine.ts';
+import type { Container } from '../engine/index.ts';
 import type { Mirror } from '../pods/mirror.ts';
-import { labels, uidOf } from '../pods/names.ts';
+import { uidOf } from '../pods/names.ts';
 import { members } from '../pods/outlook.ts';
 
 export interface Found {
@@ -21,8 +21,9 @@ export interface Pods {
 export function findContainer(pods: Pods, mirror: Mirror, path: Target, previous = false): Found {
 	const pod = podOf(pods, path);
 	const instances = [...mirror.of(uidOf(pod))]
-		.filter((one) => one.labels[labels.type] === 'container' && one.labels[labels.container] === path.container)
-		.sort((a, b) => Number(b.labels[labels.restartCount]) - Number(a.labels[labels.restartCount]));
+		.filter((part) => part.kind === 'container')
+		.filter(({ name }) => name === path.container)
+		.sort((a, b) => b.attempt - a.attempt);
 	const quoted = `"${path.container}" in pod "${path.name}"`;
 	const [newest] = instances;
 	if (!newest) {
@@ -55,10 +56,9 @@ export function findAttachable(pods: Pods, mirror: Mirror, path: Target): Found 
 /** The running instance of a container. Throws ApiError where it does not run. */
 export function findRunning(pods: Pods, mirror: Mirror, path: Target): Found {
 	const pod = podOf(pods, path);
-	for (const container of mirror.of(uidOf(pod))) {
-		if (container.state === 'running' && container.labels[labels.container] === path.container)
-			return { pod, container };
-	}
+	for (const part of mirror.of(uidOf(pod)))
+		if (part.kind === 'container' && part.state === 'running' && part.name === path.container)
+			return { pod, container: part };
 	throw notRunning(path);
 }
 

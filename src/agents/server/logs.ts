@@ -3,7 +3,7 @@
 import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
 import { badRequest } from '../../kinds/index.ts';
-import type { Engine } from '../engine/engine.ts';
+import type { Engine } from '../engine/index.ts';
 import type { Mirror } from '../pods/mirror.ts';
 import { findContainer, type Pods, type Target } from './find.ts';
 

@@ -5,7 +5,7 @@
 import type { Pod } from '../../kinds/index.ts';
 import { type Family, labelled } from '../../metrics.ts';
 import type { Mirror } from '../pods/mirror.ts';
-import { labels, SANDBOX, uidOf } from '../pods/names.ts';
+import { uidOf } from '../pods/names.ts';
 import type { PodSummary, Summary } from './summary.ts';
 
 const NANO = 1e9;
@@ -16,9 +16,9 @@ export function agentFamilies(node: string, mirror: Mirror, pods: Iterable<Pod>)
 	let running = 0;
 	for (const pod of pods) {
 		const all = [...mirror.of(uidOf(pod))];
-		if (all.some((one) => one.labels[labels.container] === SANDBOX && one.state === 'running')) running++;
+		if (all.some((one) => one.kind === 'sandbox' && one.state === 'running')) running++;
 		for (const one of all)
-			if (one.labels[labels.container] !== SANDBOX) containers.set(one.state, (containers.get(one.state) ?? 0) + 1);
+			if (one.kind === 'container') containers.set(one.state, (containers.get(one.state) ?? 0) + 1);
 	}
 	const { rss } = process.memoryUsage();
 	const { user, system } = process.cpuUsage();

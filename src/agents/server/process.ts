@@ -1,5 +1,5 @@
 /** Carries the streams of a command, or of a container's own process, between the engine and a caller on any protocol. */
-import type { Output, Streams } from '../engine/engine.ts';
+import type { Output, Streams } from '../engine/index.ts';
 
 /** Who has asked for the process, at the other end of a connection. */
 export interface Caller {

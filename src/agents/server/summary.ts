@@ -2,9 +2,9 @@
 import os from 'node:os';
 import pLimit from 'p-limit';
 import type { Pod } from '../../kinds/index.ts';
-import { type Engine, EngineError, type Usage } from '../engine/engine.ts';
+import { type Engine, EngineError, type Usage } from '../engine/index.ts';
 import type { Mirror } from '../pods/mirror.ts';
-import { labels, SANDBOX, uidOf } from '../pods/names.ts';
+import { uidOf } from '../pods/names.ts';
 
 /** Containers that are read at once: a reading is a request of the engine. */
 const PARALLEL_READINGS = 8;
@@ -30,7 +30,7 @@ export async function summary(engine: Engine, mirror: Mirror, pods: Iterable<Pod
 	const limit = pLimit(PARALLEL_READINGS);
 	// One that cannot be read keeps nobody from the others.
 	const read: Read = (id) =>
-		limit(() => engine.containers.usage(id)).catch((error: unknown) => {
+		limit(() => engine.parts.usage(id)).catch((error: unknown) => {
 			if (error instanceof EngineError && error.fault !== 'down') return undefined;
 			throw error;
 		});
@@ -56,13 +56,16 @@ async function podSummary(read: Read, mirror: Mirror, pod: Pod): Promise<PodSumm
 	const { name, namespace } = pod.metadata;
 	const running = [...mirror.of(uidOf(pod))].filter(({ state }) => state === 'running');
 	const readings = await Promise.all(
-		running.map(async (one) => ({ name: one.labels[labels.container], usage: await read(one.id) })),
+		running.map(async (part) => ({
+			name: part.kind === 'container' ? part.name : undefined,
+			usage: await read(part.id),
+		})),
 	);
-	const sandbox = readings.find((one) => one.name === SANDBOX)?.usage;
+	const sandbox = readings.find(({ name }) => name === undefined)?.usage;
 	return {
 		podRef: { name, namespace, uid: uidOf(pod) },
-		containers: readings.flatMap((one) =>
-			one.usage && one.name !== SANDBOX ? [{ name: one.name ?? '', ...amounts(one.usage) }] : [],
+		containers: readings.flatMap(({ name, usage }) =>
+			usage && name !== undefined ? [{ name, ...amounts(usage) }] : [],
 		),
 		...(sandbox?.received === undefined ? {} : { network: { rxBytes: sandbox.received, txBytes: sandbox.sent } }),
 	};

@@ -1,7 +1,7 @@
 /** The door of volumes/: a pod's volumes are set up before its containers start, kept up to date, and taken away with the pod. */
 import { join } from 'node:path';
 import type * as core from 'kubernetes-types/core/v1.js';
-import type { Mount } from '../engine/engine.ts';
+import type { Mount } from '../engine/index.ts';
 import { within } from './deadline.ts';
 import { VolumeError } from './error.ts';
 import { SUBPATHS, volumesOf } from './paths.ts';

@@ -1,5 +1,5 @@
 /** Docker's errors as ours. */
-import { EngineError } from '../engine.ts';
+import { EngineError } from '../error.ts';
 
 const faults: Readonly<Record<number, 'not-found' | 'conflict'>> = { 404: 'not-found', 409: 'conflict' };
 
@@ -19,7 +19,7 @@ export function asEngineError(doing: string, address: string, error: unknown): E
 	if (statusCode !== undefined) {
 		// Of an answer that is a stream dockerode has only its own message.
 		const said = json?.message ?? message?.replace(/^\(HTTP code \d+\) .*? - /s, '') ?? 'failed';
-		const fault = NETWORK_GONE.test(said) ? 'no-network' : (faults[statusCode] ?? 'failed');
+		const fault = NETWORK_GONE.test(said) ? 'unprepared' : (faults[statusCode] ?? 'failed');
 		return new EngineError(fault, doing, said.trim());
 	}
 	if (name === 'AbortError') return new EngineError('failed', doing, 'given up');

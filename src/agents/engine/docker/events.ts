@@ -5,6 +5,7 @@ import type { Log } from '../../../log.ts';
 import type { EngineEvent } from '../engine.ts';
 import { asEngineError } from './errors.ts';
 import { lines } from './lines.ts';
+import { podOf } from './names.ts';
 import type { Requests } from './requests.ts';
 
 /** Pauses between attempts to reach an engine that does not answer. */
@@ -81,7 +82,8 @@ function* toEvent(line: string): Generator<EngineEvent> {
 	};
 	if (Type === 'container') {
 		const change = CONTAINER_CHANGES[Action];
-		if (change) yield { type: 'container', change, id: Actor.ID, labels: Actor.Attributes ?? {} };
+		const pod = change && podOf(Actor.Attributes ?? {});
+		if (pod) yield { type: 'part', change, id: Actor.ID, pod };
 	} else {
 		const change = IMAGE_CHANGES[Action];
 		if (change) yield { type: 'image', change, id: Actor.ID, name: Actor.Attributes?.name };

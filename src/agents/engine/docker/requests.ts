@@ -2,7 +2,7 @@
 import { Agent } from 'node:http';
 import { inspect } from 'node:util';
 import Docker from 'dockerode';
-import { EngineError } from '../engine.ts';
+import { EngineError } from '../error.ts';
 import { asEngineError } from './errors.ts';
 
 /** For an answer about what is. */
@@ -81,7 +81,7 @@ export function requests(address: string, deadlines: Deadlines): Requests {
 			try {
 				return await call(doing, patience, run, signal);
 			} catch (error) {
-				if (error instanceof EngineError && (error.fault === 'not-found' || error.fault === 'no-network'))
+				if (error instanceof EngineError && (error.fault === 'not-found' || error.fault === 'unprepared'))
 					return undefined;
 				throw error;
 			}

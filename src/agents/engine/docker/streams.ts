@@ -3,7 +3,7 @@
  * Source: Docker Engine API, "Attach to a container", stream format.
  */
 import { type Duplex, PassThrough, type Readable } from 'node:stream';
-import type { Chunk, Output, Streams } from '../engine.ts';
+import type { Chunk, Output, Streams } from '../process.ts';
 
 /** Once a container has ended, its stream may be silent for so long before it counts as one that never ends. */
 const DRAIN_MS = 2_000;

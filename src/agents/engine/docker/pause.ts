@@ -1,6 +1,6 @@
 /**
- * The pause image, made by us so that no registry is needed: one static ELF program of about 200 bytes that holds a
- * pod's namespaces open. As process 1 it lets the kernel reap orphans (SIGCHLD ignored), and ends at SIGTERM or SIGINT.
+ * What a pod's sandbox runs. The image is made by us, so that no registry is needed: one static ELF program of about 200
+ * bytes that holds the pod's namespaces open. As process 1 it lets the kernel reap orphans (SIGCHLD ignored), and ends at SIGTERM or SIGINT.
  *
  *     rt_sigaction(SIGCHLD, {SIG_IGN}, NULL, 8)
  *     rt_sigprocmask(SIG_BLOCK, {SIGINT, SIGTERM}, NULL, 8)      a blocked signal is kept for process 1, an unhandled one dropped
@@ -9,8 +9,8 @@
  *
  * Source: System V ABI (ELF64), signal(7), and the kernel's syscall tables of both architectures.
  */
-import type { Engine } from '../engine/engine.ts';
-import { tar } from './tar.ts';
+import type { Engine } from '../engine.ts';
+import { tar } from '../tar.ts';
 
 export const PAUSE_IMAGE = 'driftless/pause:1';
 
@@ -100,14 +100,14 @@ export function pauseProgram(architecture: Architecture): Buffer {
 }
 
 /** Makes sure that the engine has the pause image. Throws where the engine's architecture is neither amd64 nor arm64. */
-export async function ensurePauseImage(engine: Engine, signal?: AbortSignal): Promise<void> {
+export async function ensurePauseImage(engine: Pick<Engine, 'images' | 'info'>): Promise<void> {
 	if (await engine.images.inspect(PAUSE_IMAGE)) return;
 	const { architecture } = await engine.info();
 	if (architecture !== 'amd64' && architecture !== 'arm64') {
 		throw new Error(`no pause program for the architecture ${architecture}: run the agent on amd64 or arm64`);
 	}
 	const archive = tar([{ type: 'file', path: 'pause', content: pauseProgram(architecture), mode: 0o755 }]);
-	await engine.images.load(PAUSE_IMAGE, archive, { entrypoint: ['/pause'] }, signal);
+	await engine.images.load(PAUSE_IMAGE, archive, { entrypoint: ['/pause'] });
 }
 
 /** The hexadecimal bytes of a listing: each line's leading pairs, up to two spaces. */
