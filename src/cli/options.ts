@@ -51,3 +51,10 @@ export function label(text: string): [string, string] {
 	if (mark < 1) throw new InvalidArgumentError('It takes a label such as disk=ssd.');
 	return [text.slice(0, mark), text.slice(mark + 1)];
 }
+
+/** Parts of the platform that somebody else may do instead. */
+const components = ['servicelb'] as const;
+export type Component = (typeof components)[number];
+
+/** `servicelb`, or several with commas between. */
+export const disabled = (text: string): Component[] => text.split(',').map(oneOf(...components));

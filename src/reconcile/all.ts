@@ -15,6 +15,7 @@ import { endpoints } from './services/endpoints.ts';
 import { endpointSlice } from './services/endpointslice.ts';
 import { endpointSliceMirroring } from './services/endpointslice-mirroring.ts';
 import { type KubernetesService, kubernetesService } from './services/kubernetes-service.ts';
+import { type LoadBalancerOptions, loadBalancer } from './services/load-balancer.ts';
 import { deployment } from './workloads/deployment.ts';
 import { replicaSet } from './workloads/replicaset.ts';
 
@@ -25,6 +26,7 @@ export interface ClusterOptions {
 	readonly scheduler?: SchedulerOptions;
 	/** Where the service `kubernetes` leads to. */
 	readonly kubernetesService?: KubernetesService;
+	readonly loadBalancer?: LoadBalancerOptions;
 	/** The address of cluster DNS. */
 	readonly clusterDns?: string;
 }
@@ -43,6 +45,7 @@ export function clusterControllers(options: ClusterOptions = {}): Controller[] {
 		endpoints(),
 		endpointSlice,
 		endpointSliceMirroring,
+		loadBalancer(options.loadBalancer),
 		garbageCollector(),
 		podGc(),
 		...(options.ca ? [rootCa(options.ca)] : []),

@@ -247,7 +247,13 @@ test.serial('UDP: a client that asked a node port before there was one is answer
 
 test.serial('a load balancer address is for the ranges that the service names', async (t) => {
 	const balanced = async (name: string, ip: string, loadBalancerSourceRanges: string[]) => {
-		await service(name, { type: 'LoadBalancer', selector: { name: 'web-1' }, loadBalancerSourceRanges });
+		const loadBalancerClass = 'example.com/lb';
+		await service(name, {
+			type: 'LoadBalancer',
+			loadBalancerClass,
+			selector: { name: 'web-1' },
+			loadBalancerSourceRanges,
+		});
 		const body = { status: { loadBalancer: { ingress: [{ ip }] } } };
 		await cluster.client.patch(
 			Service,
@@ -264,6 +270,26 @@ test.serial('a load balancer address is for the ranges that the service names', 
 	t.regex(await (await first.place('asks')).get(url('203.0.113.11')), /^web-1 /);
 	// The other ways to it are for everybody.
 	t.regex(await (await first.place()).get(url(address('for-pods'))), /^web-1 /);
+});
+
+test.serial('a LoadBalancer is reached at the addresses of the nodes, by whom its ranges name', async (t) => {
+	const balanced = async (name: string, port: number, loadBalancerSourceRanges: string[]) => {
+		const ports = [{ port, targetPort: HTTP }];
+		await service(name, { type: 'LoadBalancer', selector: { name: 'web-2' }, ports, loadBalancerSourceRanges });
+		// Where the pod runs does not matter, nor whose address it is.
+		for (const node of [first, second])
+			await known(
+				first,
+				`${node.address} . tcp . ${port} : goto ${loadBalancerSourceRanges.length > 0 ? 'guard' : 'external'}/default/${name}`,
+			);
+	};
+	await balanced('open', 8080, []);
+	await balanced('closed', 8081, ['10.244.0.0/16']);
+	for (const node of [first, second])
+		t.regex(await cluster.stranger.get(url(node.address, 8080)), /^web-2 /, `at the address of ${node.name}`);
+	t.regex(await (await first.place('asks')).get(url(second.address, 8080)), /^web-2 /);
+	t.is(await cluster.stranger.get(url(first.address, 8081)), 'late', 'what is not allowed is dropped');
+	t.regex(await (await first.place('asks')).get(url(first.address, 8081)), /^web-2 /);
 });
 
 test.serial('with affinity a client stays with its endpoint, and has another when that goes', async (t) => {

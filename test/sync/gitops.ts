@@ -75,7 +75,8 @@ export async function startGitOps(
 	const running = runControllers({
 		client,
 		cache,
-		controllers: [...clusterControllers(), gitops.controller],
+		// Tests play the load balancer themselves.
+		controllers: [...clusterControllers({ loadBalancer: { enabled: false } }), gitops.controller],
 		log: silentLog,
 		now: Date.now,
 		signal,

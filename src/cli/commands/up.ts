@@ -1,7 +1,7 @@
 import { type Command, Option } from 'commander';
 import { DEFAULT_PUSH_WAIT_MS } from '../../sync/index.ts';
 import { nodeOptions } from '../node-options.ts';
-import { cidr, duration, oneOf, port, prefixLength } from '../options.ts';
+import { cidr, disabled, duration, oneOf, port, prefixLength } from '../options.ts';
 import { type PlatformOptions, runPlatform, untilStopped } from '../platform/run.ts';
 
 export function up(program: Command): void {
@@ -74,6 +74,14 @@ export function platformOptions(command: Command): Command {
 			new Option('--strategy <name>', 'how the scheduler spreads pods')
 				.choices(['least-allocated', 'round-robin'])
 				.default('least-allocated'),
+		)
+		.addOption(
+			new Option(
+				'--disable <components>',
+				'what somebody else does here instead: servicelb, which gives LoadBalancers the addresses of nodes',
+			)
+				.argParser(disabled)
+				.default([], 'none'),
 		)
 		.addOption(new Option('--watch <dir>', 'a folder that the application default follows'))
 		.addOption(new Option('--repo <url>', 'a git repository that the application default follows'))

@@ -34,6 +34,7 @@ import {
 	runControllers,
 } from '../../reconcile/index.ts';
 import { type EtcdAccess, openStore } from '../../store/index.ts';
+import type { Component } from '../options.ts';
 import { serverIdentity } from './identity.ts';
 import { announceServer } from './presence.ts';
 import { starting } from './starting.ts';
@@ -59,6 +60,8 @@ export interface ControlPlaneOptions {
 	/** `10.96.0.0/12`. */
 	readonly serviceNetwork: string;
 	readonly strategy: 'round-robin' | 'least-allocated';
+	/** Parts that somebody else does. */
+	readonly disable?: readonly Component[];
 	readonly log: Log;
 	readonly signal: AbortSignal;
 	/** Answers what only those controllers know. */
@@ -119,6 +122,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
 			podNetwork: { network: options.podNetwork, nodeBits: options.nodeCidrMaskSize },
 			scheduler: { strategy: options.strategy },
 			kubernetesService: { clusterIP: addressIn(serviceNetwork, 1), self },
+			loadBalancer: { enabled: !options.disable?.includes('servicelb'), apiPort: server.port },
 			clusterDns: addressIn(serviceNetwork, 10),
 		}),
 	);

@@ -8,6 +8,7 @@ import type { EtcdAccess } from '../../store/index.ts';
 import { folderURL, withoutCredentials } from '../../sync/source/index.ts';
 import { dataDirectory, takeDataDirectory, writeRunning } from '../data-dir.ts';
 import type { NodeFlags } from '../node-options.ts';
+import type { Component } from '../options.ts';
 import { UserError } from '../user-error.ts';
 import { ownAddress } from './addresses.ts';
 import { type ControlPlane, startControlPlane } from './control-plane.ts';
@@ -35,6 +36,7 @@ export interface PlatformOptions extends NodeFlags {
 	readonly nodeCidrMaskSize: number;
 	readonly serviceNetwork: string;
 	readonly strategy: 'round-robin' | 'least-allocated';
+	readonly disable: readonly Component[];
 	readonly watch?: string;
 	readonly repo?: string;
 	readonly revision: string;
