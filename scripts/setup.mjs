@@ -79,6 +79,13 @@ function findLibrary(name) {
 
 /** Runs a command, showing a dot every two seconds; what it printed is shown only when it fails. */
 async function run(title, command, args, env = {}, cwd = root) {
+	const { code, output } = await attempt(title, command, args, { env, cwd });
+	if (code !== 0) process.stderr.write(output);
+	return code === 0;
+}
+
+/** As `run`, but leaves it to the caller to tell of a failure. A command that takes longer than `timeout` ms is killed. */
+async function attempt(title, command, args, { env = {}, cwd = root, timeout = 0 } = {}) {
 	process.stderr.write(`set-up: ${title} `);
 	const dots = setInterval(() => process.stderr.write('.'), 2000);
 	const started = Date.now();
@@ -86,6 +93,8 @@ async function run(title, command, args, env = {}, cwd = root) {
 	const code = await new Promise((resolve) => {
 		const child = spawn(command, args, {
 			cwd,
+			timeout,
+			killSignal: 'SIGKILL',
 			env: { ...process.env, ...env },
 			stdio: ['ignore', 'pipe', 'pipe'],
 		});
@@ -99,8 +108,7 @@ async function run(title, command, args, env = {}, cwd = root) {
 	});
 	clearInterval(dots);
 	process.stderr.write(code === 0 ? ` done (${((Date.now() - started) / 1000).toFixed(1)} s)\n` : ' failed\n');
-	if (code !== 0) process.stderr.write(Buffer.concat(output));
-	return code === 0;
+	return { code, output: Buffer.concat(output).toString() };
 }
 
 function fail(...lines) {
@@ -119,10 +127,36 @@ async function npmPackages() {
 	// Not `npm ci`: it refuses a lock file that lacks optional packages of other platforms, which a registry may not have. This
 	// installs what the lock file says as well, and does not write to it.
 	const install = ['install', '--no-save', '--no-audit', '--no-fund', '--loglevel=error'];
-	if (!(await run('installing npm packages', 'npm', install))) {
-		fail('the npm packages could not be installed: see above; a network path to the npm registry is needed');
+	const registry = spawnSync('npm', ['config', 'get', 'registry'], { cwd: root, encoding: 'utf8' }).stdout?.trim();
+	const away = await registryIsAway(registry);
+	// What npm has kept from another time may be enough.
+	if (away) install.push('--offline');
+	const { code, output } = await attempt(`installing npm packages${away ? ' that are kept here' : ''}`, 'npm', install);
+	if (code !== 0 && away)
+		fail(
+			`the npm registry ${registry} cannot be reached: ${away}`,
+			'driftless and its Node.js come from there: see to the network, or name a proxy (npm config set https-proxy URL)',
+			'or a mirror (npm config set registry URL), then run the same command again',
+		);
+	if (code !== 0) {
+		process.stderr.write(output);
+		fail('the npm packages could not be installed: see above; then run the same command again');
 	}
 	writeFileSync(stamp, lock);
+}
+
+/** How long the registry may take to answer, in ms; npm itself would try for minutes without a word. */
+const REGISTRY_MS = 15_000;
+
+/** Why the registry cannot be reached; undefined where it answers, whatever it says. */
+async function registryIsAway(registry) {
+	const ping = ['ping', '--fetch-retries=0', '--loglevel=error'];
+	const { code, output } = await attempt(`asking the npm registry ${registry}`, 'npm', ping, { timeout: REGISTRY_MS });
+	if (code === 0) return undefined;
+	const reason = /npm (?:error|ERR!) code (\S+)/.exec(output)?.[1];
+	// E404 and the like: a registry need not know how to be asked for nothing.
+	if (reason && /^E\d{3}$/.test(reason)) return undefined;
+	return reason ?? `no answer within ${REGISTRY_MS / 1000} s`;
 }
 
 const byApt = { DEBIAN_FRONTEND: 'noninteractive' };

@@ -1,6 +1,6 @@
 /** The door of the node agent. */
 export { type Agent, type AgentOptions, runAgent } from './agent.ts';
-export { type ConnectOptions, connectEngine, type Engine, EngineError } from './engine/index.ts';
+export { type ConnectOptions, connectEngine, type Engine, EngineError, findEngine } from './engine/index.ts';
 export { EXAMPLE_IMAGE, ensureExampleImage } from './images/example.ts';
 export { reportAbsence } from './node/absence.ts';
 export { nodeOfDataDir } from './node/identity.ts';

@@ -1,6 +1,6 @@
 /** The routes that services and the pods of other nodes are reached by. Plans are pure. */
 import { isIPv4 } from 'node:net';
-import { type Faults, faults } from '../client/index.ts';
+import { describe, type Faults, faults } from '../client/index.ts';
 import { formatRange, type Node, parseRange, type Range } from '../kinds/index.ts';
 import type { Log } from '../log.ts';
 import { setRouteLocalnet } from './host.ts';
@@ -111,8 +111,12 @@ export function planRoutes(
 	return { set, remove };
 }
 
-/** Takes all our routes away. */
-export const removeRoutes = (): Promise<string> => ip('-4', 'route', 'flush', 'proto', PROTOCOL);
+/** Takes all our routes away. A network that never had a route has no table of them yet. */
+export async function removeRoutes(): Promise<void> {
+	await ip('-4', 'route', 'flush', 'proto', PROTOCOL).catch((error: unknown) => {
+		if (!/FIB table does not exist/.test(describe(error))) throw error;
+	});
+}
 
 /** Brings the kernel's routes in the given networks to what is wanted. What the kernel refuses is logged once and left out. */
 export function createRoutes(networks: readonly string[], log: Log): (wanted: readonly Route[]) => Promise<void> {

@@ -1,15 +1,17 @@
 /** The data directory: found, taken by one process only, and not taken where it is not ours to take. */
-import { spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import test from 'ava';
 import { dataDirectory, readRunning, takeDataDirectory, writeRunning } from '../../src/cli/data-dir.ts';
 import { UserError } from '../../src/cli/user-error.ts';
 import { driftless, follow } from './driftless.ts';
 
+const main = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
 const holder = fileURLToPath(new URL('./holding-process.ts', import.meta.url));
 
 async function withFolder(use: (folder: string) => Promise<void>): Promise<void> {
@@ -75,6 +77,23 @@ test('down takes nothing away while an agent serves its part of the data directo
 			agent.kill('SIGKILL');
 			await ended;
 		}
+	}));
+
+test('down names the command that starts again what it took down, and no engine where there was none', (t) =>
+	withFolder(async (folder) => {
+		const text = async () => {
+			// In a network of its own: it clears away the rules of services.
+			const args = ['--net', process.execPath, main, '--data-dir', folder, 'down'];
+			const { stdout } = await promisify(execFile)('/usr/bin/unshare', args, { env: { PATH: '', DOCKER_HOST: '' } });
+			return stdout.trim().split('\n').slice(1);
+		};
+		const again = (command: string) => [`what is stored in ${folder} stays; ${command} starts everything again`];
+		t.deepEqual(await text(), again('`driftless up`'));
+		await mkdir(join(folder, 'agent'));
+		takeDataDirectory(join(folder, 'agent'))[Symbol.dispose]();
+		t.deepEqual(await text(), again('`driftless agent`'));
+		await mkdir(join(folder, 'pki'));
+		t.deepEqual(await text(), again('`driftless server` and `driftless agent`'));
 	}));
 
 test('it can be taken again when it was given back', (t) =>

@@ -301,6 +301,12 @@ test.serial(
 			const { code, output } = await own.run(join(root, 'bin/driftless'), ['down'], { env: { DOCKER_HOST: '' } });
 			t.is(code, 0, output);
 			t.regex(output, /^removed 2 containers$/m);
+			t.regex(output, /^stopped the container engine$/m);
+			// There is nothing left to look for.
+			const again = await own.run(join(root, 'bin/driftless'), ['down'], { env: { DOCKER_HOST: '' } });
+			t.is(again.code, 0, again.output);
+			t.notRegex(again.output, /container/);
+			t.regex(again.output, /`driftless up` starts everything again$/m);
 			// Nothing of the engine is in its way, though it was killed.
 			await rm(own.dataDir, { recursive: true });
 		}

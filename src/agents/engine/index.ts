@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Log } from '../../log.ts';
-import { answers, dockerEngine, superviseDockerd, whatIsMissing } from './docker/index.ts';
+import { answers, dockerEngine, type Supervised, superviseDockerd, whatIsMissing } from './docker/index.ts';
 import type { Engine } from './engine.ts';
 
 export * from './engine.ts';
@@ -28,32 +28,41 @@ export interface ConnectOptions {
  * An engine that answers: the one that is named; else the system's; else, as root, a dockerd that is started and kept
  * running by us, and found again at the next start. Throws, naming what to install or to start, where there is none.
  */
-export async function connectEngine({ dockerHost, dataDir, say, log, signal }: ConnectOptions): Promise<Engine> {
-	const named = dockerHost || process.env.DOCKER_HOST;
-	if (named) {
-		const engine = dockerEngine({ address: named.includes('://') ? named : `tcp://${named}`, log });
-		try {
-			await engine.info();
-		} catch (error) {
-			await engine[Symbol.asyncDispose]();
-			throw new Error(`No container engine answers at ${named} (DOCKER_HOST): ${(error as Error).message}`);
-		}
-		return engine;
-	}
-	// Once there is one of our own, it holds the containers: it stays the one.
-	if (!existsSync(join(dataDir, 'docker')) && (await answers(SYSTEM_SOCKET))) {
-		return dockerEngine({ address: `unix://${SYSTEM_SOCKET}`, log });
-	}
+export async function connectEngine(options: ConnectOptions): Promise<Engine> {
+	const found = await findEngine(options);
+	if (found) return found;
 	const missing = whatIsMissing();
 	if (missing) throw new Error(`No container engine answers at ${SYSTEM_SOCKET}. ${missing}`);
+	const { dataDir, say, log, signal } = options;
+	say?.('starting a container engine (dockerd): none runs on this machine');
 	const supervised = superviseDockerd(dataDir, log, signal);
-	if (!(await answers(supervised.socketPath)))
-		say?.('starting a container engine (dockerd): none runs on this machine');
 	await supervised.ensure();
-	return dockerEngine({
-		address: `unix://${supervised.socketPath}`,
-		log,
-		revive: supervised.ensure,
-		stop: supervised.stop,
-	});
+	return ownEngine(supervised, log);
+}
+
+/** As `connectEngine`, but starts nothing: undefined where none answers. */
+export async function findEngine({ dockerHost, dataDir, log, signal }: ConnectOptions): Promise<Engine | undefined> {
+	const named = dockerHost || process.env.DOCKER_HOST;
+	if (named) return connectNamed(named, log);
+	if (!hasOwn(dataDir))
+		return (await answers(SYSTEM_SOCKET)) ? dockerEngine({ address: `unix://${SYSTEM_SOCKET}`, log }) : undefined;
+	const supervised = superviseDockerd(dataDir, log, signal);
+	return (await answers(supervised.socketPath)) ? ownEngine(supervised, log) : undefined;
+}
+
+/** Once there is one of our own, it holds the containers: it stays the one. */
+const hasOwn = (dataDir: string) => existsSync(join(dataDir, 'docker'));
+
+const ownEngine = ({ socketPath, ensure, stop }: Supervised, log: Log) =>
+	dockerEngine({ address: `unix://${socketPath}`, log, revive: ensure, stop });
+
+async function connectNamed(named: string, log: Log): Promise<Engine> {
+	const engine = dockerEngine({ address: named.includes('://') ? named : `tcp://${named}`, log });
+	try {
+		await engine.info();
+	} catch (error) {
+		await engine[Symbol.asyncDispose]();
+		throw new Error(`No container engine answers at ${named} (DOCKER_HOST): ${(error as Error).message}`);
+	}
+	return engine;
 }

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { type Command, Option } from 'commander';
-import { connectEngine, nodeOfDataDir, removeNode } from '../../agents/index.ts';
+import { type ConnectOptions, connectEngine, findEngine, nodeOfDataDir, removeNode } from '../../agents/index.ts';
 import { removeRules, stopDns } from '../../proxy/index.ts';
 import type { GlobalOptions } from '../connect.ts';
 import { dataDirectory, takeDataDirectory } from '../data-dir.ts';
@@ -34,31 +34,58 @@ export function down(program: Command): void {
 			using _lock = takeDataDirectory(directory);
 			const stop = new AbortController();
 			const log = createLog({ level: 'error', format: 'text' });
+			const say = (line: string) => process.stdout.write(`${line}\n`);
 			// An agent keeps its own, its engine too, below that of the data directory.
 			const agents = join(directory, 'agent');
-			const owners = await Promise.all([directory, agents].map(nodeOfDataDir));
-			const places = [directory, agents].filter((_, index) => owners[index]);
-			using _agentLock = places.includes(agents) ? takeDataDirectory(agents) : undefined;
+			const [owner, worker] = await Promise.all([directory, agents].map(nodeOfDataDir));
+			// The file by which an agent takes its directory.
+			const served = existsSync(join(agents, 'lock'));
+			using _agentLock = served ? takeDataDirectory(agents) : undefined;
 			try {
-				for (const place of places.length > 0 ? places : [directory]) {
-					const own = existsSync(join(place, 'docker'));
-					await using engine = await connectEngine({ dataDir: place, log, signal: stop.signal });
-					const nodeName = options.nodeName ?? (await nodeOfDataDir(place)) ?? hostname().toLowerCase();
-					const removed = await removeNode(engine, nodeName, place);
-					process.stdout.write(`removed ${removed} containers\n`);
-					if (own && !process.env.DOCKER_HOST) {
-						await engine.stop?.();
-						process.stdout.write('stopped the container engine\n');
-					}
-				}
+				await takeDown(directory, owner, options.nodeName, { log, say, signal: stop.signal });
+				await takeDown(agents, worker, options.nodeName, { log, say, signal: stop.signal });
 			} finally {
 				stop.abort();
 			}
 			if (process.getuid?.() === 0) {
 				for (const node of [directory, agents]) await stopDns(dnsFolder(node));
 				await removeRules({ serviceNetwork: options.serviceNetwork });
-				process.stdout.write('removed the service rules, and stopped cluster DNS\n');
+				say('no service rules and no cluster DNS are left');
 			}
-			process.stdout.write(`${directory} is as it was; \`driftless up\` starts everything again\n`);
+			say(`what is stored in ${directory} stays; \`${commandOf(directory, served)}\` starts everything again`);
 		});
+}
+
+/**
+ * Takes down what the node of a data directory has left. An engine of its own is started for that where it must be: its
+ * containers run on without it. Where no node has the directory there are none, and only an engine that runs is looked at.
+ */
+async function takeDown(
+	place: string,
+	owner: string | undefined,
+	named: string | undefined,
+	{ say, ...surroundings }: Pick<ConnectOptions, 'log' | 'signal'> & { readonly say: (line: string) => void },
+): Promise<void> {
+	const own = existsSync(join(place, 'docker')) && !process.env.DOCKER_HOST;
+	// What another data directory has on the engine of the machine is its own.
+	if (!existsSync(place) || !(owner || named || own)) return;
+	await using engine = await (owner && own ? connectEngine : findEngine)({ dataDir: place, ...surroundings });
+	if (!engine) {
+		if (!owner) return;
+		throw new UserError(
+			`the containers of the node ${owner} cannot be removed: no container engine answers at /var/run/docker.sock; start it, then run the same command again`,
+		);
+	}
+	const removed = await removeNode(engine, named ?? owner ?? hostname().toLowerCase(), place);
+	if (owner || removed > 0) say(`removed ${removed} containers`);
+	if (own) {
+		await engine.stop?.();
+		say('stopped the container engine');
+	}
+}
+
+/** What serves a data directory: `up` has its node in it, an agent a directory of its own below it. */
+function commandOf(directory: string, withAgent: boolean): string {
+	if (!withAgent) return 'driftless up';
+	return existsSync(join(directory, 'pki')) ? 'driftless server` and `driftless agent' : 'driftless agent';
 }
