@@ -107,6 +107,8 @@ export interface Api {
 	readonly registry: Registry;
 	/** Asked about each request from outside; the verbs ask it about what a write does beside what it says. */
 	readonly authorizer: Authorizer;
+	/** How many objects there are, about: what the server has seen of it. */
+	count(collection: Collection): number;
 	get<T extends KubeObject>(target: Target<T>, options: ReadOptions, caller: Caller): Promise<Stored<T>>;
 	list<T extends KubeObject>(collection: Collection<T>, options: ListOptions, caller: Caller): Promise<Listed<T>>;
 	/** Batches of events. Ends when the signal aborts; throws 410 Expired when the resourceVersion is too old or the reader too slow. */

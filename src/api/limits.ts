@@ -27,8 +27,18 @@ export const limits = {
 	patchCopies: 3 * MiB,
 	/** Items of lists that one JSON patch may shift by insertions and removals. */
 	patchShifts: 100_000_000,
-	/** Requests in work at once, without watches and streams; more are answered with 429. */
+	/** Seats for requests in work, without watches and streams; the others wait for them (Kubernetes: 400, and 200 for writes). */
 	requests: 400,
+	/**
+	 * Requests of one flow that may wait (Kubernetes: 50 a queue), those of one priority level, and how long (ms) one waits
+	 * (Kubernetes: a quarter of the time of a request). More are answered with 429.
+	 */
+	flowQueue: 50,
+	levelQueue: 1_000,
+	queueWait: 15 * seconds,
+	/** A request takes a seat for so many objects that it goes through, and so many seats at most (both as Kubernetes). */
+	seatObjects: 100,
+	widest: 10,
 	/** Open watches of the whole server: a thousand nodes, each with those of what its pods name. */
 	watches: 40_000,
 	/**

@@ -110,6 +110,7 @@ function bindVerbs(context: Context): Api {
 		registry,
 		authorizer,
 		fence: (lease) => answering(() => openFence(context, lease)),
+		count: (collection) => context.cache.of(storage(collection).kind).count(collection.namespace),
 		connect: (target, subresource, options, caller) =>
 			answering(() => connect(context, target, subresource, options, caller)),
 		get: (target, options) =>

@@ -11,6 +11,7 @@ import {
 	openPki,
 	type Pki,
 	type Served,
+	type ServeOptions,
 	serveApi,
 	writeKubeconfig,
 } from '../../src/api/index.ts';
@@ -74,12 +75,16 @@ export interface TestServer extends OpenTestApi {
 }
 
 /** The API over HTTPS, with a kubeconfig for its administrator. */
-export async function serveTestApi(options: Partial<ApiOptions> = {}): Promise<TestServer> {
+export async function serveTestApi(
+	options: Partial<ApiOptions> = {},
+	how: Partial<ServeOptions> = {},
+): Promise<TestServer> {
 	const opened = await openTestApi(options);
 	const { api, dataDir } = opened;
 	const pki = await openPki({ dataDir });
 	const tokens = join(dataDir, 'tokens');
-	const served = await serveApi({ api, pki, address: '127.0.0.1', port: 0, log: options.log ?? silentLog, tokens });
+	const log = options.log ?? silentLog;
+	const served = await serveApi({ api, pki, address: '127.0.0.1', port: 0, log, tokens, ...how });
 	const url = `https://127.0.0.1:${served.port}`;
 	const kubeconfig = join(dataDir, 'kubeconfig');
 	await writeKubeconfig({ path: kubeconfig, server: url, authority: pki.authority.cert, client: pki.admin });

@@ -1,5 +1,5 @@
 /** A request in the name of somebody else. Source: Kubernetes documentation, "User impersonation". */
-import type { IncomingMessage } from 'node:http';
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import { badRequest } from '../../kinds/status.ts';
 import { type Authorizer, forbiddenBy, type ResourceAttributes } from './authorizer.ts';
 import { anonymous, authenticatedGroup, type User } from './user.ts';
@@ -12,14 +12,15 @@ const serviceAccount = /^system:serviceaccount:([^:]+):([^:]+)$/;
  * what `user` may not act as; each name, group, uid and extra is asked for by itself.
  */
 export async function impersonated(
-	{ headers, headersDistinct }: IncomingMessage,
+	{ headers, rawHeaders }: Pick<IncomingMessage, 'headers' | 'rawHeaders'>,
 	user: User,
 	authorizer: Authorizer,
 ): Promise<User> {
+	if (!asksForIt(headers)) return user;
 	const name = headers['impersonate-user'];
-	const groups = headersDistinct['impersonate-group'] ?? [];
+	const groups = valuesOf(rawHeaders, 'impersonate-group');
 	const uid = headers['impersonate-uid'];
-	const extra = extraOf(headersDistinct);
+	const extra = extraOf(headers, rawHeaders);
 	if (name === undefined) {
 		if (groups.length > 0 || uid !== undefined || extra)
 			throw badRequest('requested to impersonate groups, a uid or extra without impersonating a user');
@@ -58,14 +59,26 @@ export async function impersonated(
 	};
 }
 
+/** Hardly a request does, and each is looked at. */
+function asksForIt(headers: IncomingHttpHeaders): boolean {
+	for (const name in headers) if (name.startsWith('impersonate-')) return true;
+	return false;
+}
+
+/** Each value of a header by itself, whatever is in it: `headers` has them joined. */
+function valuesOf(rawHeaders: readonly string[], header: string): string[] {
+	const isName = (index: number) => index % 2 === 0 && rawHeaders[index]?.toLowerCase() === header;
+	return rawHeaders.filter((_, index) => index > 0 && isName(index - 1));
+}
+
 /** Keys are escaped, since names of headers have no upper case. Throws 400 for what is not properly escaped. */
-function extraOf(headers: IncomingMessage['headersDistinct']): User['extra'] {
+function extraOf(headers: IncomingHttpHeaders, rawHeaders: readonly string[]): User['extra'] {
 	const extra: Record<string, readonly string[]> = {};
-	for (const [header, values] of Object.entries(headers)) {
-		if (!header.startsWith(extraHeader) || !values) continue;
+	for (const header of Object.keys(headers)) {
+		if (!header.startsWith(extraHeader)) continue;
 		const key = header.slice(extraHeader.length);
 		try {
-			extra[decodeURIComponent(key)] = values;
+			extra[decodeURIComponent(key)] = valuesOf(rawHeaders, header);
 		} catch {
 			throw badRequest(`the header ${header} is not properly escaped`);
 		}

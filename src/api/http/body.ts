@@ -1,9 +1,9 @@
 /** Reads the body of a request: bounded, and JSON, YAML or protobuf. */
-import type { IncomingMessage } from 'node:http';
 import type { Schemas } from '../../kinds/schema.ts';
 import { ApiError, badRequest } from '../../kinds/status.ts';
 import { limits } from '../limits.ts';
 import { decodeProtobuf, protobufType } from '../protobuf/index.ts';
+import type { Request } from './exchange.ts';
 import { checkJson } from './json-text.ts';
 import { parseYaml } from './yaml-text.ts';
 
@@ -13,7 +13,7 @@ const tooLarge = () =>
 	new ApiError(413, 'RequestEntityTooLarge', `Request entity too large: limit is ${limits.body} bytes`);
 
 /** The bytes of the body. Throws 413 when there are too many; the connection is of no use then. */
-export function readBody(request: IncomingMessage): Promise<Buffer> {
+export function readBody(request: Request): Promise<Buffer> {
 	const announced = Number(request.headers['content-length'] ?? 0);
 	if (announced > limits.body) return Promise.reject(tooLarge());
 	if (announced === 0 && request.headers['transfer-encoding'] === undefined) return Promise.resolve(empty);
@@ -41,7 +41,7 @@ export function readBody(request: IncomingMessage): Promise<Buffer> {
 }
 
 /** The media type of a Content-Type header, without its parameters. */
-export const mediaType = (request: IncomingMessage) =>
+export const mediaType = (request: Request) =>
 	(request.headers['content-type'] ?? '').split(';', 1)[0]?.trim().toLowerCase() ?? '';
 
 export interface Decoded {
@@ -54,7 +54,7 @@ export interface Decoded {
  * The value of a request's body in the media types of objects: JSON, YAML and protobuf. Undefined for an empty one. Throws 415
  * for other types, 400 for what is not of its type, 413 where it is too large.
  */
-export async function readObject(request: IncomingMessage, schemas: Schemas): Promise<Decoded> {
+export async function readObject(request: Request, schemas: Schemas): Promise<Decoded> {
 	const type = mediaType(request);
 	if (type !== '' && !objectTypes.includes(type)) throw unsupported(type, objectTypes);
 	const body = await readBody(request);

@@ -2,11 +2,11 @@
  * Subresources that only somebody above the API can answer, such as what an application would change: who composes the process
  * gives the answer, so that rights, clients and kubectl work for such questions as for all else, and the API knows nothing of them.
  */
-import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Kind } from '../../kinds/kind.ts';
 import type { KubeObject } from '../../kinds/object.ts';
 import { notServed, serviceUnavailable } from '../../kinds/status.ts';
-import type { Api, Caller } from '../api.ts';
+import type { Api } from '../api.ts';
+import type { Exchange } from './exchange.ts';
 import { negotiate } from './negotiate.ts';
 import { methodNotAllowed } from './resource.ts';
 import { sendJson } from './respond.ts';
@@ -33,13 +33,7 @@ export interface Given {
 /** Answers a GET of such a subresource. Throws ApiError. */
 export async function serveGiven(
 	{ api, answers }: Given,
-	exchange: {
-		readonly request: IncomingMessage;
-		readonly response: ServerResponse;
-		readonly query: URLSearchParams;
-		readonly caller: Caller;
-		readonly signal: AbortSignal;
-	},
+	exchange: Exchange,
 	kind: Kind,
 	{ namespace, name, subresource = '' }: ResourceRoute,
 	verb: string,

@@ -1,6 +1,6 @@
 /** /healthz, /livez and /readyz, as a whole and check by check. Source: Kubernetes documentation, "Kubernetes API health endpoints". */
-import type { IncomingMessage, ServerResponse } from 'node:http';
 import { notServed } from '../../kinds/status.ts';
+import type { Request, Response } from './exchange.ts';
 import { send } from './respond.ts';
 
 /** Named checks, each with what is wrong; undefined where nothing is. */
@@ -26,8 +26,8 @@ export function healthOf(path: string): HealthPath | undefined {
 export async function serveHealth(
 	{ endpoint, check }: HealthPath,
 	checks: Checks,
-	request: IncomingMessage,
-	response: ServerResponse,
+	request: Request,
+	response: Response,
 	query: URLSearchParams,
 ): Promise<void> {
 	const all: Checks = endpoint === 'livez' ? alive : { ...alive, ...checks };

@@ -15,8 +15,8 @@ import type { KeyPair } from '../certificates.ts';
 import { limits } from '../limits.ts';
 import { connectAgent } from './agent-connection.ts';
 import { checkHasLog, containerOf } from './container.ts';
+import type { Answer } from './exchange.ts';
 import { flag, integer } from './query.ts';
-import type { Answer } from './respond.ts';
 import type { ResourceRoute } from './route.ts';
 
 export interface Streaming {

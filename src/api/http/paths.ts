@@ -1,11 +1,11 @@
 /** Everything beside the resources: discovery, OpenAPI, version, health and metrics. */
-import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Registry } from '../../kinds/registry.ts';
 import { notServed } from '../../kinds/status.ts';
 import { TEXT_FORMAT } from '../../metrics.ts';
 import { aggregatedDocument, coreVersions, group, groupList, resourceList, serverVersion } from '../discovery.ts';
 import { type Document, openApiV2, openApiV3 } from '../openapi/index.ts';
 import { openApiV2Accepted, openApiV2Protobuf, openApiV2Type } from '../protobuf/openapi-v2.ts';
+import type { Request, Response } from './exchange.ts';
 import { type Checks, healthOf, serveHealth } from './health.ts';
 import type { Metrics } from './metrics.ts';
 import { negotiate } from './negotiate.ts';
@@ -22,8 +22,8 @@ export interface Paths {
 /** Answers a path that is no resource. Throws 404 and 405. */
 export async function servePath(
 	paths: Paths,
-	request: IncomingMessage,
-	response: ServerResponse,
+	request: Request,
+	response: Response,
 	path: string,
 	query: URLSearchParams,
 ): Promise<void> {
@@ -78,8 +78,8 @@ function indexOf(registry: Registry): string[] {
 
 async function serveDiscovery(
 	paths: Paths,
-	request: IncomingMessage,
-	response: ServerResponse,
+	request: Request,
+	response: Response,
 	path: string,
 	query: URLSearchParams,
 ): Promise<void> {
@@ -115,15 +115,15 @@ async function serveDiscovery(
 }
 
 /** Host and port under which the client has reached the server: it may listen on every address. */
-function addressOf({ socket }: IncomingMessage): string {
+function addressOf({ socket }: Request): string {
 	const address = (socket.localAddress ?? '').replace(/^::ffff:/, '');
 	return `${address.includes(':') ? `[${address}]` : address}:${socket.localPort}`;
 }
 
 /** A document that never changes under its hash: a client that has it gets 304. */
 async function serveDocument(
-	request: IncomingMessage,
-	response: ServerResponse,
+	request: Request,
+	response: Response,
 	{ bytes, hash }: Document,
 	query: URLSearchParams,
 	type = 'application/json',

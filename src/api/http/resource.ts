@@ -1,29 +1,19 @@
 /** Requests about resources: each HTTP method as the verb it means. */
-import type { IncomingMessage, ServerResponse } from 'node:http';
 import { stringify } from 'yaml';
 import { apiVersionOf, type Kind } from '../../kinds/kind.ts';
 import { ApiError, badRequest, notServed } from '../../kinds/status.ts';
 import type { Log } from '../../log.ts';
-import type { Api, Caller, Listed, Patch, Stored, Target, WriteOptions } from '../api.ts';
+import type { Api, Listed, Patch, Stored, Target, WriteOptions } from '../api.ts';
 import { limits } from '../limits.ts';
 import { subresourceOf } from '../subresources.ts';
 import { type IncludeObject, scaleTable, type Tabular, toPartial, toPartialList, toRow, toTable } from '../table.ts';
 import { mediaType, parseBody, readBody, readObject, unsupported } from './body.ts';
+import type { Answer, Exchange } from './exchange.ts';
 import { type Form, negotiate } from './negotiate.ts';
 import { deleteOptions, flag, listOptions, watchQuery, writeOptions } from './query.ts';
-import { type Answer, addWarning, sendBytes, sendJson, sendPieces, yamlStyle } from './respond.ts';
+import { addWarning, sendBytes, sendJson, sendPieces, yamlStyle } from './respond.ts';
 import type { ResourceRoute } from './route.ts';
 import { streamEvents } from './watch.ts';
-
-/** A request in work. */
-export interface Exchange<R = ServerResponse> {
-	readonly request: IncomingMessage;
-	readonly response: R;
-	readonly query: URLSearchParams;
-	readonly caller: Caller;
-	/** Aborts when the server closes and, for watches and streams, when the client goes. */
-	readonly signal: AbortSignal;
-}
 
 export interface Serving {
 	readonly api: Api;
@@ -33,27 +23,6 @@ export interface Serving {
 
 export const methodNotAllowed = () =>
 	new ApiError(405, 'MethodNotAllowed', 'the server does not allow this method on the requested resource');
-
-/** The verb of a request, as authorization names it. */
-export function verbOf(method: string | undefined, route: ResourceRoute, query: URLSearchParams): string {
-	switch (method) {
-		case 'GET':
-		case 'HEAD':
-			if (route.watch || (!route.name && flag(query, 'watch'))) return 'watch';
-			if (route.name && !route.subresource && flag(query, 'watch')) return 'watch';
-			return route.name ? 'get' : 'list';
-		case 'POST':
-			return 'create';
-		case 'PUT':
-			return 'update';
-		case 'PATCH':
-			return 'patch';
-		case 'DELETE':
-			return route.name ? 'delete' : 'deletecollection';
-		default:
-			return (method ?? '').toLowerCase();
-	}
-}
 
 /** Throws 404 for what a kind does not have. */
 function checkRoute(kind: Kind, { namespace, name, subresource }: ResourceRoute): void {

@@ -1,5 +1,4 @@
 /** Writes answers: stored bytes as they are, errors as Status objects, large ones compressed and in pieces. */
-import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Writable } from 'node:stream';
 import { setImmediate } from 'node:timers/promises';
 import { promisify } from 'node:util';
@@ -7,16 +6,8 @@ import { constants, createGzip, gzip as gzipCallback } from 'node:zlib';
 import { stringify } from 'yaml';
 import type { ApiError } from '../../kinds/status.ts';
 import { limits } from '../limits.ts';
+import type { Request, Response } from './exchange.ts';
 import type { Form } from './negotiate.ts';
-
-/** What a stream of a log or of events is written to: a response, or the frames of a WebSocket. */
-export interface Answer extends Writable {
-	statusCode: number;
-	readonly headersSent: boolean;
-	setHeader(name: string, value: string): unknown;
-	/** Sends the head of the answer, even if nothing else happens for long. */
-	flushHeaders(): void;
-}
 
 const gzip = promisify(gzipCallback);
 
@@ -24,7 +15,7 @@ const gzip = promisify(gzipCallback);
  * Kubernetes adds a short text to these warnings: code 299, no agent. One that is there already is not said again: a write
  * that is tried again finds the same. Source: RFC 7234, 5.5; KEP-1693.
  */
-export function addWarning(response: ServerResponse, message: string): void {
+export function addWarning(response: Response, message: string): void {
 	// Header values are latin-1 without control characters.
 	const text = message
 		.replaceAll(/[\\"]/g, '\\$&')
@@ -42,8 +33,8 @@ export const yamlStyle = { version: '1.1', lineWidth: 0, aliasDuplicateObjects: 
 
 /** Sends JSON bytes, as YAML where the client wants that. */
 export async function sendBytes(
-	request: IncomingMessage,
-	response: ServerResponse,
+	request: Request,
+	response: Response,
 	code: number,
 	bytes: Uint8Array,
 	form: Form,
@@ -56,8 +47,8 @@ export async function sendBytes(
 }
 
 export const sendJson = (
-	request: IncomingMessage,
-	response: ServerResponse,
+	request: Request,
+	response: Response,
 	code: number,
 	value: unknown,
 	form: Form = { media: 'json' },
@@ -65,8 +56,8 @@ export const sendJson = (
 
 /** Sends a body of any type. */
 export async function send(
-	request: IncomingMessage,
-	response: ServerResponse,
+	request: Request,
+	response: Response,
 	code: number,
 	type: string,
 	bytes: Uint8Array,
@@ -88,7 +79,7 @@ export async function send(
 /** Answers are of this moment, and for this user. */
 const uncached = ['Cache-Control', 'no-cache, private'] as const;
 
-const acceptsGzip = (request: IncomingMessage) =>
+const acceptsGzip = (request: Request) =>
 	/(^|,)\s*gzip\s*(,|;(?!\s*q=0(\.0*)?\s*(,|$))|$)/.test(String(request.headers['accept-encoding'] ?? ''));
 
 /**
@@ -96,8 +87,8 @@ const acceptsGzip = (request: IncomingMessage) =>
  * client reads, and other work of the process in between.
  */
 export async function sendPieces(
-	request: IncomingMessage,
-	response: ServerResponse,
+	request: Request,
+	response: Response,
 	type: string,
 	pieces: Iterable<Uint8Array>,
 ): Promise<void> {
@@ -166,7 +157,7 @@ export function drained(response: Writable, into: Writable = response): Promise<
 }
 
 /** Sends an error as its Status. */
-export function sendError(request: IncomingMessage, response: ServerResponse, error: ApiError): void {
+export function sendError(request: Request, response: Response, error: ApiError): void {
 	const { status } = error;
 	const bytes = Buffer.from(JSON.stringify(status));
 	const retry = status.details?.retryAfterSeconds;

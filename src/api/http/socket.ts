@@ -5,7 +5,7 @@
 import type { IncomingMessage } from 'node:http';
 import { type Duplex, Writable } from 'node:stream';
 import { type WebSocket, WebSocketServer } from 'ws';
-import type { Answer } from './respond.ts';
+import type { Answer } from './exchange.ts';
 
 const binary = 'binary.k8s.io';
 const base64 = 'base64.binary.k8s.io';

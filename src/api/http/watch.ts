@@ -5,8 +5,9 @@ import type { Log } from '../../log.ts';
 import type { WatchEvent } from '../api.ts';
 import { limits } from '../limits.ts';
 import { type IncludeObject, toPartial, toTable } from '../table.ts';
+import type { Answer } from './exchange.ts';
 import type { Form } from './negotiate.ts';
-import { type Answer, drained } from './respond.ts';
+import { drained } from './respond.ts';
 
 const newline = Buffer.from('}\n');
 const heads = {

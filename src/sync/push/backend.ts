@@ -1,7 +1,7 @@
 /** `git http-backend` as a CGI child of one HTTP request, with the two descriptors of the hooks. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Readable, Writable } from 'node:stream';
+import type { Request, Response } from '../../api/index.ts';
 import { exited, gitEnvironment } from '../git/index.ts';
 import { PUSH_VARIABLE } from './hooks.ts';
 
@@ -30,7 +30,7 @@ export interface Backend {
 }
 
 /** Serves a request. Only named headers reach the child, as values of its environment: nothing passes a shell. */
-export function startBackend(request: IncomingMessage, response: ServerResponse, service: Service): Backend {
+export function startBackend(request: Request, response: Response, service: Service): Backend {
 	const header = (name: string) => {
 		const value = request.headers[name];
 		return typeof value === 'string' ? value : undefined;
@@ -77,7 +77,8 @@ export function startBackend(request: IncomingMessage, response: ServerResponse,
 		await exitedOrFailed(child);
 		await sent;
 		if (!response.headersSent) {
-			response.writeHead(500, { 'content-type': 'text/plain' });
+			response.statusCode = 500;
+			response.setHeader('content-type', 'text/plain');
 			response.write(`git http-backend failed: ${complaint.trim() || 'no reason given'}\n`);
 		}
 		response.end();
@@ -96,7 +97,7 @@ async function exitedOrFailed(child: ChildProcess): Promise<void> {
 }
 
 /** Splits off the CGI headers (RFC 3875, section 6.3) and streams the rest as it comes, to the end even if nobody listens any more. */
-async function send(stdout: Readable, response: ServerResponse): Promise<void> {
+async function send(stdout: Readable, response: Response): Promise<void> {
 	let head: Buffer | undefined = Buffer.alloc(0);
 	for await (const chunk of stdout as AsyncIterable<Buffer>) {
 		let body = chunk;
@@ -115,7 +116,7 @@ async function send(stdout: Readable, response: ServerResponse): Promise<void> {
 	}
 }
 
-function writeHead(text: string, response: ServerResponse): void {
+function writeHead(text: string, response: Response): void {
 	let status = 200;
 	for (const line of text.split('\r\n')) {
 		const colon = line.indexOf(':');
@@ -124,11 +125,11 @@ function writeHead(text: string, response: ServerResponse): void {
 		if (name.toLowerCase() === 'status') status = Number.parseInt(value, 10);
 		else if (name) response.setHeader(name, value);
 	}
-	response.writeHead(status);
+	response.statusCode = status;
 	response.flushHeaders();
 }
 
-function drained(response: ServerResponse): Promise<void> {
+function drained(response: Response): Promise<void> {
 	return new Promise((resolve) => {
 		if (response.closed) return resolve();
 		const settle = () => {

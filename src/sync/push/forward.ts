@@ -1,6 +1,6 @@
 /** A request that another server is to answer: the one that leads takes pushes, whichever was asked. */
-import type { IncomingMessage, ServerResponse } from 'node:http';
 import { pipeline } from 'node:stream/promises';
+import type { Request, Response } from '../../api/index.ts';
 import { callPeer, type Peer, type Peers } from '../source/index.ts';
 
 /** Who pushes, as the server says that was asked. Only heard from other servers. */
@@ -10,8 +10,8 @@ const passed = ['content-type', 'content-encoding', 'content-length', 'accept', 
 
 /** Passes the request on, and the answer back as it comes. False where the other server cannot be reached: then nothing of the request is read. */
 export async function passOn(
-	request: IncomingMessage,
-	response: ServerResponse,
+	request: Request,
+	response: Response,
 	to: { readonly peer: Peer; readonly path: string; readonly pusher: string; readonly peers: Peers },
 ): Promise<boolean> {
 	const gone = new AbortController();
@@ -28,7 +28,8 @@ export async function passOn(
 	request.pipe(sent);
 	const answer = await answered;
 	const { connection: _, 'keep-alive': __, 'transfer-encoding': ___, ...kept } = answer.headers;
-	response.writeHead(answer.statusCode ?? 502, kept);
+	response.statusCode = answer.statusCode ?? 502;
+	for (const [name, value] of Object.entries(kept)) if (value !== undefined) response.setHeader(name, value);
 	response.flushHeaders();
 	await pipeline(answer, response);
 	return true;

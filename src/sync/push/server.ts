@@ -1,6 +1,6 @@
 /** The smart HTTP endpoint of the embedded repositories: who may, which repository, and one `git http-backend` a request. */
-import type { IncomingMessage, ServerResponse } from 'node:http';
 import { dirname } from 'node:path';
+import type { Request, Response } from '../../api/index.ts';
 import type { Log } from '../../log.ts';
 import { isCommitId } from '../git/index.ts';
 import { alone, type Embedded, type Peers } from '../source/index.ts';
@@ -32,8 +32,8 @@ export interface PushServerOptions {
 export interface PushServer extends AsyncDisposable {
 	/** Answers one request. `path` is the part below the mount, with its leading slash: `/default.git/info/refs`. Never rejects. */
 	handle(
-		request: IncomingMessage,
-		response: ServerResponse,
+		request: Request,
+		response: Response,
 		path: string,
 		query: string,
 		/** Who asks, where somebody else has made sure of it: an administrator, or another server. No token is wanted then. */
@@ -51,8 +51,8 @@ export async function openPushServer(options: PushServerOptions): Promise<PushSe
 	let tidying: Promise<void> = Promise.resolve();
 
 	async function serve(
-		request: IncomingMessage,
-		response: ServerResponse,
+		request: Request,
+		response: Response,
 		path: string,
 		query: string,
 		user?: string,
@@ -89,7 +89,8 @@ export async function openPushServer(options: PushServerOptions): Promise<PushSe
 		if (service === 'objects') {
 			const id = new URLSearchParams(query).get('id') ?? '';
 			const has = isCommitId(id) && (await found.embedded.exchange.obtain(id));
-			response.writeHead(has ? 200 : 404).end();
+			response.statusCode = has ? 200 : 404;
+			response.end();
 			return;
 		}
 		const isPush = service === 'git-receive-pack' || new URLSearchParams(query).get('service') === 'git-receive-pack';
@@ -118,7 +119,7 @@ export async function openPushServer(options: PushServerOptions): Promise<PushSe
 		readonly pusher: string;
 	}
 
-	async function run(request: IncomingMessage, response: ServerResponse, call: Call): Promise<void> {
+	async function run(request: Request, response: Response, call: Call): Promise<void> {
 		const { embedded, lock, service, query, pusher } = call;
 		const gone = new AbortController();
 		response.once('close', () => {
@@ -177,8 +178,9 @@ export async function openPushServer(options: PushServerOptions): Promise<PushSe
 }
 
 /** A plain refusal, which git shows to its user. Takes what the client still sends, so that it reads the answer. */
-function refuse(request: IncomingMessage, response: ServerResponse, status: number, message: string): void {
-	response.writeHead(status, { 'content-type': 'text/plain; charset=utf-8' });
+function refuse(request: Request, response: Response, status: number, message: string): void {
+	response.statusCode = status;
+	response.setHeader('content-type', 'text/plain; charset=utf-8');
 	response.end(`${message}\n`);
 	request.resume();
 }
