@@ -9,6 +9,6 @@ export { type Served, type ServeOptions, serveApi } from './http/server.ts';
 export { type KubeconfigOptions, writeKubeconfig } from './kubeconfig.ts';
 export { type ApiOptions, openApi, systemCaller } from './open.ts';
 export { openPki, type Pki, type PkiOptions } from './pki.ts';
-export type { AdmissionPlugin, AdmissionRequest } from './verbs/admission.ts';
+export type { AdmissionPlugin, AdmissionRequest, Mutation } from './verbs/admission.ts';
 export type { Count, Counter } from './verbs/counts.ts';
 export { defaultServiceRange, type ServiceRange } from './verbs/services.ts';

@@ -1,6 +1,6 @@
 /** The builder of kinds: a declaration says only what is particular to the kind, and the rest is filled in here. */
 import { ageOf } from './age.ts';
-import { deepEqual } from './equal.ts';
+import { equalMembers } from './equal.ts';
 import type { Column, Health, Kind } from './kind.ts';
 import { finalizerWarnings, keepMetadata, validateMetadata } from './metadata.ts';
 import { dnsSubdomain, type NameCheck } from './names.ts';
@@ -140,9 +140,9 @@ function countGeneration(object: KubeObject, old: KubeObject | undefined): void 
 	if (object.metadata.generation === 0) object.metadata.generation = 1;
 }
 
+const notIntended: ReadonlySet<string> = new Set(['metadata', 'status']);
+
 /** Whether two objects are the same outside metadata and status. */
 function sameIntent(object: KubeObject, old: KubeObject): boolean {
-	const { metadata: _meta, status: _status, ...intent } = object as WithStatus;
-	const { metadata: _oldMeta, status: _oldStatus, ...oldIntent } = old as WithStatus;
-	return deepEqual(intent, oldIntent);
+	return equalMembers(object, old, notIntended);
 }

@@ -2,7 +2,7 @@ import test from 'ava';
 import { type Authorizer, chain, type Decision, noRules } from '../../src/api/auth/authorizer.ts';
 import { everybody, masters } from '../../src/api/auth/everybody.ts';
 import type { User } from '../../src/api/auth/user.ts';
-import type { AdmissionRequest } from '../../src/api/index.ts';
+import type { AdmissionRequest, Mutation } from '../../src/api/index.ts';
 import { ApiError, ConfigMap, type Dynamic, type Kind, kind, Lease, loadRegistry } from '../../src/kinds/index.ts';
 import { admin, openTestApi, serveTestApi } from '../testbed/api.ts';
 
@@ -360,9 +360,10 @@ test('what a plugin fills in gets its defaults and is checked, and nobody owns i
 		name: 'Sidecar',
 		handles: ({ operation, kind, subresource }: AdmissionRequest) =>
 			operation === 'CREATE' && kind.plural === 'pods' && !subresource,
-		mutate({ object, name }: AdmissionRequest) {
+		mutate({ object, name }: AdmissionRequest): Mutation {
 			const spec = object?.spec as { containers: object[] };
 			spec.containers.push({ name: 'proxy', ...(name !== 'bad' && { image: 'proxy:1' }) });
+			return 'changed';
 		},
 	};
 	await using opened = await openTestApi({ admission: [sidecar] });
@@ -389,13 +390,14 @@ test('a plugin that waits for somebody holds up no other writer of the object, a
 		handles: ({ kind, subresource }: AdmissionRequest) => kind.plural === 'pods' && !subresource,
 		waits: ({ operation, subresource }: Pick<AdmissionRequest, 'operation' | 'subresource'>) =>
 			operation === 'UPDATE' && !subresource,
-		async mutate({ operation, object, old }: AdmissionRequest) {
-			if (operation !== 'UPDATE' || !object) return;
+		async mutate({ operation, object, old }: AdmissionRequest): Promise<Mutation> {
+			if (operation !== 'UPDATE' || !object) return 'nothing';
 			const { phase } = (old as Dynamic).status as { phase: string };
 			asked.push(`${phase} ${object.metadata.labels?.seen ?? 'anew'}`);
 			object.metadata.labels = { ...object.metadata.labels, seen: 'yes' };
 			gates[0]?.resolve();
 			await gates[1]?.promise;
+			return 'changed';
 		},
 	};
 	await using opened = await openTestApi({ admission: [slow] });

@@ -2,7 +2,7 @@
  * The set of the fields of a value, as its manager owns them.
  * Source: KEP-555 and the Kubernetes documentation, "Server-Side Apply".
  */
-import { isEmpty, node, sorted } from '../../kinds/fieldset.ts';
+import { sorted } from '../../kinds/fieldset.ts';
 import { type Fields, itemElement, leaf, type MergeType, typeOf } from '../../kinds/mergetype.ts';
 import type { FieldsV1 } from '../../kinds/object.ts';
 
@@ -25,16 +25,24 @@ export class DuplicateItem extends Error {
  * Throws DuplicateItem with the path from here (not when `whole`: what is stored is taken as it is).
  */
 export function fieldsOf(type: MergeType, value: unknown, whole = false): FieldsV1 | undefined {
+	return nodeOf(type, value, whole, false);
+}
+
+/** As `fieldsOf`; `isIn`: where it has children, it is a member itself beside them. */
+export function nodeOf(type: MergeType, value: unknown, whole: boolean, isIn: boolean): FieldsV1 | undefined {
 	const shape = typeOf(type, value);
 	if (shape.type === 'leaf') return member;
-	const out: FieldsV1 = {};
+	const out: FieldsV1 = isIn ? { '.': member } : {};
+	let empty = true;
 	if (shape.type === 'map') {
 		const fields = value as Fields;
 		for (const key in fields) {
 			const field = shape.fields.get(key);
 			const element = field?.element ?? `f:${key}`;
 			const child = childFields(element, field?.type ?? shape.element, fields[key], whole, !field);
-			if (child) out[element] = child;
+			if (!child) continue;
+			out[element] = child;
+			empty = false;
 		}
 	} else {
 		const items = value as readonly unknown[];
@@ -46,10 +54,12 @@ export function fieldsOf(type: MergeType, value: unknown, whole = false): Fields
 				throw new DuplicateItem([element]);
 			}
 			const child = childFields(element, itemType, items[i], whole, true);
-			if (child) out[element] = child;
+			if (!child) continue;
+			out[element] = child;
+			empty = false;
 		}
 	}
-	return isEmpty(out) ? undefined : sorted(out);
+	return empty ? undefined : sorted(out);
 }
 
 /** The node of a child. `always`: it is a member beside its children, because the schema does not name it. */
@@ -62,10 +72,8 @@ function childFields(
 ): FieldsV1 | undefined {
 	if (typeof value !== 'object' || value === null) return value === undefined ? undefined : member;
 	try {
-		const fields = fieldsOf(type, value, whole);
-		if (fields === member) return member;
 		// What is empty is a field of its own. (Upstream leaves empty lists out: its types do not store them.)
-		return node(whole || always || !fields, fields);
+		return nodeOf(type, value, whole, whole || always) ?? member;
 	} catch (error) {
 		if (error instanceof DuplicateItem) error.path.unshift(element);
 		throw error;

@@ -1,10 +1,11 @@
 /** Who owns what after a create, an update or a patch other than apply. */
-import { differenceSets, isEmpty, unionSets } from '../../kinds/fieldset.ts';
-import { objectMergeType } from '../../kinds/mergetype.ts';
-import type { Dynamic, ManagedFieldsEntry } from '../../kinds/object.ts';
+import { differenceSets, isEmpty, sorted, unionSets } from '../../kinds/fieldset.ts';
+import { type Fields, type MapType, memberOf, objectMergeType, setMember } from '../../kinds/mergetype.ts';
+import type { Dynamic, FieldsV1, ManagedFieldsEntry } from '../../kinds/object.ts';
 import type { Schema, Schemas } from '../../kinds/schema.ts';
 import { compare, type Delta } from './compare.ts';
 import { equalJson } from './equal.ts';
+import { nodeOf } from './fields.ts';
 import {
 	capped,
 	encode,
@@ -67,22 +68,54 @@ function startingPoint({ after, subresource }: UpdateInput, kept: Ownership): re
 	return equalJson(sent, kept.recorded) ? kept.entries : (received(sent) ?? kept.entries);
 }
 
-function changesOf({ before, after, schema, schemas, subresource }: UpdateInput): Delta | undefined {
-	// An object is created with its metadata, spec and status there already, as the API types have them: only what is in them is new.
-	const base = before ?? {
-		metadata: {},
-		...('spec' in after && { spec: {} }),
-		...('status' in after && { status: {} }),
-	};
-	const delta = compare(objectMergeType(schema, schemas), base, after);
+function changesOf({ before, after, schema, schemas }: UpdateInput): Delta | undefined {
+	const type = objectMergeType(schema, schemas);
+	if (!before) return createdFields(type, after);
+	const delta = compare(type, before, after);
 	if (!delta) return undefined;
-	// A create through the main resource cannot set a status: what stands there is the server's.
 	const changed = ownable(delta.changed);
 	const removed = ownable(delta.removed);
-	if (!before && !subresource) delete changed['f:status'];
 	const none = (fields: object) => Object.keys(fields).length === 0;
 	if (none(changed) && none(removed)) return undefined;
 	return { changed: none(changed) ? undefined : changed, removed: none(removed) ? undefined : removed };
+}
+
+/** Of the metadata of a new object, what the system says and nobody owns. */
+const systemMetadata: ReadonlySet<string> = new Set([
+	'name',
+	'namespace',
+	'uid',
+	'creationTimestamp',
+	'generation',
+	'resourceVersion',
+	'managedFields',
+	'selfLink',
+]);
+
+/**
+ * What a create says. An object is made with its metadata and spec there already, as the API types have them: only what is in
+ * them is new. A create cannot set a status: what stands there is the server's.
+ */
+function createdFields(type: MapType, object: Dynamic): Delta | undefined {
+	const changed: FieldsV1 = {};
+	for (const key in object) {
+		if (key === 'apiVersion' || key === 'kind' || key === 'status') continue;
+		const field = type.fields.get(key);
+		const there = key === 'metadata' || key === 'spec';
+		const value = key === 'metadata' ? ownMetadata(object.metadata) : memberOf(object, key);
+		if (value === undefined) continue;
+		const fields = nodeOf(field?.type ?? type.element, value, true, !there);
+		if (fields) changed[field?.element ?? `f:${key}`] = fields;
+		else if (!there) changed[field?.element ?? `f:${key}`] = {};
+	}
+	return isEmpty(changed) ? undefined : { changed: sorted(changed), removed: undefined };
+}
+
+function ownMetadata(metadata: Dynamic['metadata']): Fields {
+	const own: Record<string, unknown> = {};
+	for (const key in metadata)
+		if (!systemMetadata.has(key)) setMember(own, key, memberOf(metadata as unknown as Fields, key));
+	return own;
 }
 
 /** The entries after `owner` changed what `delta` says. Its time is that of its last change, whatever others took from it. */

@@ -34,6 +34,12 @@ export interface AdmissionRequest {
 	): Promise<KubeObject | undefined>;
 }
 
+/**
+ * What a plugin did to an object: nothing; `filled` in what is whole and sound of itself; or it has `changed` what defaults
+ * are to be filled into, and what is to be pruned and checked again.
+ */
+export type Mutation = 'nothing' | 'filled' | 'changed';
+
 export interface AdmissionPlugin {
 	/** As Kubernetes names it, where it is one of its own. */
 	readonly name: string;
@@ -44,8 +50,8 @@ export interface AdmissionPlugin {
 	 * not wait for it. Absent: never.
 	 */
 	waits?(about: Pick<AdmissionRequest, 'operation' | 'kind' | 'subresource'>): boolean;
-	/** May change `object` in place. Throws an ApiError to refuse. */
-	mutate?(request: AdmissionRequest): void | Promise<void>;
+	/** May change `object` in place, and says what it did. Throws an ApiError to refuse. */
+	mutate?(request: AdmissionRequest): Mutation | Promise<Mutation>;
 	/** Throws an ApiError to refuse. */
 	validate?(request: AdmissionRequest): void | Promise<void>;
 }
@@ -57,18 +63,19 @@ export type Asked = Omit<AdmissionRequest, 'lookUp'>;
 export const mayWait = ({ admission }: Context, about: Pick<Asked, 'operation' | 'kind' | 'subresource'>): boolean =>
 	admission.some((plugin) => plugin.waits?.(about) ?? false);
 
-/** The first phase. Tells whether any plugin may have changed the object. Throws the refusal of the first that refuses. */
-export async function mutate(context: Context, asked: Asked): Promise<boolean> {
+/** The first phase. Tells what the plugins did to the object. Throws the refusal of the first that refuses. */
+export async function mutate(context: Context, asked: Asked): Promise<Mutation> {
 	let request: AdmissionRequest | undefined;
-	let ran = false;
+	let done: Mutation = 'nothing';
 	for (const plugin of context.admission) {
 		if (!plugin.mutate) continue;
 		request ??= whole(context, asked);
 		if (!plugin.handles(request)) continue;
-		ran = true;
-		await plugin.mutate(request);
+		const did = plugin.mutate(request);
+		const mutation = did instanceof Promise ? await did : did;
+		if (mutation !== 'nothing' && done !== 'changed') done = mutation;
 	}
-	return ran;
+	return done;
 }
 
 /** The second phase. Throws the refusal of the first that refuses. */
@@ -77,7 +84,9 @@ export async function validate(context: Context, asked: Asked): Promise<void> {
 	for (const plugin of context.admission) {
 		if (!plugin.validate) continue;
 		request ??= whole(context, asked);
-		if (plugin.handles(request)) await plugin.validate(request);
+		if (!plugin.handles(request)) continue;
+		const answered = plugin.validate(request);
+		if (answered) await answered;
 	}
 }
 
@@ -92,7 +101,9 @@ async function lookUp(
 	name: { readonly namespace?: string; readonly name: string },
 ): Promise<KubeObject | undefined> {
 	const kind = context.registry.resource(group, version, plural);
-	const place = kind && placeOf(storageOf(kind), name);
+	if (!kind) return undefined;
+	const place = placeOf(storageOf(kind), name);
+	const known = latest(context, place);
 	// The cache may lag behind another server: what it lacks is looked up.
-	return place && (latest(context, place) ?? (await readStored(context, place)))?.object;
+	return known || context.alone ? known?.object : (await readStored(context, place))?.object;
 }

@@ -34,16 +34,18 @@ const serviceAccount: AdmissionPlugin = {
 	handles: createsPod,
 	async mutate(request) {
 		const spec = specOf(request);
-		if (!spec) return;
+		if (!spec) return 'nothing';
 		const name = spec.serviceAccountName || spec.serviceAccount || 'default';
 		spec.serviceAccountName = name;
 		spec.serviceAccount = name;
-		if (typeof name !== 'string' || (Array.isArray(spec.imagePullSecrets) && spec.imagePullSecrets.length > 0)) return;
+		if (typeof name !== 'string' || (Array.isArray(spec.imagePullSecrets) && spec.imagePullSecrets.length > 0))
+			return 'filled';
 		const accounts = { group: '', version: 'v1', plural: 'serviceaccounts' };
 		// One that is not there yet adds nothing: an apply may create it after its pods.
 		const found = await request.lookUp(accounts, { namespace: request.namespace, name });
 		const secrets = (found as (KubeObject & Partial<ServiceAccount>) | undefined)?.imagePullSecrets;
 		if (secrets?.length) spec.imagePullSecrets = structuredClone(secrets);
+		return 'filled';
 	},
 };
 
@@ -56,7 +58,7 @@ const defaultTolerationSeconds: AdmissionPlugin = {
 	handles: (request) => (request.operation === 'CREATE' || request.operation === 'UPDATE') && is(request, 'pods'),
 	mutate(request) {
 		const spec = specOf(request);
-		if (!spec) return;
+		if (!spec) return 'nothing';
 		const tolerations: readonly unknown[] = Array.isArray(spec.tolerations) ? spec.tolerations : [];
 		const missing = NODE_TAINTS.filter(
 			(taint) =>
@@ -65,9 +67,10 @@ const defaultTolerationSeconds: AdmissionPlugin = {
 						isObject(each) && (!each.key || each.key === taint) && (!each.effect || each.effect === 'NoExecute'),
 				),
 		);
-		if (missing.length === 0) return;
+		if (missing.length === 0) return 'nothing';
 		const bearable = { operator: 'Exists', effect: 'NoExecute', tolerationSeconds: DEFAULT_TOLERATION_SECONDS };
 		spec.tolerations = [...tolerations, ...missing.map((key) => ({ key, ...bearable }))];
+		return 'filled';
 	},
 };
 

@@ -32,6 +32,7 @@ export function claimChange(
 ): ClaimChange {
 	const had = before ? kind.claims(before) : [];
 	const has = after ? kind.claims(after) : [];
+	if (had.length === 0 && has.length === 0) return none;
 	// An object may name a value twice; it is one key.
 	const taken = [...new Set(has)].filter((value) => !had.includes(value));
 	const freed = [...new Set(had)].filter((value) => !has.includes(value));

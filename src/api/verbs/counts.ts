@@ -41,6 +41,7 @@ export async function counted<R>(
 	after: KubeObject | undefined,
 	commit: (change: CountChange) => Promise<R>,
 ): Promise<R> {
+	if (context.counters.length === 0) return commit(nothing);
 	const counts = context.counters.flatMap((counter) => counter.counts(kind, before, after));
 	if (counts.length === 0) return commit(nothing);
 	const sorted = counts.toSorted((a, b) => (a.name < b.name ? -1 : 1));

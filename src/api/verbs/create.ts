@@ -88,8 +88,8 @@ export async function createNamed(
 		warn: options.warn,
 	};
 	const mutated = await mutate(context, asked);
-	if (mutated) forget(next);
-	if (mutated || next !== object) storage.defaults(next);
+	if (mutated === 'changed') forget(next);
+	if (mutated === 'changed' || next !== object) storage.defaults(next);
 	storage.prepare(next, undefined);
 	next.metadata.managedFields = [...owned];
 

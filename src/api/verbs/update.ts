@@ -1,6 +1,6 @@
 /** update, and the rules that every change of an object follows, however it came about (PUT, patch, apply, scale). */
 
-import { deepEqual } from '../../kinds/equal.ts';
+import { deepEqual, equalMembers } from '../../kinds/equal.ts';
 import { type Kind, storageOf } from '../../kinds/kind.ts';
 import type { Dynamic, KubeObject, ManagedFieldsEntry, Meta } from '../../kinds/object.ts';
 import { ApiError, conflict, type FieldError, invalid, notFound } from '../../kinds/status.ts';
@@ -199,17 +199,19 @@ async function settle(
 	};
 	// A binding was admitted as what it is, before it became a change of its pod.
 	const admits = subresource !== 'binding';
-	const mutated = admits && (await mutate(context, asked));
-	if (mutated) {
+	const mutated = admits ? await mutate(context, asked) : 'nothing';
+	if (mutated === 'changed') {
 		forget(next);
 		complete();
+	}
+	if (mutated !== 'nothing') {
 		if (isMain) storage.prepare(next, old);
 		alike = sameContent(old, next);
 	}
 	const warn = () => {
 		if (options.warn && isMain) for (const warning of kind.warnings(requested, before.requested)) options.warn(warning);
 	};
-	if (same && !mutated) {
+	if (same && mutated === 'nothing') {
 		warn();
 		return { do: 'keep', stored: current };
 	}
@@ -229,14 +231,13 @@ async function settle(
 	return finished(storage, old, next) ? { do: 'remove' } : { do: 'put', object: next };
 }
 
+const ofServer: ReadonlySet<string> = new Set(['resourceVersion', 'managedFields']);
+const ofMetadata: ReadonlySet<string> = new Set(['metadata']);
+
 /** Whether two say the same, whoever owns it. */
 function sameContent(old: Dynamic, next: Dynamic): boolean {
-	const content = ({ metadata, ...rest }: Dynamic) => ({
-		// First, since most changes are of it, or small.
-		metadata: { ...metadata, resourceVersion: undefined, managedFields: undefined },
-		...rest,
-	});
-	return deepEqual(content(old), content(next));
+	// First the metadata, since most changes are of it, or small.
+	return equalMembers(old.metadata, next.metadata, ofServer) && equalMembers(old, next, ofMetadata);
 }
 
 /** Whether the owners are the same, but for the times at which they wrote. */
