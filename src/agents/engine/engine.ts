@@ -81,6 +81,8 @@ export interface Engine extends AsyncDisposable {
 		/** The container's own input and output, which ends with it. `late`: it had ended before, and nothing comes. */
 		attach(id: string, options: AttachOptions): Promise<Streams & { readonly late: boolean }>;
 		resize(id: string, columns: number, rows: number): Promise<void>;
+		/** Where no process can be asked: answers probes in its stead, with why it is not well. Absent where processes run. */
+		answer?(id: string): Promise<string | undefined>;
 	};
 	/** Every event from now on; reconnects with backoff until the signal aborts. */
 	events(signal: AbortSignal): AsyncIterable<EngineEvent>;

@@ -47,7 +47,9 @@ export interface Where {
 export async function runHandler(handler: Handler, where: Where): Promise<Result> {
 	const timeout = AbortSignal.timeout(Math.min(where.timeoutMs, LONGEST_TIMER_MS));
 	const signal = AbortSignal.any([where.signal, timeout]);
+	const { answer } = where.engine.containers;
 	try {
+		if (answer && !handler.sleep) return await stoodFor(answer, where);
 		if (handler.exec) return await runCommand(handler.exec.command ?? [], where, signal);
 		if (handler.httpGet) return await get(handler.httpGet, where, signal);
 		if (handler.tcpSocket) return await open(handler.tcpSocket, where, signal);
@@ -60,6 +62,12 @@ export async function runHandler(handler: Handler, where: Where): Promise<Result
 		}
 		return { ok: false, output: (error as Error).message };
 	}
+}
+
+/** Where there is no process: a hook has been told to nobody, a probe is answered by the engine. */
+async function stoodFor(answer: (id: string) => Promise<string | undefined>, { id, hook }: Where): Promise<Result> {
+	const wrong = hook ? undefined : await answer(id);
+	return { ok: wrong === undefined, output: wrong ?? '' };
 }
 
 async function runCommand(command: readonly string[], where: Where, signal: AbortSignal): Promise<Result> {

@@ -1,0 +1,145 @@
+/** A node whose engine runs nothing: its pods do what their annotations say. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import test from 'ava';
+import { simulatedEngine } from '../../src/agents/engine/simulated/index.ts';
+import { runAgent } from '../../src/agents/index.ts';
+import { type Client, createCache, inProcess, recordEvents } from '../../src/client/index.ts';
+import { Namespace, Node, Pod } from '../../src/kinds/index.ts';
+import { admin, serveTestApi } from '../testbed/api.ts';
+import { silentLog } from '../testbed/silent-log.ts';
+import { condition, eventually, giveRange, NODE, ready, restarts, running } from './node.ts';
+
+const stack = new AsyncDisposableStack();
+let client: Client;
+
+test.before(async () => {
+	const dataDir = await mkdtemp(join(tmpdir(), 'driftless-simulated-'));
+	stack.defer(() => rm(dataDir, { recursive: true, force: true }));
+	const server = stack.use(await serveTestApi({ log: silentLog }));
+	client = inProcess(server.api, { ...admin, userAgent: 'test' });
+	for (const name of ['default', 'kube-node-lease'])
+		await client
+			.create(Namespace, { apiVersion: 'v1', kind: 'Namespace', metadata: { name }, spec: {} })
+			.catch(() => undefined);
+	const abort = new AbortController();
+	const { signal } = abort;
+	const log = silentLog;
+	const own = client.as('kubelet');
+	const cache = stack.use(createCache(own, { signal, log }));
+	const events = recordEvents(own, { component: 'kubelet', host: NODE, now: Date.now, log, signal });
+	const engine = stack.use(simulatedEngine({ cpus: 64, memory: 2 ** 38 }));
+	const clientCa = server.pki.authority.cert;
+	const where = { nodeName: NODE, dataDir, address: '127.0.0.1', port: 0, clientCa };
+	const agent = stack.use(await runAgent({ client: own, cache, events, engine, ...where, log, signal }));
+	stack.defer(() => abort.abort());
+	await giveRange(client, '10.244.7.0/24');
+	await agent.ready;
+});
+test.after.always(() => stack.disposeAsync());
+
+const create = (name: string, behaviour: Record<string, string>, spec: Partial<Pod['spec']> = {}) => {
+	const annotations = Object.fromEntries(
+		Object.entries(behaviour).map(([key, value]) => [`simulated.driftless.io/${key}`, value]),
+	);
+	const containers = [{ name: 'main', image: 'shop/web:1' }];
+	return client.create(Pod, {
+		apiVersion: 'v1',
+		kind: 'Pod',
+		metadata: { name, namespace: 'default', annotations },
+		spec: { nodeName: NODE, containers, terminationGracePeriodSeconds: 30, ...spec },
+	});
+};
+
+async function until(name: string, wanted: (pod: Pod) => boolean): Promise<Pod> {
+	let last: Pod | undefined;
+	try {
+		return await eventually(`pod ${name}`, async () => {
+			last = await client.get(Pod, { namespace: 'default', name });
+			return wanted(last) && last;
+		});
+	} catch (error) {
+		throw new Error(`${(error as Error).message}: ${JSON.stringify(last?.status, null, 1)}`);
+	}
+}
+
+const state = (pod: Pod) => pod.status?.containerStatuses?.[0]?.state;
+
+test('the node says that it is simulated, and has what it was given', async (t) => {
+	const { status } = await eventually('the node tells of itself', async () => {
+		const node = await client.get(Node, { name: NODE });
+		return node.status?.nodeInfo && node;
+	});
+	t.is(status?.nodeInfo?.containerRuntimeVersion, 'simulated://1');
+	t.is(status?.nodeInfo?.osImage, 'simulated: nothing runs here');
+	t.is(status?.capacity?.cpu, '64');
+});
+
+test('a pod runs with an address, is ready, and goes within its grace', async (t) => {
+	await create('plain', {});
+	const pod = await until('plain', running);
+	t.regex(pod.status?.podIP ?? '', /^10\.244\.7\./);
+	t.regex(pod.status?.containerStatuses?.[0]?.containerID ?? '', /^simulated:\/\//);
+	await client.delete(Pod, { namespace: 'default', name: 'plain' });
+	await eventually('it is gone', async () => {
+		const { items } = await client.list(Pod, { namespace: 'default', fieldSelector: 'metadata.name=plain' });
+		return items.length === 0;
+	});
+});
+
+test('a pod ends as it is told, and one that ends wrongly waits for its restart', async (t) => {
+	await create('job', { 'run-seconds': '0.1', 'exit-code': '3' }, { restartPolicy: 'Never' });
+	const job = await until('job', ({ status }) => status?.phase === 'Failed');
+	t.like(state(job)?.terminated, { exitCode: 3, reason: 'Error' });
+	await create('crash', { 'run-seconds': '0.1', 'exit-code': '1' });
+	const crash = await until('crash', (pod) => state(pod)?.waiting?.reason === 'CrashLoopBackOff');
+	t.true(restarts(crash) >= 1);
+});
+
+test('the annotation of one container goes before that of its pod', async (t) => {
+	const image = 'shop/web:1';
+	await create(
+		'two',
+		{ 'run-seconds': '0', 'b.exit-code': '7' },
+		{
+			restartPolicy: 'Never',
+			containers: [
+				{ name: 'a', image },
+				{ name: 'b', image },
+			],
+		},
+	);
+	const { status } = await until('two', (pod) => pod.status?.phase === 'Failed');
+	t.deepEqual(
+		status?.containerStatuses?.map((one) => one.state?.terminated?.exitCode),
+		[0, 7],
+	);
+});
+
+test('probes are answered for the pod, from the moment that it names', async (t) => {
+	const readinessProbe = { httpGet: { path: '/', port: 80 }, periodSeconds: 1 };
+	const containers = [{ name: 'main', image: 'shop/web:1', readinessProbe }];
+	await create('early', { 'ready-seconds': '3' }, { containers });
+	await create('never', { 'ready-seconds': '100000' }, { containers });
+	t.true(ready(await until('early', running)));
+	const never = await until('never', ({ status }) => status?.phase === 'Running');
+	t.is(condition(never, 'Ready'), 'False');
+});
+
+test('what cannot be started, fetched or understood is said of the pod', async (t) => {
+	await create('broken', { 'start-error': 'exec: "none": not found' }, { restartPolicy: 'Never' });
+	const broken = await until('broken', ({ status }) => status?.phase === 'Failed');
+	t.like(state(broken)?.terminated, { reason: 'StartError', message: 'exec: "none": not found', exitCode: 128 });
+	await create('away', {}, { containers: [{ name: 'main', image: 'registry.invalid/web:1' }] });
+	const away = await until('away', (pod) =>
+		/^(ErrImagePull|ImagePullBackOff)$/.test(state(pod)?.waiting?.reason ?? ''),
+	);
+	t.regex(state(away)?.waiting?.message ?? '', /lookup registry\.invalid: no such host/);
+	await create('odd', { 'exit-code': 'many' });
+	const odd = await until('odd', (pod) => state(pod)?.waiting?.reason === 'CreateContainerError');
+	t.is(
+		state(odd)?.waiting?.message,
+		'the annotation simulated.driftless.io/exit-code takes a number from 0 to 255: many',
+	);
+});
