@@ -11,7 +11,8 @@ import {
 	type ReportedDrift,
 	type ResourceStatus,
 } from '../kinds/index.ts';
-import { short } from '../sync/status/revision.ts';
+import { formatPosition } from '../sync/render/render.ts';
+import { recordedText } from '../sync/status/revision.ts';
 import { type Paint, type Style, table } from './terminal.ts';
 
 /** The exit status of `status`: everything in sync, some drift, or nothing known of an application. */
@@ -69,7 +70,7 @@ export function statusText(
 			const { phase, at } = lastSync(status);
 			return [
 				nameOf(metadata),
-				status?.sync?.revision ? short(status.sync.revision) : '-',
+				recordedText(status?.sync) || '-',
 				paint(syncStyle[sync] ?? 'dim', sync),
 				paint(healthStyle[health] ?? 'dim', health),
 				String((status?.resources?.length ?? 0) + (status?.resourcesLeftOut ?? 0)),
@@ -208,7 +209,7 @@ const who = (field: ReportedDrift, now: number, paint: Paint) =>
 			)
 		: '';
 const place = (origin: ReportedDrift['origin'], paint: Paint) =>
-	origin ? paint('dim', ` (${origin.file}:${origin.line}:${origin.column})`) : '';
+	origin ? paint('dim', ` (${formatPosition(origin)})`) : '';
 
 /** Why an application cannot be compared; undefined where it can. */
 export function unknownText({ metadata, status }: Application): string | undefined {
@@ -233,7 +234,7 @@ export function diffText(application: Application, paint: Paint): string[] {
 				paint('bold', name),
 				paint(
 					'green',
-					`+ not in the cluster: the next sync creates it${resource.origin ? ` from ${resource.origin.file}:${resource.origin.line}` : ''}`,
+					`+ not in the cluster: the next sync creates it${resource.origin ? ` from ${formatPosition(resource.origin)}` : ''}`,
 				),
 			);
 		} else {

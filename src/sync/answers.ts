@@ -20,7 +20,7 @@ import type { Applications } from './application.ts';
 import { blame } from './blame.ts';
 import { createComparison } from './compare/compare.ts';
 import { formatProblem } from './render/index.ts';
-import { commitsOf, type Revision, revisionText, sourcesOf } from './revision.ts';
+import { commitsOf, type Revision, revisionText, sourcesOf, wrongRevisions } from './revision.ts';
 import { callPeer, type Peers, SourceError } from './source/index.ts';
 import type { ApplicationState } from './state.ts';
 import { report } from './status/report.ts';
@@ -35,7 +35,7 @@ const PASSED_ON = 'passedOn';
 
 /**
  * `manifests`: a List of what the application applies. `plan`: the application with the status that it would have, whose
- * resources say what a sync would change. Both of the revision that it follows, or of that in the query's `revision`.
+ * resources say what a sync would change. Both of the revision that it follows, or of that in the query's `revision`, one for each source.
  * `blame`: who owns each field of one of its objects, and which line says it. A server
  * that does not lead asks the one that does; who may ask has been decided by then.
  */
@@ -49,7 +49,7 @@ export function createAnswers(applications: Applications, peers?: Peers): Answer
 		if (!state)
 			throw serviceUnavailable(`${application.metadata.name} has not been looked at yet; ask again in a moment`);
 		if (subresource === 'blame') return blamed(application, query, state, context);
-		const wanted = await wantedOf(application, query.get('revision') ?? undefined, state, context, signal);
+		const wanted = await wantedOf(application, query.getAll('revision'), state, context, signal);
 		switch (subresource) {
 			case 'manifests':
 				return manifests(wanted.desired);
@@ -92,19 +92,22 @@ interface Wanted {
 
 async function wantedOf(
 	application: Application,
-	asked: string | undefined,
+	asked: readonly string[],
 	state: ApplicationState,
 	{ client }: Context,
 	signal: AbortSignal,
 ): Promise<Wanted> {
-	const [source] = sourcesOf(application);
-	if (asked === undefined || !source) {
+	const sources = sourcesOf(application);
+	if (asked.length === 0) {
 		const { revision, desired, problem } = state;
 		if (!revision) throw serviceUnavailable(problem?.message ?? 'the source has not been read yet');
 		return { revision, desired };
 	}
+	const wrong = wrongRevisions(asked, sources);
+	if (wrong) throw badRequest(wrong);
 	try {
-		const other = await state.at(asked, source, application, client, signal);
+		const revisions = sources.map((source, index) => ({ source, revision: asked[index] ?? '' }));
+		const other = await state.at(revisions, application, client, signal);
 		if (other.problems.length === 0) return other;
 		const lines = other.problems.map(formatProblem);
 		throw badRequest(`revision ${revisionText(other.revision)} is refused: ${lines.join('; ')}`);
@@ -173,6 +176,6 @@ async function plan(
 	};
 	await comparison.refresh(desired, live, client, managerOf(application));
 	const { objects } = comparison;
-	const observed = { objects, revision, problems: [], known: true, sourceType: state.sourceType };
+	const observed = { objects, revision, problems: [], known: true, sourceTypes: state.sourceTypes };
 	return { ...application, status: report(application, observed, timestamp({ now })) };
 }

@@ -5,6 +5,7 @@
 import { indexesInto } from '../diff/index.ts';
 import { formatPath, ownersOf, walk } from '../kinds/fieldset.ts';
 import type { Dynamic } from '../kinds/index.ts';
+import type { Position } from './render/index.ts';
 import type { Commit } from './source/index.ts';
 import type { Desired } from './want/desired.ts';
 
@@ -20,7 +21,7 @@ export interface BlamedField {
 		readonly subresource?: string;
 	}[];
 	/** Where the source says it, if it does and the application owns it. */
-	readonly origin?: { readonly file: string; readonly line: number; readonly column: number };
+	readonly origin?: Position;
 	/** What last changed that line: of a field that is asked for by itself. */
 	readonly commit?: { readonly id: string; readonly author: string; readonly time: string; readonly subject: string };
 }
@@ -34,7 +35,7 @@ export async function blame(
 	desired: Desired | undefined,
 	manager: string,
 	field: string | undefined,
-	commitOf: (file: string, line: number) => Promise<Commit | undefined>,
+	commitOf: (position: Position) => Promise<Commit | undefined>,
 ): Promise<BlamedField[]> {
 	const { managedFields = [] } = live.metadata;
 	const fields = new Map<string, BlamedField>();
@@ -51,14 +52,13 @@ export async function blame(
 			}));
 			const ours = desired && owners.some((owner) => owner.manager === manager && owner.operation === 'Apply');
 			const place = ours ? desired.manifest.locate(indexesInto(desired.manifest.object, path)) : undefined;
-			const origin = place && { file: place.file, line: place.line, column: place.column };
-			fields.set(name, { path: name, owners, ...(origin && { origin }) });
+			fields.set(name, { path: name, owners, ...(place && { origin: { ...place } }) });
 		});
 	}
 	const found = [...fields.values()].toSorted((a, b) => (a.path < b.path ? -1 : 1));
 	const [only] = found;
 	if (field === undefined || !only?.origin) return found;
-	const commit = await commitOf(only.origin.file, only.origin.line);
+	const commit = await commitOf(only.origin);
 	return [commit ? { ...only, commit: brief(commit) } : only];
 }
 

@@ -4,6 +4,7 @@ export { type Applications, createApplications, type SyncOptions } from './appli
 export { refreshAnnotation } from './following.ts';
 export { cascadeFinalizer } from './operation/cascade.ts';
 export { SELF_HEAL_DELAY_MS } from './operation/decide.ts';
+export { sourcesOf } from './revision.ts';
 export { createPushHandler, DEFAULT_PUSH_WAIT_MS, type PushedOptions } from './status/pushed.ts';
 export { worst } from './status/report.ts';
 export { findCredentials, type RepositoryCredentials } from './want/credentials.ts';

@@ -11,6 +11,8 @@ export interface Revision {
 	/** In the order of the spec. */
 	readonly sources: readonly SourceRevision[];
 	readonly destination: ApplicationDestination;
+	/** Whether the spec has a list of sources, be it of one: then records are lists too. */
+	readonly listed?: boolean;
 }
 
 export interface SourceRevision {
@@ -22,9 +24,38 @@ export interface SourceRevision {
 /** The form in which status and history keep a revision: Argo CD's, and the destination. */
 export type Recorded = Pick<SyncOperationResult, 'revision' | 'revisions' | 'source' | 'sources' | 'destination'>;
 
-/** The sources of an application, one or several. */
+/** The sources of an application: where there is a list of them, spec.source counts for nothing. Source: Argo CD, "Multiple Sources for an Application". */
 export function sourcesOf({ spec }: Pick<Application, 'spec'>): readonly ApplicationSource[] {
-	return spec.sources ?? (spec.source ? [spec.source] : []);
+	if (isListed({ spec })) return spec.sources ?? [];
+	return spec.source ? [spec.source] : [];
+}
+
+/** Whether an application has a list of sources, be it of one. */
+export const isListed = ({ spec }: Pick<Application, 'spec'>): boolean => (spec.sources?.length ?? 0) > 0;
+
+/**
+ * How each of several sources is called before the paths of its files: by its name, or else by its URL, with the revision where
+ * only that tells two apart. Undefined where there is one: its files need no more than their paths.
+ */
+export function labelsOf(sources: readonly ApplicationSource[]): readonly (string | undefined)[] {
+	if (sources.length < 2) return sources.map(() => undefined);
+	const label = (source: ApplicationSource) => source.name || shownSource(source).repoURL;
+	const revision = ({ targetRevision }: ApplicationSource) => targetRevision || 'HEAD';
+	return sources.map((source) => {
+		const alike = sources.filter((other) => label(other) === label(source));
+		const told = alike.every((other) => revision(other) === revision(source));
+		return told ? label(source) : `${label(source)}@${revision(source)}`;
+	});
+}
+
+/** Why these cannot be the revisions of the sources; undefined where they can: one for each. */
+export function wrongRevisions(
+	revisions: readonly string[],
+	{ length }: readonly ApplicationSource[],
+): string | undefined {
+	if (revisions.length === length) return undefined;
+	const have = `the application has ${length === 1 ? 'one source' : `${length} sources`}`;
+	return `${have}, and ${revisions.length === 1 ? 'one revision is' : `${revisions.length} revisions are`} asked for: name one for each`;
 }
 
 /** The application as it is, at these commits: one for each of `sources`. */
@@ -36,6 +67,7 @@ export function revisionAt(
 	return {
 		sources: sources.map((source, index) => ({ source, commit: commits[index] ?? '' })),
 		destination: application.spec.destination,
+		listed: isListed(application),
 	};
 }
 
@@ -72,9 +104,10 @@ export function shownSource(source: ApplicationSource): ApplicationSource {
 	return repoURL.includes('@') ? { ...source, repoURL: withoutCredentials(repoURL) } : source;
 }
 
-export function recordOf({ sources, destination }: Revision): Recorded {
+export function recordOf({ sources, destination, listed }: Revision): Recorded {
 	const [first, ...more] = sources;
-	if (first && more.length === 0) return { revision: first.commit, source: shownSource(first.source), destination };
+	if (first && more.length === 0 && !listed)
+		return { revision: first.commit, source: shownSource(first.source), destination };
 	return {
 		revision: '',
 		revisions: sources.map(({ commit }) => commit),
@@ -88,5 +121,6 @@ export function revisionFrom(record: Partial<Recorded> | undefined): Revision | 
 	if (!record?.destination) return undefined;
 	const { sources = record.source ? [record.source] : [], revisions = [record.revision ?? ''], destination } = record;
 	if (sources.length === 0 || sources.length !== revisions.length || revisions.includes('')) return undefined;
-	return { sources: sources.map((source, index) => ({ source, commit: revisions[index] ?? '' })), destination };
+	const both = sources.map((source, index) => ({ source, commit: revisions[index] ?? '' }));
+	return { sources: both, destination, listed: record.sources !== undefined };
 }

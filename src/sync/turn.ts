@@ -48,6 +48,7 @@ export async function turn(
 	await state.load(application, client, signal, context.now());
 	state.known = state.revision !== undefined || state.problem !== undefined;
 	if (state.problem) problems.push(state.problem);
+	if (state.repeated) problems.push(state.repeated);
 	for (const id of state.tracked.keys()) if (!state.comparison.objects.has(id)) state.comparison.touch(id);
 	const changed = await state.comparison.refresh(
 		state.desired,

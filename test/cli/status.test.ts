@@ -275,7 +275,7 @@ const diffs: readonly [string, ResourceStatus, readonly string[]][] = [
 	[
 		'a missing object will be created, from where it is written',
 		{ ...web, status: 'OutOfSync', health: { status: 'Missing' }, origin: { file: 'web.yaml', line: 4, column: 1 } },
-		['Deployment.apps shop/web', '+ not in the cluster: the next sync creates it from web.yaml:4'],
+		['Deployment.apps shop/web', '+ not in the cluster: the next sync creates it from web.yaml:4:1'],
 	],
 	[
 		'an object that left the source will be deleted',

@@ -1,6 +1,6 @@
 /** What an Application and its objects may ask for, and how far a sync may go: the rules alone. */
 import test from 'ava';
-import type { ApplicationSpec, Dynamic, Kind, Operation } from '../../src/kinds/index.ts';
+import type { Application, ApplicationSpec, Dynamic, Kind, Operation } from '../../src/kinds/index.ts';
 import { selection } from '../../src/sync/operation/selection.ts';
 import { type Leaving, nextStage, type Stage, type Staged } from '../../src/sync/operation/stage.ts';
 import { type Desired, idOf } from '../../src/sync/want/desired.ts';
@@ -75,6 +75,12 @@ test('branches, tags and commits of every sound name are followed', (t) => {
 		t.deepEqual(unsupported(spec({ source: { repoURL: 'x', targetRevision } })), []);
 });
 
+const one: Application = {
+	apiVersion: 'argoproj.io/v1alpha1',
+	kind: 'Application',
+	metadata: { name: 'one' },
+	spec: spec({}),
+};
 const operations: readonly [Operation, RegExp][] = [
 	[{}, /no sync in it/],
 	[{ sync: { manifests: ['x'] } }, /manifests is not supported; push them/],
@@ -83,9 +89,9 @@ const operations: readonly [Operation, RegExp][] = [
 ];
 for (const [operation, expected] of operations)
 	test(`a request ${JSON.stringify(operation)} is refused: ${expected}`, (t) =>
-		t.regex(unsupportedOperation(operation).join(), expected));
+		t.regex(unsupportedOperation(operation, one).join(), expected));
 test('a request as clients of Argo CD send it is carried out', (t) => {
-	t.deepEqual(unsupportedOperation({ sync: { revision: 'x', prune: true, syncStrategy: { hook: {} } } }), []);
+	t.deepEqual(unsupportedOperation({ sync: { revision: 'x', prune: true, syncStrategy: { hook: {} } } }, one), []);
 });
 
 test('a sync of some objects takes those that are named, and never those that are left out', (t) => {

@@ -55,7 +55,7 @@ const status = (objects: readonly Compared[], more: Partial<Parameters<typeof re
 			revision,
 			problems: [],
 			known: true,
-			sourceType: 'Directory',
+			sourceTypes: ['Directory'],
 			...more,
 		},
 		now,
@@ -226,7 +226,7 @@ test('an object that left the source is to be pruned, and a condition keeps the 
 			revision,
 			problems: [{ type: 'SyncError', message: 'm' }],
 			known: true,
-			sourceType: 'Directory',
+			sourceTypes: ['Directory'],
 		},
 		now,
 	);

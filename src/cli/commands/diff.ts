@@ -2,28 +2,30 @@ import type { Command } from 'commander';
 import { type HttpClient, pathOf } from '../../client/index.ts';
 import { Application } from '../../kinds/index.ts';
 import { connect, findApplications, type GlobalOptions } from '../connect.ts';
-import { queryOf, request } from '../resources/request.ts';
+import { request } from '../resources/request.ts';
+import { type RevisionOptions, revisionOptions, revisionsFor } from '../revisions.ts';
 import { diffText, unknownText } from '../status.ts';
 import { paintFor } from '../terminal.ts';
 
 export function diff(program: Command): void {
-	program
+	const command = program
 		.command('diff [app]')
-		.description('each drifted field: the live and the desired value, and the file and line of the desired one')
-		.option('--revision <revision>', 'what a sync to this commit, branch or tag would change')
+		.description('each drifted field: the live and the desired value, and the file and line of the desired one');
+	revisionOptions(command, 'what a sync to this commit, branch or tag would change')
 		.option('--exit-code', 'exit with 1 when something has drifted')
 		.addHelpText(
 			'after',
 			'\nExit status: 0, 1 with --exit-code where something has drifted, 2 on an error.\n\nExamples:\n  driftless diff\n  driftless diff default --exit-code\n  driftless diff shop --revision v1.4.0',
 		)
 		.action(async (name: string | undefined, _: object, command: Command) => {
-			const options = command.optsWithGlobals<GlobalOptions & { exitCode?: boolean; revision?: string }>();
+			const options = command.optsWithGlobals<GlobalOptions & RevisionOptions & { exitCode?: boolean }>();
 			await using client = await connect(options);
 			const paint = paintFor(process.stdout);
 			let drifted = false;
-			const { revision } = options;
-			for (const found of await findApplications(client, name ?? (revision && 'default'))) {
-				const application = revision ? await planOf(client, found, revision) : found;
+			const asks = options.revision !== undefined || options.revisions !== undefined;
+			for (const found of await findApplications(client, name ?? (asks ? 'default' : undefined))) {
+				const revisions = revisionsFor(found, options);
+				const application = revisions ? await planOf(client, found, revisions) : found;
 				const unknown = unknownText(application);
 				if (unknown) {
 					process.stderr.write(`${paintFor(process.stderr)('red', 'error:')} ${unknown}\n`);
@@ -37,8 +39,13 @@ export function diff(program: Command): void {
 		});
 }
 
-/** The application with the status that it would have at another revision: the leader answers that. */
-async function planOf(client: HttpClient, { metadata }: Application, revision: string): Promise<Application> {
-	const path = `${pathOf(Application, metadata, 'plan')}${queryOf({ revision })}`;
+/** The application with the status that it would have at other revisions: the leader answers that. */
+async function planOf(
+	client: HttpClient,
+	{ metadata }: Application,
+	revisions: readonly string[],
+): Promise<Application> {
+	const query = new URLSearchParams(revisions.map((revision) => ['revision', revision]));
+	const path = `${pathOf(Application, metadata, 'plan')}?${query}`;
 	return (await request(client, { path })) as Application;
 }

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { humanDuration } from '../../kinds/index.ts';
-import { short } from '../../sync/status/revision.ts';
+import { recordedText } from '../../sync/status/revision.ts';
 import { connect, findApplication, type GlobalOptions } from '../connect.ts';
 import { table } from '../terminal.ts';
 
@@ -14,12 +14,12 @@ export function history(program: Command): void {
 			const application = await findApplication(client, name ?? 'default');
 			const entries = [...(application.status?.history ?? [])].reverse();
 			if (entries.length === 0) return void process.stdout.write(`${application.metadata.name} was never synced\n`);
-			const rows = entries.map(({ id, revision, deployedAt, source, initiatedBy }) => [
+			const rows = entries.map(({ id, deployedAt, initiatedBy, ...made }) => [
 				String(id),
-				short(revision ?? '-'),
+				recordedText(made) || '-',
 				`${humanDuration(Date.now() - Date.parse(deployedAt))} ago`,
 				initiatedBy?.automated ? 'automatic' : (initiatedBy?.username ?? 'by hand'),
-				source?.repoURL ?? '',
+				[...new Set((made.sources ?? [made.source]).map((source) => source?.repoURL ?? ''))].join(', '),
 			]);
 			process.stdout.write(`${table([['ID', 'REVISION', 'SYNCED', 'STARTED', 'SOURCE'], ...rows]).join('\n')}\n`);
 		});

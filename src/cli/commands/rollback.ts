@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { Application } from '../../kinds/index.ts';
-import { short } from '../../sync/status/revision.ts';
+import { recordedText } from '../../sync/status/revision.ts';
 import { connect, findApplication, type GlobalOptions } from '../connect.ts';
 import { operate, operationText } from '../operation.ts';
 import { UserError } from '../user-error.ts';
@@ -26,11 +26,12 @@ Examples:
 			await using client = await connect(options);
 			const application = await findApplication(client, name);
 			const history = application.status?.history ?? [];
+			const last = recordedText(history.at(-1));
 			const entry =
 				id === undefined
-					? history.findLast(({ revision }) => revision !== history.at(-1)?.revision)
+					? history.findLast((each) => recordedText(each) !== last)
 					: history.find((each) => String(each.id) === id);
-			if (!entry?.revision) {
+			if (!entry || !recordedText(entry)) {
 				throw new UserError(
 					id === undefined
 						? `${name} has no earlier revision to go back to`
@@ -45,10 +46,12 @@ Examples:
 				});
 				process.stdout.write(`automated sync of ${name} is switched off\n`);
 			}
-			process.stdout.write(`rolling back to ${short(entry.revision)}\n`);
+			process.stdout.write(`rolling back to ${recordedText(entry)}\n`);
 			// Where it came from then, whatever the spec says now.
-			const { revision, source } = entry;
-			const state = await operate(client, application, { sync: { revision, source, prune: options.prune ?? false } });
+			const { revision, revisions, source, sources } = entry;
+			const state = await operate(client, application, {
+				sync: { ...(sources ? { revisions, sources } : { revision, source }), prune: options.prune ?? false },
+			});
 			for (const line of operationText(state)) process.stdout.write(`${line}\n`);
 			if (state.phase !== 'Succeeded') process.exitCode = 2;
 		});

@@ -1,31 +1,32 @@
 import type { Command } from 'commander';
 import { connect, findApplication, type GlobalOptions } from '../connect.ts';
 import { operate, operationText } from '../operation.ts';
+import { type RevisionOptions, revisionOptions, revisionsFor } from '../revisions.ts';
 
-interface Options extends GlobalOptions {
+interface Options extends GlobalOptions, RevisionOptions {
 	readonly dryRun?: boolean;
 	readonly prune?: boolean;
-	readonly revision?: string;
 }
 
 export function sync(program: Command): void {
-	program
+	const command = program
 		.command('sync [app]')
 		.description('apply what the source says now, and show what that changed')
 		.option('--dry-run', 'show what would change, change nothing')
-		.option('--prune', 'delete what left the source, even if that is everything')
-		.option('--revision <revision>', 'a commit, branch or tag instead of the one that the application follows')
+		.option('--prune', 'delete what left the source, even if that is everything');
+	revisionOptions(command, 'a commit, branch or tag instead of the one that the application follows')
 		.addHelpText(
 			'after',
-			'\nExamples:\n  driftless sync\n  driftless sync --dry-run --prune\n  driftless sync shop --revision v1.4.0',
+			'\nExamples:\n  driftless sync\n  driftless sync --dry-run --prune\n  driftless sync shop --revision v1.4.0\n  driftless sync shop --revisions v1.4.0 --source-positions 2',
 		)
 		.action(async (name: string | undefined, _: object, command: Command) => {
 			const options = command.optsWithGlobals<Options>();
 			await using client = await connect(options);
 			const application = await findApplication(client, name ?? 'default');
+			const revisions = revisionsFor(application, options);
 			const state = await operate(client, application, {
 				sync: {
-					revision: options.revision,
+					...(application.spec.sources?.length ? { revisions } : { revision: revisions?.[0] }),
 					prune: options.prune ?? false,
 					dryRun: options.dryRun,
 				},

@@ -12,6 +12,7 @@ import {
 	findCredentials,
 	homeNamespace,
 	refreshAnnotation,
+	sourcesOf,
 } from '../../sync/index.ts';
 import { loadToken, openPushServer, type PushServer } from '../../sync/push/index.ts';
 import { createRenderer } from '../../sync/render/index.ts';
@@ -155,7 +156,9 @@ async function troubleOf(client: Client | undefined, { repository }: Embedded): 
 async function askForRefresh(client: Client, urls: readonly string[]): Promise<number> {
 	const wanted = new Set(urls.map(comparable));
 	const { items } = await client.list(Application);
-	const following = items.filter(({ spec }) => wanted.has(comparable(spec.source?.repoURL ?? '')));
+	const following = items.filter((application) =>
+		sourcesOf(application).some(({ repoURL }) => wanted.has(comparable(repoURL))),
+	);
 	const body = { metadata: { annotations: { [refreshAnnotation]: 'normal' } } };
 	await Promise.all(following.map(({ metadata }) => client.patch(Application, metadata, { type: 'merge', body })));
 	return following.length;
@@ -168,6 +171,9 @@ export interface DefaultSource {
 	readonly asked: boolean;
 }
 
+/** All that a repository has. */
+const wholeSource = { path: '.', directory: { recurse: true } };
+
 /** Makes the application `default` where there is none. The rest of it is the user's. Gives the repository that it follows. */
 export async function ensureDefaultApplication(
 	client: Client,
@@ -175,17 +181,22 @@ export async function ensureDefaultApplication(
 ): Promise<string> {
 	const name = { name: 'default', namespace: homeNamespace };
 	try {
-		const { spec } = await client.get(Application, name);
-		const now = spec.source;
+		const application = await client.get(Application, name);
+		const sources = sourcesOf(application);
+		const now = sources[0];
 		// Several servers of one cluster each have an embedded repository at a port of their own: its URL is theirs in any form.
 		const same =
-			now && (now.repoURL === repoURL || (embeddedName(now.repoURL) ?? '') === embeddedName(repoURL))
+			sources.length === 1 &&
+			now &&
+			(now.repoURL === repoURL || (embeddedName(now.repoURL) ?? '') === embeddedName(repoURL))
 				? now.targetRevision === targetRevision
 				: false;
 		if (same || !asked) return now?.repoURL ?? repoURL;
 		await client.patch(Application, name, {
 			type: 'merge',
-			body: { spec: { source: { ...now, repoURL, targetRevision } } },
+			body: {
+				spec: { source: { ...(sources.length === 1 ? now : wholeSource), repoURL, targetRevision }, sources: null },
+			},
 		});
 	} catch (error) {
 		if (!(error instanceof ApiError && error.reason === 'NotFound')) throw error;
@@ -195,7 +206,7 @@ export async function ensureDefaultApplication(
 			metadata: name,
 			spec: {
 				project: 'default',
-				source: { repoURL, targetRevision, path: '.', directory: { recurse: true } },
+				source: { ...wholeSource, repoURL, targetRevision },
 				destination: { server: 'https://kubernetes.default.svc', namespace: 'default' },
 				syncPolicy: { automated: { prune: true, selfHeal: true } },
 			},

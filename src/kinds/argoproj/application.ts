@@ -36,7 +36,12 @@ export const Application: Kind<Application> = kind<Application>({
 	columns: [
 		text('Sync Status', 0, 'Whether the cluster is as the source says.', ({ status }) => status?.sync?.status ?? ''),
 		text('Health Status', 0, 'Whether the application works.', ({ status }) => status?.health?.status ?? ''),
-		text('Revision', 1, 'The revision of the source.', ({ status }) => status?.sync?.revision ?? ''),
+		text(
+			'Revision',
+			1,
+			'The revision of the source.',
+			({ status: { sync } = {} }) => sync?.revision ?? sync?.revisions?.join(',') ?? '',
+		),
 		text('Project', 1, 'The project it belongs to.', ({ spec }) => spec.project ?? ''),
 	],
 	validate({ spec }) {

@@ -414,6 +414,7 @@ const named: Record<string, Schema> = {
 	ReportedOrigin: struct(
 		'A place in the source.',
 		{
+			source: text('Which of several sources: its name, or its URL.'),
 			file: text('The file.'),
 			line: whole('The line, from 1.'),
 			column: whole('The column, from 1.'),

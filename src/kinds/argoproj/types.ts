@@ -300,6 +300,8 @@ export interface ReportedDrift {
 
 /** A place in the source; line and column from 1. */
 export interface ReportedOrigin {
+	/** Which of several sources: its name, or its URL. */
+	source?: string;
 	file: string;
 	line: number;
 	column: number;

@@ -43,7 +43,7 @@ export async function operate(
 	const running = await begin(application, decision, state, context);
 	let subject: Subject;
 	try {
-		const wrong = unsupportedOperation(operation);
+		const wrong = unsupportedOperation(operation, application);
 		if (wrong.length > 0) throw new SourceError('', wrong.join('; '));
 		const options = optionsOf(application, operation);
 		subject = await subjectOf(application, operation, why === 'requested', state, context);

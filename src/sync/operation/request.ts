@@ -1,11 +1,30 @@
 /** How a sync begins: it is in the status first, and only then the request is taken away, so that none is ever lost. */
 import { equalJson } from '../../diff/index.ts';
-import { ApiError, Application, type Operation, type OperationState } from '../../kinds/index.ts';
+import {
+	ApiError,
+	Application,
+	type ApplicationSource,
+	type Operation,
+	type OperationState,
+	type SyncOperation,
+} from '../../kinds/index.ts';
 import type { Context } from '../../reconcile/index.ts';
 import { recordOf } from '../revision.ts';
 import type { ApplicationState } from '../state.ts';
 import { timestamp, writeStatus } from '../status/write-status.ts';
 import type { Decision } from './decide.ts';
+
+/** The revisions that a sync is asked for, one for each source; undefined where it is about what the spec names. */
+export function revisionsOf({ revision, revisions }: SyncOperation): readonly string[] | undefined {
+	if (revisions && revisions.length > 0) return revisions;
+	return revision ? [revision] : undefined;
+}
+
+/** The sources that it is asked for instead of those of the spec. */
+export function othersOf({ source, sources }: SyncOperation): readonly ApplicationSource[] | undefined {
+	if (sources && sources.length > 0) return sources;
+	return source && [source];
+}
 
 /** What the status says of the sync from now on: that it has begun, goes on, or is tried again. */
 export async function begin(

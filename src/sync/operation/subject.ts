@@ -1,5 +1,6 @@
 /** What a sync is about: the revision that the application follows, or another one that was asked for. */
-import type { Application, ApplicationSource, Dynamic, Operation } from '../../kinds/index.ts';
+import { equalJson } from '../../diff/index.ts';
+import type { Application, Dynamic, Operation, SyncOperation } from '../../kinds/index.ts';
 import type { Context } from '../../reconcile/index.ts';
 import { type Compared, type Comparison, createComparison } from '../compare/compare.ts';
 import { formatProblem } from '../render/index.ts';
@@ -7,6 +8,7 @@ import { commitsOf, type Revision, revisionText, sameRevision, sourcesOf } from 
 import { SourceError } from '../source/index.ts';
 import type { ApplicationState } from '../state.ts';
 import { type Desired, managerOf } from '../want/desired.ts';
+import { othersOf, revisionsOf } from './request.ts';
 
 export interface Subject {
 	readonly revision: Revision;
@@ -47,19 +49,24 @@ async function askedFor(
 	state: ApplicationState,
 	{ client, cache, signal }: Context,
 ): Promise<Subject | undefined> {
-	const source = sync.source ?? sourcesOf(application)[0];
-	const revision = sync.revision ?? source?.targetRevision ?? 'HEAD';
-	if (!source || initiatedBy?.automated || (sync.revision === undefined && !sync.source)) return undefined;
-	const followed = sync.source ? [] : commitsOf(state.revision ?? { sources: [], destination: {} });
-	if (followed.length === 1 && followed.includes(revision)) return undefined;
-	const asked = JSON.stringify([
-		revision,
+	const revisions = revisionsOf(sync);
+	const others = othersOf(sync);
+	if (initiatedBy?.automated || (!revisions && !others)) return undefined;
+	const wanted = (others ?? sourcesOf(application)).map((source, index) => ({
 		source,
-		application.spec.destination,
-		application.spec.syncPolicy?.syncOptions,
-	]);
+		revision: revisions?.[index] || source.targetRevision || 'HEAD',
+	}));
+	const followed = others || !state.revision ? [] : commitsOf(state.revision);
+	if (
+		equalJson(
+			wanted.map(({ revision }) => revision),
+			followed,
+		)
+	)
+		return undefined;
+	const asked = JSON.stringify([wanted, application.spec.destination, application.spec.syncPolicy?.syncOptions]);
 	if (state.aside?.asked !== asked) {
-		const other = await state.at(revision, source, application, client, signal);
+		const other = await state.at(wanted, application, client, signal);
 		if (other.problems.length > 0)
 			throw new SourceError(
 				'',
@@ -82,7 +89,7 @@ async function askedFor(
 /** Automated sync would undo it in the next moment. Source: Argo CD refuses the same. */
 function refuseToGoBack(
 	{ metadata, spec }: Application,
-	{ dryRun }: { readonly dryRun?: boolean; readonly source?: ApplicationSource },
+	{ dryRun }: SyncOperation,
 	other: Revision,
 	{ revision }: ApplicationState,
 ): void {

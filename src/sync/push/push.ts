@@ -17,6 +17,12 @@ export interface Push {
 	readonly signal: AbortSignal;
 }
 
+export interface QuarantinedPush extends Push {
+	tree(): Promise<Tree>;
+	/** The same of every branch and tag that the push moves, this one included, by their full names. */
+	readonly moved: ReadonlyMap<string, () => Promise<Tree>>;
+}
+
 export interface Verdict {
 	readonly accept: boolean;
 	/** Shown to the pusher, one line each. */
@@ -30,7 +36,7 @@ export interface PushHandler {
 	/** Whether a branch or tag is desired state. Default: the repository's main. */
 	tracks?(repository: string, ref: string): boolean;
 	/** The pushed commit is still in quarantine: `tree` reads it. Refuse, and nothing of the push stays. Pushes of one repository come one at a time. */
-	check(push: Push & { tree(): Promise<Tree> }): Promise<Verdict>;
+	check(push: QuarantinedPush): Promise<Verdict>;
 	/** After acceptance: yields lines to show. The pusher may hang up at any time: `signal` aborts, and nothing else changes. */
 	accepted(push: Push): AsyncIterable<string>;
 }

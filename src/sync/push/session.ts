@@ -120,20 +120,23 @@ async function check(
 			accept &&= !behind;
 		}
 		if (!accept) return false;
+		const moved = new Map(
+			question.updates.flatMap(({ ref, after }) => (after ? [[ref, () => quarantine.tree(after)] as const] : [])),
+		);
 		for (const update of question.updates) {
 			if (!isTracked(options, update.ref)) {
 				if (update.after) stored.push(update.ref);
 				continue;
 			}
-			const { after } = update;
-			if (!after) {
+			const tree = moved.get(update.ref);
+			if (!tree) {
 				tell(
 					`${short(update.ref)} is deleted: what it described stays as it is, until ${short(update.ref)} is pushed again`,
 				);
 				continue;
 			}
 			const push = pushOf(update, question, options, signal);
-			const verdict = await handler.check({ ...push, tree: () => quarantine.tree(after) });
+			const verdict = await handler.check({ ...push, tree, moved });
 			for (const line of verdict.lines) tell(line);
 			accept &&= verdict.accept;
 		}

@@ -7,6 +7,8 @@ export interface Position {
 	readonly file: string;
 	readonly line: number;
 	readonly column: number;
+	/** Which of several sources, as revision.ts labels them. */
+	readonly source?: string;
 }
 
 export type FieldPath = readonly (string | number)[];
@@ -65,5 +67,10 @@ export interface Renderer {
 
 /** `web/deployment.yaml:12:7: spec.replicas: expected an integer, got the string "three"`. */
 export function formatProblem({ position, field, message }: RenderProblem): string {
-	return `${position.file}:${position.line}:${position.column}: ${field ? `${field}: ` : ''}${message}`;
+	return `${formatPosition(position)}: ${field ? `${field}: ` : ''}${message}`;
+}
+
+/** `web/deployment.yaml:12:7`; of one of several sources `shop//web/deployment.yaml:12:7`, as kustomize writes a path in a repository. */
+export function formatPosition({ source, file, line, column }: Position): string {
+	return `${source ? `${source}//` : ''}${file}:${line}:${column}`;
 }

@@ -1,11 +1,11 @@
 /** What a push is answered: first whether every application that follows the branch can take it, then what it changed, until all has converged. */
-import { Application, keyOf } from '../../kinds/index.ts';
+import { Application, type ApplicationSource, keyOf } from '../../kinds/index.ts';
 import type { Log } from '../../log.ts';
 import type { Applications } from '../application.ts';
 import { referenceNames } from '../git/index.ts';
-import type { Push, PushHandler, Verdict } from '../push/index.ts';
+import type { Push, PushHandler, QuarantinedPush, Verdict } from '../push/index.ts';
 import { formatProblem } from '../render/index.ts';
-import type { Tree } from '../source/index.ts';
+import { sourcesOf } from '../revision.ts';
 import { unsupported } from '../want/unsupported.ts';
 import { answer, MAX_PROBLEM_LINES, merged, named } from './answer.ts';
 import { short } from './revision.ts';
@@ -33,11 +33,13 @@ export function createPushHandler({ applications, follows, waitMs, log, now }: P
 	const concerned = (repository: string, ref: string): Application[] => {
 		const found: Application[] = [];
 		for (const application of applications.context?.cache.informer(Application).list() ?? []) {
-			const { source } = application.spec;
-			if (source && follows(source.repoURL, repository) && tracks(source.targetRevision, ref)) found.push(application);
+			if (sourcesOf(application).some((source) => isMoved(source, repository, ref))) found.push(application);
 		}
 		return found;
 	};
+
+	const isMoved = ({ repoURL, targetRevision }: ApplicationSource, repository: string, ref: string) =>
+		follows(repoURL, repository) && tracks(targetRevision, ref);
 
 	return {
 		async busy(signal) {
@@ -47,22 +49,28 @@ export function createPushHandler({ applications, follows, waitMs, log, now }: P
 
 		tracks: (repository, ref) => concerned(repository, ref).length > 0,
 
-		async check(push: Push & { tree(): Promise<Tree> }): Promise<Verdict> {
+		async check(push: QuarantinedPush): Promise<Verdict> {
 			const { context } = applications;
 			if (!context) return { accept: false, lines: [NOT_LEADING] };
 			const tree = await push.tree();
 			const revision = short(tree.revision);
 			const lines: string[] = [];
 			const ignored: string[] = [];
+			/** What one push brings to a source: another branch of the same repository may be another source. */
+			const pushed = (source: ApplicationSource) =>
+				[...push.moved].find(([ref]) => isMoved(source, push.repository, ref))?.[1]();
 			let objects = 0;
 			for (const application of concerned(push.repository, push.ref)) {
 				// It is synced by nothing, whatever is pushed.
 				if (unsupported(application.spec).length > 0) continue;
 				const state = applications.state(keyOf(application));
-				const { problems, desired, ...checked } = await state.check(tree, application, context.client, push.signal);
-				objects += desired.size;
-				lines.push(...problems.map(formatProblem));
-				ignored.push(...checked.ignored.map(formatProblem));
+				const checked = await state.checkPushed(pushed, application, context.client, push.signal);
+				objects += checked.desired.size;
+				lines.push(...checked.problems.map(formatProblem));
+				ignored.push(
+					...[...checked.repeated, ...checked.ignored].map(formatProblem),
+					...checked.unread.map((source) => `${source} cannot be read at present: what it describes was not looked at`),
+				);
 			}
 			const unique = [...new Set(lines)];
 			if (unique.length === 0)

@@ -11,12 +11,15 @@ import {
 	type HealthStatus,
 	parseApiVersion,
 	type ReportedDrift,
+	type ReportedOrigin,
 	type ResourceStatus,
+	type SourceType,
 	type SyncStatusCode,
 } from '../../kinds/index.ts';
 import { type Compared, isSynced } from '../compare/compare.ts';
 import { waveOf } from '../operation/order.ts';
-import { type Revision, recordOf, shownSource } from '../revision.ts';
+import type { Position } from '../render/index.ts';
+import { isListed, type Revision, recordOf, shownSource } from '../revision.ts';
 import { managerOf } from '../want/desired.ts';
 import { optionFor } from '../want/options.ts';
 import { cut, fitting } from './fit.ts';
@@ -41,7 +44,8 @@ export interface Observed {
 	readonly problems: readonly { readonly type: string; readonly message: string }[];
 	/** Whether `objects` says what the source wants; false while it cannot be read. */
 	readonly known: boolean;
-	readonly sourceType: 'Directory' | 'Kustomize';
+	/** How each source is rendered. */
+	readonly sourceTypes: readonly SourceType[];
 	/** What is known beyond its own health of why an object does not work. */
 	readonly trouble?: (live: Dynamic) => string | undefined;
 	/** When what has drifted is mended, in ms, where that waits. */
@@ -65,23 +69,25 @@ export function report(application: Application, observed: Observed, now: string
 	const { revision, healAt } = observed;
 	const health = revision !== undefined ? healthOf(application, all) : 'Unknown';
 	const { spec } = application;
-	const listed = revision && resources(application, all, observed.trouble, now);
+	const listed = isListed(application);
+	const resourcesNow = revision && resources(application, all, observed.trouble, now);
 	return {
 		sync: {
 			status: syncStatus(observed),
 			...(revision ? commits(revision) : { revision: before?.sync?.revision, revisions: before?.sync?.revisions }),
 			comparedTo: {
-				source: spec.source && shownSource(spec.source),
-				sources: spec.sources?.map(shownSource),
+				...(listed ? { sources: spec.sources?.map(shownSource) } : { source: spec.source && shownSource(spec.source) }),
 				destination: spec.destination,
 			},
 		},
 		health: transition({ status: health }, before?.health, now),
 		// What is not wanted can only be told by what is.
-		resources: listed ? listed.kept : before?.resources,
-		resourcesLeftOut: listed ? listed.leftOut || undefined : before?.resourcesLeftOut,
+		resources: resourcesNow ? resourcesNow.kept : before?.resources,
+		resourcesLeftOut: resourcesNow ? resourcesNow.leftOut || undefined : before?.resourcesLeftOut,
 		conditions: conditions(observed.problems, before?.conditions ?? [], now),
-		sourceType: observed.sourceType,
+		...(listed
+			? { sourceType: undefined, sourceTypes: [...observed.sourceTypes] }
+			: { sourceType: observed.sourceTypes[0], sourceTypes: undefined }),
 		summary: { images: fitting(images(all), MAX_IMAGES_BYTES).kept },
 		selfHealAt: healAt === undefined ? undefined : new Date(healAt).toISOString().replace(/\.\d+Z$/, 'Z'),
 	};
@@ -127,8 +133,8 @@ function transition(health: ApplicationHealth, before: ApplicationHealth | undef
 	};
 }
 
-const commits = ({ sources }: Revision) => {
-	const { revision, revisions } = recordOf({ sources, destination: {} });
+const commits = (of: Revision) => {
+	const { revision, revisions } = recordOf(of);
 	return revisions ? { revisions } : { revision };
 };
 
@@ -203,8 +209,7 @@ function resourceStatus(
 		if (unmanaged.length > 0) status.unmanaged = unmanaged;
 	}
 	if (compared.desired) {
-		const { file, line, column } = compared.desired.manifest.position;
-		if (compared.drift.state === 'missing') status.origin = { file, line, column };
+		if (compared.drift.state === 'missing') status.origin = originOf(compared.desired.manifest.position);
 		if (compared.drift.state === 'changed') {
 			const { fields } = compared.drift;
 			const listed = detail ? fields.slice(0, MAX_DRIFT_FIELDS) : [];
@@ -238,9 +243,16 @@ export function reportField(field: FieldDrift, { desired }: Compared): ReportedD
 		...(live === undefined ? {} : { live }),
 		...(wanted === undefined ? {} : { desired: wanted }),
 		...(owner ? { manager: owner.manager, time: owner.time } : {}),
-		...(origin ? { origin: { file: origin.file, line: origin.line, column: origin.column } } : {}),
+		...(origin ? { origin: originOf(origin) } : {}),
 	};
 }
+
+const originOf = ({ source, file, line, column }: Position): ReportedOrigin => ({
+	...(source === undefined ? {} : { source }),
+	file,
+	line,
+	column,
+});
 
 function conditions(
 	problems: Observed['problems'],

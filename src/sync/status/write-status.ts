@@ -30,9 +30,8 @@ export async function writeReport(
 		revision: state.revision,
 		problems,
 		known:
-			state.revision !== undefined &&
-			problems.every(({ type }) => type === 'SyncError' || type === 'SharedResourceWarning'),
-		sourceType: state.sourceType,
+			state.revision !== undefined && problems.every(({ type }) => type === 'SyncError' || type.endsWith('Warning')),
+		sourceTypes: state.sourceTypes,
 		healAt,
 		trouble: (live: Dynamic) => troubleBelow(live, context.cache),
 	};

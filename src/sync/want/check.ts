@@ -5,12 +5,12 @@
 import pLimit from 'p-limit';
 import type { Client } from '../../client/index.ts';
 import { ApiError, type Application, type Dynamic, type Kind, prune, type Registry } from '../../kinds/index.ts';
-import { isNamespaceMissing, validationOf } from '../operation/execute.ts';
+import { isNamespaceMissing, nameOf, validationOf, whereOf } from '../operation/execute.ts';
 import {
+	formatPosition,
 	formatProblem,
 	type Manifest,
 	problemAt,
-	type Rendered,
 	type RenderProblem,
 	validateBroken,
 	validateManifest,
@@ -19,6 +19,7 @@ import { type Desired, desire } from './desired.ts';
 import { adviceFor, isImmutable } from './immutable.ts';
 import { managedNamespace } from './namespace.ts';
 import { objectOptionProblems, optionFor, optionOf, optionsAnnotation } from './options.ts';
+import type { RenderedParts } from './parts.ts';
 import { placesOf } from './places.ts';
 
 /** Dry runs that are under way at once. */
@@ -34,8 +35,10 @@ export interface Checked {
 	readonly problems: readonly RenderProblem[];
 	/** What looks as if it were meant and is passed over: a linked folder, values of a chart. */
 	readonly ignored: readonly RenderProblem[];
-	/** Whether kustomize builds the application's path itself. */
-	readonly kustomized: boolean;
+	/** What a later source describes too, which counts. */
+	readonly repeated: readonly RenderProblem[];
+	/** How each source was rendered. */
+	readonly types: RenderedParts['types'];
 	/** The objects, by id, that the API would not take. */
 	readonly refused: ReadonlySet<string>;
 }
@@ -67,7 +70,7 @@ export function createDesirer(application: Application, registry: Registry): Des
 }
 
 export async function checkRevision(
-	rendered: Rendered,
+	rendered: RenderedParts,
 	application: Application,
 	desirer: Desirer,
 	{ good, goes, client, manager, signal }: CheckOptions,
@@ -85,8 +88,8 @@ export async function checkRevision(
 	const isSkipped = ({ object }: Manifest) => object.metadata.annotations?.[hookAnnotations[0]] === 'Skip';
 	const described = rendered.manifests.filter((manifest) => !isSkipped(manifest));
 	const namespace = managedNamespace(application, described);
-	for (const manifest of namespace ? [namespace, ...described] : described) {
-		const wanted = desirer(manifest);
+	const { counts, repeated } = lastOfEach(namespace ? [namespace, ...described] : described, desirer);
+	for (const { manifest, wanted } of counts) {
 		const before = wanted && good.get(wanted.id);
 		if (wanted) desired.set(wanted.id, wanted);
 		if (wanted && before?.manifest.hash === manifest.hash) continue;
@@ -105,7 +108,8 @@ export async function checkRevision(
 			desired,
 			problems: sorted([...problems, ...fresh.flatMap((each) => validateAlone(each, client.registry))]),
 			ignored: rendered.ignored,
-			kustomized: rendered.kustomized,
+			repeated,
+			types: rendered.types,
 			refused: new Set(),
 		};
 	const limit = pLimit(PARALLEL_DRY_RUNS);
@@ -129,8 +133,32 @@ export async function checkRevision(
 			}),
 		),
 	);
-	const { ignored, kustomized } = rendered;
-	return { desired, problems: sorted(found.flat()), ignored, kustomized, refused };
+	const { ignored, types } = rendered;
+	return { desired, problems: sorted(found.flat()), ignored, repeated, types, refused };
+}
+
+interface Counted {
+	readonly manifest: Manifest;
+	readonly wanted: Desired | undefined;
+}
+
+/** Of what several sources describe the last one counts. Source: Argo CD, "Multiple Sources for an Application". */
+function lastOfEach(
+	manifests: readonly Manifest[],
+	desirer: Desirer,
+): { readonly counts: readonly Counted[]; readonly repeated: readonly RenderProblem[] } {
+	const all = manifests.map((manifest): Counted => ({ manifest, wanted: desirer(manifest) }));
+	const last = new Map(all.flatMap(({ manifest, wanted }) => (wanted ? [[wanted.id, manifest] as const] : [])));
+	const repeated: RenderProblem[] = [];
+	const counts = all.filter(({ manifest: { position }, wanted }) => {
+		const other = wanted && last.get(wanted.id)?.position;
+		// Twice in one source is a problem of that source, and told as one.
+		if (!wanted || !other || other.source === position.source) return true;
+		const message = `${nameOf(wanted.object)}${whereOf(wanted.object)} is also described at ${formatPosition(other)}, which counts`;
+		repeated.push({ position, message });
+		return false;
+	});
+	return { counts, repeated };
 }
 
 function hooks(manifest: Manifest): RenderProblem[] {
@@ -212,10 +240,11 @@ export function problemsOf(error: ApiError, manifest: Manifest): RenderProblem[]
 }
 
 function sorted(problems: readonly RenderProblem[]): RenderProblem[] {
+	const fileOf = ({ position: { source = '', file } }: RenderProblem) => `${source}//${file}`;
 	return [...problems].sort((a, b) =>
-		a.position.file === b.position.file
+		fileOf(a) === fileOf(b)
 			? a.position.line - b.position.line || a.position.column - b.position.column
-			: a.position.file < b.position.file
+			: fileOf(a) < fileOf(b)
 				? -1
 				: 1,
 	);

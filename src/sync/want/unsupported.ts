@@ -1,5 +1,7 @@
 /** What an Application may ask for and this version does not do: said, instead of done differently. Pure. */
-import type { ApplicationSource, ApplicationSpec, Operation } from '../../kinds/index.ts';
+import type { Application, ApplicationSource, ApplicationSpec, Operation } from '../../kinds/index.ts';
+import { othersOf, revisionsOf } from '../operation/request.ts';
+import { isListed, sourcesOf, wrongRevisions } from '../revision.ts';
 import { problemsOfOptions } from './options.ts';
 
 /** What git does not take in the name of a branch or tag, and version ranges are made of. */
@@ -8,10 +10,10 @@ const range = /[*^~<>=|\s]/;
 export function unsupported(spec: ApplicationSpec): string[] {
 	const problems: string[] = [];
 	const no = (field: string, instead: string) => problems.push(`spec.${field} is not supported; ${instead}`);
-	if (spec.sources) no('sources', 'use one spec.source');
 	if (spec.sourceHydrator) no('sourceHydrator', 'use spec.source');
-	if (!spec.source && !spec.sources && !spec.sourceHydrator) problems.push('spec.source is required');
-	if (spec.source) problems.push(...unsupportedSource(spec.source, 'spec.source'));
+	const sources = sourcesOf({ spec });
+	if (sources.length === 0 && !spec.sourceHydrator) problems.push('spec.source is required');
+	problems.push(...unsupportedSources(sources, 'spec', isListed({ spec })));
 	problems.push(...problemsOfOptions(spec.syncPolicy?.syncOptions));
 	const { server, name } = spec.destination;
 	if (server && server !== 'https://kubernetes.default.svc')
@@ -20,6 +22,12 @@ export function unsupported(spec: ApplicationSpec): string[] {
 	if (spec.ignoreDifferences?.length)
 		no('ignoreDifferences', 'leave the field out of the manifest: what no manifest mentions is no drift');
 	return problems;
+}
+
+function unsupportedSources(sources: readonly ApplicationSource[], path: string, listed: boolean): string[] {
+	return sources.flatMap((source, index) =>
+		unsupportedSource(source, listed ? `${path}.sources[${index}]` : `${path}.source`),
+	);
 }
 
 function unsupportedSource(source: ApplicationSource, path: string): string[] {
@@ -38,13 +46,17 @@ function unsupportedSource(source: ApplicationSource, path: string): string[] {
 }
 
 /** The same of a request to sync. */
-export function unsupportedOperation({ sync }: Operation): string[] {
+export function unsupportedOperation({ sync }: Operation, application: Application): string[] {
 	if (!sync) return ['the operation has no sync in it, which is the only one there is'];
 	const problems: string[] = [];
 	const no = (field: string, instead: string) => problems.push(`operation.sync.${field} is not supported; ${instead}`);
-	if (sync.source) problems.push(...unsupportedSource(sync.source, 'operation.sync.source'));
+	const others = othersOf(sync);
+	const listed = (sync.sources?.length ?? 0) > 0;
+	problems.push(...unsupportedSources(others ?? [], 'operation.sync', listed));
+	const revisions = revisionsOf(sync);
+	const wrong = revisions && wrongRevisions(revisions, others ?? sourcesOf(application));
+	if (wrong) problems.push(wrong);
 	if (sync.manifests?.length) no('manifests', 'push them');
-	if (sync.sources?.length || sync.revisions?.length) no('sources', 'there is one, spec.source');
 	problems.push(...problemsOfOptions(sync.syncOptions));
 	return problems;
 }

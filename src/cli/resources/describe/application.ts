@@ -4,7 +4,7 @@ import { labelFields, nameFields } from './metadata.ts';
 
 export function describeApplication(application: Application): Entry[] {
 	const { metadata, spec, status = {} } = application;
-	const sources = spec.source ? [spec.source] : (spec.sources ?? []);
+	const sources = spec.sources?.length ? spec.sources : spec.source ? [spec.source] : [];
 	const { sync, health, operationState: operation } = status;
 	const automated = spec.syncPolicy?.automated;
 	const automation =
@@ -16,7 +16,7 @@ export function describeApplication(application: Application): Entry[] {
 		...labelFields(application),
 		field('CreationTimestamp', timeText(metadata.creationTimestamp)),
 		field('Project', spec.project),
-		section('Source', sources.flatMap(sourceFields)),
+		...sources.map((source, index) => section(index === 0 ? 'Source' : `Source ${index + 1}`, sourceFields(source))),
 		section('Destination', [
 			...optional('Server', spec.destination.server),
 			...optional('Name', spec.destination.name),
@@ -25,7 +25,7 @@ export function describeApplication(application: Application): Entry[] {
 		field('Sync Policy', automation),
 		...((spec.syncPolicy?.syncOptions?.length ?? 0) > 0 ? [field('Sync Options', spec.syncPolicy?.syncOptions)] : []),
 		field('Sync Status', sync?.status ?? 'Unknown'),
-		field('Revision', sync?.revision),
+		field('Revision', sync?.revision ?? sync?.revisions?.join(', ')),
 		field('Health', `${health?.status ?? 'Unknown'}${health?.message ? ` (${health.message})` : ''}`),
 		...(operation
 			? [
@@ -65,16 +65,22 @@ export function describeApplication(application: Application): Entry[] {
 		tableOf(
 			'History',
 			['Id', 'Revision', 'Deployed At'],
-			(status.history ?? []).map(({ id, revision = '', deployedAt }) => [String(id), revision, timeText(deployedAt)]),
+			(status.history ?? []).map(({ id, revision, revisions = [], deployedAt }) => [
+				String(id),
+				revision || revisions.join(', '),
+				timeText(deployedAt),
+			]),
 		),
 	];
 }
 
-function sourceFields({ repoURL, path, targetRevision, chart, directory }: ApplicationSource): Entry[] {
+function sourceFields({ name, ref, repoURL, path, targetRevision, chart, directory }: ApplicationSource): Entry[] {
 	return [
+		...optional('Name', name),
 		field('Repo URL', repoURL),
 		field('Target Revision', targetRevision ?? 'HEAD'),
 		...optional('Path', path),
+		...optional('Ref', ref && !path && !chart ? `${ref} (only referred to: it describes no objects)` : ref),
 		...optional('Chart', chart),
 		...(directory?.recurse === undefined ? [] : [field('Recurse', directory.recurse)]),
 	];
