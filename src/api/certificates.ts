@@ -23,8 +23,8 @@ const day = 24 * 60 * 60 * 1000;
 /** Life of a certificate authority, and of what it signs (ms). */
 const authorityLife = 10 * 365 * day;
 const certificateLife = 365 * day;
-/** A certificate is replaced when less than this is left (ms). */
-const renewalMargin = 90 * day;
+/** A certificate is replaced when less than this part of its life is left. */
+const renewalPart = 1 / 4;
 /** Clocks of other machines may be behind this much (ms). */
 const skew = 5 * 60 * 1000;
 
@@ -104,7 +104,10 @@ export function isCurrent(pair: KeyPair, authority: KeyPair, identity: Identity,
 		const certificate = new X509Certificate(pair.cert);
 		if (!certificate.checkPrivateKey(createPrivateKey(pair.key))) return false;
 		if (!certificate.verify(createPublicKey(authority.cert))) return false;
-		if (Date.parse(certificate.validTo) - now < renewalMargin || Date.parse(certificate.validFrom) > now) return false;
+		const end = Date.parse(certificate.validTo);
+		if (end <= now || Date.parse(certificate.validFrom) > now) return false;
+		// A new one would live no longer than the authority either.
+		if (isNearEnd(certificate, now) && end < Date.parse(new X509Certificate(authority.cert).validTo)) return false;
 		const { subject } = certificate;
 		const lines = new Set(subject.split('\n'));
 		if (!lines.has(`CN=${identity.commonName}`)) return false;
@@ -118,6 +121,15 @@ export function isCurrent(pair: KeyPair, authority: KeyPair, identity: Identity,
 		// What cannot be read is replaced.
 		return false;
 	}
+}
+
+/** Whether it is time to replace a certificate. */
+export function isNearEnd(
+	{ validFrom, validTo }: Pick<X509Certificate, 'validFrom' | 'validTo'>,
+	now: number,
+): boolean {
+	const end = Date.parse(validTo);
+	return end - now < (end - Date.parse(validFrom)) * renewalPart;
 }
 
 /** SHA-256 of the DER form of a certificate, in hex: how an agent's serving certificate is pinned. */

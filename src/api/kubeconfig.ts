@@ -1,7 +1,7 @@
 /** The kubeconfig of the administrator: a file with everything in it, so that it can be copied to another machine. */
 import { stringify } from 'yaml';
 import type { KeyPair } from './certificates.ts';
-import { writeFileSafely } from './pki.ts';
+import { writeFileSafely } from './key-files.ts';
 
 export interface KubeconfigOptions {
 	/** Where the file is written; readable by its owner only. */

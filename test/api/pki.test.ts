@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import test from 'ava';
 import { parse } from 'yaml';
 import { openPki, writeKubeconfig } from '../../src/api/index.ts';
+import { openStore, type Store } from '../../src/store/index.ts';
 
 const day = 24 * 60 * 60 * 1000;
 
@@ -38,7 +39,7 @@ test('an authority signs a server, an administrator, a kubelet client and nodes'
 		for (const name of ['localhost', 'kubernetes', 'kubernetes.default.svc.cluster.local', 'api.example.com'])
 			t.truthy(server.checkHost(name), name);
 		for (const address of ['127.0.0.1', '::1', '10.96.0.1', '192.0.2.7']) t.truthy(server.checkIP(address), address);
-		t.throws(() => pki.node('../x'), { message: /is no name of a node/ });
+		await t.throwsAsync(pki.node('../x'), { message: /is no name of a node/ });
 	});
 });
 
@@ -98,5 +99,83 @@ test('an authority that is damaged, half gone or out of its time is named, and n
 		await refused(/ca\.crt is good until .*, and the clock of this machine says/, () => Date.now() + 4_000 * day);
 		await refused(/ca\.crt is good from .* on, and the clock .* set right/, () => Date.now() - day);
 		t.is((await openPki({ dataDir })).authority.cert, authority.cert, 'restored, it goes on');
+	});
+});
+
+/** Data directories of several servers that share a store. */
+async function sharing(body: (server: (name: string) => string, store: Store) => Promise<void>): Promise<void> {
+	await inFolder(async (folder) => {
+		await using store = await openStore('sqlite', folder);
+		await body((name) => join(folder, name), store);
+	});
+}
+
+test('servers that start at once on one store have one authority, and what one of them signs the others trust', async (t) => {
+	await sharing(async (server, store) => {
+		const all = await Promise.all(['a', 'b', 'c', 'd'].map((name) => openPki({ dataDir: server(name), store })));
+		const [first] = all;
+		for (const { authority, admin, directory } of all) {
+			t.deepEqual(authority, first?.authority);
+			t.is(await readFile(join(directory, 'ca.crt'), 'utf8'), authority.cert);
+			t.is((await stat(join(directory, 'ca.key'))).mode & 0o777, 0o600);
+			t.true(new X509Certificate(admin.cert).verify(new X509Certificate(first?.authority.cert ?? '').publicKey));
+		}
+		t.deepEqual((await store.list('/registry/')).entries, [], 'the API has nothing of it to show');
+	});
+});
+
+test('a server brings the authority that it has to an empty store, and keeps all that was signed by it', async (t) => {
+	await sharing(async (server, store) => {
+		const before = await openPki({ dataDir: server('old') });
+		const after = await openPki({ dataDir: server('old'), store });
+		t.deepEqual([after.authority, after.admin], [before.authority, before.admin]);
+		const joined = await openPki({ dataDir: server('new'), store });
+		t.deepEqual(joined.authority, before.authority);
+	});
+});
+
+test('a server with another authority than that of the store is refused, and told what to do', async (t) => {
+	await sharing(async (server, store) => {
+		const { authority } = await openPki({ dataDir: server('first'), store });
+		const { directory } = await openPki({ dataDir: server('other') });
+		const files = await readdir(directory);
+		await t.throwsAsync(openPki({ dataDir: server('other'), store }), {
+			message:
+				/authority in .*other\/pki is not that of the other servers on this store\. To join them, move .*pki away/,
+		});
+		t.deepEqual(await readdir(directory), files, 'nothing was changed');
+		await rm(directory, { recursive: true });
+		t.deepEqual((await openPki({ dataDir: server('other'), store })).authority, authority);
+		await writeFile(join(directory, 'ca.crt'), 'damaged');
+		await t.throwsAsync(openPki({ dataDir: server('other'), store }), {
+			message: /ca\.crt is no certificate in PEM\. Restore .* or move both away, and that of the store is taken/,
+		});
+		await store.commit({ puts: [{ key: '/authority/ca', value: Buffer.from('damaged') }] });
+		await t.throwsAsync(openPki({ dataDir: server('third'), store }), {
+			message: /authority in the store cannot be used: ca\.crt is no certificate.* remove the key \/authority\/ca/,
+		});
+		t.deepEqual(await readdir(join(server('third'), 'pki')), [], 'what cannot be used is not copied');
+	});
+});
+
+test('what comes close to its end is renewed, nothing else, and at the end of the authority nothing over and over', async (t) => {
+	await inFolder(async (dataDir) => {
+		let now = Date.now();
+		const pki = await openPki({ dataDir, addresses: ['192.0.2.1'], now: () => now });
+		const node = await pki.node('n1');
+		const first = [pki.server, pki.admin, pki.kubelet, node];
+		t.false(await pki.renew());
+		now += 270 * day;
+		t.false(await pki.renew());
+		now += 5 * day;
+		t.true(await pki.renew());
+		for (const [index, pair] of [pki.server, pki.admin, pki.kubelet, await pki.node('n1')].entries()) {
+			t.not(pair.cert, first[index]?.cert);
+			t.is(Date.parse(new X509Certificate(pair.cert).validTo), Math.floor((now + 365 * day) / 1000) * 1000);
+		}
+		t.false(await pki.renew());
+		now = Date.parse(new X509Certificate(pki.authority.cert).validTo) - 30 * day;
+		t.true(await pki.renew());
+		t.false(await pki.renew(), 'a new one would end with the authority as well');
 	});
 });

@@ -274,6 +274,30 @@ test('a bearer token is a user; a wrong one is nobody, even beside a good certif
 		t.true(Date.now() < end, 'a token added later counts');
 });
 
+test('the tokens of the Secret driftless-tokens are good at every server, until they are taken out of it', async (t) => {
+	const as = { as: 'nobody', headers: { authorization: 'Bearer shared-1' } } as const;
+	const secrets = '/api/v1/namespaces/kube-system/secrets';
+	const code = async (wanted: number) => {
+		let seen = 0;
+		for (const end = Date.now() + 60_000; Date.now() < end && seen !== wanted; )
+			seen = (await ask('/api/v1/pods', as)).code;
+		t.is(seen, wanted);
+	};
+	await code(401);
+	const lines = (text: string) => ({ metadata: { name: 'driftless-tokens' }, stringData: { tokens: text } });
+	t.is((await ask(secrets, { body: lines('shared-1,ann,1,system:masters\n') })).code, 201);
+	await code(200);
+	const put = (text: string) => ask(`${secrets}/driftless-tokens`, { method: 'PUT', body: lines(text) });
+	await put('no token at all');
+	await code(200);
+	await put('shared-2,ann,1,system:masters\n');
+	await code(401);
+	await put('shared-1,ann,1,system:masters\n');
+	await code(200);
+	await ask(`${secrets}/driftless-tokens`, { method: 'DELETE' });
+	await code(401);
+});
+
 test('masters may act for others', async (t) => {
 	const headers = { 'impersonate-user': 'ann', 'impersonate-group': 'dev' };
 	t.is((await ask('/api/v1/pods', { headers })).code, 403);

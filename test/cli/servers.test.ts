@@ -1,18 +1,19 @@
 /** Several servers of one cluster, on a real etcd. */
-import { cp, mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import test from 'ava';
 import { startControlPlane } from '../../src/cli/platform/control-plane.ts';
-import { Endpoints, Lease } from '../../src/kinds/index.ts';
+import { loadKubeconfig, overHttp } from '../../src/client/index.ts';
+import { Endpoints, Lease, Namespace } from '../../src/kinds/index.ts';
 import { found } from '../client/world.ts';
 import { startEtcd } from '../testbed/etcd.ts';
 import { silentLog } from '../testbed/silent-log.ts';
 
 const PATIENCE_MS = 120_000;
 
-test('the service kubernetes leads to every server that runs, and one of them leads', async (t) => {
+test('servers that have nothing but their etcd in common are one control plane: one leads, the service kubernetes leads to each, and a kubeconfig of any opens all', async (t) => {
 	t.timeout(4 * PATIENCE_MS);
 	const folder = await mkdtemp(join(tmpdir(), 'driftless-servers-'));
 	t.teardown(() => rm(folder, { recursive: true, force: true }));
@@ -50,9 +51,17 @@ test('the service kubernetes leads to every server that runs, and one of them le
 	};
 	const first = await start('first', '192.0.2.1');
 	t.teardown(first.stop);
-	await cp(join(folder, 'first/pki'), join(folder, 'second/pki'), { recursive: true });
 	const second = await start('second', '192.0.2.2');
 	t.teardown(second.stop);
+
+	for (const [kubeconfig, port] of [
+		[first.plane.kubeconfig, second.plane.port],
+		[second.plane.kubeconfig, first.plane.port],
+	] as const) {
+		const config = { ...(await loadKubeconfig(kubeconfig)), server: `https://127.0.0.1:${port}` };
+		await using client = await overHttp(config, 'test');
+		t.is((await client.get(Namespace, { name: 'default' })).metadata.name, 'default');
+	}
 
 	const leadsTo = async (...servers: string[]) => {
 		let seen: string[] = [];

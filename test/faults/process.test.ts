@@ -163,7 +163,7 @@ test.serial('damaged files are named; what can be made anew is', async (t) => {
 	const asked = (token: string) =>
 		world.run('curl', ['-sk', '-H', `Authorization: Bearer ${token}`, 'https://127.0.0.1:6443/api/v1/pods']);
 	await writeFile(at('tokens'), 'right,ann,1,system:masters\nno token at all\n');
-	const faulty = 'line 2 of the token file is not of the form token,user,uid,"group1,group2"';
+	const faulty = 'line 2 of the tokens is not of the form token,user,uid,"group1,group2"';
 	await world.until(
 		'the line is named',
 		async () => [await asked('right'), world.printed()] as const,

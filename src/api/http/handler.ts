@@ -8,6 +8,7 @@ import { authenticate, bearer, certificate, tokenChain } from '../auth/authentic
 import { forbiddenBy } from '../auth/authorizer.ts';
 import { impersonated } from '../auth/impersonate.ts';
 import { openTokenFile } from '../auth/token-file.ts';
+import { tokenSecret } from '../auth/token-secret.ts';
 import { anonymous } from '../auth/user.ts';
 import { type Answering, answer } from './answer.ts';
 import { type Asked, attributesOf, locate, verbOf } from './attributes.ts';
@@ -32,6 +33,7 @@ export function createHandler(options: ServeOptions, closing: AbortSignal): Hand
 	const { api, log, pki, now = Date.now } = options;
 	const tokens = tokenChain([
 		...(options.tokens ? [openTokenFile(options.tokens, log)] : []),
+		tokenSecret(api, systemUser, log),
 		...(options.tokenAuthenticators ?? []),
 	]);
 	const authenticators = [bearer(tokens), certificate, ...(options.authenticators ?? [])];
@@ -49,7 +51,7 @@ export function createHandler(options: ServeOptions, closing: AbortSignal): Hand
 	const met = new WeakSet<Duplex>();
 	const answering: Answering = {
 		serving: { api, log, now },
-		streaming: { api, client: pki.kubelet },
+		streaming: { api, client: () => pki.kubelet },
 		paths: { registry: api.registry, metrics, checks: checks(options, closing) },
 		tokens,
 		answers: options.answers,

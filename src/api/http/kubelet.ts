@@ -21,8 +21,8 @@ import type { ResourceRoute } from './route.ts';
 
 export interface Streaming {
 	readonly api: Api;
-	/** What the server shows to agents. */
-	readonly client: KeyPair;
+	/** What the server shows to agents, now. */
+	readonly client: () => KeyPair;
 }
 
 interface Place {
@@ -64,7 +64,7 @@ export async function serveLog(
 		return;
 	}
 	checkHasLog(pod, container, options.get('previous') === 'true');
-	const socket = await connectAgent(node, streaming.client, signal);
+	const socket = await connectAgent(node, streaming.client(), signal);
 	try {
 		const path = `/containerLogs/${pathOf(pod)}/${encodeURIComponent(container)}?${options}`;
 		const answer = await ask(socket, path);
@@ -174,7 +174,7 @@ export async function passUpgrade(
 	const { pod, node } = await find(streaming, kind, route, caller);
 	if (!node) throw badRequest(`pod ${pod.metadata.name} does not have a host assigned`);
 	const path = agentPath(route, query, pod);
-	const agent = await connectAgent(node, streaming.client, signal);
+	const agent = await connectAgent(node, streaming.client(), signal);
 	// One that was closed meanwhile says so no more.
 	if (socket.destroyed || signal.aborted) {
 		agent.destroy();

@@ -3,6 +3,7 @@
 import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
+import type { SecureContextOptions } from 'node:tls';
 import type { Log } from '../../log.ts';
 import type { Family } from '../../metrics.ts';
 import type { Api } from '../api.ts';
@@ -27,7 +28,7 @@ export interface ServeOptions {
 	readonly signal?: AbortSignal;
 	/** The file of bearer tokens (DATA/tokens). It need not exist. */
 	readonly tokens?: string;
-	/** Others that know bearer tokens, asked after the file. */
+	/** Others that know bearer tokens, asked after the file and the Secret of tokens. */
 	readonly tokenAuthenticators?: readonly TokenAuthenticator[];
 	/** Others that know users, asked after tokens and client certificates. */
 	readonly authenticators?: readonly Authenticator[];
@@ -45,6 +46,8 @@ export interface ServeOptions {
 
 export interface Served {
 	readonly port: number;
+	/** Shows the server's certificate as it is now to those who connect from now on. */
+	renew(): void;
 	/** Ends watches and streams, lets other requests finish for a short while, and closes every connection. */
 	close(): Promise<void>;
 }
@@ -54,13 +57,10 @@ export async function serveApi(options: ServeOptions): Promise<Served> {
 	const { pki, address, log } = options;
 	const closing = new AbortController();
 	const server = createServer({
-		cert: pki.server.cert,
-		key: pki.server.key,
-		ca: pki.authority.cert,
+		...secureContext(pki),
 		requestCert: true,
 		// Clients without a certificate may have a token.
 		rejectUnauthorized: false,
-		minVersion: 'TLSv1.2',
 		ALPNProtocols: ['http/1.1'],
 		handshakeTimeout: limits.headers,
 		headersTimeout: limits.headers,
@@ -114,5 +114,12 @@ export async function serveApi(options: ServeOptions): Promise<Served> {
 	};
 	options.signal?.addEventListener('abort', onAbort, { once: true });
 	if (options.signal?.aborted) await close();
-	return { port, close };
+	return { port, renew: () => server.setSecureContext(secureContext(pki)), close };
 }
+
+const secureContext = ({ server: { cert, key }, authority }: Pki): SecureContextOptions => ({
+	cert,
+	key,
+	ca: authority.cert,
+	minVersion: 'TLSv1.2',
+});

@@ -35,6 +35,7 @@ import {
 } from '../../reconcile/index.ts';
 import { type EtcdAccess, openStore } from '../../store/index.ts';
 import type { Component } from '../options.ts';
+import { type Certificates, keepCertificates } from './certificates.ts';
 import { serverIdentity } from './identity.ts';
 import { announceServer } from './presence.ts';
 import { starting } from './starting.ts';
@@ -78,6 +79,7 @@ export interface ControlPlane extends AsyncDisposable {
 	readonly cache: Cache;
 	readonly port: number;
 	readonly pki: Pki;
+	readonly certificates: Certificates;
 	readonly kubeconfig: string;
 	/** Runs the controllers on this server whenever it leads, until the signal aborts. Dispose of the rest when it has settled. */
 	run(): Promise<void>;
@@ -89,12 +91,13 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
 	const store = stack.use(await starting(() => openStore(options.store, dataDir, { log, etcd: options.etcd })));
 	const alone = options.store === 'sqlite';
 	const services = { cidr: serviceNetwork };
-	const api = stack.use(await openApi({ store, registry: loadRegistry(), log, alone, services }));
 	const pki = await openPki({
 		dataDir,
+		store: alone ? undefined : store,
 		names: [hostname(), advertise],
 		serviceAddress: addressIn(serviceNetwork, 1),
 	});
+	const api = stack.use(await openApi({ store, registry: loadRegistry(), log, alone, services }));
 	const tokens = join(dataDir, 'tokens');
 	const counted: Metrics = new Map();
 	let leads = false;
@@ -105,11 +108,15 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
 	}, '--api-port or --api-address');
 	stack.defer(() => server.close());
 	const kubeconfig = join(dataDir, 'kubeconfig');
-	await writeKubeconfig({
-		path: kubeconfig,
-		server: `https://127.0.0.1:${server.port}`,
-		authority: pki.authority.cert,
-		client: pki.admin,
+	const certificates = keepCertificates(pki, { log, signal });
+	await certificates.follow(async () => {
+		server.renew();
+		await writeKubeconfig({
+			path: kubeconfig,
+			server: `https://127.0.0.1:${server.port}`,
+			authority: pki.authority.cert,
+			client: pki.admin,
+		});
 	});
 
 	const system: Caller = { name: 'system:driftless', groups: ['system:masters'], userAgent: 'driftless' };
@@ -136,6 +143,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
 		cache,
 		port: server.port,
 		pki,
+		certificates,
 		kubeconfig,
 		run: () =>
 			runWhileLeader(client, { name: LEASE, identity, now: Date.now, signal, log }, async (leading, holds, lease) => {

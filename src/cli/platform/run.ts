@@ -167,10 +167,13 @@ export async function runPlatform(
 }
 
 /** With the rights of the node and no more. */
-async function nodeKubeconfig({ pki, port }: ControlPlane, dataDir: string, nodeName: string): Promise<string> {
+async function nodeKubeconfig(plane: ControlPlane, dataDir: string, nodeName: string): Promise<string> {
+	const { pki, port, certificates } = plane;
 	const path = join(dataDir, 'node.kubeconfig');
 	const server = `https://127.0.0.1:${port}`;
-	await writeKubeconfig({ path, server, authority: pki.authority.cert, client: await pki.node(nodeName) });
+	await certificates.follow(async () =>
+		writeKubeconfig({ path, server, authority: pki.authority.cert, client: await pki.node(nodeName) }),
+	);
 	return path;
 }
 
