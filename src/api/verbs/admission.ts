@@ -7,6 +7,7 @@
 import { type Kind, storageOf } from '../../kinds/kind.ts';
 import type { Dynamic, KubeObject } from '../../kinds/object.ts';
 import type { Caller } from '../api.ts';
+import { thaw } from '../json.ts';
 import { latest, placeOf, readStored } from './commit.ts';
 import type { Context } from './context.ts';
 
@@ -71,6 +72,8 @@ export async function mutate(context: Context, asked: Asked): Promise<Mutation> 
 		if (!plugin.mutate) continue;
 		request ??= whole(context, asked);
 		if (!plugin.handles(request)) continue;
+		if (asked.object) thaw(asked.object);
+		if (asked.object) thaw(asked.object.metadata);
 		const did = plugin.mutate(request);
 		const mutation = did instanceof Promise ? await did : did;
 		if (mutation !== 'nothing' && done !== 'changed') done = mutation;

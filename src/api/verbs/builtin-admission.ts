@@ -53,23 +53,31 @@ const serviceAccount: AdmissionPlugin = {
 const DEFAULT_TOLERATION_SECONDS = 300;
 const NODE_TAINTS = ['node.kubernetes.io/not-ready', 'node.kubernetes.io/unreachable'];
 
+/** The taints of nodes in trouble of which a pod says nothing. */
+function untolerated(request: AdmissionRequest): readonly string[] {
+	const spec = specOf(request);
+	if (!spec) return [];
+	const tolerations: readonly unknown[] = Array.isArray(spec.tolerations) ? spec.tolerations : [];
+	return NODE_TAINTS.filter(
+		(taint) =>
+			!tolerations.some(
+				(each) => isObject(each) && (!each.key || each.key === taint) && (!each.effect || each.effect === 'NoExecute'),
+			),
+	);
+}
+
 const defaultTolerationSeconds: AdmissionPlugin = {
 	name: 'DefaultTolerationSeconds',
-	handles: (request) => (request.operation === 'CREATE' || request.operation === 'UPDATE') && is(request, 'pods'),
+	handles: (request) =>
+		(request.operation === 'CREATE' || request.operation === 'UPDATE') &&
+		is(request, 'pods') &&
+		untolerated(request).length > 0,
 	mutate(request) {
 		const spec = specOf(request);
 		if (!spec) return 'nothing';
 		const tolerations: readonly unknown[] = Array.isArray(spec.tolerations) ? spec.tolerations : [];
-		const missing = NODE_TAINTS.filter(
-			(taint) =>
-				!tolerations.some(
-					(each) =>
-						isObject(each) && (!each.key || each.key === taint) && (!each.effect || each.effect === 'NoExecute'),
-				),
-		);
-		if (missing.length === 0) return 'nothing';
 		const bearable = { operator: 'Exists', effect: 'NoExecute', tolerationSeconds: DEFAULT_TOLERATION_SECONDS };
-		spec.tolerations = [...tolerations, ...missing.map((key) => ({ key, ...bearable }))];
+		spec.tolerations = [...tolerations, ...untolerated(request).map((key) => ({ key, ...bearable }))];
 		return 'filled';
 	},
 };

@@ -38,11 +38,22 @@ export async function patch<T extends KubeObject>(
 		}
 		const result = patched(context, kind, live, patch);
 		if (result === live) return 'unchanged';
-		const object = checked(context, kind, copy(result), options);
+		const object = checkedPatch(context, kind, live, result, options);
 		place(kind, object, target);
 		return { next: object };
 	});
 	return written(served(target.kind, stored), false);
+}
+
+/** What a patch made of an object, as the request's own. The record of owners, where it is as it was, is what is stored. */
+function checkedPatch(context: Context, kind: Kind, live: Dynamic, result: Dynamic, options: WriteOptions): Dynamic {
+	const { managedFields } = live.metadata;
+	if (!managedFields || result.metadata?.managedFields !== managedFields)
+		return checked(context, kind, copy(result), options);
+	const others = { ...result, metadata: { ...result.metadata, managedFields: undefined } };
+	const object = checked(context, kind, copy(others), options);
+	object.metadata.managedFields = managedFields;
+	return object;
 }
 
 /** The object with the patch applied; it shares parts of both. Without a kind no list merges. */

@@ -6,7 +6,7 @@ import type { Dynamic, KubeObject, ManagedFieldsEntry, Meta } from '../../kinds/
 import { ApiError, conflict, type FieldError, invalid, notFound } from '../../kinds/status.ts';
 import type { Caller, Target, WriteOptions, Written } from '../api.ts';
 import { type Attributes, forbiddenBy } from '../auth/authorizer.ts';
-import { copy, isObject } from '../json.ts';
+import { copy, isObject, share } from '../json.ts';
 import { limits } from '../limits.ts';
 import { trackUpdate } from '../patch/index.ts';
 import { resourceOf, type StoredObject } from '../storage.ts';
@@ -159,6 +159,12 @@ async function settle(
 	};
 	if (next !== requested) complete();
 	if (isMain) storage.prepare(next, old);
+	const allocator = isMain ? context.allocators.get(resourceOf(storage)) : undefined;
+	// An allocator writes into the object.
+	if (!allocator) {
+		share(next, old, ofMetadata);
+		share(next.metadata, old.metadata, ofServer);
+	}
 
 	// Ownership is found before admission, so that nobody owns what a plugin fills in; as upstream.
 	const { metadata } = next;
@@ -216,7 +222,6 @@ async function settle(
 		return { do: 'keep', stored: current };
 	}
 
-	const allocator = isMain ? context.allocators.get(resourceOf(storage)) : undefined;
 	// Held until the rules are checked; the claim of the commit guards what was given out from here on.
 	using allocation = allocator?.assign(next, old);
 	// A binding sets what an update may not change: the pod's node.
