@@ -96,8 +96,28 @@ export function semantics(test: TestFn, openStore: () => Promise<Store | undefin
 		t.deepEqual(plain.object.spec.imagePullSecrets, [{ name: 'registry' }]);
 		const own = await api.create(pods, pod('own', { imagePullSecrets: [{ name: 'mine' }] }), {}, admin);
 		t.deepEqual(own.object.spec.imagePullSecrets, [{ name: 'mine' }]);
-		const early = await api.create(pods, pod('early', { serviceAccountName: 'not-yet' }), {}, admin);
-		t.is(early.object.spec.imagePullSecrets, undefined);
+	});
+
+	it('a pod whose service account is not there is refused, and taken when it is', async (t, api) => {
+		const wish = pod('early', { serviceAccountName: 'builder' });
+		const message =
+			'pods "early" is forbidden: error looking up service account default/builder: serviceaccount "builder" not found';
+		await refused(t, api.create(pods, wish, {}, admin), 403, message);
+		const account = { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'builder' } };
+		await api.create({ kind: ServiceAccount, namespace: ns }, account, {}, admin);
+		t.is((await api.create(pods, wish, {}, admin)).object.spec.serviceAccountName, 'builder');
+		// That of every namespace comes by itself.
+		t.is((await api.create(pods, pod('plain'), {}, admin)).object.spec.serviceAccountName, 'default');
+	});
+
+	it('a pod has the priority of its class, and none of a class that is not there', async (t, api) => {
+		const of = (name: string, spec: Record<string, unknown>) => api.create(pods, pod(name, spec), {}, admin);
+		const message = 'pods "urgent" is forbidden: no PriorityClass with name gold was found';
+		await refused(t, of('urgent', { priorityClassName: 'gold' }), 403, message);
+		const critical = await of('critical', { priorityClassName: 'system-node-critical' });
+		t.is(critical.object.spec.priority, 2_000_001_000);
+		const own = of('own', { priorityClassName: 'system-cluster-critical', priority: 5 });
+		await refused(t, own, 403, /integer value of priority \(5\) must not be provided.* computed 2000000000 from/);
 	});
 
 	it('a pod that asks for a runtime that is not there is refused', async (t, api) => {

@@ -176,6 +176,22 @@ test('a dry run of what needs a namespace that comes with it succeeds', async (t
 	t.false((await world.client.list(Namespace, {})).items.some(({ metadata }) => metadata.name === 'shop'));
 });
 
+test('a pod may come with the service account that it names, and is refused where nobody brings it', async (t) => {
+	const world = await startGitOps(t);
+	await change(world, { spec: { syncPolicy: { automated: null } } });
+	const pod = (account: string) =>
+		`apiVersion: v1\nkind: Pod\nmetadata: {name: runs}\nspec:\n  serviceAccountName: ${account}\n  containers: [{name: main, image: example}]\n`;
+	const account = 'apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: builder}\n';
+	const { code, output } = await world.push({ 'a-pod.yaml': pod('builder'), 'b-account.yaml': account });
+	t.is(code, 0, output);
+	await world.status(({ sync }) => sync?.status === 'OutOfSync');
+	await ask(world, { dryRun: true });
+	const { operationState } = await world.status(ended);
+	t.is(operationState?.phase, 'Succeeded', operationState?.message);
+	const refused = await world.push({ 'a-pod.yaml': pod('nobody') });
+	t.regex(refused.output, /a-pod\.yaml:1:1: .*error looking up service account default\/nobody: .* not found/);
+});
+
 test('what nothing here can do is said in the answer to the request', async (t) => {
 	const world = await startGitOps(t);
 	await ask(world, { manifests: ['{}'] });

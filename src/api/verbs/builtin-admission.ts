@@ -28,26 +28,74 @@ const namespaceLifecycle: AdmissionPlugin = {
 	},
 };
 
-/** Pods that name no service account run as `default`, and get its pull secrets where they name none. */
+const accounts = { group: '', version: 'v1', plural: 'serviceaccounts' };
+/** The service account of pods that name none. */
+const DEFAULT_ACCOUNT = 'default';
+/** Of what an agent runs by itself, and only shows to the API. */
+const MIRROR = 'kubernetes.io/config.mirror';
+
+/**
+ * Pods that name no service account run as `default`, and get the pull secrets of theirs where they name none. One that is not there
+ * is refused, but for `default`: a controller makes that in every namespace, and it gives a new one nothing. Kubernetes waits for
+ * it, for a second or two. Source: Kubernetes documentation, "Configure Service Accounts for Pods", and "Managing Service Accounts".
+ */
 const serviceAccount: AdmissionPlugin = {
 	name: 'ServiceAccount',
 	handles: createsPod,
 	async mutate(request) {
 		const spec = specOf(request);
 		if (!spec) return 'nothing';
-		const name = spec.serviceAccountName || spec.serviceAccount || 'default';
+		const name = spec.serviceAccountName || spec.serviceAccount || DEFAULT_ACCOUNT;
 		spec.serviceAccountName = name;
 		spec.serviceAccount = name;
-		if (typeof name !== 'string' || (Array.isArray(spec.imagePullSecrets) && spec.imagePullSecrets.length > 0))
-			return 'filled';
-		const accounts = { group: '', version: 'v1', plural: 'serviceaccounts' };
-		// One that is not there yet adds nothing: an apply may create it after its pods.
-		const found = await request.lookUp(accounts, { namespace: request.namespace, name });
+		const { namespace, object } = request;
+		if (typeof name !== 'string' || object?.metadata.annotations?.[MIRROR] !== undefined) return 'filled';
+		const found = await request.lookUp(accounts, { namespace, name });
+		if (!found && name !== DEFAULT_ACCOUNT)
+			throw forbidden(
+				request.kind,
+				request.name,
+				`error looking up service account ${namespace}/${name}: serviceaccount "${name}" not found`,
+			);
 		const secrets = (found as (KubeObject & Partial<ServiceAccount>) | undefined)?.imagePullSecrets;
-		if (secrets?.length) spec.imagePullSecrets = structuredClone(secrets);
+		const own = Array.isArray(spec.imagePullSecrets) && spec.imagePullSecrets.length > 0;
+		if (secrets?.length && !own) spec.imagePullSecrets = structuredClone(secrets);
 		return 'filled';
 	},
 };
+
+/** The classes that every cluster has, and how urgent their pods are. Source: Kubernetes documentation, "Guaranteed Scheduling For Critical Add-On Pods". */
+const SYSTEM_PRIORITIES: ReadonlyMap<string, number> = new Map([
+	['system-cluster-critical', 2_000_000_000],
+	['system-node-critical', 2_000_001_000],
+]);
+
+/** A pod is as urgent as its class says, and a class that is not there is refused. Source: Kubernetes documentation, "Pod Priority and Preemption". */
+const priority: AdmissionPlugin = {
+	name: 'Priority',
+	handles: createsPod,
+	async mutate(request) {
+		const spec = specOf(request);
+		const name = spec?.priorityClassName;
+		if (!spec || typeof name !== 'string' || name === '') return 'nothing';
+		const value = SYSTEM_PRIORITIES.get(name) ?? (await valueOfClass(name, request));
+		if (value === undefined)
+			throw forbidden(request.kind, request.name, `no PriorityClass with name ${name} was found`);
+		if (typeof spec.priority === 'number' && spec.priority !== value)
+			throw forbidden(
+				request.kind,
+				request.name,
+				`the integer value of priority (${spec.priority}) must not be provided in pod spec; priority admission controller computed ${value} from the given PriorityClass name`,
+			);
+		spec.priority = value;
+		return 'filled';
+	},
+};
+
+async function valueOfClass(name: string, { lookUp }: AdmissionRequest): Promise<number | undefined> {
+	const found = await lookUp({ group: 'scheduling.k8s.io', version: 'v1', plural: 'priorityclasses' }, { name });
+	return found && 'value' in found && typeof found.value === 'number' ? found.value : undefined;
+}
 
 /** How long a pod that says nothing of it stays on a node that is not ready. */
 const DEFAULT_TOLERATION_SECONDS = 300;
@@ -98,6 +146,7 @@ export const builtinAdmission: readonly AdmissionPlugin[] = [
 	namespaceLifecycle,
 	nodeRestriction,
 	serviceAccount,
+	priority,
 	defaultTolerationSeconds,
 	runtimeClass,
 ];

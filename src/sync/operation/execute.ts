@@ -35,8 +35,8 @@ export interface Execution {
 	readonly options?: readonly string[];
 	/** How dependents of what is deleted go; foreground unless an option says otherwise. */
 	readonly propagation?: PropagationPolicy;
-	/** Namespaces that a real sync would have made before: a dry run does not miss them. */
-	readonly comes?: (namespace: string) => boolean;
+	/** The ids of what a real sync would have made before: a dry run does not miss it. */
+	readonly comes?: (id: string) => boolean;
 	readonly live: (id: string) => Dynamic | undefined;
 	readonly signal: AbortSignal;
 	/** Called as each step ends. */
@@ -100,13 +100,12 @@ async function carryOut(step: Step, execution: Execution): Promise<Outcome> {
 		}
 	} catch (error) {
 		if (!(error instanceof ApiError)) throw error;
-		const { namespace } = object.metadata;
 		const live = step.do === 'apply' ? execution.live(id) : undefined;
 		if (step.do === 'apply' && live && isImmutable(error) && optionFor(object, 'Force', execution.options) === 'true') {
 			await prune(step.desired.kind, live, execution);
 			return done('removed', `${nameOf(object)} deleted, to be made anew: ${error.message}`);
 		}
-		if (dryRun && isNamespaceMissing(error, namespace) && execution.comes?.(namespace ?? '')) return done('created');
+		if (dryRun && execution.comes?.(missingOf(error) ?? '')) return done('created');
 		return done('failed', error.message);
 	}
 }
@@ -131,10 +130,11 @@ async function prune(kind: Kind, live: Dynamic, execution: Execution): Promise<v
 	}
 }
 
-/** Whether the API refused an object because its namespace is not there. */
-export function isNamespaceMissing(error: ApiError, namespace: string | undefined): boolean {
-	const { details } = error.status;
-	return error.reason === 'NotFound' && details?.kind === 'namespaces' && details.name === namespace;
+/** The id of what the API misses for an object that it refused: its namespace, or the service account of a pod. */
+export function missingOf({ reason, status: { details }, message }: ApiError): string | undefined {
+	if (reason === 'NotFound' && details?.kind === 'namespaces') return `-/Namespace/-/${details.name}`;
+	const [, namespace, name] = /: error looking up service account ([^\s/]+)\/([^\s:]+): /.exec(message) ?? [];
+	return reason === 'Forbidden' && name ? `-/ServiceAccount/${namespace}/${name}` : undefined;
 }
 
 /** ` in shop`, or nothing for an object of the cluster. */

@@ -184,9 +184,7 @@ async function apply(
 		manager: managerOf(application),
 		dryRun,
 		options,
-		comes: (namespace) =>
-			wants.has(`-/Namespace/-/${namespace}`) ||
-			(optionOf('CreateNamespace', options) === 'true' && namespace === home),
+		comes: (id) => wants.has(id) || (optionOf('CreateNamespace', options) === 'true' && id === `-/Namespace/-/${home}`),
 		live: (id) => {
 			const wanted = wants.get(id);
 			return wanted ? (cache.informer(wanted.kind).get(wanted.key) as Dynamic | undefined) : state.tracked.get(id);

@@ -5,7 +5,7 @@
 import pLimit from 'p-limit';
 import type { Client } from '../../client/index.ts';
 import { ApiError, type Application, type Dynamic, type Kind, prune, type Registry } from '../../kinds/index.ts';
-import { isNamespaceMissing, nameOf, validationOf, whereOf } from '../operation/execute.ts';
+import { missingOf, nameOf, validationOf, whereOf } from '../operation/execute.ts';
 import {
 	formatPosition,
 	formatProblem,
@@ -115,19 +115,16 @@ export async function checkRevision(
 	const limit = pLimit(PARALLEL_DRY_RUNS);
 	const createsNamespace = optionOf('CreateNamespace', syncOptions) === 'true';
 	const { namespace: home } = application.spec.destination;
+	const comes = (id: string) => desired.has(id) || (createsNamespace && id === `-/Namespace/-/${home}`);
 	const freed = new Set([...goes(desired)].flatMap(placesOf));
 	const refused = new Set<string>();
 	const found = await Promise.all(
 		fresh.map((wanted) =>
 			limit(async () => {
 				signal.throwIfAborted();
-				const { namespace } = wanted.object.metadata;
-				const namespaceComes =
-					namespace !== undefined &&
-					(desired.has(`-/Namespace/-/${namespace}`) || (createsNamespace && namespace === home));
 				const fieldValidation = validationOf(wanted.object, syncOptions);
 				const force = optionFor(wanted.object, 'Force', syncOptions) === 'true';
-				const each = await dryRun(wanted, { namespaceComes, home, fieldValidation, freed, force }, client, manager);
+				const each = await dryRun(wanted, { comes, home, fieldValidation, freed, force }, client, manager);
 				if (each.length > 0) refused.add(wanted.id);
 				return each;
 			}),
@@ -180,8 +177,8 @@ function objectOptions(manifest: Manifest): RenderProblem[] {
 }
 
 interface DryRun {
-	/** The object's namespace is not there yet, but will be before the object is applied. */
-	readonly namespaceComes: boolean;
+	/** Whether what is not there yet, by its id, will be before the object is applied. */
+	readonly comes: (id: string) => boolean;
 	/** The namespace of the application's destination. */
 	readonly home: string | undefined;
 	readonly fieldValidation: 'Strict' | 'Ignore';
@@ -193,7 +190,7 @@ interface DryRun {
 
 async function dryRun(
 	wanted: Desired,
-	{ namespaceComes, home, fieldValidation, freed, force }: DryRun,
+	{ comes, home, fieldValidation, freed, force }: DryRun,
 	client: Client,
 	manager: string,
 ): Promise<RenderProblem[]> {
@@ -211,9 +208,10 @@ async function dryRun(
 		const madeAnew = force && isImmutable(error);
 		if (madeAnew || placesOf(wanted.object).some((place) => freed.has(place)))
 			return validateAlone(wanted, client.registry);
-		// The namespace comes with the same revision: the kind's own rules can be checked without it.
-		if (!isNamespaceMissing(error, namespace)) return problemsOf(error, wanted.manifest);
-		if (namespaceComes) return validateAlone(wanted, client.registry);
+		const missing = missingOf(error);
+		// It comes with the same revision: the kind's own rules can be checked without it.
+		if (missing && comes(missing)) return validateAlone(wanted, client.registry);
+		if (missing !== `-/Namespace/-/${namespace}`) return problemsOf(error, wanted.manifest);
 		const option = namespace === home ? ', or set the sync option CreateNamespace=true' : '';
 		const message = `${error.message}: put a Namespace of this name into the source${option}`;
 		return [{ position: wanted.manifest.locate(['metadata', 'namespace']), message }];
