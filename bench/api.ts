@@ -6,6 +6,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import http2 from 'node:http2';
 import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -76,6 +77,12 @@ async function measure(): Promise<void> {
 			const beside = `${times(bareCost.get)} times a bare get${sends === 'get' ? '' : `, ${times(bareCost.post)} times a bare post`}`;
 			rows.push([name, `${Math.round(rate)}/s, ${each.toFixed(0)} µs of CPU each, ${beside}`]);
 		};
+		const rowOver2 = async (name: string, { child, port }: Started, next: () => string) => {
+			const before = await usage(child);
+			const { rate, done } = await loadOver2(port, dataDir, seconds, next);
+			const { cpu } = await usage(child);
+			rows.push([name, `${Math.round(rate)}/s, ${((cpu - before.cpu) / done).toFixed(0)} µs of CPU each`]);
+		};
 		const bare = await start('bare', dataDir);
 		await row('bare HTTPS server, gets', bare, () => get('bare'), 'get');
 		await row('bare HTTPS server, posts of a pod', bare, () => create('bare'));
@@ -84,6 +91,7 @@ async function measure(): Promise<void> {
 		let made = 0;
 		await row('creates', api, () => create(`pod-${made++}`));
 		await row('gets', api, () => get(`pod-${random(made)}`), 'get');
+		await rowOver2('gets over HTTP/2, one connection', api, () => `${pods('default')}/pod-${random(made)}`);
 		await row('merge patches', api, () => patch(`pod-${random(made)}`));
 		await row('server-side applies, unchanged', api, () => apply('applied'));
 		await load(api.port, dataDir, 0, () => create(`listed-${made++}`, 'kube-public'), listed);
@@ -177,6 +185,14 @@ const patch = (name: string) =>
 const apply = (name: string) =>
 	request('PATCH', `${pods('default')}/${name}?fieldManager=bench`, pod(name), 'application/apply-patch+yaml');
 
+interface Load {
+	readonly rate: number;
+	readonly done: number;
+}
+
+const identity = (dataDir: string) =>
+	Promise.all(['ca.crt', 'admin.crt', 'admin.key'].map((file) => readFile(join(dataDir, 'pki', file))));
+
 /** Requests, and requests a second, from `parallel` connections that each send the next request when the last is answered. */
 async function load(
 	port: number,
@@ -185,10 +201,8 @@ async function load(
 	next: () => Buffer,
 	count = Number.POSITIVE_INFINITY,
 	parallel = connections,
-): Promise<{ readonly rate: number; readonly done: number }> {
-	const [ca, cert, key] = await Promise.all(
-		['ca.crt', 'admin.crt', 'admin.key'].map((file) => readFile(join(dataDir, 'pki', file))),
-	);
+): Promise<Load> {
+	const [ca, cert, key] = await identity(dataDir);
 	const sockets = await Promise.all(
 		Array.from({ length: parallel }, async () => {
 			const socket = connect({ host: '127.0.0.1', port, ca, cert, key });
@@ -210,6 +224,27 @@ async function load(
 		),
 	);
 	for (const socket of sockets) socket.destroy();
+	return { rate: (done / (performance.now() - started)) * 1000, done };
+}
+
+/** Gets by HTTP/2, as many at once as `load` has connections, all on one. */
+async function loadOver2(port: number, dataDir: string, seconds: number, next: () => string): Promise<Load> {
+	const [ca, cert, key] = await identity(dataDir);
+	const session = http2.connect(`https://127.0.0.1:${port}`, { ca, cert, key });
+	let done = 0;
+	const started = performance.now();
+	const end = started + seconds * 1000;
+	const ask = async () => {
+		while (performance.now() < end) {
+			const stream = session.request({ ':path': next(), 'user-agent': 'bench/1' });
+			const [headers] = await once(stream, 'response');
+			if (headers[':status'] >= 400) throw new Error(String(headers[':status']));
+			await once(stream.resume(), 'end');
+			done++;
+		}
+	};
+	await Promise.all(Array.from({ length: connections }, ask));
+	session.destroy();
 	return { rate: (done / (performance.now() - started)) * 1000, done };
 }
 

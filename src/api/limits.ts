@@ -78,6 +78,16 @@ export const limits = {
 	keepAlive: 65 * seconds,
 	/** Bytes of all request headers. */
 	headerBytes: 64 * KiB,
+	/** Requests at once on one connection of HTTP/2 (Go's servers: 250). */
+	streams: 250,
+	/** Bytes that may come on one of its streams, and on all together, before they are read. */
+	streamWindow: 256 * KiB,
+	connectionWindow: 1 * MiB,
+	/** Memory of one connection of HTTP/2 in MiB, above all of what its client has not yet read: a chunk for half of its streams. */
+	connectionMemory: 64,
+	/** Requests that a client may take back at once on one connection of HTTP/2, and a second in the long run. */
+	resetBurst: 1_000,
+	resetRate: 33,
 	/** A watch without timeoutSeconds ends after 30 to 60 minutes (ms), as the reference API server does it. */
 	watchMin: 30 * minutes,
 	/** Time (ms) to connect to a node's agent. */

@@ -40,6 +40,13 @@ export function prefixLength(text: string): number {
 	return number;
 }
 
+/** As the flag of kube-apiserver: 0 to 0.02. */
+export function goawayChance(text: string): number {
+	const share = Number(text);
+	if (!/^[\d.]+$/.test(text) || !(share <= 0.02)) throw new InvalidArgumentError('It takes a share of 0 to 0.02.');
+	return share;
+}
+
 /** Gathers an option that may be given several times. */
 export function collect<T>(parse: (text: string) => T) {
 	return (text: string, before: readonly T[] = []): T[] => [...before, parse(text)];

@@ -1,7 +1,7 @@
 /** The values of options: what is taken, and what is said of the rest. */
 import test from 'ava';
 import { Command, InvalidArgumentError } from 'commander';
-import { cidr, collect, duration, label, oneOf, port } from '../../src/cli/options.ts';
+import { cidr, collect, duration, goawayChance, label, oneOf, port } from '../../src/cli/options.ts';
 import { choice, collectWords, flag, goDuration, wholeNumber } from '../../src/cli/resources/flags.ts';
 
 const taken: readonly [string, (text: string) => unknown, readonly [string, unknown][], readonly string[]][] = [
@@ -58,6 +58,16 @@ const taken: readonly [string, (text: string) => unknown, readonly [string, unkn
 			['20', 20],
 		],
 		['', '1.5', 'ten', '1e3'],
+	],
+	[
+		'goawayChance',
+		goawayChance,
+		[
+			['0', 0],
+			['0.001', 0.001],
+			['.02', 0.02],
+		],
+		['', '0.03', '1', '-0.1', '1e-3', '0.0.1'],
 	],
 	[
 		'cidr',

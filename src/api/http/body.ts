@@ -16,7 +16,7 @@ const tooLarge = () =>
 export function readBody(request: Request): Promise<Buffer> {
 	const announced = Number(request.headers['content-length'] ?? 0);
 	if (announced > limits.body) return Promise.reject(tooLarge());
-	if (announced === 0 && request.headers['transfer-encoding'] === undefined) return Promise.resolve(empty);
+	if (announced === 0 && !isFramed(request)) return Promise.resolve(empty);
 	const brokenOff = () => badRequest('the request ended in the middle of its body');
 	// Gone while somebody looked up who it is: nothing would tell that any more.
 	if (request.destroyed) return Promise.reject(brokenOff());
@@ -39,6 +39,10 @@ export function readBody(request: Request): Promise<Buffer> {
 		request.on('close', broken);
 	});
 }
+
+/** Whether a body may come of which nobody has said how long it is. */
+const isFramed = (request: Request) =>
+	request.httpVersionMajor > 1 ? !request.complete : request.headers['transfer-encoding'] !== undefined;
 
 /** The media type of a Content-Type header, without its parameters. */
 export const mediaType = (request: Request) =>

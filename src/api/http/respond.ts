@@ -167,6 +167,6 @@ export function sendError(request: Request, response: Response, error: ApiError)
 	response.setHeader('Content-Type', 'application/json');
 	response.setHeader('Content-Length', bytes.length);
 	// A body that was not read whole leaves the connection in the middle of it.
-	if (!request.complete) response.setHeader('Connection', 'close');
+	if (!request.complete && request.httpVersionMajor === 1) response.setHeader('Connection', 'close');
 	response.end(request.method === 'HEAD' ? undefined : bytes);
 }

@@ -1,6 +1,7 @@
 /** The API over HTTPS: listens, and keeps account of its connections. */
 
-import { createServer } from 'node:https';
+import { IncomingMessage, type ServerResponse } from 'node:http';
+import { createSecureServer } from 'node:http2';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { SecureContextOptions } from 'node:tls';
@@ -14,6 +15,7 @@ import type { ServeGit } from './answer.ts';
 import type { Bounds } from './flow/index.ts';
 import type { Answers } from './given.ts';
 import { createHandler } from './handler.ts';
+import { keepWhileUsed, Request2, Response2 } from './http2.ts';
 import { upgrades } from './upgrade.ts';
 
 export interface ServeOptions {
@@ -38,6 +40,9 @@ export interface ServeOptions {
 	readonly answers?: Answers;
 	/** Serves the repositories of this process. */
 	readonly git?: ServeGit;
+	/** The share of requests over HTTP/2 with which their connection is told to go away, so that clients spread over servers. Default 0. */
+	readonly goawayChance?: number;
+	readonly random?: () => number;
 	/** How many requests are in work, and how many wait. */
 	readonly fairness?: Partial<Bounds>;
 	/** Figures of others in this process, served at /metrics with the server's own. */
@@ -54,37 +59,35 @@ export interface Served {
 
 /** Serves until closed. Throws where the port cannot be had. */
 export async function serveApi(options: ServeOptions): Promise<Served> {
-	const { pki, address, log } = options;
+	const { address, pki, log, goawayChance = 0, random = Math.random } = options;
 	const closing = new AbortController();
-	const server = createServer({
-		...secureContext(pki),
-		requestCert: true,
-		// Clients without a certificate may have a token.
-		rejectUnauthorized: false,
-		ALPNProtocols: ['http/1.1'],
-		handshakeTimeout: limits.headers,
-		headersTimeout: limits.headers,
-		requestTimeout: limits.request,
-		keepAliveTimeout: limits.keepAlive,
-		maxHeaderSize: limits.headerBytes,
-		// All else that asks to be upgraded is answered as if it had not, as RFC 9110, 7.8 allows.
-		shouldUpgradeCallback: upgrades,
-	});
-	const serve = createHandler(options, closing.signal);
+	const server = createSecureServer(serverOptions(options));
+	// All else that asks to be upgraded is answered as if it had not, as RFC 9110, 7.8 allows.
+	Object.assign(server, { shouldUpgradeCallback: upgrades });
+	const handler = createHandler(options, closing.signal);
+	const sockets = new Set<Duplex>();
 	const streams = new Set<Duplex>();
-	server.on('request', (request, response) => {
-		// Once the server closes, a connection ends with its answer: it would hold up the close until it is cut off, or bring more.
-		response.once('close', () => {
-			if (closing.signal.aborted) request.socket.destroySoon();
-		});
-		serve.request(request, response);
+	server.on('secureConnection', (socket) => {
+		sockets.add(socket);
+		socket.once('close', () => sockets.delete(socket));
 	});
-	server.on('upgrade', (request, socket, head) => {
+	server.on('session', keepWhileUsed);
+	server.on('request', (request: IncomingMessage | Request2, response: ServerResponse | Response2) => {
+		// Once the server closes, a connection ends with its answer: it would hold up the close until it is cut off, or bring more.
+		if (request instanceof IncomingMessage)
+			response.once('close', () => {
+				if (closing.signal.aborted) request.socket.destroySoon();
+			});
+		else if (goawayChance > 0 && random() < goawayChance) request.stream.session?.close();
+		handler.request(request, response);
+	});
+	server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
 		streams.add(socket);
 		socket.on('close', () => streams.delete(socket));
-		serve.upgrade(request, socket, head);
+		handler.upgrade(request, socket, head);
 	});
 	server.on('tlsClientError', (cause: Error) => log.debug({ err: cause }, 'a TLS connection was not made'));
+	server.on('sessionError', (cause: Error) => log.debug({ err: cause }, 'a connection broke'));
 	await new Promise<void>((resolve, reject) => {
 		server.once('error', reject);
 		server.listen(options.port, address, () => {
@@ -98,14 +101,16 @@ export async function serveApi(options: ServeOptions): Promise<Served> {
 	let closed: Promise<void> | undefined;
 	const close = () => {
 		closed ??= new Promise<void>((resolve) => {
-			const force = setTimeout(() => server.closeAllConnections(), limits.drain);
+			const force = setTimeout(() => {
+				for (const socket of sockets) socket.destroy();
+			}, limits.drain);
+			// Idle connections end at once, those of HTTP/2 are told to go away and end with their last stream.
 			server.close(() => {
 				clearTimeout(force);
 				resolve();
 			});
 			closing.abort();
 			for (const socket of streams) socket.destroy();
-			server.closeIdleConnections();
 		});
 		return closed;
 	};
@@ -123,3 +128,32 @@ const secureContext = ({ server: { cert, key }, authority }: Pki): SecureContext
 	ca: authority.cert,
 	minVersion: 'TLSv1.2',
 });
+
+/** TLS with both versions of HTTP, of which the client chooses one in the handshake (RFC 7301). */
+function serverOptions({ pki }: ServeOptions) {
+	return {
+		...secureContext(pki),
+		requestCert: true,
+		// Clients without a certificate may have a token.
+		rejectUnauthorized: false,
+		handshakeTimeout: limits.headers,
+		allowHTTP1: true,
+		http1Options: {
+			headersTimeout: limits.headers,
+			requestTimeout: limits.request,
+			keepAliveTimeout: limits.keepAlive,
+			maxHeaderSize: limits.headerBytes,
+		},
+		Http2ServerRequest: Request2,
+		Http2ServerResponse: Response2,
+		settings: {
+			maxConcurrentStreams: limits.streams,
+			initialWindowSize: limits.streamWindow,
+			maxHeaderListSize: limits.headerBytes,
+			enablePush: false,
+		},
+		maxSessionMemory: limits.connectionMemory,
+		streamResetBurst: limits.resetBurst,
+		streamResetRate: limits.resetRate,
+	} as const;
+}

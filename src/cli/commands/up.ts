@@ -1,7 +1,7 @@
 import { type Command, Option } from 'commander';
 import { DEFAULT_PUSH_WAIT_MS } from '../../sync/index.ts';
 import { nodeOptions } from '../node-options.ts';
-import { cidr, disabled, duration, oneOf, port, prefixLength } from '../options.ts';
+import { cidr, disabled, duration, goawayChance, oneOf, port, prefixLength } from '../options.ts';
 import { type PlatformOptions, runPlatform, untilStopped } from '../platform/run.ts';
 
 export function up(program: Command): void {
@@ -49,6 +49,14 @@ export function platformOptions(command: Command): Command {
 		)
 		.addOption(new Option('--api-port <port>', 'HTTPS port of the Kubernetes API').argParser(port).default(6443))
 		.addOption(new Option('--api-address <address>', 'address that the API listens on').default('0.0.0.0'))
+		.addOption(
+			new Option(
+				'--goaway-chance <share>',
+				'share of requests over HTTP/2 after which a client connects anew, maybe to another server',
+			)
+				.argParser(goawayChance)
+				.default(0),
+		)
 		.addOption(
 			new Option('--http-port <port>', 'HTTP port of the git endpoint and webhooks').argParser(port).default(7080),
 		)

@@ -61,6 +61,8 @@ export interface ControlPlaneOptions {
 	/** `10.96.0.0/12`. */
 	readonly serviceNetwork: string;
 	readonly strategy: 'round-robin' | 'least-allocated';
+	/** The share of requests with which a connection of HTTP/2 is ended. */
+	readonly goawayChance?: number;
 	/** Parts that somebody else does. */
 	readonly disable?: readonly Component[];
 	readonly log: Log;
@@ -103,8 +105,8 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
 	let leads = false;
 	const metrics = () => [...controllerFamilies(counted, systemClock.now), leadership(leads)];
 	const server = await starting(() => {
-		const { apiAddress: address, apiPort: port, answers, git } = options;
-		return serveApi({ api, pki, address, port, tokens, log, signal, metrics, answers, git });
+		const { apiAddress: address, apiPort: port, answers, git, goawayChance } = options;
+		return serveApi({ api, pki, address, port, tokens, log, signal, metrics, answers, git, goawayChance });
 	}, '--api-port or --api-address');
 	stack.defer(() => server.close());
 	const kubeconfig = join(dataDir, 'kubeconfig');

@@ -29,6 +29,7 @@ export interface PlatformOptions extends NodeFlags {
 	readonly etcdPasswordFile?: string;
 	readonly apiAddress: string;
 	readonly apiPort: number;
+	readonly goawayChance?: number;
 	readonly httpAddress: string;
 	readonly httpPort: number;
 	readonly advertiseAddress?: string;
