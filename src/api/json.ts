@@ -57,10 +57,13 @@ export function thaw(object: object): void {
 	}
 }
 
-/** Freezes JSON data to its leaves. A part that is frozen already is taken to be frozen wholly. */
+/**
+ * Freezes JSON data to its leaves. A part that is frozen already is taken to be frozen wholly. The sets of fields of
+ * managedFields are left out: they are half of an object, and those who work with them never change one (kinds/fieldset.ts).
+ */
 export function freeze<T>(value: T): T {
 	if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return value;
 	if (Array.isArray(value)) for (const member of value) freeze(member);
-	else for (const key in value) freeze((value as Record<string, unknown>)[key]);
+	else for (const key in value) if (key !== 'fieldsV1') freeze((value as Record<string, unknown>)[key]);
 	return Object.freeze(value);
 }

@@ -154,10 +154,12 @@ class SqliteStore implements Store {
 		if (this.#queue.length > 0) this.#turn = setImmediate(() => this.#flush());
 		const before = { newest: this.#newest, compacted: this.#compacted, bytes: this.#historyBytes };
 		const events: Event[] = [];
+		/** What the keys are that this transaction has met; commits of one turn share what they expect. */
+		const heads = new Map<string, Head | undefined>();
 		let outcomes: (Revision | Conflict)[];
 		try {
 			outcomes = this.#transaction(() => {
-				const made = group.map(({ change }) => this.#apply(change, events));
+				const made = group.map(({ change }) => this.#apply(change, heads, events));
 				if (events.length > 0) this.#compactIfDue(events.length);
 				return made;
 			});
@@ -186,8 +188,11 @@ class SqliteStore implements Store {
 	}
 
 	/** One commit within the open transaction. As in etcd, one that changes nothing takes no revision. */
-	#apply({ puts = [], deletes = [], expect = [] }: Change, events: Event[]): Revision | Conflict {
-		const heads = new Map<string, Head | undefined>();
+	#apply(
+		{ puts = [], deletes = [], expect = [] }: Change,
+		heads: Map<string, Head | undefined>,
+		events: Event[],
+	): Revision | Conflict {
 		const head = (key: string) => {
 			if (!heads.has(key)) heads.set(key, this.#tables.head(key));
 			return heads.get(key);
@@ -199,7 +204,8 @@ class SqliteStore implements Store {
 		const revision = this.#newest + 1;
 		let id = revision * SLOTS;
 		for (const { key, value } of puts) {
-			const created = this.#tables.put(id++, key, value, head(key));
+			const created = this.#tables.put(id, key, value, head(key));
+			heads.set(key, { id: id++, created });
 			this.#historyBytes += value.byteLength;
 			events.push({ type: 'put', key, value, created, revision });
 		}
@@ -207,6 +213,7 @@ class SqliteStore implements Store {
 			const previous = head(key);
 			if (!previous) continue;
 			this.#tables.delete(id++, key, previous);
+			heads.set(key, undefined);
 			events.push({ type: 'delete', key, revision });
 		}
 		if (id > revision * SLOTS) this.#newest = revision;

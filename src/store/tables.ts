@@ -50,9 +50,8 @@ export function tables(database: DatabaseSync) {
 		'SELECT log.value, live.created, live.id FROM live JOIN log ON log.id = live.id WHERE live.key = ?',
 	);
 	const append = statement('INSERT INTO log (id, key, previous, created, value) VALUES (?, ?, ?, ?, ?)');
-	const raise = statement(
-		'INSERT INTO live (key, id, created) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET id = excluded.id, created = excluded.created',
-	);
+	const enter = statement('INSERT INTO live (key, id, created) VALUES (?, ?, ?)');
+	const raise = statement('UPDATE live SET id = ? WHERE key = ?');
 	const drop = statement('DELETE FROM live WHERE key = ?');
 
 	const page = statement(
@@ -101,7 +100,8 @@ export function tables(database: DatabaseSync) {
 		put(id: number, key: string, value: Uint8Array, previous: Head | undefined): Revision {
 			const created = previous?.created ?? revisionOf(id);
 			append.run(id, key, previous?.id ?? null, created, value);
-			raise.run(key, id, created);
+			if (previous) raise.run(id, key);
+			else enter.run(key, id, created);
 			return created;
 		},
 		delete(id: number, key: string, previous: Head): void {
