@@ -1,11 +1,13 @@
 /** The flags that `up` and `agent` share: what the node of this machine is, and what it gives to pods. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { ENGINES, type EngineKind } from '../agents/index.ts';
 import { isQuantity, quantity } from '../kinds/index.ts';
 import { collect, label, port } from './options.ts';
 
 export interface NodeFlags {
 	readonly nodeName?: string;
 	readonly agentPort: number;
+	readonly engine: EngineKind;
 	readonly label: readonly (readonly [string, string])[];
 	readonly systemReserved?: Readonly<Record<string, string>>;
 	readonly allowedUnsafeSysctls?: readonly string[];
@@ -16,6 +18,11 @@ export function nodeOptions(command: Command): Command {
 	return command
 		.addOption(new Option('--node-name <name>', 'name of this node (default: the host name)'))
 		.addOption(new Option('--agent-port <port>', 'HTTPS port of the node agent').argParser(port).default(10_250))
+		.addOption(
+			new Option('--engine <engine>', 'what runs the pods; simulated runs nothing, for trying and testing')
+				.choices(ENGINES)
+				.default('docker' satisfies EngineKind),
+		)
 		.addOption(
 			new Option('--label <key=value>', 'label of this node; may be given several times')
 				.argParser(collect(label))

@@ -98,9 +98,11 @@ export function nodeTroubles(nodes: readonly Node[], paint: Paint, now: number):
 	if (nodes.length === 0)
 		return [`${paint('red', '!')} no node has joined, so no pod can run: see what \`driftless up\` has printed`];
 	return nodes.flatMap(({ metadata, status }) => {
+		const simulated = status?.nodeInfo?.containerRuntimeVersion?.startsWith('simulated:');
+		const said = simulated ? [`${paint('yellow', '!')} node ${metadata.name} is simulated: nothing runs on it`] : [];
 		const ready = status?.conditions?.find(({ type }) => type === 'Ready');
 		if (!ready) return [`${paint('red', '!')} node ${metadata.name} has not said yet whether it can run pods`];
-		if (ready.status === 'True') return [];
+		if (ready.status === 'True') return said;
 		const since = ready.lastTransitionTime ? ` for ${humanDuration(now - Date.parse(ready.lastTransitionTime))}` : '';
 		return [`${paint('red', '!')} node ${metadata.name} has not been ready${since}: ${ready.message || ready.reason}`];
 	});

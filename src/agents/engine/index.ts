@@ -2,8 +2,10 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Log } from '../../log.ts';
+import { claimEngine, type EngineKind, engineOfDataDir } from '../node/identity.ts';
 import { answers, dockerEngine, type Supervised, superviseDockerd, whatIsMissing } from './docker/index.ts';
 import type { Engine } from './engine.ts';
+import { simulatedEngine } from './simulated/index.ts';
 
 export * from './engine.ts';
 export * from './error.ts';
@@ -26,9 +28,11 @@ export interface ConnectOptions {
 
 /**
  * An engine that answers: the one that is named; else the system's; else, as root, a dockerd that is started and kept
- * running by us, and found again at the next start. Throws, naming what to install or to start, where there is none.
+ * running by us, and found again at the next start. Or one that runs nothing, where that is asked for. Throws, naming what to
+ * install or to start, where there is none, and where the node of the data directory has an engine of the other kind.
  */
-export async function connectEngine(options: ConnectOptions): Promise<Engine> {
+export async function connectEngine(options: ConnectOptions & { readonly kind?: EngineKind }): Promise<Engine> {
+	await claimEngine(options.dataDir, options.kind ?? 'docker');
 	const found = await findEngine(options);
 	if (found) return found;
 	const missing = whatIsMissing();
@@ -42,6 +46,7 @@ export async function connectEngine(options: ConnectOptions): Promise<Engine> {
 
 /** As `connectEngine`, but starts nothing: undefined where none answers. */
 export async function findEngine({ dockerHost, dataDir, log, signal }: ConnectOptions): Promise<Engine | undefined> {
+	if (engineOfDataDir(dataDir) === 'simulated') return simulatedEngine();
 	const named = dockerHost || process.env.DOCKER_HOST;
 	if (named) return connectNamed(named, log);
 	if (!hasOwn(dataDir))

@@ -43,7 +43,7 @@ export function agent(program: Command): void {
 		)
 		.action(async (_: object, command: Command) => {
 			const options = command.optsWithGlobals<Options>();
-			const { signal, say } = untilStopped();
+			const { signal, say } = untilStopped(options.engine);
 			const dataDir = dataDirectory(options.dataDir);
 			if (!options.kubeconfig)
 				throw new UserError('an agent needs the kubeconfig of its control plane: driftless --kubeconfig FILE agent');
@@ -74,6 +74,7 @@ export function agent(program: Command): void {
 				serviceNetwork: options.serviceNetwork,
 				labels: Object.fromEntries(options.label),
 				limits: options,
+				engine: options.engine,
 				dockerHost: process.env.DOCKER_HOST,
 				say,
 				log,

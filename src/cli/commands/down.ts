@@ -2,7 +2,14 @@ import { existsSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { type Command, Option } from 'commander';
-import { type ConnectOptions, connectEngine, findEngine, nodeOfDataDir, removeNode } from '../../agents/index.ts';
+import {
+	type ConnectOptions,
+	connectEngine,
+	engineOfDataDir,
+	findEngine,
+	nodeOfDataDir,
+	removeNode,
+} from '../../agents/index.ts';
 import { removeRules, stopDns } from '../../proxy/index.ts';
 import type { GlobalOptions } from '../connect.ts';
 import { dataDirectory, takeDataDirectory } from '../data-dir.ts';
@@ -41,13 +48,15 @@ export function down(program: Command): void {
 			// The file by which an agent takes its directory.
 			const served = existsSync(join(agents, 'lock'));
 			using _agentLock = served ? takeDataDirectory(agents) : undefined;
+			// Whatever is simulated has none of the machine's.
+			const simulated = engineOfDataDir(directory) === 'simulated' && worker === undefined;
 			try {
 				await takeDown(directory, owner, options.nodeName, { log, say, signal: stop.signal });
 				await takeDown(agents, worker, options.nodeName, { log, say, signal: stop.signal });
 			} finally {
 				stop.abort();
 			}
-			if (process.getuid?.() === 0) {
+			if (!simulated && process.getuid?.() === 0) {
 				for (const node of [directory, agents]) await stopDns(dnsFolder(node));
 				await removeRules({ serviceNetwork: options.serviceNetwork });
 				say('no service rules and no cluster DNS are left');

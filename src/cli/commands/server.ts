@@ -8,6 +8,10 @@ export function server(program: Command): void {
 	)
 		.addHelpText('after', '\nExamples:\n  driftless server --store etcd://127.0.0.1:2379 --advertise-address 10.0.0.1')
 		.action(async (_: object, command: Command) =>
-			runPlatform({ ...command.optsWithGlobals<PlatformOptions>(), agentPort: 0, label: [] }, false, untilStopped()),
+			runPlatform(
+				{ ...command.optsWithGlobals<PlatformOptions>(), agentPort: 0, engine: 'docker', label: [] },
+				false,
+				untilStopped(),
+			),
 		);
 }

@@ -19,11 +19,13 @@ Examples:
   driftless up --watch ./manifests
   driftless up --repo https://git.example.com/team/shop.git --revision main
   driftless up --data-dir /srv/driftless --api-port 7443 --http-port 7081
+  driftless up --engine simulated --data-dir /tmp/simulated
   driftless up --store etcd://10.0.0.1:2379,10.0.0.2:2379`,
 		)
-		.action(async (_: object, command: Command) =>
-			runPlatform(command.optsWithGlobals<PlatformOptions>(), true, untilStopped()),
-		);
+		.action(async (_: object, command: Command) => {
+			const options = command.optsWithGlobals<PlatformOptions>();
+			await runPlatform(options, true, untilStopped(options.engine));
+		});
 }
 
 /** What `up` and `server` share. */

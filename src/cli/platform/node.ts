@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import {
 	connectEngine,
 	type Engine,
+	type EngineKind,
 	ensureExampleImage,
 	NETWORK,
 	reportAbsence,
@@ -33,12 +34,15 @@ export interface NodeOptions {
 	readonly labels: Readonly<Record<string, string>>;
 	/** What pods may have of the node. */
 	readonly limits: Pick<NodeFlags, 'systemReserved' | 'allowedUnsafeSysctls' | 'containerMaxPids'>;
+	readonly engine: EngineKind;
 	readonly dockerHost: string | undefined;
 	readonly say: (line: string) => void;
 	readonly log: Log;
 	readonly signal: AbortSignal;
 }
 
+const SIMULATED =
+	'the engine of this node is simulated: nothing runs, addresses of pods lead nowhere, there are no services and no DNS';
 /** How soon a node that could not start is tried again, in ms: at first, and at most. */
 const RETRY_FIRST_MS = 5_000;
 const RETRY_MAX_MS = 30_000;
@@ -54,7 +58,13 @@ export async function runNode(options: NodeOptions): Promise<void> {
 				log.debug({ node: nodeName, cause: describe(error) }, 'the fault of the node cannot be told');
 		});
 	const parts: Parts = { ...options, counted: createProxyMetrics() };
-	await Promise.all([keepTrying('the node agent', parts, agent, absent), keepTrying('services and DNS', parts, proxy)]);
+	const node = keepTrying('the node agent', parts, agent, absent);
+	if (options.engine === 'simulated') {
+		// The kernel has nothing to carry to addresses that lead nowhere.
+		options.say(SIMULATED);
+		return node;
+	}
+	await Promise.all([node, keepTrying('services and DNS', parts, proxy)]);
 }
 
 /** What the parts of the node share. */
@@ -64,9 +74,9 @@ interface Parts extends NodeOptions {
 }
 
 async function agent(options: Parts): Promise<void> {
-	const { client, cache, dataDir, nodeName, say, log, signal, dockerHost } = options;
-	await using engine: Engine = await connectEngine({ dockerHost, dataDir, log, signal, say });
-	if (!(await ensureExampleImage(engine, signal)))
+	const { client, cache, dataDir, nodeName, say, log, signal, dockerHost, engine: kind } = options;
+	await using engine: Engine = await connectEngine({ kind, dockerHost, dataDir, log, signal, say });
+	if (kind === 'docker' && !(await ensureExampleImage(engine, signal)))
 		say('the image of the examples, driftless/example:1, was not made: busybox-static is not installed');
 	await using running = await runAgent({
 		client: client.as('kubelet'),

@@ -2,6 +2,7 @@
 import { readFileSync, statSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
+import type { EngineKind } from '../../agents/index.ts';
 import { writeKubeconfig } from '../../api/index.ts';
 import type { Client } from '../../client/index.ts';
 import type { EtcdAccess } from '../../store/index.ts';
@@ -57,8 +58,11 @@ export interface Lifetime {
 	readonly say: (line: string) => void;
 }
 
+/** What becomes of pods when the process stops. */
+const AFTERWARDS = { docker: 'containers keep running', simulated: 'what is simulated ends with it' } as const;
+
 /** Aborts on SIGINT and SIGTERM. A second one ends the process at once. */
-export function untilStopped(): Lifetime {
+export function untilStopped(engine: EngineKind = 'docker'): Lifetime {
 	const stop = new AbortController();
 	const say = (line: string) => process.stdout.write(`${line}\n`);
 	// Whoever reads what it prints may go away (`up | head`): that ends no platform.
@@ -66,7 +70,7 @@ export function untilStopped(): Lifetime {
 	process.stderr.removeAllListeners('error').on('error', () => {});
 	const stopping = () => {
 		if (stop.signal.aborted) process.exit(1);
-		say('stopping; containers keep running');
+		say(`stopping; ${AFTERWARDS[engine]}`);
 		stop.abort();
 		setTimeout(() => process.exit(0), STOP_MS).unref();
 	};
@@ -152,13 +156,14 @@ export async function runPlatform(
 				serviceNetwork: options.serviceNetwork,
 				labels: Object.fromEntries(options.label),
 				limits: options,
+				engine: options.engine,
 				dockerHost: process.env.DOCKER_HOST,
 				say,
 				log,
 				signal,
 			})
 		: Promise.resolve();
-	for (const line of readyText(dataDir, source)) say(line);
+	for (const line of readyText(dataDir, source, options.engine)) say(line);
 	try {
 		await Promise.all([running, node]);
 	} finally {
@@ -210,7 +215,7 @@ function readSecret(path: string): string {
 }
 
 /** What to type next. */
-function readyText(dataDir: string, source: string): string[] {
+function readyText(dataDir: string, source: string, engine: EngineKind): string[] {
 	const command = process.env.DRIFTLESS_COMMAND ?? 'driftless';
 	const flag = dataDir === dataDirectory(undefined, {}) ? '' : ` --data-dir ${dataDir}`;
 	return [
@@ -220,6 +225,6 @@ function readyText(dataDir: string, source: string): string[] {
 			? `  push       git push "$(${command}${flag} remote)" HEAD:main`
 			: `  source     ${withoutCredentials(source)}`,
 		`  look       ${command}${flag} status --watch`,
-		'  stop       Ctrl-C; containers keep running',
+		`  stop       Ctrl-C; ${AFTERWARDS[engine]}`,
 	];
 }
