@@ -84,7 +84,7 @@ export async function parseBody(body: Buffer, yaml: boolean): Promise<Decoded> {
 	if (!yaml || /^\s*[{[]/.test(text)) {
 		try {
 			const value: unknown = JSON.parse(text);
-			return { value, duplicates: checkJson(body) };
+			return { value, duplicates: checkJson(body, value) };
 		} catch (cause) {
 			if (cause instanceof ApiError) throw cause;
 			if (!yaml)

@@ -1,6 +1,6 @@
 /**
- * What JSON.parse does not tell: how deep a text goes, and which fields an object has twice. One pass over the bytes of a
- * text that is known to be JSON.
+ * What JSON.parse does not tell: how deep a text goes, and which fields an object has twice. A text whose value has as many
+ * members as it has colons has none twice, and nothing need be read of their names.
  */
 import { badRequest } from '../../kinds/status.ts';
 import { limits } from '../limits.ts';
@@ -22,8 +22,53 @@ interface Level {
 	index: number;
 }
 
-/** Returns a message for each field that occurs twice, up to `limits.strictErrors`. Throws 400 where the text is nested too deeply. */
-export function checkJson(text: Uint8Array): readonly string[] {
+/**
+ * Looks at a text that is JSON, and at the value that was read from it. Returns a message for each field that occurs twice, up
+ * to `limits.strictErrors`. Throws 400 where the text is nested too deeply.
+ */
+export function checkJson(text: Uint8Array, value: unknown): readonly string[] {
+	return membersOf(text) === countMembers(value) ? none : duplicatesOf(text);
+}
+
+const none: readonly string[] = [];
+
+/** How many members the objects of a text have, those that are written twice counted twice. Throws 400 where it is nested too deeply. */
+function membersOf(text: Uint8Array): number {
+	let members = 0;
+	let depth = 0;
+	for (let at = 0; at < text.length; at++) {
+		switch (text[at]) {
+			case quote:
+				for (at++; text[at] !== quote && at < text.length; at++) if (text[at] === backslash) at++;
+				break;
+			case openBrace:
+			case openBracket:
+				if (++depth > limits.depth) throw tooDeep();
+				break;
+			case closeBrace:
+			case closeBracket:
+				depth--;
+				break;
+			case colon:
+				members++;
+				break;
+		}
+	}
+	return members;
+}
+
+/** How many members the objects of a value have; its depth is bounded. */
+function countMembers(value: unknown): number {
+	if (typeof value !== 'object' || value === null) return 0;
+	let members = 0;
+	if (Array.isArray(value)) for (const item of value) members += countMembers(item);
+	else for (const key in value) members += 1 + countMembers((value as Record<string, unknown>)[key]);
+	return members;
+}
+
+const tooDeep = () => badRequest(`the body is nested too deeply: objects and lists may go ${limits.depth} levels deep`);
+
+function duplicatesOf(text: Uint8Array): readonly string[] {
 	const levels: Level[] = [];
 	const duplicates: string[] = [];
 	let expectsField = false;
@@ -45,8 +90,6 @@ export function checkJson(text: Uint8Array): readonly string[] {
 				const isObject = text[at] === openBrace;
 				level = { fields: isObject ? new Set() : undefined, field: '', index: 0 };
 				levels.push(level);
-				if (levels.length > limits.depth)
-					throw badRequest(`the body is nested too deeply: objects and lists may go ${limits.depth} levels deep`);
 				expectsField = isObject;
 				break;
 			}

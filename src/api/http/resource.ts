@@ -246,12 +246,14 @@ async function writeBody(
 	return { body, options };
 }
 
-const patchTypes: Readonly<Record<string, Patch['type']>> = {
-	'application/json-patch+json': 'json',
-	'application/merge-patch+json': 'merge',
-	'application/strategic-merge-patch+json': 'strategic',
-	'application/apply-patch+yaml': 'apply',
-};
+const patchTypes: ReadonlyMap<string, Patch['type']> = new Map(
+	Object.entries({
+		'application/json-patch+json': 'json',
+		'application/merge-patch+json': 'merge',
+		'application/strategic-merge-patch+json': 'strategic',
+		'application/apply-patch+yaml': 'apply',
+	}),
+);
 
 async function patchBody(
 	{ request, response, query }: Exchange,
@@ -260,12 +262,12 @@ async function patchBody(
 	const options = writeOptions(query, 'PatchOptions', (message) => addWarning(response, message));
 	const media = mediaType(request);
 	// A strategic merge needs what only the types of Kubernetes itself say of their lists.
-	const types = Object.entries(patchTypes).filter(([, type]) => type !== 'strategic' || !kind.custom);
-	const type = new Map(types).get(media);
-	if (!type)
+	const taken = (type: Patch['type'] | undefined) => type !== undefined && (type !== 'strategic' || !kind.custom);
+	const type = patchTypes.get(media);
+	if (!type || !taken(type))
 		throw unsupported(
 			media,
-			types.map(([name]) => name),
+			[...patchTypes.keys()].filter((name) => taken(patchTypes.get(name))),
 		);
 	const { value: body, duplicates } = await parseBody(await readBody(request), type === 'apply');
 	refuseDuplicates(kind, duplicates, options);
