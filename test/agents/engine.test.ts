@@ -6,6 +6,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import test from 'ava';
@@ -70,8 +71,19 @@ test('where no engine runs one is started; it outlives us, is found again, reviv
 		await end(second.child);
 
 		const last = await pid();
+		// As what watches over a container holds the folder for a moment longer than dockerd lives.
+		const holder = spawn('sleep', ['3600'], { cwd: join(dataDir, 'docker'), stdio: 'ignore' });
+		children.push(holder);
 		const third = begin('stop');
-		await once(third.child, 'exit');
+		const ended = once(third.child, 'exit');
+		await eventually(
+			'dockerd has ended',
+			async () => !(await readFile(`/proc/${last}/cmdline`, 'utf8').catch(() => '')),
+		);
+		// It has met the holder by then, or has nothing to wait for.
+		await delay(300);
+		await end(holder);
+		t.deepEqual(await ended, [0, null]);
 		await eventually('it has ended', async () => !(await readFile(`/proc/${last}/cmdline`, 'utf8').catch(() => '')));
 		t.deepEqual(await mountsBelow(dataDir), [], 'nothing is mounted any more, though one was killed');
 		t.false(existsSync(execRootOf(dataDir)));

@@ -18,6 +18,8 @@ const START_TIMEOUT_MS = 60_000;
 const STOP_TIMEOUT_MS = 30_000;
 /** How long to wait for the containerd of a dockerd that was killed; one that lives on after that is adopted. */
 const CONTAINERD_TIMEOUT_MS = 2_000;
+/** How long what has ended with dockerd may hold its folder. */
+const LETTING_GO_MS = 5_000;
 /** Pauses between starts of a dockerd that keeps dying. */
 const RESTART_FIRST_MS = 1_000;
 const RESTART_MAX_MS = 60_000;
@@ -151,8 +153,21 @@ export function superviseDockerd(dataDir: string, log: Log, signal: AbortSignal)
  */
 async function tidy(root: string, execRoot: string, signal: AbortSignal): Promise<void> {
 	if ((await mountsBelow(root)).some((point) => point !== root) || (await mountsBelow(execRoot)).length > 0) return;
-	await unmountBelow(root, signal);
+	await letGo(root, signal);
 	await rm(execRoot, { recursive: true, force: true });
+}
+
+/** What dockerd has started may end a moment after it, and has files in the folder open until then: a mount in use stays. */
+async function letGo(root: string, signal: AbortSignal): Promise<void> {
+	const deadline = Date.now() + LETTING_GO_MS;
+	for (;;) {
+		try {
+			return await unmountBelow(root, signal);
+		} catch (error) {
+			if (Date.now() > deadline) throw error;
+			await delay(50);
+		}
+	}
 }
 
 /**
