@@ -45,6 +45,8 @@ export function createAnswers(applications: Applications, peers?: Peers): Answer
 		if (!context) return passOn(question, peers);
 		const { object, subresource, query, signal } = question;
 		const application = object as Application;
+		const outside = applications.outside(application.metadata.namespace);
+		if (outside !== undefined) throw new ApiError(403, 'Forbidden', outside);
 		const state = applications.states.get(keyOf(application));
 		if (!state)
 			throw serviceUnavailable(`${application.metadata.name} has not been looked at yet; ask again in a moment`);

@@ -6,17 +6,21 @@ import { makersOf, podTrouble } from './compare/trouble.ts';
 import { cascade } from './operation/cascade.ts';
 import type { Renderer } from './render/index.ts';
 import { type ApplicationState, createState, type StateOptions } from './state.ts';
-import { turn } from './turn.ts';
+import { refuseWhole, turn } from './turn.ts';
 import { applicationKey, idOf, trackedBy } from './want/desired.ts';
+import type { Outside } from './want/scope.ts';
 
 export interface SyncOptions {
 	readonly renderer: Renderer;
 	readonly openSource: StateOptions['openSource'];
+	/** Which Applications do not count, and why. */
+	readonly outside: Outside;
 }
 
 /** What is known of each application, for the controller and for pushes. */
 export interface Applications {
 	readonly states: ReadonlyMap<Key, ApplicationState>;
+	readonly outside: Outside;
 	/** Makes the state where there is none yet. */
 	state(key: Key): ApplicationState;
 	/** Attached to the running controller; undefined while this process does not lead. */
@@ -27,7 +31,7 @@ export interface Applications {
 	queue(key: Key): void;
 }
 
-export function createApplications({ renderer, openSource }: SyncOptions) {
+export function createApplications({ renderer, openSource, outside }: SyncOptions) {
 	const states = new Map<Key, ApplicationState>();
 	/** Which applications want an object, by its id. */
 	const wantedBy = new Map<string, Set<Key>>();
@@ -51,6 +55,7 @@ export function createApplications({ renderer, openSource }: SyncOptions) {
 
 	const applications: Applications = {
 		states,
+		outside,
 		context: undefined,
 		async attached(signal) {
 			if (!applications.context && !signal.aborted) {
@@ -148,6 +153,8 @@ export function createApplications({ renderer, openSource }: SyncOptions) {
 			await state.dispose();
 			return undefined;
 		}
+		const why = outside(application.metadata.namespace);
+		if (why !== undefined) return refuseWhole(application, why, state, context);
 		return application.metadata.deletionTimestamp
 			? cascade(application, state, context)
 			: turn(application, state, () => sharedOf(state), context);

@@ -9,3 +9,4 @@ export { createPushHandler, DEFAULT_PUSH_WAIT_MS, type PushedOptions } from './s
 export { worst } from './status/report.ts';
 export { findCredentials, type RepositoryCredentials } from './want/credentials.ts';
 export { homeNamespace, instanceOf, managerOf, trackingAnnotation } from './want/desired.ts';
+export { controlNamespaces, type Outside, outsideOf } from './want/scope.ts';

@@ -33,15 +33,7 @@ export async function turn(
 	const { client, signal } = context;
 	const problems: Problem[] = [];
 	const wrong = unsupported(application.spec).join('; ');
-	if (wrong) {
-		state.known = true;
-		problems.push({ type: 'InvalidSpecError', message: wrong });
-		const { operation } = application;
-		const running = operation ? { operation } : runningOf(application);
-		if (!running) return writeReport(application, state, problems, context);
-		await refuse(application, running, wrong, state, context);
-		return { after: 0 };
-	}
+	if (wrong) return refuseWhole(application, wrong, state, context);
 	recall(application, state);
 	if (!(await state.looked(application))) return undefined;
 	if (application.metadata.annotations?.[refreshAnnotation] !== undefined) await refreshed(application, client);
@@ -102,6 +94,21 @@ export async function turn(
 	];
 	const after = Math.min(...waits.map((each) => each ?? Number.POSITIVE_INFINITY));
 	return Number.isFinite(after) ? { after: Math.max(0, after) } : undefined;
+}
+
+/** An application that cannot be carried out at all, or must not be: nothing is read, synced or deleted for it. */
+export async function refuseWhole(
+	application: Application,
+	message: string,
+	state: ApplicationState,
+	context: Context,
+): Promise<Again | undefined> {
+	state.known = true;
+	const { operation } = application;
+	const running = operation ? { operation } : runningOf(application);
+	if (!running) return writeReport(application, state, [{ type: 'InvalidSpecError', message }], context);
+	await refuse(application, running, message, state, context);
+	return { after: 0 };
 }
 
 /** Takes the annotation away that asked for a look at the source. */

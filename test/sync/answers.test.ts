@@ -5,7 +5,7 @@ import { promisify } from 'node:util';
 import test, { type ExecutionContext } from 'ava';
 import { type Answers, openPki, serveApi, writeKubeconfig } from '../../src/api/index.ts';
 import { ConfigMap } from '../../src/kinds/index.ts';
-import { createAnswers, createApplications } from '../../src/sync/index.ts';
+import { createAnswers, createApplications, outsideOf } from '../../src/sync/index.ts';
 import { createRenderer } from '../../src/sync/render/index.ts';
 import { driftless } from '../cli/driftless.ts';
 import { silentLog } from '../testbed/silent-log.ts';
@@ -112,6 +112,7 @@ test('a server that does not lead asks the one that does; where none leads it sa
 	const { applications } = createApplications({
 		renderer: createRenderer(),
 		openSource: () => Promise.reject(new Error('it does not lead, and opens nothing')),
+		outside: outsideOf(),
 	});
 	const leader = await served(t, world, world.answers);
 	const of = (origin: string | undefined) =>

@@ -10,6 +10,7 @@ import { Application, type ApplicationStatus, loadRegistry, type OpenRegistry } 
 import { clusterControllers, runControllers } from '../../src/reconcile/index.ts';
 import { openStore } from '../../src/store/index.ts';
 import { loadToken } from '../../src/sync/push/index.ts';
+import { grant, localPath } from '../../src/sync/source/index.ts';
 import { type Outcome, runGit } from '../testbed/git.ts';
 import { silentLog } from '../testbed/silent-log.ts';
 
@@ -20,7 +21,11 @@ export interface GitOpsWorld {
 	/** Any git command in the clone. */
 	git(...args: string[]): Promise<Outcome>;
 	/** The status of the application `default` once it meets the condition. */
-	status(condition: (status: ApplicationStatus) => boolean, name?: string): Promise<ApplicationStatus>;
+	status(
+		condition: (status: ApplicationStatus) => boolean,
+		name?: string,
+		namespace?: string,
+	): Promise<ApplicationStatus>;
 	readonly clone: string;
 	readonly api: Api;
 	/** Of the API: a test may add kinds. */
@@ -37,11 +42,12 @@ export interface GitOpsTestOptions {
 	readonly pushWaitMs?: number;
 	/** Between looks at a remote. */
 	readonly pollMs?: number;
+	readonly applicationNamespaces?: readonly string[];
 }
 
 export async function startGitOps(
 	t: ExecutionContext,
-	{ source, pushWaitMs = 2_000, pollMs = 1_000 }: GitOpsTestOptions = {},
+	{ source, pushWaitMs = 2_000, pollMs = 1_000, applicationNamespaces }: GitOpsTestOptions = {},
 ): Promise<GitOpsWorld> {
 	const directory = await mkdtemp(join(tmpdir(), 'driftless-gitops-'));
 	const dataDir = join(directory, 'data');
@@ -66,6 +72,7 @@ export async function startGitOps(
 			httpPort: 0,
 			pushWaitMs,
 			pollMs,
+			applicationNamespaces,
 			webhookSecret: undefined,
 			client: () => client,
 			log: silentLog,
@@ -86,6 +93,7 @@ export async function startGitOps(
 		await running;
 	});
 	const { port } = await gitops.serve();
+	if (source) await grant(dataDir, localPath(source));
 	await ensureDefaultApplication(client, {
 		repoURL: source ?? `http://127.0.0.1:${port}/git/default.git`,
 		targetRevision: source ? 'HEAD' : 'main',
@@ -96,10 +104,10 @@ export async function startGitOps(
 	await runGit(clone, ['init', '-q', '-b', 'main']);
 
 	const git = (...args: string[]) => runGit(clone, args);
-	const status: GitOpsWorld['status'] = async (condition, name = 'default') => {
+	const status: GitOpsWorld['status'] = async (condition, name = 'default', namespace = 'default') => {
 		const timeout = AbortSignal.any([signal, AbortSignal.timeout(90_000)]);
 		let last: ApplicationStatus | undefined;
-		for await (const events of client.watch(Application, { namespace: 'default', signal: timeout })) {
+		for await (const events of client.watch(Application, { namespace, signal: timeout })) {
 			for (const event of events) {
 				if (event.type === 'BOOKMARK' || event.object.metadata.name !== name) continue;
 				last = event.object.status;

@@ -12,6 +12,7 @@ import {
 	Pod,
 	Service,
 } from '../../src/kinds/index.ts';
+import { grant } from '../../src/sync/source/index.ts';
 import { type GitOpsWorld, startGitOps } from './gitops.ts';
 
 const home = { name: 'default', namespace: 'default' };
@@ -223,6 +224,7 @@ test('a refused revision says what to do about a field that cannot be changed, a
 		/spec\.selector: .*immutable; to change it the object must be made anew: delete it, or give it the annotation .*Force=true/,
 	);
 	// The same commit in a source that is not checked before it moves.
+	await grant(world.dataDir, world.clone);
 	await change(world, { spec: { source: { repoURL: world.clone, targetRevision: 'HEAD' } } });
 	const commit = await head(world);
 	await world.status(({ conditions }) => /immutable/.test(conditions?.[0]?.message ?? ''));
@@ -393,6 +395,7 @@ test('a process that starts with a refused revision keeps up the one before', as
 	await world.git('commit', '-q', '-a', '-m', 'broken');
 	const named = { name: 'second', namespace: 'default' };
 	const { spec } = await world.client.get(Application, home);
+	await grant(world.dataDir, world.clone);
 	// Nothing is known of it but what a process before has left in its status.
 	await world.client.create(Application, {
 		apiVersion: 'argoproj.io/v1alpha1',

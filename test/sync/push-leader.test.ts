@@ -9,7 +9,11 @@ const none = async () => {
 };
 
 test('a push that comes before its server leads is answered once it does', async (t) => {
-	const { applications, controller } = createApplications({ renderer: none as never, openSource: none });
+	const { applications, controller } = createApplications({
+		renderer: none as never,
+		openSource: none,
+		outside: () => undefined,
+	});
 	const handler = createPushHandler({ applications, follows: () => true, waitMs: 0, log: silentLog, now: Date.now });
 	const life = new AbortController();
 	let settled = false;

@@ -7,6 +7,7 @@ import {
 	comparable,
 	createSources,
 	folderURL,
+	grant,
 	type Source,
 	SourceError,
 	type SourceState,
@@ -22,6 +23,7 @@ const hour = 3_600_000;
 
 async function open(options: Partial<SourcesOptions> = {}): Promise<Sources & { readonly dataDir: string }> {
 	const directory = await temporaryDirectory();
+	await grant(directory.path, '/');
 	const sources = createSources({ dataDir: directory.path, log: quiet, poll: hour, ...options });
 	return {
 		...sources,

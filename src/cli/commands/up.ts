@@ -97,6 +97,12 @@ export function platformOptions(command: Command): Command {
 		.addOption(new Option('--repo <url>', 'a git repository that the application default follows'))
 		.addOption(new Option('--revision <revision>', 'with --repo: branch, tag or commit').default('HEAD'))
 		.addOption(
+			new Option(
+				'--application-namespaces <patterns>',
+				'namespaces whose Applications count beside default and argocd, with commas between: a,team-*',
+			).argParser((text) => text.split(',').map((each) => each.trim())),
+		)
+		.addOption(
 			new Option('--poll <duration>', 'how often remote repositories are looked at')
 				.argParser(duration)
 				.default(180_000, '3m'),

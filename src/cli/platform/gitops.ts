@@ -1,4 +1,5 @@
 /** Sources and pushes: the embedded repository, the web server on loopback, and the Application controller. */
+import { mkdir } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Answers } from '../../api/index.ts';
 import type { Client } from '../../client/index.ts';
@@ -11,6 +12,7 @@ import {
 	createPushHandler,
 	findCredentials,
 	homeNamespace,
+	outsideOf,
 	refreshAnnotation,
 	sourcesOf,
 } from '../../sync/index.ts';
@@ -21,6 +23,7 @@ import {
 	comparable,
 	createSources,
 	type Embedded,
+	grantsFolder,
 	openEmbedded,
 	type Peers,
 	type Repository,
@@ -37,6 +40,8 @@ export interface GitOpsOptions {
 	readonly pollMs: number | undefined;
 	/** Told of each push at the moment at which git has received it, before it is checked. */
 	readonly onPush?: () => void;
+	/** Patterns of namespaces whose Applications count beside those of the control plane. */
+	readonly applicationNamespaces?: readonly string[];
 	/** What webhooks must be signed with. */
 	readonly webhookSecret: string | undefined;
 	/** Of the API, which comes later than what is opened here. */
@@ -69,6 +74,7 @@ export function embeddedName(url: string): string | undefined {
 export async function openGitOps(options: GitOpsOptions): Promise<GitOps> {
 	const { dataDir, log, signal, client, peers } = options;
 	await using stack = new AsyncDisposableStack();
+	await mkdir(grantsFolder(dataDir), { recursive: true });
 	const heads = (name: string, repository: Repository) => clusterHeads(client, name, repository);
 	const repository = stack.use(await openEmbedded(dataDir, { heads, peers }));
 	const sources = stack.use(
@@ -85,6 +91,7 @@ export async function openGitOps(options: GitOpsOptions): Promise<GitOps> {
 	);
 	const { applications, controller } = createApplications({
 		renderer: createRenderer(),
+		outside: outsideOf(options.applicationNamespaces),
 		openSource: async ({ repoURL, targetRevision }) => sources.open({ url: repoURL, revision: targetRevision }),
 	});
 	const handler = createPushHandler({

@@ -6,7 +6,7 @@ import type { EngineKind } from '../../agents/index.ts';
 import { writeKubeconfig } from '../../api/index.ts';
 import type { Client } from '../../client/index.ts';
 import type { EtcdAccess } from '../../store/index.ts';
-import { folderURL, withoutCredentials } from '../../sync/source/index.ts';
+import { folderURL, grant, localPath, withoutCredentials } from '../../sync/source/index.ts';
 import { dataDirectory, takeDataDirectory, writeRunning } from '../data-dir.ts';
 import type { NodeFlags } from '../node-options.ts';
 import type { Component } from '../options.ts';
@@ -42,6 +42,7 @@ export interface PlatformOptions extends NodeFlags {
 	readonly watch?: string;
 	readonly repo?: string;
 	readonly revision: string;
+	readonly applicationNamespaces?: readonly string[];
 	readonly pushWait: number;
 	readonly poll?: number;
 	readonly webhookSecretFile?: string;
@@ -110,6 +111,7 @@ export async function runPlatform(
 		httpPort: options.httpPort,
 		pushWaitMs: options.pushWait,
 		pollMs: options.poll,
+		applicationNamespaces: options.applicationNamespaces,
 		log,
 		signal,
 	});
@@ -128,6 +130,7 @@ export async function runPlatform(
 	const web = await starting(() => gitops.serve(), '--http-port or --http-address');
 	const embedded = `http://127.0.0.1:${web.port}/git/default.git`;
 	const asked = options.watch ? folderURL(options.watch) : options.repo;
+	if (asked !== undefined) await grant(dataDir, localPath(asked));
 	await ensureArgoNamespace(plane.client);
 	const source = await ensureDefaultApplication(plane.client, {
 		repoURL: asked ?? embedded,

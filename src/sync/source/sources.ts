@@ -1,11 +1,11 @@
 /** Opens sources by their URL, and finds those that a webhook speaks of. */
 import { resolve as absolute } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import type { Log } from '../../log.ts';
 import type { Credentials, HttpLimits } from '../git/index.ts';
 import { type Embedded, embeddedReader } from './embedded.ts';
 import { folderReader } from './folder.ts';
 import { follow, type Reader } from './follow.ts';
+import { granted, localPath } from './grants.ts';
 import { localReader } from './local.ts';
 import { createMirrors, remoteReader, withoutCredentials } from './remote.ts';
 import { type Source, SourceError } from './source.ts';
@@ -51,10 +51,10 @@ export function createSources(options: SourcesOptions): Sources {
 		const embedded = options.embedded?.(url);
 		if (embedded) return embeddedReader(embedded, url, revision);
 		if (/^https?:\/\//i.test(url) && URL.canParse(url)) return remoteReader(mirrors, url, revision, interval);
-		if (url.startsWith('folder://')) return folderReader(fileURLToPath(url.replace('folder:', 'file:')), url);
-		if (url.startsWith('file://') && URL.canParse(url)) return localReader(fileURLToPath(url), url, revision, interval);
-		if (url.startsWith('/')) return localReader(url, url, revision, interval);
-		return unsupported(url);
+		const path = localPath(url);
+		if (path === undefined) return unsupported(url);
+		const reader = url.startsWith('folder:') ? folderReader(path, url) : localReader(path, url, revision, interval);
+		return granted(reader, path, dataDir);
 	}
 
 	return {

@@ -33,6 +33,7 @@ export function createPushHandler({ applications, follows, waitMs, log, now }: P
 	const concerned = (repository: string, ref: string): Application[] => {
 		const found: Application[] = [];
 		for (const application of applications.context?.cache.informer(Application).list() ?? []) {
+			if (applications.outside(application.metadata.namespace) !== undefined) continue;
 			if (sourcesOf(application).some((source) => isMoved(source, repository, ref))) found.push(application);
 		}
 		return found;

@@ -1,12 +1,14 @@
 /**
  * Credentials of remote repositories, from Secrets as Argo CD keeps them: labelled `argocd.argoproj.io/secret-type: repository`
- * with `url`, `username`, `password` (or `bearerToken`), or `repo-creds` for every repository whose URL begins with `url`.
+ * with `url`, `username`, `password` (or `bearerToken`), or `repo-creds` for every repository whose URL begins with `url`; in
+ * the control plane's own namespace, as there.
  * Source: Argo CD, "Declarative Setup", Repositories and Repository Credentials.
  */
 
 import type { Client } from '../../client/index.ts';
 import { type Secret, Secret as SecretKind } from '../../kinds/index.ts';
 import { comparable } from '../source/index.ts';
+import { controlNamespaces } from './scope.ts';
 
 const typeLabel = 'argocd.argoproj.io/secret-type';
 
@@ -16,10 +18,14 @@ export interface RepositoryCredentials {
 	readonly password: string;
 }
 
-/** Those of the Secret for this very repository, else those of the longest prefix of its URL. */
+/** Those of the Secret for this very repository, else those of the longest prefix of its URL. Only Secrets of the control plane count. */
 export async function findCredentials(client: Client, url: string): Promise<RepositoryCredentials | undefined> {
-	const { items } = await client.list(SecretKind, { labelSelector: `${typeLabel} in (repository,repo-creds)` });
-	return chooseCredentials(items, url);
+	const labelSelector = `${typeLabel} in (repository,repo-creds)`;
+	const lists = controlNamespaces.map((namespace) => client.list(SecretKind, { namespace, labelSelector }));
+	return chooseCredentials(
+		(await Promise.all(lists)).flatMap(({ items }) => items),
+		url,
+	);
 }
 
 /** The choice, as a pure function. */

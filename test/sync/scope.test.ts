@@ -1,0 +1,203 @@
+/** Whose Applications count, whose credentials are used, and what of this machine is read. */
+import { mkdir, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import test, { type ExecutionContext } from 'ava';
+import { ApiError, Application, ConfigMap, Namespace, Secret } from '../../src/kinds/index.ts';
+import { createSources, folderURL, grant, grantsFolder, localPath, type Source } from '../../src/sync/source/index.ts';
+import { outsideOf } from '../../src/sync/want/scope.ts';
+import { createGitRemote, createWorkTree, temporaryDirectory } from '../testbed/git.ts';
+import { silentLog } from '../testbed/silent-log.ts';
+import { type GitOpsWorld, startGitOps } from './gitops.ts';
+
+const home = { name: 'default', namespace: 'default' };
+const configMap = (name: string, value: string) =>
+	`apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: ${name}\n  namespace: default\ndata:\n  value: "${value}"\n`;
+const valueIn = ({ client }: GitOpsWorld, name: string) =>
+	client.get(ConfigMap, { name, namespace: 'default' }).then(
+		({ data }) => data?.value,
+		() => undefined,
+	);
+
+test('the namespaces of the control plane, and those that match a pattern', (t) => {
+	const outside = outsideOf(['team-*', 'shop']);
+	for (const namespace of ['default', 'argocd', 'team-a', 'shop']) t.is(outside(namespace), undefined, namespace);
+	for (const namespace of ['kube-system', 'team', 'shops', 'a/team-a', undefined])
+		t.regex(outside(namespace) ?? '', /do not count: put it into default or argocd, or start driftless with/);
+});
+
+const team = (repoURL: string): Application => ({
+	apiVersion: 'argoproj.io/v1alpha1',
+	kind: 'Application',
+	metadata: { name: 'mine', namespace: 'team', finalizers: ['resources-finalizer.argocd.argoproj.io'] },
+	spec: {
+		project: 'default',
+		source: { repoURL, targetRevision: 'team', path: '.' },
+		destination: { namespace: 'default' },
+		syncPolicy: { automated: { prune: true } },
+	},
+});
+
+async function withTeam(t: ExecutionContext, applicationNamespaces?: readonly string[]) {
+	const world = await startGitOps(t, { applicationNamespaces, pushWaitMs: 30_000 });
+	const { client } = world;
+	await client.create(Namespace, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'team' }, spec: {} });
+	const { spec } = await client.get(Application, { name: 'default', namespace: 'default' });
+	await world.push({ 'a.yaml': configMap('a', '1') });
+	return { world, client, mine: team(spec.source?.repoURL ?? '') };
+}
+
+test('an Application in a namespace that does not count has nothing read, synced or deleted for it, and says why', async (t) => {
+	const { world, client, mine } = await withTeam(t);
+	// Whoever may mark an object gains nothing by it.
+	await client.create(ConfigMap, {
+		apiVersion: 'v1',
+		kind: 'ConfigMap',
+		metadata: {
+			name: 'marked',
+			namespace: 'default',
+			annotations: { 'argocd.argoproj.io/tracking-id': 'team_mine:/ConfigMap:default/marked' },
+		},
+	});
+	const object = await client.create(Application, mine);
+	const { conditions, sync } = await world.status(({ conditions = [] }) => conditions.length > 0, 'mine', 'team');
+	t.is(sync?.status, 'Unknown');
+	t.like(conditions?.[0], { type: 'InvalidSpecError' });
+	t.regex(conditions?.[0]?.message ?? '', /Applications in the namespace team do not count/);
+
+	await world.git('commit', '-q', '--allow-empty', '-m', 'more');
+	const { output } = await world.git('push', world.url, 'HEAD:team');
+	t.regex(output, /team is stored, and changes nothing: no application follows it/);
+	const ask = { type: 'merge', body: { operation: { sync: { revision: 'main' } } } } as const;
+	await client.patch(Application, { name: 'mine', namespace: 'team' }, ask);
+	const { operationState } = await world.status((status) => status.operationState !== undefined, 'mine', 'team');
+	t.like(operationState, { phase: 'Failed', message: conditions?.[0]?.message });
+	const query = new URLSearchParams({ revision: 'main' });
+	const { signal } = new AbortController();
+	const question = { kind: Application, object, subresource: 'plan', query, signal } as never;
+	t.is((await t.throwsAsync(async () => world.answers(question), { instanceOf: ApiError }))?.code, 403);
+
+	await client.delete(Application, { name: 'mine', namespace: 'team' });
+	// Answered when it was looked at again, as one that is being deleted.
+	const again = { type: 'merge', body: { operation: { sync: { revision: 'again' } } } } as const;
+	await client.patch(Application, { name: 'mine', namespace: 'team' }, again);
+	await world.status((status) => status.operationState?.operation.sync?.revision === 'again', 'mine', 'team');
+	t.is((await client.get(ConfigMap, { name: 'marked', namespace: 'default' })).metadata.deletionTimestamp, undefined);
+	t.truthy((await client.get(Application, { name: 'mine', namespace: 'team' })).metadata.deletionTimestamp);
+});
+
+test('where its namespace is allowed it is one like others', async (t) => {
+	const { world, client, mine } = await withTeam(t, ['te*']);
+	await client.create(Application, {
+		...mine,
+		spec: { ...mine.spec, source: { ...mine.spec.source, path: 'mine' } as never },
+	});
+	await world.git('checkout', '-q', '-b', 'team');
+	await mkdir(join(world.clone, 'mine'));
+	await writeFile(join(world.clone, 'mine/b.yaml'), configMap('b', '1'));
+	await world.git('add', '-A');
+	await world.git('commit', '-q', '-m', 'mine');
+	const { output } = await world.git('push', world.url, 'HEAD:team');
+	t.regex(output, /created {4}configmap\/b in default/);
+	t.is(await valueIn(world, 'b'), '1');
+});
+
+test('credentials come from the Secrets of the control plane only', async (t) => {
+	await using remote = await createGitRemote();
+	await using tree = await createWorkTree(remote.url);
+	await tree.commit({ 'a.yaml': configMap('a', '1') });
+	await tree.push();
+	remote.behaviour.token = 'good';
+	const world = await startGitOps(t, { source: remote.url });
+	const { client } = world;
+	const namespaces = ['team', 'argocd'];
+	for (const name of namespaces)
+		await client.create(Namespace, { apiVersion: 'v1', kind: 'Namespace', metadata: { name }, spec: {} });
+	const secret = (namespace: string, password: string): Secret => ({
+		apiVersion: 'v1',
+		kind: 'Secret',
+		metadata: { name: 'remote', namespace, labels: { 'argocd.argoproj.io/secret-type': 'repository' } },
+		stringData: { url: remote.url, username: 'git', password },
+	});
+	await client.create(Secret, secret('team', 'good'));
+	const asks = await world.status(({ conditions = [] }) => conditions.length > 0);
+	t.regex(asks.conditions?.[0]?.message ?? '', /credentials/);
+	const refresh = { metadata: { annotations: { 'argocd.argoproj.io/refresh': 'hard' } } };
+	await client.patch(Application, home, { type: 'merge', body: refresh });
+	const asked = async () => (await client.get(Application, home)).metadata.annotations ?? {};
+	// It is taken away when the remote was looked at again.
+	while ('argocd.argoproj.io/refresh' in (await asked())) await new Promise((resolve) => setTimeout(resolve, 50));
+	t.is(await valueIn(world, 'a'), undefined, 'that of another namespace is not sent');
+	await client.create(Secret, secret('argocd', 'good'));
+	await world.status(({ sync }) => sync?.status === 'Synced');
+	t.is(await valueIn(world, 'a'), '1');
+});
+
+const lookedAt = async (source: Source): Promise<string> => {
+	await source.refresh();
+	return source.state.error?.message ?? source.state.revision ?? 'nothing';
+};
+
+test('of this machine only that is read which lies, or is linked, in DATA/sources', async (t) => {
+	await using directory = await temporaryDirectory();
+	const dataDir = join(directory.path, 'data');
+	const sources = createSources({ dataDir, log: silentLog, poll: 3_600_000 });
+	await using stack = new AsyncDisposableStack();
+	stack.use(sources);
+	const open = (url: string) => stack.use(sources.open({ url }));
+	await using shop = await createWorkTree();
+	const commit = await shop.commit({ 'a.yaml': configMap('a', '1'), 'sub/b.yaml': configMap('b', '1') });
+	const refused = /: Applications may follow only what is in .*\/data\/sources of this machine: put or link it there/;
+
+	for (const url of [
+		shop.directory,
+		`file://${shop.directory}`,
+		folderURL(shop.directory),
+		'/',
+		'folder:///',
+		'/nowhere',
+	]) {
+		const source = open(url);
+		t.regex(await lookedAt(source), refused, url);
+		await t.throwsAsync(source.tree(commit), { message: refused });
+		await t.throwsAsync(source.resolve('main'), { message: refused });
+		await t.throwsAsync(source.blame(commit, 'a.yaml', 1), { message: refused });
+	}
+	t.regex(await lookedAt(open('folder://elsewhere/etc')), /not a URL that can be followed/);
+
+	await mkdir(grantsFolder(dataDir), { recursive: true });
+	await symlink(shop.directory, join(grantsFolder(dataDir), 'shop'));
+	t.is(await lookedAt(open(shop.directory)), commit, 'by its own path');
+	t.is(await lookedAt(open(`file://${grantsFolder(dataDir)}/shop`)), commit, 'by that of the link');
+	t.regex(await lookedAt(open(folderURL(join(shop.directory, 'sub')))), /^[0-9a-f]{64}$/, 'what is below it');
+	t.regex(await lookedAt(open(`${folderURL(shop.directory)}-more`)), refused, 'not what begins alike');
+	t.regex(await lookedAt(open(`file://${shop.directory}/../../etc`)), refused);
+	// Who may write into what is granted grants no more by it.
+	await symlink('/etc', join(shop.directory, 'etc'));
+	t.regex(await lookedAt(open(folderURL(join(shop.directory, 'etc')))), refused);
+
+	const source = open(shop.directory);
+	t.is(await lookedAt(source), commit);
+	await rm(join(grantsFolder(dataDir), 'shop'));
+	t.regex(await lookedAt(source), refused, 'what is taken back is read no more');
+	await rename(shop.directory, `${shop.directory}-away`);
+	t.regex(await lookedAt(source), refused, 'whether it is there is not told');
+	await rename(`${shop.directory}-away`, shop.directory);
+});
+
+test('what the flags of a start name is granted, in place of what those of an earlier one did', async (t) => {
+	await using directory = await temporaryDirectory();
+	const dataDir = join(directory.path, 'data');
+	await using one = await createWorkTree();
+	await using two = await createWorkTree();
+	const [older, newer] = [await one.commit({ a: '1' }), await two.commit({ a: '2' })];
+	await using sources = createSources({ dataDir, log: silentLog, poll: 3_600_000 });
+	await using first = sources.open({ url: one.directory });
+	await using second = sources.open({ url: `file://${two.directory}` });
+	await grant(dataDir, localPath(one.directory));
+	t.is(await lookedAt(first), older);
+	await grant(dataDir, localPath(`file://${two.directory}`));
+	t.regex(await lookedAt(first), /Applications may follow only/);
+	t.is(await lookedAt(second), newer);
+	await grant(dataDir, localPath('https://git.example.com/shop.git'));
+	t.regex(await lookedAt(second), /Applications may follow only/);
+});
