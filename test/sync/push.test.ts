@@ -7,6 +7,7 @@ import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import test from 'ava';
 import type { Log } from '../../src/log.ts';
+import { createQuestionReader } from '../../src/sync/push/hooks.ts';
 import { loadToken, openPushServer, type Push, type PushHandler } from '../../src/sync/push/index.ts';
 import { createRenderer, formatProblem } from '../../src/sync/render/index.ts';
 import {
@@ -15,11 +16,12 @@ import {
 	type EmbeddedOptions,
 	HeadMoved,
 	openEmbedded,
+	planMove,
 	type RefChange,
 	type Source,
 } from '../../src/sync/source/index.ts';
 import { serveWeb } from '../../src/web/index.ts';
-import { createWorkTree, temporaryDirectory } from '../testbed/git.ts';
+import { createWorkTree, hermeticEnvironment, temporaryDirectory } from '../testbed/git.ts';
 
 const configMap = (name: string, value = 'one') =>
 	`apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: ${name}\ndata:\n  key: ${value}\n`;
@@ -461,6 +463,63 @@ test('git moves nothing where the heads cannot be moved first', async (t) => {
 		[{ ref: 'refs/heads/main', before: undefined, after: first }],
 		[{ ref: 'refs/heads/main', before: first, after: second }],
 	]);
+});
+
+test('of an atomic push no head moves where one of them has moved meanwhile, and git moves none either', async (t) => {
+	let kept: ReadonlyMap<string, string> = new Map();
+	let faster: [string, string] | undefined;
+	const heads: EmbeddedOptions['heads'] = () => ({
+		read: async () => kept,
+		async move(changes) {
+			// Between the check and the first move another server takes a push.
+			if (faster) kept = new Map(kept).set(...faster);
+			faster = undefined;
+			kept = planMove(kept, changes);
+		},
+	});
+	await using endpoint = await serve({}, { heads });
+	await using work = await createWorkTree(endpoint.url);
+	const first = await work.commit({ 'a.yaml': configMap('a') });
+	t.is((await work.push('origin', 'HEAD:main', 'HEAD:other')).code, 0);
+	await work.commit({ 'b.yaml': configMap('b') });
+	faster = ['refs/heads/other', 'f'.repeat(40)];
+	const { code, output } = await work.push('--atomic', 'origin', 'HEAD:main', 'HEAD:other');
+	t.not(code, 0);
+	t.regex(output, /^remote: other has moved on meanwhile: fetch, rebase and push again/m);
+	t.is(kept.get('refs/heads/main'), first, 'what git has rejected is not taken');
+	t.is(await endpoint.embedded.repository.resolve('main'), first);
+	t.is(await endpoint.embedded.repository.resolve('other'), first);
+});
+
+test('a branch whose name is no text is refused with all that comes with it', async (t) => {
+	await using endpoint = await serve();
+	await using work = await createWorkTree(endpoint.url);
+	const first = await work.commit({ 'a.yaml': configMap('a') });
+	t.is((await work.push()).code, 0);
+	await work.commit({ 'b.yaml': configMap('b') });
+	// A shell, since what is no UTF-8 is no argument of a program that is started from here.
+	const push = 'git push origin HEAD:main HEAD:refs/heads/"$(printf "x\\377")" 2>&1';
+	const shell = spawn('sh', ['-c', push], { cwd: work.directory, env: hermeticEnvironment(work.directory) });
+	let output = '';
+	shell.stdout.on('data', (chunk: Buffer) => {
+		output += chunk;
+	});
+	const [code] = await once(shell, 'close');
+	t.not(code, 0);
+	t.regex(output, /^remote: x.* is no name for a branch or tag: choose another one/m);
+	t.deepEqual([...(await endpoint.embedded.repository.refs())], [['refs/heads/main', first]]);
+});
+
+test('a question of a hook is the same, wherever it is cut', (t) => {
+	const [id, none] = ['a'.repeat(40), '0'.repeat(40)];
+	const text = `hook update\nobjects /tmp/größe\noption ☕\nupdate ${none} ${id} refs/heads/naïve-日本\nend \n`;
+	const bytes = new TextEncoder().encode(text);
+	const whole = createQuestionReader()(bytes);
+	t.like(whole[0], { hook: 'update', options: ['☕'], updates: [{ ref: 'refs/heads/naïve-日本', after: id }] });
+	for (let cut = 1; cut < bytes.length; cut++) {
+		const read = createQuestionReader();
+		t.deepEqual([...read(bytes.subarray(0, cut)), ...read(bytes.subarray(cut))], whole, `cut at ${cut}`);
+	}
 });
 
 test('the progress of one push does not hold up the next', async (t) => {

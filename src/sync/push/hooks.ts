@@ -80,13 +80,14 @@ export async function installHooks(gitdir: string): Promise<void> {
 	}
 }
 
-/** Splits what hooks ask into questions; keep one for each push. */
-export function createQuestionReader(): (chunk: string) => Question[] {
+/** Splits what hooks ask into questions, however it is cut into chunks; keep one for each push. What is no UTF-8 becomes U+FFFD. */
+export function createQuestionReader(): (chunk: Uint8Array) => Question[] {
+	const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
 	let rest = '';
 	let lines: string[] = [];
 	return (chunk) => {
 		const questions: Question[] = [];
-		const all = (rest + chunk).split('\n');
+		const all = (rest + decoder.decode(chunk, { stream: true })).split('\n');
 		rest = all.pop() ?? '';
 		for (const line of all) {
 			if (line.trimEnd() === 'end') {

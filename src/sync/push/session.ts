@@ -41,9 +41,12 @@ export async function answerPush(options: SessionOptions): Promise<void> {
 	let accepted = false;
 	/** Where the heads were at the check. */
 	let heads: Refs = new Map();
+	/** Whether all heads of the push have moved. */
+	let moved: Promise<boolean> | undefined;
+	let updates: readonly RefChange[] = [];
 	try {
 		for await (const chunk of asks as AsyncIterable<Buffer>) {
-			for (const question of read(chunk.toString('utf8'))) {
+			for (const question of read(chunk)) {
 				if (question.hook === 'pre-receive') {
 					if (lock.held) tell('another push is being checked; this one is next');
 					release = await lock.acquire(signal);
@@ -52,10 +55,13 @@ export async function answerPush(options: SessionOptions): Promise<void> {
 					// Read when this server leads: what another one has taken until then is known.
 					else heads = await embedded.heads.read();
 					accepted = !busy && (await check(question, heads, options, tell));
+					({ updates } = question);
 					if (!accepted) release();
 					answer(answers, accepted ? 'accept' : 'refuse');
 				} else if (question.hook === 'update') {
-					answer(answers, accepted && (await move(question.updates, heads, options, tell)) ? 'accept' : 'refuse');
+					// Git asks for one reference after the other; those of an atomic push it then moves all or none.
+					if (accepted) moved ??= move(updates, heads, options, tell);
+					answer(answers, (await moved) ? 'accept' : 'refuse');
 				} else {
 					release?.();
 					accepted = false;
@@ -109,7 +115,7 @@ async function check(
 	let accept = true;
 	const stored: string[] = [];
 	try {
-		const clash = clashes(question.updates, heads);
+		const clash = unsound(question.updates) ?? clashes(question.updates, heads);
 		if (clash) {
 			tell(clash);
 			return false;
@@ -153,6 +159,15 @@ async function check(
 	return accept;
 }
 
+/** What git takes in no name of a reference, and what was no UTF-8. Source: git-check-ref-format(1). */
+const unsoundName = /(?:^|\/)\.|\.\.|[\p{Cc} ~^:?*[\\\ufffd]|\/(?:\/|$)|\.$|@\{|\.lock(?:\/|$)/u;
+
+/** A name that git would refuse when other heads of the push have moved already. */
+function unsound(updates: readonly RefChange[]): string | undefined {
+	const found = updates.find(({ ref, after }) => after && unsoundName.test(ref));
+	return found && `${short(found.ref)} is no name for a branch or tag: choose another one`;
+}
+
 /**
  * A name that git has no room for beside another: `a/b` beside `a`, since references are files. Git would refuse it when its head
  * has moved already.
@@ -187,7 +202,7 @@ async function isBehind(
 	return `${short(ref)} is at ${head.slice(0, 12)}, which no server that is there has: only a push of that commit, or of one that follows it, is taken`;
 }
 
-/** Moves the head of a branch or tag, the moment before git moves its reference. */
+/** Moves the heads of all branches and tags of a push, or none, the moment before git moves its references. */
 async function move(
 	updates: readonly RefChange[],
 	heads: Refs,
