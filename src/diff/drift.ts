@@ -6,7 +6,7 @@ import type { Client } from '../client/index.ts';
 import { ownersOf, type PathElement } from '../kinds/fieldset.ts';
 import { ApiError, type Dynamic, type Kind, type ManagedFieldsEntry } from '../kinds/index.ts';
 import { differences, type FieldDifference } from './fields.ts';
-import { heldBy } from './ownership.ts';
+import { heldBy, ownershipOf } from './ownership.ts';
 
 /** Who set a field, as managedFields records it. */
 export interface Owner {
@@ -88,9 +88,9 @@ function between(
 	if (fields.length > 0)
 		return {
 			state: 'changed',
-			fields: fields.map((field) => ({ ...field, owners: owners(live.metadata.managedFields ?? [], field.path) })),
+			fields: fields.map((field) => ({ ...field, owners: owners(ownershipOf(live), field.path) })),
 		};
-	const managers = heldBy(live.metadata.managedFields ?? [], applied.metadata.managedFields ?? [], manager);
+	const managers = heldBy(ownershipOf(live), ownershipOf(applied), manager);
 	return managers.length > 0 ? { state: 'held', managers } : synced;
 }
 

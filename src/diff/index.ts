@@ -2,4 +2,4 @@
 export { equalJson } from '../api/patch/index.ts';
 export { type Drift, drift, type FieldDrift, type Owner } from './drift.ts';
 export { differences, type FieldDifference, indexesInto } from './fields.ts';
-export { appliedBy, byHand, takenOver, withoutShares } from './ownership.ts';
+export { appliedBy, byHand, ownershipOf, takenOver, withoutShares } from './ownership.ts';

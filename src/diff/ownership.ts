@@ -5,9 +5,26 @@
  * Source: Kubernetes documentation, "Server-Side Apply"; Argo CD, "Sync Options", ClientSideApplyMigration. Pure.
  */
 import { differenceSets, equalSets, isEmpty, isMember, unionSets } from '../kinds/fieldset.ts';
-import type { FieldsV1, ManagedFieldsEntry } from '../kinds/index.ts';
+import type { Dynamic, FieldsV1, ManagedFieldsEntry } from '../kinds/index.ts';
 
 type Entries = readonly ManagedFieldsEntry[];
+
+/**
+ * The managedFields of an object, by where its fields are stored. Whoever applies the `stringData` of a Secret is recorded as its
+ * owner, as in Kubernetes, and nobody as the owner of the data that the API moves it to: so that data is theirs.
+ */
+export function ownershipOf({
+	apiVersion,
+	kind,
+	metadata,
+}: Pick<Dynamic, 'apiVersion' | 'kind' | 'metadata'>): Entries {
+	const entries = metadata.managedFields ?? [];
+	if (kind !== 'Secret' || apiVersion !== 'v1') return entries;
+	return entries.map((entry) => {
+		const { 'f:stringData': texts, ...fields } = entry.fieldsV1 ?? {};
+		return texts ? { ...entry, fieldsV1: unionSets(fields, { 'f:data': texts }) } : entry;
+	});
+}
 
 /** What sync itself applies with, and what its command does. */
 const isSync = ({ manager = '' }: ManagedFieldsEntry) => manager === 'driftless' || manager.startsWith('driftless:');

@@ -2,7 +2,7 @@
  * Why each field of an object is as it is: who owns it, and, where that is the application, the line of the file that says so,
  * and the commit that wrote the line.
  */
-import { indexesInto } from '../diff/index.ts';
+import { indexesInto, ownershipOf } from '../diff/index.ts';
 import { formatPath, ownersOf, walk } from '../kinds/fieldset.ts';
 import type { Dynamic } from '../kinds/index.ts';
 import type { Position } from './render/index.ts';
@@ -37,7 +37,7 @@ export async function blame(
 	field: string | undefined,
 	commitOf: (position: Position) => Promise<Commit | undefined>,
 ): Promise<BlamedField[]> {
-	const { managedFields = [] } = live.metadata;
+	const managedFields = ownershipOf(live);
 	const fields = new Map<string, BlamedField>();
 	for (const { fieldsV1 } of managedFields) {
 		walk(fieldsV1 ?? {}, (path) => {

@@ -1,6 +1,6 @@
 /** What leaves the source goes, whoever else applied it or changed it by hand. */
 import test from 'ava';
-import { type ApplicationStatus, ConfigMap, Secret } from '../../src/kinds/index.ts';
+import { Application, type ApplicationStatus, ConfigMap, Secret } from '../../src/kinds/index.ts';
 import { type GitOpsWorld, startGitOps } from './gitops.ts';
 
 const page = { name: 'page', namespace: 'default' };
@@ -107,6 +107,50 @@ test('a key that leaves the stringData of a Secret goes', async (t) => {
 	await pushed(world, secret({ a: '1' }));
 	const { data } = await world.client.get(Secret, page);
 	t.deepEqual(data, { a: 'MQ==', c: 'Mw==' });
+});
+
+const secretOf = (stringData: object) => ({
+	apiVersion: 'v1',
+	kind: 'Secret',
+	metadata: { name: 'page', namespace: 'default' },
+	stringData,
+});
+const applySecret = ({ client }: GitOpsWorld, manager: string, object: object) =>
+	client.patch(Secret, page, { type: 'apply', body: object, force: true }, { fieldManager: manager });
+
+test('who applied the text of a Secret is known by the data that it became', async (t) => {
+	const world = await startGitOps(t);
+	const home = { name: 'default', namespace: 'default' };
+	const automated = { spec: { syncPolicy: { automated: { selfHeal: false } } } };
+	await world.client.patch(Application, home, { type: 'merge', body: automated });
+	await pushed(world, secretOf({ a: '1', b: '2' }));
+	await applySecret(world, 'ada', secretOf({ a: '3' }));
+	const { resources } = await world.status(({ sync }) => sync?.status === 'OutOfSync');
+	t.like(resources?.[0]?.drift?.[0], { path: '.data.a', manager: 'ada', origin: { file: 'page.json' } });
+	const application = await world.client.get(Application, home);
+	const query = new URLSearchParams({ kind: 'Secret', namespace: 'default', name: 'page' });
+	const { signal } = new AbortController();
+	const question = { kind: Application, object: application, subresource: 'blame', query, signal } as never;
+	const { fields } = (await world.answers(question)) as { fields: { path: string; owners: { manager: string }[] }[] };
+	t.deepEqual(
+		fields
+			.filter(({ path }) => /^\.(?:data|stringData)\./.test(path))
+			.map(({ path, owners }) => [path, owners.map((each) => each.manager).sort()]),
+		[
+			['.data.a', ['ada', 'driftless']],
+			['.data.b', ['driftless']],
+		],
+	);
+});
+
+test('what was applied as text of a Secret before and the source does not have goes when it is taken over', async (t) => {
+	const world = await startGitOps(t);
+	await applySecret(world, 'kubectl', secretOf({ a: '1', old: 'x' }));
+	await pushed(world, secretOf({ a: '1' }));
+	t.deepEqual((await world.client.get(Secret, page)).data, { a: 'MQ==' });
+	await applySecret(world, 'kubectl', secretOf({ a: '1' }));
+	await pushed(world, secretOf({ b: '1' }));
+	t.deepEqual((await world.client.get(Secret, page)).data, { b: 'MQ==' });
 });
 
 test('an exported manifest is in sync, whatever the server wrote into its metadata', async (t) => {

@@ -1,6 +1,6 @@
 /** Takes the fields of an object from those who applied it by hand, around the apply that describes it. */
 import type { Client } from '../../client/index.ts';
-import { appliedBy, takenOver, withoutShares } from '../../diff/index.ts';
+import { appliedBy, ownershipOf, takenOver, withoutShares } from '../../diff/index.ts';
 import { ApiError, type Dynamic, type Kind, type ManagedFieldsEntry } from '../../kinds/index.ts';
 import { type Desired, trackedBy } from '../want/desired.ts';
 import { optionFor } from '../want/options.ts';
@@ -38,7 +38,7 @@ async function rewrite(
 	const { name, namespace } = live.metadata;
 	let current = live;
 	for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt++) {
-		const managedFields = change(current.metadata.managedFields ?? []);
+		const managedFields = change(ownershipOf(current));
 		if (!managedFields) return;
 		const { resourceVersion } = current.metadata;
 		try {

@@ -1,6 +1,6 @@
 /** An application's status in Argo CD's shape, from what was compared. Pure. */
 import { excerpts } from '../../diff/excerpt.ts';
-import { byHand, type FieldDrift, indexesInto } from '../../diff/index.ts';
+import { byHand, type FieldDrift, indexesInto, ownershipOf } from '../../diff/index.ts';
 import { formatPath } from '../../kinds/fieldset.ts';
 import {
 	type Application,
@@ -204,8 +204,7 @@ function resourceStatus(
 		if (optionFor(object, 'Prune', options) === 'false') status.message = 'kept by the sync option Prune=false';
 	}
 	if (compared.desired && compared.live) {
-		const { managedFields } = compared.live.metadata;
-		const unmanaged = byHand(managedFields ?? [], manager);
+		const unmanaged = byHand(ownershipOf(compared.live), manager);
 		if (unmanaged.length > 0) status.unmanaged = unmanaged;
 	}
 	if (compared.desired) {
