@@ -131,8 +131,11 @@ function details(application: Application, healed: readonly Event[], options: St
 	}
 	const stays = whatStays(application);
 	if (stays) lines.push(paint('dim', `  ${stays}`));
+	const there = new Set((status?.resources ?? []).map(healedName));
 	const mine = healed
 		.filter(({ involvedObject }) => involvedObject.uid === application.metadata.uid)
+		// Of an object that has left the source nothing is to be told any more; one that is not listed may be there.
+		.filter(({ message = '' }) => status?.resourcesLeftOut || there.has(message.split(': ', 1)[0] ?? ''))
 		.sort((a, b) => (b.lastTimestamp ?? '').localeCompare(a.lastTimestamp ?? ''));
 	for (const { message, lastTimestamp, count } of mine.slice(0, MAX_HEALED)) {
 		lines.push(
@@ -141,6 +144,10 @@ function details(application: Application, healed: readonly Event[], options: St
 	}
 	return lines;
 }
+
+/** How the message of a SelfHealed event begins: `deployment.apps/web in shop`. */
+const healedName = ({ group, kind = '', name, namespace }: ResourceStatus) =>
+	`${kind.toLowerCase()}${group ? `.${group}` : ''}/${name}${namespace ? ` in ${namespace}` : ''}`;
 
 /** As commands take it. */
 const nameOf = ({ namespace, name }: Application['metadata']) =>

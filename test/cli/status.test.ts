@@ -51,7 +51,7 @@ const healing = (seconds: number, more: Partial<Event> = {}): Event => ({
 	metadata: { name: `e${seconds}`, namespace: 'default' },
 	involvedObject: { uid: 'u1' },
 	reason: 'SelfHealed',
-	message: `mended ${seconds}`,
+	message: `deployment.apps/web in shop: mended ${seconds}`,
 	lastTimestamp: ago(seconds),
 	...more,
 });
@@ -232,14 +232,27 @@ test('a dry run is no sync', (t) => {
 
 test('the last five healings of the application are told, newest first, and those of others are not', (t) => {
 	const events = [1, 5, 2, 4, 3, 6].map((seconds) => healing(seconds, seconds === 1 ? { count: 3 } : {}));
-	const lines = text([application(synced)], [...events, healing(0, { involvedObject: { uid: 'other' } })]).slice(2);
+	const other = healing(0, { involvedObject: { uid: 'other' } });
+	const lines = text([application({ ...synced, resources: [web] })], [...events, other]).slice(2);
 	t.deepEqual(lines, [
-		'  ✓ healed 1s ago (3 times): mended 1',
-		'  ✓ healed 2s ago: mended 2',
-		'  ✓ healed 3s ago: mended 3',
-		'  ✓ healed 4s ago: mended 4',
-		'  ✓ healed 5s ago: mended 5',
+		'  ✓ healed 1s ago (3 times): deployment.apps/web in shop: mended 1',
+		'  ✓ healed 2s ago: deployment.apps/web in shop: mended 2',
+		'  ✓ healed 3s ago: deployment.apps/web in shop: mended 3',
+		'  ✓ healed 4s ago: deployment.apps/web in shop: mended 4',
+		'  ✓ healed 5s ago: deployment.apps/web in shop: mended 5',
 	]);
+});
+
+test('healings of an object that has left the source are told no more', (t) => {
+	const node = { group: '', kind: 'Node', name: 'one', status: 'Synced' } as const;
+	const gone = healing(1, { message: 'configmap/page in shop: was missing' });
+	const events = [gone, healing(2), healing(3, { message: 'node/one: .spec.unschedulable true to (none)' })];
+	t.deepEqual(text([application({ ...synced, resources: [web, node] })], events).slice(2), [
+		'  ✓ healed 2s ago: deployment.apps/web in shop: mended 2',
+		'  ✓ healed 3s ago: node/one: .spec.unschedulable true to (none)',
+	]);
+	const more = application({ ...synced, resources: [web], resourcesLeftOut: 1 });
+	t.is(text([more], events).filter((line) => /healed/.test(line)).length, 3, 'what is not listed may be there');
 });
 
 test('colours do not move columns', (t) => {
