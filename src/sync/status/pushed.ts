@@ -14,7 +14,7 @@ import { short } from './revision.ts';
 export const DEFAULT_PUSH_WAIT_MS = 30_000;
 /** A server that has just been started, or that the store was away from, leads (again) within this, in ms. */
 const LEAD_WAIT_MS = 20_000;
-/** Passed-over files that an accepted push shows. */
+/** Passed-over files that an accepted push shows, and warnings. */
 const MAX_NOTES = 5;
 const NOT_LEADING = 'this server does not lead the control plane at the moment; push again in a few seconds';
 
@@ -57,6 +57,7 @@ export function createPushHandler({ applications, follows, waitMs, log, now }: P
 			const revision = short(tree.revision);
 			const lines: string[] = [];
 			const ignored: string[] = [];
+			const warnings: string[] = [];
 			/** What one push brings to a source: another branch of the same repository may be another source. */
 			const pushed = (source: ApplicationSource) =>
 				[...push.moved].find(([ref]) => isMoved(source, push.repository, ref))?.[1]();
@@ -68,6 +69,7 @@ export function createPushHandler({ applications, follows, waitMs, log, now }: P
 				const checked = await state.checkPushed(pushed, application, context.client, push.signal);
 				objects += checked.desired.size;
 				lines.push(...checked.problems.map(formatProblem));
+				warnings.push(...checked.warnings.map(formatProblem));
 				ignored.push(
 					...[...checked.repeated, ...checked.ignored].map(formatProblem),
 					...checked.unread.map((source) => `${source} cannot be read at present: what it describes was not looked at`),
@@ -77,7 +79,11 @@ export function createPushHandler({ applications, follows, waitMs, log, now }: P
 			if (unique.length === 0)
 				return {
 					accept: true,
-					lines: [`${revision} is valid: ${count(objects, 'object')}`, ...notes(ignored)],
+					lines: [
+						`${revision} is valid: ${count(objects, 'object')}`,
+						...notes('warning', warnings),
+						...notes('note', ignored),
+					],
 				};
 			log.info({ repository: push.repository, commit: push.after, problems: unique.length }, 'push refused');
 			const more = unique.length - MAX_PROBLEM_LINES;
@@ -123,13 +129,13 @@ function tracks(targetRevision: string | undefined, ref: string): boolean {
 	return referenceNames(wanted).includes(ref);
 }
 
-/** What of a push is passed over. */
-function notes(ignored: readonly string[]): string[] {
-	const unique = [...new Set(ignored)];
+/** What of a push is passed over, or worth a second look. */
+function notes(word: 'note' | 'warning', texts: readonly string[]): string[] {
+	const unique = [...new Set(texts)];
 	const more = unique.length - MAX_NOTES;
 	return [
-		...unique.slice(0, MAX_NOTES).map((line) => `note: ${line}`),
-		...(more > 0 ? [`note: ... and ${more} more`] : []),
+		...unique.slice(0, MAX_NOTES).map((line) => `${word}: ${line}`),
+		...(more > 0 ? [`${word}: ... and ${more} more`] : []),
 	];
 }
 

@@ -37,6 +37,8 @@ export interface Checked {
 	readonly ignored: readonly RenderProblem[];
 	/** What a later source describes too, which counts. */
 	readonly repeated: readonly RenderProblem[];
+	/** What the API takes and yet warns of, in what is new or changed. */
+	readonly warnings: readonly RenderProblem[];
 	/** How each source was rendered. */
 	readonly types: RenderedParts['types'];
 	/** The objects, by id, that the API would not take. */
@@ -109,6 +111,7 @@ export async function checkRevision(
 			problems: sorted([...problems, ...fresh.flatMap((each) => validateAlone(each, client.registry))]),
 			ignored: rendered.ignored,
 			repeated,
+			warnings: [],
 			types: rendered.types,
 			refused: new Set(),
 		};
@@ -118,20 +121,23 @@ export async function checkRevision(
 	const comes = (id: string) => desired.has(id) || (createsNamespace && id === `-/Namespace/-/${home}`);
 	const freed = new Set([...goes(desired)].flatMap(placesOf));
 	const refused = new Set<string>();
+	const warnings: RenderProblem[] = [];
 	const found = await Promise.all(
 		fresh.map((wanted) =>
 			limit(async () => {
 				signal.throwIfAborted();
 				const fieldValidation = validationOf(wanted.object, syncOptions);
 				const force = optionFor(wanted.object, 'Force', syncOptions) === 'true';
-				const each = await dryRun(wanted, { comes, home, fieldValidation, freed, force }, client, manager);
+				const warn = (message: string) => void warnings.push({ position: wanted.manifest.position, message });
+				const how = { comes, home, fieldValidation, freed, force, warn };
+				const each = await dryRun(wanted, how, client, manager);
 				if (each.length > 0) refused.add(wanted.id);
 				return each;
 			}),
 		),
 	);
 	const { ignored, types } = rendered;
-	return { desired, problems: sorted(found.flat()), ignored, repeated, types, refused };
+	return { desired, problems: sorted(found.flat()), ignored, repeated, warnings: sorted(warnings), types, refused };
 }
 
 interface Counted {
@@ -186,11 +192,12 @@ interface DryRun {
 	readonly freed: ReadonlySet<string>;
 	/** The object is made anew where it cannot be changed. */
 	readonly force: boolean;
+	readonly warn: (message: string) => void;
 }
 
 async function dryRun(
 	wanted: Desired,
-	{ comes, home, fieldValidation, freed, force }: DryRun,
+	{ comes, home, fieldValidation, freed, force, warn }: DryRun,
 	client: Client,
 	manager: string,
 ): Promise<RenderProblem[]> {
@@ -200,7 +207,7 @@ async function dryRun(
 			wanted.kind,
 			{ name, namespace },
 			{ type: 'apply', body: wanted.object, force: true },
-			{ dryRun: true, fieldManager: manager, fieldValidation },
+			{ dryRun: true, fieldManager: manager, fieldValidation, warn },
 		);
 		return [];
 	} catch (error) {
