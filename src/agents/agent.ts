@@ -1,5 +1,6 @@
 /** The node agent: puts its parts together and keeps them running until the signal aborts. Its containers run on. */
 import { mkdir } from 'node:fs/promises';
+import type * as core from 'kubernetes-types/core/v1.js';
 import pLimit from 'p-limit';
 import { type Cache, type Client, describe, type EventRecorder, faults } from '../client/index.ts';
 import { Node, Service, serviceUnavailable } from '../kinds/index.ts';
@@ -52,6 +53,8 @@ export interface AgentOptions {
 	readonly clusterDomain?: string;
 	/** Added to the node's own. */
 	readonly labels?: Readonly<Record<string, string>>;
+	/** Of the Node when it is made. Default none. */
+	readonly taints?: readonly core.Taint[];
 	/** The pods' network in the engine, its bridge and MTU. Default driftless, drift0, 1500. */
 	readonly network?: { readonly name: string; readonly bridge: string; readonly mtu: number };
 	/** What pods never get of the node, as quantities: cpu, memory, ephemeral-storage. Default nothing. */
@@ -146,6 +149,7 @@ export async function runAgent(options: AgentOptions): Promise<Agent> {
 		port: server.port,
 		fingerprint: certificate.fingerprint,
 		labels: options.labels ?? {},
+		taints: options.taints ?? [],
 		dataDir,
 		reserved: systemReserved,
 		wheel,

@@ -66,11 +66,16 @@ test('a node that was renamed leaves what the one of the old name runs, and says
 	t.deepEqual(await docker.listNetworks({ filters: { name: ['driftless'] } as never }), []);
 });
 
-test('a network that somebody removes is made anew for the next pod', async (t) => {
+test('a network, or an image of sandboxes, that somebody removes is made anew for the next pod', async (t) => {
 	await using node = await startNode();
 	await using _agent = await node.runAgent();
 	await node.engine.docker.getNetwork('driftless').remove();
+	await node.engine.docker.getImage('driftless/pause:1').remove();
 	await node.pod('next', {});
 	await node.until('next', running);
 	t.truthy((await node.get('next')).status?.podIP);
+	t.deepEqual(
+		(await node.events('next')).filter((event) => event.includes('No such image')),
+		[],
+	);
 });

@@ -65,6 +65,14 @@ test('without an engine of containers pods are simulated where that is asked for
 	const command = await run('exec', name, '-c', 'main', '--', 'true');
 	t.not(command.code, 0);
 	t.regex(command.stderr, /nothing runs here: the engine of this node is simulated/);
+	const other = ['--data-dir', join(folder, 'other'), '--kubeconfig', join(folder, 'data/kubeconfig')];
+	const agent = begin(...other, 'agent', '--engine', 'simulated', '--node-name', 'beside', '--agent-port', '0');
+	await agent.until(/the engine of this node is simulated/);
+	await until(['get', 'nodes'], ({ stdout }) => /^beside +Ready /m.test(stdout));
+	const taints = async (node: string) => /^Taints:.*$/m.exec((await run('describe', 'node', node)).stdout)?.[0];
+	t.regex((await taints('beside')) ?? '', /driftless.io\/simulated:NoSchedule/);
+	t.notRegex((await taints('pretended')) ?? '', /simulated/);
+	await end(agent.child);
 	await end(up.child);
 	t.regex(up.stdout(), /stopping; what is simulated ends with it/);
 

@@ -30,6 +30,8 @@ export interface RegistrationOptions {
 	readonly port: number;
 	readonly fingerprint: string;
 	readonly labels: Readonly<Record<string, string>>;
+	/** Of the Node when it is made. They are the administrator's from then on. */
+	readonly taints: readonly core.Taint[];
 	readonly dataDir: string;
 	/** Quantities by resource that pods never get. */
 	readonly reserved: Readonly<Record<string, string>>;
@@ -127,14 +129,15 @@ async function attempt(known: Faults, signal: AbortSignal, what: string, message
 }
 
 async function register(options: RegistrationOptions): Promise<void> {
-	const { client, name, info, labels, fingerprint } = options;
+	const { client, name, info, labels, taints, fingerprint } = options;
 	const metadata = {
 		name,
 		labels: { ...nodeLabels(name, info), ...labels },
 		annotations: { [CERTIFICATE_ANNOTATION]: fingerprint },
 	};
+	const spec = taints.length > 0 ? { taints: [...taints] } : {};
 	try {
-		await client.create(Node, { apiVersion: 'v1', kind: 'Node', metadata, spec: {} });
+		await client.create(Node, { apiVersion: 'v1', kind: 'Node', metadata, spec });
 	} catch (error) {
 		if (!(error instanceof ApiError) || error.reason !== 'AlreadyExists') {
 			throw new Error(`cannot register the node ${name}: ${describe(error)}`, { cause: error });

@@ -9,7 +9,7 @@ import { cidr, oneOf } from '../options.ts';
 import { ownAddress } from '../platform/addresses.ts';
 import { createLog, type LogOptions } from '../platform/log.ts';
 import { giveMemoryBack } from '../platform/memory.ts';
-import { runNode } from '../platform/node.ts';
+import { runNode, SIMULATED_TAINT } from '../platform/node.ts';
 import { untilStopped } from '../platform/run.ts';
 import { UserError } from '../user-error.ts';
 
@@ -73,6 +73,7 @@ export function agent(program: Command): void {
 				podNetwork: options.podNetwork,
 				serviceNetwork: options.serviceNetwork,
 				labels: Object.fromEntries(options.label),
+				taints: options.engine === 'simulated' ? [SIMULATED_TAINT] : [],
 				limits: options,
 				engine: options.engine,
 				dockerHost: process.env.DOCKER_HOST,

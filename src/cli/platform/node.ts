@@ -1,6 +1,7 @@
 /** The node: container engine, agent, services and DNS. */
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Taint } from 'kubernetes-types/core/v1.js';
 import {
 	connectEngine,
 	type Engine,
@@ -32,6 +33,8 @@ export interface NodeOptions {
 	readonly podNetwork: string;
 	readonly serviceNetwork: string;
 	readonly labels: Readonly<Record<string, string>>;
+	/** Of the Node when it is made. Default none. */
+	readonly taints?: readonly Taint[];
 	/** What pods may have of the node. */
 	readonly limits: Pick<NodeFlags, 'systemReserved' | 'allowedUnsafeSysctls' | 'containerMaxPids'>;
 	readonly engine: EngineKind;
@@ -43,6 +46,8 @@ export interface NodeOptions {
 
 const SIMULATED =
 	'the engine of this node is simulated: nothing runs, addresses of pods lead nowhere, there are no services and no DNS';
+/** Of a simulated node beside others, as real pods are to run. */
+export const SIMULATED_TAINT: Taint = { key: 'driftless.io/simulated', effect: 'NoSchedule' };
 /** How soon a node that could not start is tried again, in ms: at first, and at most. */
 const RETRY_FIRST_MS = 5_000;
 const RETRY_MAX_MS = 30_000;
@@ -91,6 +96,7 @@ async function agent(options: Parts): Promise<void> {
 		clusterDns: addressIn(options.serviceNetwork, 10),
 		clusterDomain: 'cluster.local',
 		labels: options.labels,
+		taints: options.taints,
 		systemReserved: options.limits.systemReserved,
 		unsafeSysctls: options.limits.allowedUnsafeSysctls,
 		maxPids: options.limits.containerMaxPids,
