@@ -3,7 +3,16 @@ import type { Client } from '../client/index.ts';
 import type { Application, ApplicationSource, SourceType } from '../kinds/index.ts';
 import type { Following } from './following.ts';
 import { formatProblem, type Position } from './render/index.ts';
-import { commitsOf, labelsOf, type Revision, revisionAt, revisionText, shownSource, sourcesOf } from './revision.ts';
+import {
+	commitsOf,
+	isListed,
+	labelsOf,
+	type Revision,
+	revisionAt,
+	revisionText,
+	shownSource,
+	sourcesOf,
+} from './revision.ts';
 import { type Commit, type Source, SourceError, type Tree } from './source/index.ts';
 import type { Problem } from './state.ts';
 import { cut } from './status/fit.ts';
@@ -145,7 +154,8 @@ export function createLoading({ following, openSource, progress, check, onTaken,
 		async load(application, client, signal, now) {
 			const { destination, syncPolicy } = application.spec;
 			const { syncOptions, managedNamespaceMetadata } = syncPolicy ?? {};
-			const identity = JSON.stringify([sourcesOf(application), destination, syncOptions, managedNamespaceMetadata]);
+			const sources = [isListed(application), ...sourcesOf(application)];
+			const identity = JSON.stringify([sources, destination, syncOptions, managedNamespaceMetadata]);
 			if (!isDue(identity, now)) return;
 			refusedAt = undefined;
 			try {

@@ -71,12 +71,12 @@ export function revisionAt(
 	};
 }
 
-/** Whether two describe the same objects. Which name led to a commit does not matter. */
+/** Whether two describe the same objects. Which name led to a commit does not matter, and how a source is called. */
 export function sameRevision(a: Revision | undefined, b: Revision | undefined): boolean {
 	if (!a || !b || a.sources.length !== b.sources.length) return false;
 	const meaning = ({ sources, destination }: Revision) => ({
 		sources: sources.map(({ source, commit }) => {
-			const { targetRevision: _, ...rest } = shownSource(source);
+			const { targetRevision: _, name: __, ...rest } = shownSource(source);
 			return { source: rest, commit };
 		}),
 		destination,

@@ -1,39 +1,14 @@
 /** What the leader answers of an application, over HTTPS, to kubectl and to the command. */
-import { execFile } from 'node:child_process';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
-import test, { type ExecutionContext } from 'ava';
-import { type Answers, openPki, serveApi, writeKubeconfig } from '../../src/api/index.ts';
+import test from 'ava';
 import { ConfigMap } from '../../src/kinds/index.ts';
 import { createAnswers, createApplications, outsideOf } from '../../src/sync/index.ts';
 import { createRenderer } from '../../src/sync/render/index.ts';
-import { driftless } from '../cli/driftless.ts';
-import { silentLog } from '../testbed/silent-log.ts';
-import { type GitOpsWorld, startGitOps } from './gitops.ts';
+import { startGitOps } from './gitops.ts';
+import { served } from './served.ts';
 
-const run = promisify(execFile);
-const path = '/apis/argoproj.io/v1alpha1/namespaces/default/applications/default';
 const configMap = (name: string, value: string) =>
 	JSON.stringify({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name }, data: { value } });
-
-async function served(t: ExecutionContext, { api, dataDir }: GitOpsWorld, answers?: Answers) {
-	const pki = await openPki({ dataDir });
-	const server = await serveApi({ api, pki, address: '127.0.0.1', port: 0, log: silentLog, answers });
-	t.teardown(() => server.close());
-	const kubeconfig = join(dataDir, `kubeconfig-${server.port}`);
-	const url = `https://127.0.0.1:${server.port}`;
-	await writeKubeconfig({ path: kubeconfig, server: url, authority: pki.authority.cert, client: pki.admin });
-	const command = driftless(kubeconfig);
-	t.teardown(() => command[Symbol.dispose]());
-	return {
-		url,
-		command,
-		raw: async (of: string) => {
-			const { stdout } = await run('kubectl', ['--kubeconfig', kubeconfig, 'get', '--raw', `${path}${of}`]);
-			return JSON.parse(stdout);
-		},
-	};
-}
 
 test('what an application applies, and what a sync to another revision would change, can be asked for', async (t) => {
 	const world = await startGitOps(t);

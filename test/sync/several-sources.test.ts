@@ -15,6 +15,7 @@ import {
 import { unsupported, unsupportedOperation } from '../../src/sync/want/unsupported.ts';
 import { createGitRemote, createWorkTree, type GitRemote } from '../testbed/git.ts';
 import { type GitOpsWorld, startGitOps } from './gitops.ts';
+import { served } from './served.ts';
 
 const configMap = (name: string, value: string) =>
 	`apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: ${name}\n  namespace: default\ndata:\n  value: "${value}"\n`;
@@ -273,6 +274,53 @@ test('a sync may be asked for with a revision for each source', async (t) => {
 			[a2, b1],
 		],
 	);
+});
+
+test('the commands name revisions of single sources, and show those of all', async (t) => {
+	await using fixture = await both(t);
+	const { world, repoURL, remote } = fixture;
+	const [b1, { commit: a1 }] = [
+		await fixture.commit({ 'b.yaml': configMap('b', '1') }),
+		await fixture.push({ 'app/a.yaml': configMap('a', '1') }),
+	];
+	await fixture.create([
+		{ repoURL, targetRevision: 'main', path: 'app' },
+		{ repoURL: remote.url, name: 'common' },
+	]);
+	await fixture.status(isAt(a1, b1));
+	const b2 = await fixture.commit({ 'b.yaml': configMap('b', '2') });
+	await fixture.status(isAt(a1, b2));
+	const [one, two, three] = [a1, b1, b2].map((commit) => commit.slice(0, 7));
+	const { command } = await served(t, world, world.answers);
+	t.regex(await command.ok('status', 'both'), new RegExp(`^both +${one}, ${three} +Synced`, 'm'));
+	const diff = await command.ok('diff', 'both', '--revisions', b1, '--source-positions', '2');
+	t.regex(diff, /\.data\.value[\s\S]*- "2"[\s\S]*\+ "1" \(common\/\/b\.yaml:7:3\)/);
+	t.regex((await command('diff', 'both', '--revision', b1)).stderr, /has a list of sources: say --revisions/);
+	t.regex((await command('sync', 'both', '--revisions', b1)).stderr, /belong together/);
+	t.regex((await command('sync', 'both', '--revisions', b1, '--source-positions', '3')).stderr, /none at the place 3/);
+
+	const rolled = await command.ok('rollback', 'both');
+	t.regex(rolled, new RegExp(`automated sync of both is switched off[\\s\\S]*rolling back to ${one}, ${two}`));
+	t.is(await fixture.value('b'), '1');
+	await command.ok('sync', 'both', '--revisions', b2, '--source-positions', '2');
+	t.is(await fixture.value('b'), '2');
+	const history = (await command.ok('history', 'both')).split('\n');
+	t.regex(history[1] ?? '', new RegExp(`^3 +${one}, ${three} .*${repoURL}, ${remote.url}$`));
+	t.regex(history[2] ?? '', new RegExp(`^2 +${one}, ${two} `));
+});
+
+test('a list of one, and another name of a source, are no change of what is wanted', async (t) => {
+	await using fixture = await both(t);
+	const { world, repoURL } = fixture;
+	const { commit } = await fixture.push({ 'app/a.yaml': configMap('a', '1') });
+	const source = { repoURL, targetRevision: 'main', path: 'app' };
+	const { client } = world;
+	await client.create(Application, application({ source, syncPolicy: { automated: {} } }));
+	await fixture.status(({ sync }) => sync?.status === 'Synced' && sync.revision === commit);
+	const spec = { source: null, sources: [{ ...source, name: 'app' }] };
+	await client.patch(Application, { name: 'both', namespace: 'default' }, { type: 'merge', body: { spec } });
+	const { history } = await fixture.status(isAt(commit));
+	t.is(history?.length, 1);
 });
 
 test('while one of the sources cannot be read nothing is pruned, and pushes to the others are checked with what it had', async (t) => {

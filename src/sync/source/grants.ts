@@ -25,12 +25,14 @@ export function localPath(url: string): string | undefined {
 	}
 }
 
-/** Grants what the flags of a start name, in place of what those of an earlier one did; `undefined` takes that back. */
+/** Grants what the flags of a start name, in place of what those of an earlier one did; `undefined` takes that back. Throws where something else has the name of the link. */
 export async function grant(dataDir: string, path: string | undefined): Promise<void> {
 	const link = join(grantsFolder(dataDir), OF_FLAGS);
 	await mkdir(grantsFolder(dataDir), { recursive: true });
 	const before = await lstat(link).catch(() => undefined);
-	if (before?.isSymbolicLink()) await rm(link);
+	if (before && !before.isSymbolicLink())
+		throw new Error(`${link} is in the way: --repo and --watch make a link of that name; move it away`);
+	if (before) await rm(link);
 	if (path !== undefined) await symlink(resolve(path), link);
 }
 
