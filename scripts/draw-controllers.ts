@@ -15,7 +15,8 @@ const END = '<!-- end of controllers -->';
 /** Every controller there is, with stand-ins for what only a running cluster has. */
 function everyController(): Controller[] {
 	const kubernetesService = { clusterIP: '10.96.0.1', self: { address: '10.0.0.1', port: 6443, authority: '' } };
-	return clusterControllers({ ca: 'CA', kubernetesService, clusterDns: '10.96.0.10' });
+	const nodeSigner = { nodeOf: async () => '', sign: async () => '' };
+	return clusterControllers({ ca: 'CA', nodeSigner, kubernetesService, clusterDns: '10.96.0.10' });
 }
 
 /** A Mermaid flowchart: a thick arrow from the kind that a controller is for, a thin one from what it owns, a dotted one from what it reads. */

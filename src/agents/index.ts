@@ -3,6 +3,7 @@ export { type Agent, type AgentOptions, runAgent } from './agent.ts';
 export { type ConnectOptions, connectEngine, type Engine, EngineError, findEngine } from './engine/index.ts';
 export { EXAMPLE_IMAGE, ensureExampleImage } from './images/example.ts';
 export { reportAbsence } from './node/absence.ts';
+export { type NodeCertificate, requestNodeCertificate } from './node/certificate-request.ts';
 export { ENGINES, type EngineKind, engineOfDataDir, nodeOfDataDir } from './node/identity.ts';
 export { NETWORK } from './node/network.ts';
 export { CERTIFICATE_ANNOTATION } from './node/registration.ts';

@@ -12,6 +12,7 @@ import {
 	KeyUsagesExtension,
 	X509Certificate as Parsed,
 	PemConverter,
+	type PublicKeyType,
 	SubjectAlternativeNameExtension,
 	SubjectKeyIdentifierExtension,
 	X509CertificateGenerator,
@@ -70,19 +71,31 @@ export async function makeAuthority(commonName: string, now: number): Promise<Ke
 	return { cert: pem(certificate), key: await exportKey(keys.privateKey) };
 }
 
-/** A certificate for an identity, signed by the authority. */
+/** A certificate for an identity, signed by the authority, with a new key. */
 export async function issue(authority: KeyPair, identity: Identity, now: number): Promise<KeyPair> {
 	const keys = await crypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
+	return { cert: await signFor(authority, identity, keys.publicKey, now), key: await exportKey(keys.privateKey) };
+}
+
+/** A certificate for an identity that has a key, for a year or less (ms), and no longer than the authority. @returns PEM. */
+export async function signFor(
+	authority: KeyPair,
+	identity: Identity,
+	publicKey: PublicKeyType,
+	now: number,
+	lifeMs = certificateLife,
+): Promise<string> {
 	const issuer = new Parsed(authority.cert);
 	const { names = [] } = identity;
+	const end = now + Math.min(lifeMs, certificateLife);
 	const certificate = await X509CertificateGenerator.create({
 		serialNumber: serialNumber(),
 		subject: [{ CN: [identity.commonName] }, ...(identity.organizations ?? []).map((name) => ({ O: [name] }))],
 		issuer: issuer.subjectName.toJSON(),
 		notBefore: new Date(now - skew),
-		notAfter: new Date(Math.min(now + certificateLife, issuer.notAfter.getTime())),
+		notAfter: new Date(Math.min(end, issuer.notAfter.getTime())),
 		signingAlgorithm: algorithm,
-		publicKey: keys.publicKey,
+		publicKey,
 		signingKey: await importKey(authority.key),
 		extensions: [
 			new BasicConstraintsExtension(false, undefined, true),
@@ -95,7 +108,7 @@ export async function issue(authority: KeyPair, identity: Identity, now: number)
 				: []),
 		],
 	});
-	return { cert: pem(certificate), key: await exportKey(keys.privateKey) };
+	return pem(certificate);
 }
 
 /** Whether a pair can stay in use: it is whole, signed by the authority, good for long enough, and names what it must. */

@@ -11,20 +11,28 @@ export interface KubeconfigOptions {
 	/** The authority's certificate, in PEM. */
 	readonly authority: string;
 	readonly client: KeyPair;
+	/** The name that the server's certificate must be for, where it is not that of the address. */
+	readonly serverName?: string;
 	/** Name of cluster, user and context. */
 	readonly name?: string;
+	/** Default: the name with `-admin`. */
+	readonly user?: string;
 }
 
 const base64 = (text: string) => Buffer.from(text).toString('base64');
 
 /** Writes the file in one step. Throws where it cannot. */
 export async function writeKubeconfig(options: KubeconfigOptions): Promise<void> {
-	const { name = 'driftless' } = options;
-	const user = `${name}-admin`;
+	const { name = 'driftless', user = `${name}-admin`, serverName } = options;
+	const cluster = {
+		server: options.server,
+		'certificate-authority-data': base64(options.authority),
+		...(serverName && { 'tls-server-name': serverName }),
+	};
 	const config = {
 		apiVersion: 'v1',
 		kind: 'Config',
-		clusters: [{ name, cluster: { server: options.server, 'certificate-authority-data': base64(options.authority) } }],
+		clusters: [{ name, cluster }],
 		users: [
 			{
 				name: user,

@@ -14,7 +14,7 @@ import {
 import type { Client, DeleteOptions, List, ListOptions, Name, Patch, WatchEvent, WriteOptions } from './client.ts';
 import { frozen } from './frozen.ts';
 import { binding, fieldManagerOf } from './inprocess.ts';
-import type { KubeConfig } from './kubeconfig.ts';
+import type { FollowedKubeconfig, KubeConfig } from './kubeconfig.ts';
 import { lines } from './lines.ts';
 import { createTransport, fromStatus, isStatus, type Transport, unreachable } from './transport.ts';
 
@@ -35,7 +35,7 @@ export interface HttpClient extends Client, AsyncDisposable {
  * A client of the server that `config` names, with `name` as its user agent and field manager. Kinds are the built-in ones,
  * known without asking. Dispose it to close its connections; clients made of it by `as` share them.
  */
-export async function overHttp(config: KubeConfig, name: string): Promise<HttpClient> {
+export async function overHttp(config: KubeConfig | FollowedKubeconfig, name: string): Promise<HttpClient> {
 	return createHttpClient(createTransport(config), loadRegistry(), name);
 }
 

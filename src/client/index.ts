@@ -10,7 +10,7 @@ export { describe, type Faults, faults } from './fault.ts';
 export { type HttpClient, overHttp, pathOf } from './http.ts';
 export * from './informer.ts';
 export { inProcess } from './inprocess.ts';
-export { type KubeConfig, loadKubeconfig } from './kubeconfig.ts';
+export { type FollowedKubeconfig, followKubeconfig, type KubeConfig, loadKubeconfig } from './kubeconfig.ts';
 export { lines } from './lines.ts';
 export { createQueue, type Queue } from './queue.ts';
 export { followReferences, type Reference, type References } from './references.ts';

@@ -1,7 +1,9 @@
 /** Where a cluster is and who we are there. Source: the kubeconfig format, client-go tools/clientcmd/api/v1. */
 import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import { parse } from 'yaml';
+import { type Clock, systemClock } from './clock.ts';
 
 /** One context of a kubeconfig with its files read. Holds secrets: never log it. */
 export interface KubeConfig {
@@ -40,6 +42,40 @@ export async function loadKubeconfig(path: string, context?: string): Promise<Ku
 		});
 	}
 	return fromKubeconfig(document, path, context);
+}
+
+/** A kubeconfig that is read again when it has become another. */
+export interface FollowedKubeconfig {
+	/** As it was read last. */
+	readonly config: KubeConfig;
+	/** Reads it again where the last time is long ago; what cannot be read stays what it was. */
+	refresh(): Promise<KubeConfig>;
+}
+
+/** A file is read again at most this often (ms): credentials are renewed long before they end. */
+const FRESH_MS = 10_000;
+
+/** Follows a file whose credentials somebody renews. Throws where it cannot be read at first. */
+export async function followKubeconfig(
+	path: string,
+	context?: string,
+	clock: Clock = systemClock,
+): Promise<FollowedKubeconfig> {
+	let config = await loadKubeconfig(path, context);
+	let looked = clock.now();
+	return {
+		get config() {
+			return config;
+		},
+		async refresh() {
+			if (clock.now() - looked < FRESH_MS) return config;
+			looked = clock.now();
+			const found = await loadKubeconfig(path, context).catch(() => config);
+			// One that says the same is the same.
+			if (!isDeepStrictEqual(found, config)) config = found;
+			return config;
+		},
+	};
 }
 
 async function fromKubeconfig(document: unknown, path: string, wanted: string | undefined): Promise<KubeConfig> {

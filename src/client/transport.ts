@@ -2,7 +2,7 @@
 import http from 'node:http';
 import https from 'node:https';
 import { ApiError, type Reason, type Status, serviceUnavailable } from '../kinds/index.ts';
-import type { KubeConfig } from './kubeconfig.ts';
+import type { FollowedKubeconfig, KubeConfig } from './kubeconfig.ts';
 
 /** Connections for requests that end; more wait. Watches and other streams have their own, without a limit. */
 const MOST_CONNECTIONS = 64;
@@ -50,20 +50,50 @@ export function tlsOf(config: KubeConfig) {
 	};
 }
 
-export function createTransport(config: KubeConfig): Transport {
-	const secure = config.server.startsWith('https:');
+/** The connections of one configuration. */
+interface Connections {
+	readonly config: KubeConfig;
+	readonly requests: http.Agent;
+	readonly streams: http.Agent;
+}
+
+function connectionsOf(config: KubeConfig): Connections {
 	const agent = (maxSockets: number) => {
 		const options = { keepAlive: true, keepAliveMsecs: KEEP_ALIVE_MS, maxSockets, noDelay: true };
-		return secure ? new https.Agent({ ...options, ...tlsOf(config) }) : new http.Agent(options);
+		return isSecure(config) ? new https.Agent({ ...options, ...tlsOf(config) }) : new http.Agent(options);
 	};
-	const requests = agent(MOST_CONNECTIONS);
-	const streams = agent(Number.POSITIVE_INFINITY);
-	const send = secure ? https.request : http.request;
-	const authorization = config.token ? { authorization: `Bearer ${config.token}` } : {};
+	return { config, requests: agent(MOST_CONNECTIONS), streams: agent(Number.POSITIVE_INFINITY) };
+}
+
+const isSecure = ({ server }: KubeConfig) => server.startsWith('https:');
+
+/** Lets what is under way come to its end, and keeps no connection beyond that. */
+function retire({ requests, streams }: Connections): void {
+	for (const agent of [requests, streams]) {
+		agent.maxFreeSockets = 0;
+		for (const sockets of Object.values(agent.freeSockets)) for (const socket of sockets ?? []) socket.destroy();
+	}
+}
+
+/** With a kubeconfig that is followed, what begins after it has changed goes by the new one. */
+export function createTransport(source: KubeConfig | FollowedKubeconfig): Transport {
+	const followed = 'refresh' in source ? source : undefined;
+	let connections = connectionsOf('refresh' in source ? source.config : source);
+	const retired: Connections[] = [];
+	const refresh = async (): Promise<void> => {
+		const config = await followed?.refresh();
+		if (!config || config === connections.config) return;
+		retire(connections);
+		retired.push(connections);
+		connections = connectionsOf(config);
+	};
 
 	const once = (asking: Asking) => {
 		const { promise, resolve, reject } = Promise.withResolvers<Answer>();
 		const silence = asking.silenceMs ?? ANSWER_TIMEOUT_MS;
+		const { config, streams, requests } = connections;
+		const send = isSecure(config) ? https.request : http.request;
+		const authorization = config.token ? { authorization: `Bearer ${config.token}` } : {};
 		const request = send(config.server + asking.path, {
 			method: asking.method ?? 'GET',
 			headers: { accept: 'application/json', ...authorization, ...length(asking.body), ...asking.headers },
@@ -79,6 +109,7 @@ export function createTransport(config: KubeConfig): Transport {
 	};
 	const ask = async (asking: Asking): Promise<Answer> => {
 		asking.signal?.throwIfAborted();
+		await refresh();
 		for (;;) {
 			try {
 				return await check(await once(asking));
@@ -89,11 +120,15 @@ export function createTransport(config: KubeConfig): Transport {
 		}
 	};
 	return {
-		config,
+		get config() {
+			return connections.config;
+		},
 		ask,
 		[Symbol.dispose]() {
-			requests.destroy();
-			streams.destroy();
+			for (const { requests, streams } of [...retired, connections]) {
+				requests.destroy();
+				streams.destroy();
+			}
 		},
 	};
 }

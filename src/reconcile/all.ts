@@ -5,6 +5,7 @@ import { serviceAccount } from './accounts/service-account.ts';
 import { garbageCollector } from './cleanup/garbage-collector.ts';
 import { namespace } from './cleanup/namespace.ts';
 import { podGc } from './cleanup/pod-gc.ts';
+import { type NodeSigner, nodeCertificates } from './nodes/node-certificates.ts';
 import { nodeCidr, type PodNetwork } from './nodes/node-cidr.ts';
 import { nodeLifecycle } from './nodes/node-lifecycle.ts';
 import { taintEviction } from './nodes/taint-eviction.ts';
@@ -24,6 +25,8 @@ export interface ClusterOptions {
 	readonly ca?: string;
 	readonly podNetwork?: PodNetwork;
 	readonly scheduler?: SchedulerOptions;
+	/** Signs the certificates of nodes. */
+	readonly nodeSigner?: NodeSigner;
 	/** Where the service `kubernetes` leads to. */
 	readonly kubernetesService?: KubernetesService;
 	readonly loadBalancer?: LoadBalancerOptions;
@@ -49,6 +52,7 @@ export function clusterControllers(options: ClusterOptions = {}): Controller[] {
 		garbageCollector(),
 		podGc(),
 		...(options.ca ? [rootCa(options.ca)] : []),
+		...(options.nodeSigner ? [nodeCertificates(options.nodeSigner)] : []),
 		...(options.kubernetesService ? [kubernetesService(options.kubernetesService)] : []),
 		...(options.clusterDns ? [clusterDns(options.clusterDns)] : []),
 	];

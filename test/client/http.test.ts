@@ -1,9 +1,19 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
-import { openApi, serveApi } from '../../src/api/index.ts';
-import { createCache, type Delta, inProcess, loadKubeconfig, overHttp } from '../../src/client/index.ts';
+import { openApi, serveApi, writeKubeconfig } from '../../src/api/index.ts';
+import {
+	createCache,
+	type Delta,
+	followKubeconfig,
+	inProcess,
+	loadKubeconfig,
+	overHttp,
+} from '../../src/client/index.ts';
 import { ApiError, ConfigMap, Deployment, Lease, loadRegistry, Namespace, Node, Pod } from '../../src/kinds/index.ts';
 import { admin, serveTestApi } from '../testbed/api.ts';
 import { silentLog } from '../testbed/silent-log.ts';
+import { handClock } from './clock.ts';
 import { cuttingProxy } from './cutting-proxy.ts';
 
 const configMap = (name: string, data: Record<string, string> = {}): ConfigMap => ({
@@ -244,4 +254,31 @@ test('requests on kept connections that the network has cut do not fail a read',
 		proxy?.cut();
 		t.is((await client.get(ConfigMap, at('a'))).metadata.name, 'a');
 	}
+});
+
+test('what begins after a kubeconfig has changed goes by the new one, and what was under way goes on', async (t) => {
+	const { server, config, beside, signal } = await connected(t);
+	const path = join(server.dataDir, 'followed');
+	const write = (client: { readonly cert: string; readonly key: string }) =>
+		writeKubeconfig({ path, server: config.server, authority: config.ca ?? '', client });
+	await write(server.pki.admin);
+	const clock = handClock();
+	await using client = await overHttp(await followKubeconfig(path, undefined, clock), 'tester');
+	const { resourceVersion } = await client.list(ConfigMap, { namespace: 'default' });
+	const watched = client.watch(ConfigMap, { namespace: 'default', resourceVersion, signal })[Symbol.asyncIterator]();
+	const first = watched.next();
+	await beside.create(ConfigMap, configMap('before'));
+	t.like((await first).value?.[0], { type: 'ADDED', object: { metadata: { name: 'before' } } });
+
+	await write(await server.pki.node('n1'));
+	await t.notThrowsAsync(client.list(ConfigMap, {}), 'the file is not read for each request');
+	clock.advance(60_000);
+	await t.throwsAsync(client.list(ConfigMap, {}), { message: /User "system:node:n1" cannot list/ });
+	const next = watched.next();
+	await beside.create(ConfigMap, configMap('after'));
+	t.like((await next).value?.[0], { type: 'ADDED', object: { metadata: { name: 'after' } } });
+
+	await writeFile(path, 'no kubeconfig');
+	clock.advance(60_000);
+	await t.throwsAsync(client.list(ConfigMap, {}), { message: /User "system:node:n1" cannot list/ });
 });

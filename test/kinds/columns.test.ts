@@ -27,6 +27,7 @@ const printed: [string, string, string][] = [
 	['Endpoints', 'Endpoints Age', ''],
 	['EndpointSlice', 'AddressType Ports Endpoints Age', ''],
 	['Lease', 'Holder Age', ''],
+	['CertificateSigningRequest', 'Age SignerName Requestor RequestedDuration Condition', ''],
 	['Event', 'Last Seen Type Reason Object Message', 'Subobject Source First Seen Count Name'],
 	['Application', 'Sync Status Health Status', 'Revision Project'],
 ];
@@ -357,6 +358,10 @@ test('the lines of what holds data', (t) => {
 	t.like(cells(of('Secret')), { Type: 'Opaque', Data: 2 });
 	t.is(cells(of('Lease')).Holder, 'worker-1');
 	t.is(cells(of('Namespace')).Status, 'Active');
+	const request = of('CertificateSigningRequest');
+	t.like(cells(request), { Requestor: 'kubernetes-admin', RequestedDuration: '24h', Condition: 'Pending' });
+	const conditions = ['Failed', 'Approved'].map((type) => ({ type, status: 'True' }));
+	t.is(cells(changed(request, { status: { conditions, certificate: 'x' } })).Condition, 'Approved,Failed,Issued');
 });
 
 test('the line of an application', (t) => {

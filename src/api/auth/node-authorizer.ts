@@ -82,6 +82,8 @@ function decide(
 		case 'coordination.k8s.io/leases':
 			if (namespace !== leaseNamespace) return noOpinion;
 			return verb === 'create' || (name === node && (verb === 'get' || verb === 'delete' || write)) ? yes : noOpinion;
+		case 'certificates.k8s.io/certificatesigningrequests':
+			return verb === 'create' || read ? yes : noOpinion;
 		default:
 			return noOpinion;
 	}

@@ -4,6 +4,7 @@ import type { KubeObject } from '../../kinds/object.ts';
 import { forbidden } from '../../kinds/status.ts';
 import { isObject } from '../json.ts';
 import type { AdmissionPlugin, AdmissionRequest } from './admission.ts';
+import { certificateRequests } from './certificate-requests.ts';
 import { nodeRestriction } from './node-restriction.ts';
 
 const is = ({ kind, subresource }: AdmissionRequest, plural: string) =>
@@ -149,4 +150,5 @@ export const builtinAdmission: readonly AdmissionPlugin[] = [
 	priority,
 	defaultTolerationSeconds,
 	runtimeClass,
+	certificateRequests,
 ];

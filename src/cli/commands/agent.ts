@@ -1,7 +1,7 @@
 import { hostname } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { type Command, Option } from 'commander';
-import { createCache, loadKubeconfig, overHttp } from '../../client/index.ts';
+import { createCache, followKubeconfig, overHttp } from '../../client/index.ts';
 import type { GlobalOptions } from '../connect.ts';
 import { dataDirectory, takeDataDirectory } from '../data-dir.ts';
 import { type NodeFlags, nodeOptions } from '../node-options.ts';
@@ -10,8 +10,8 @@ import { ownAddress } from '../platform/addresses.ts';
 import { createLog, type LogOptions } from '../platform/log.ts';
 import { giveMemoryBack } from '../platform/memory.ts';
 import { runNode, SIMULATED_TAINT } from '../platform/node.ts';
+import { nodeCredentials, renewNodeCredentials } from '../platform/node-credentials.ts';
 import { untilStopped } from '../platform/run.ts';
-import { UserError } from '../user-error.ts';
 
 interface Options extends GlobalOptions, NodeFlags {
 	readonly address?: string;
@@ -24,7 +24,9 @@ interface Options extends GlobalOptions, NodeFlags {
 export function agent(program: Command): void {
 	const command = program
 		.command('agent')
-		.description('run a node: containers, services and DNS of this machine, for the control plane of --kubeconfig');
+		.description(
+			'run a node: containers, services and DNS of this machine, for the control plane of --kubeconfig, which is needed once',
+		);
 	nodeOptions(command)
 		.addOption(
 			new Option('--address <address>', 'address under which the control plane reaches this node (default: its first)'),
@@ -44,28 +46,26 @@ export function agent(program: Command): void {
 		.action(async (_: object, command: Command) => {
 			const options = command.optsWithGlobals<Options>();
 			const { signal, say } = untilStopped(options.engine);
-			const dataDir = dataDirectory(options.dataDir);
-			if (!options.kubeconfig)
-				throw new UserError('an agent needs the kubeconfig of its control plane: driftless --kubeconfig FILE agent');
-			using _lock = takeDataDirectory(join(dataDir, 'agent'));
+			const dataDir = join(dataDirectory(options.dataDir), 'agent');
+			using _lock = takeDataDirectory(dataDir);
 			using _memory = giveMemoryBack();
 			const log = createLog({ level: options.logLevel, format: options.logFormat });
-			const config = await loadKubeconfig(options.kubeconfig).catch((error: Error) => {
-				throw new UserError(error.message);
-			});
-			if (!config.ca)
-				throw new UserError(
-					`${options.kubeconfig} has no certificate-authority: the agent needs it to know who may call it`,
-				);
-			await using client = await overHttp(config, 'driftless-agent');
-			await using cache = createCache(client, { signal, log });
 			const nodeName = options.nodeName ?? hostname().toLowerCase();
+			const own = { given: options.kubeconfig, dataDir, nodeName, say, log, signal };
+			const credentials = await nodeCredentials(own).catch((error: unknown) => {
+				if (!signal.aborted) throw error;
+			});
+			if (!credentials) return;
+			const { path, config } = credentials;
+			await using client = await overHttp(await followKubeconfig(path), 'driftless-agent');
+			await using cache = createCache(client, { signal, log });
+			void renewNodeCredentials(client, path, own);
 			say(`node ${nodeName} works for ${config.server}`);
 			await runNode({
 				client,
 				cache,
-				kubeconfig: resolve(options.kubeconfig),
-				dataDir: join(dataDir, 'agent'),
+				kubeconfig: path,
+				dataDir,
 				nodeName,
 				address: options.address ?? ownAddress(),
 				agentPort: options.agentPort,

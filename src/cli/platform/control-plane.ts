@@ -6,11 +6,13 @@ import {
 	type Api,
 	type Caller,
 	type Fence,
+	nodeOfRequest,
 	openApi,
 	openPki,
 	type Pki,
 	type ServeOptions,
 	serveApi,
+	signNodeRequest,
 	writeKubeconfig,
 } from '../../api/index.ts';
 import {
@@ -130,6 +132,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
 			ca: pki.authority.cert,
 			podNetwork: { network: options.podNetwork, nodeBits: options.nodeCidrMaskSize },
 			scheduler: { strategy: options.strategy },
+			nodeSigner: { nodeOf: nodeOfRequest, sign: (spec, now) => signNodeRequest(pki.authority, spec, now) },
 			kubernetesService: { clusterIP: addressIn(serviceNetwork, 1), self },
 			loadBalancer: { enabled: !options.disable?.includes('servicelb'), apiPort: server.port },
 			clusterDns: addressIn(serviceNetwork, 10),

@@ -6,7 +6,7 @@ import { existsSync } from 'node:fs';
 import { readFile, rm } from 'node:fs/promises';
 import { createServer, type Socket } from 'node:net';
 import { pino } from 'pino';
-import { createCache, loadKubeconfig, overHttp } from '../../client/index.ts';
+import { createCache, followKubeconfig, overHttp } from '../../client/index.ts';
 import { runClusterDns } from './cluster-dns.ts';
 import type { DnsConfig, Hello } from './process.ts';
 import { remembered } from './remembered.ts';
@@ -43,7 +43,7 @@ setInterval(() => {
 	if (!existsSync(file)) end();
 }, LOOK_MS).unref();
 
-const client = await overHttp(await loadKubeconfig(config.kubeconfig), 'driftless-dns');
+const client = await overHttp(await followKubeconfig(config.kubeconfig), 'driftless-dns');
 const cache = createCache(client, { signal, log });
 using known = remembered(cache, config.known, log);
 await runClusterDns(
