@@ -3,6 +3,7 @@ import { type Cache, faults } from '../client/index.ts';
 import { Node } from '../kinds/index.ts';
 import type { Log } from '../log.ts';
 import { keepDnsRunning } from './dns/process.ts';
+import { runHealthPorts } from './health-ports.ts';
 import { type HostNetwork, loadBridgeFilter, prepareHost, reflectPorts } from './host.ts';
 import { createLoop } from './loop.ts';
 import type { ProxyMetrics } from './metrics.ts';
@@ -66,6 +67,7 @@ export async function runProxy(options: ProxyOptions): Promise<void> {
 	});
 	const parts = [
 		rules.run(signal),
+		runHealthPorts({ cache: options.cache, nodeName: options.nodeName, healthy: () => rules.healthy, log }, signal),
 		network.run(signal),
 		ports.run(signal),
 		monitor(options.bridge, { host: network.check, ports: ports.poke, rules: rules.check }, log, signal),

@@ -8,7 +8,7 @@ import type { HostNetwork } from './host.ts';
 import { createLoop } from './loop.ts';
 import { createProxyMetrics, type ProxyMetrics } from './metrics.ts';
 import { nodeRange } from './routes.ts';
-import { externalAddresses, type ServicePort, serviceOf, servicePorts } from './services.ts';
+import { externalAddresses, SERVICE_INDEX, type ServicePort, serviceOf, servicePorts } from './services.ts';
 import { synced } from './synced.ts';
 import { createTable, type Table, type Wanted } from './table.ts';
 
@@ -25,6 +25,8 @@ export interface RulesOptions extends HostNetwork {
 export interface ServiceRules {
 	/** The rules may be gone. */
 	check(): void;
+	/** Whether the kernel has the rules of all services, as far as it is known. */
+	readonly healthy: boolean;
 	/** Runs until the signal aborts. The rules stay when it ends: connections go on while driftless is restarted. */
 	run(signal: AbortSignal): Promise<void>;
 }
@@ -34,7 +36,7 @@ export function serviceRules(options: RulesOptions): ServiceRules {
 	const services = cache.informer(Service);
 	const slices = cache.informer(EndpointSlice);
 	const nodes = cache.informer(Node);
-	slices.addIndex('service', (slice) => [serviceOf(slice) ?? []].flat());
+	slices.addIndex(SERVICE_INDEX, (slice) => [serviceOf(slice) ?? []].flat());
 	services.addIndex('address', addressesOf);
 
 	const flows = createFlows(log);
@@ -57,7 +59,7 @@ export function serviceRules(options: RulesOptions): ServiceRules {
 		const service = services.get(key);
 		// Each node's own DNS server answers at that address.
 		if (!service || service.spec.clusterIP === clusterDns) return [];
-		return servicePorts(service, slices.by('service', key), nodeName, (address) => services.by('address', address));
+		return servicePorts(service, slices.by(SERVICE_INDEX, key), nodeName, (address) => services.by('address', address));
 	};
 	const network = (): Network => {
 		const { podCIDR = '' } = nodes.get(nodeName)?.spec ?? {};
@@ -150,6 +152,9 @@ export function serviceRules(options: RulesOptions): ServiceRules {
 		check() {
 			unsure = true;
 			loop.poke();
+		},
+		get healthy() {
+			return !whole;
 		},
 		async run(signal) {
 			if (!(await synced([services, slices, nodes], signal))) return;

@@ -45,6 +45,9 @@ const AFFINITY_SECONDS = 10_800;
 /** What names of objects consist of: nothing else goes into a script. */
 const SAFE_NAME = /^[a-z0-9.-]+$/;
 
+/** The index of slices by the key of their service. */
+export const SERVICE_INDEX = 'service';
+
 /** The key of the service that a slice belongs to. */
 export function serviceOf({ metadata }: EndpointSlice): Key | undefined {
 	const name = metadata.labels?.[SERVICE_NAME];
@@ -55,7 +58,7 @@ export function serviceOf({ metadata }: EndpointSlice): Key | undefined {
 export const isHeadless = ({ spec }: Service): boolean => spec.clusterIP === 'None';
 
 /** Whether the service is another proxy's, or nobody's. Source: Kubernetes documentation, "Well-Known Labels". */
-const isOfAnother = ({ metadata: { labels = {} } }: Service): boolean =>
+export const isOfAnother = ({ metadata: { labels = {} } }: Service): boolean =>
 	[PROXY_NAME, HEADLESS].some((label) => labels[label] !== undefined);
 
 /** Addresses outside the cluster's networks that a service wants to be reached at. */

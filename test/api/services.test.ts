@@ -108,3 +108,38 @@ test('a service that is no NodePort any more gives its port back', async (t) => 
 		30_000,
 	);
 });
+
+test('a LoadBalancer with policy Local has a port for checks of its health, which nobody else has', async (t) => {
+	await using opened = await openTestApi({ services: { nodePorts: [30_000, 30_002] } });
+	const { api } = opened;
+	const local = { type: 'LoadBalancer', externalTrafficPolicy: 'Local' };
+	const { object: web } = await api.create(services, service('web', local), {}, admin);
+	const port = web.spec.healthCheckNodePort;
+	t.true([30_000, 30_001, 30_002].includes(port ?? 0));
+	t.not(port, web.spec.ports?.[0]?.nodePort);
+	const update = (spec: Record<string, unknown>) =>
+		api.update(
+			{ ...services, name: 'web' },
+			{ ...web, spec: { ...web.spec, ...spec }, metadata: { name: 'web' } },
+			{},
+			admin,
+		);
+	t.is((await update({ healthCheckNodePort: undefined })).object.spec.healthCheckNodePort, port, 'it stays');
+	await t.throwsAsync(update({ healthCheckNodePort: 30_001 === port ? 30_002 : 30_001 }), {
+		message: /spec.healthCheckNodePort: .*cannot change healthCheckNodePort/,
+	});
+	const named = (spec: Record<string, unknown>) => api.create(services, service('other', spec), {}, admin);
+	await t.throwsAsync(named({ ...local, healthCheckNodePort: port }), {
+		message: /spec.healthCheckNodePort: Invalid value: \d+: provided port is already allocated/,
+	});
+	await t.throwsAsync(named({ ...local, healthCheckNodePort: 80 }), { message: /not in the valid range/ });
+	await t.throwsAsync(named({ type: 'NodePort', ports: [{ port: 80, nodePort: port }] }), {
+		message: /already allocated/,
+	});
+	await t.throwsAsync(named({ type: 'LoadBalancer', healthCheckNodePort: 30_002 }), {
+		message: /may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'/,
+	});
+	const cluster = await update({ externalTrafficPolicy: 'Cluster' });
+	t.is(cluster.object.spec.healthCheckNodePort, undefined, 'and goes back where nobody asks for it');
+	t.is((await named({ ...local, healthCheckNodePort: port })).object.spec.healthCheckNodePort, port);
+});

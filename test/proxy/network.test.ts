@@ -212,6 +212,26 @@ test.serial('policy Local: who asks from outside is seen, and only endpoints of 
 	t.regex(await (await first.place()).get(url('127.0.0.1', 30_083)), /^web-3 /);
 });
 
+test.serial('each node answers whether it has endpoints of a LoadBalancer with policy Local', async (t) => {
+	await service('checked', {
+		type: 'LoadBalancer',
+		externalTrafficPolicy: 'Local',
+		selector: { name: 'web-1' },
+		ports: [{ port: 8082, targetPort: HTTP }],
+	});
+	const { spec } = await cluster.client.get(Service, { namespace: 'default', name: 'checked' });
+	const ask = ({ address, run }: Machine) =>
+		run('curl', '-sS', '-m', '5', '-w', ' %{http_code}', `http://${address}:${spec.healthCheckNodePort}/`);
+	const answered = (localEndpoints: number, code: number) =>
+		`${JSON.stringify({ service: { namespace: 'default', name: 'checked' }, localEndpoints, serviceProxyHealthy: true })} ${code}`;
+	for (const [node, wanted] of [
+		[first, answered(1, 200)],
+		[second, answered(0, 503)],
+	] as const)
+		await eventually(`${node.name} answers ${wanted}`, async () => (await ask(node)).stdout === wanted);
+	t.pass();
+});
+
 test.serial('UDP: a client that keeps sending goes to an endpoint that is there', async (t) => {
 	await using one = await (await first.place('web-1')).peer('udp-server', 'web-1', '5353');
 	await using three = await (await second.place('web-3')).peer('udp-server', 'web-3', '5353');

@@ -3,7 +3,7 @@
  * same value is seen to by claims.ts. The bands kept for values that people choose are those of KEP-3070 and KEP-3668.
  */
 import { randomInt } from 'node:crypto';
-import { addressNumber, addressText, hasOwnEndpoints, parseRange, Service } from '../../kinds/index.ts';
+import { addressNumber, addressText, hasHealthPort, hasOwnEndpoints, parseRange, Service } from '../../kinds/index.ts';
 import type { KubeObject } from '../../kinds/object.ts';
 import { ApiError, type FieldError, fieldError } from '../../kinds/status.ts';
 import type { WatchCache } from '../cache/cache.ts';
@@ -123,48 +123,69 @@ export function createServiceAddresses(cache: WatchCache, range: ServiceRange): 
 		spec.clusterIPs = [address];
 	};
 
-	const assignPorts = (spec: Spec, old: Spec | undefined, before: readonly string[], { errors, took }: Assigned) => {
-		const [first, last] = range.nodePorts;
+	const [firstPort, lastPort] = range.nodePorts;
+	const ports = lastPort - firstPort + 1;
+	/** The numbers that one service has of the nodes. */
+	const portsOf = (before: readonly string[], { errors, took }: Assigned) => {
+		const mine = new Set<string>();
+		return {
+			has: (number: number) => before.includes(`port/${number}`),
+			/** Takes one that is named. */
+			named(number: number, field: string) {
+				const value = `port/${number}`;
+				const refuse = (why: string) => errors.push(fieldError.invalid(field, number, why));
+				if (number < firstPort || number > lastPort)
+					refuse(`provided port is not in the valid range. The range of valid ports is ${firstPort}-${lastPort}`);
+				else if (!before.includes(value) && !mine.has(value)) {
+					if (taken(value)) refuse('provided port is already allocated');
+					else take(value, took);
+				}
+				mine.add(value);
+			},
+			/** Takes any that is free. */
+			any(): number {
+				const band = Math.min(Math.max(16, Math.floor(ports / 32)), 128);
+				const offset = free(
+					ports,
+					band,
+					(each) => mine.has(`port/${firstPort + each}`) || taken(`port/${firstPort + each}`),
+				);
+				if (offset === undefined) throw full('failed to allocate a nodePort: range is full');
+				const value = `port/${firstPort + offset}`;
+				mine.add(value);
+				take(value, took);
+				return firstPort + offset;
+			},
+		};
+	};
+
+	const assignPorts = (spec: Spec, old: Spec | undefined, numbers: ReturnType<typeof portsOf>) => {
 		const needed =
 			spec.type === 'NodePort' || (spec.type === 'LoadBalancer' && spec.allocateLoadBalancerNodePorts !== false);
-		const mine = new Set<string>();
 		for (const [index, port] of (spec.ports ?? []).entries()) {
 			if (spec.type !== 'NodePort' && spec.type !== 'LoadBalancer') {
 				// A port of a service that was a NodePort and is none any more goes back.
-				if (old && port.nodePort && before.includes(`port/${port.nodePort}`)) delete port.nodePort;
+				if (old && port.nodePort && numbers.has(port.nodePort)) delete port.nodePort;
 				continue;
 			}
 			if (!port.nodePort)
 				port.nodePort = old?.ports?.find(
 					(each) => each.port === port.port && (each.protocol ?? 'TCP') === (port.protocol ?? 'TCP'),
 				)?.nodePort;
-			if (port.nodePort) {
-				const value = `port/${port.nodePort}`;
-				const refuse = (why: string) =>
-					errors.push(fieldError.invalid(`spec.ports[${index}].nodePort`, port.nodePort, why));
-				if (port.nodePort < first || port.nodePort > last)
-					refuse(`provided port is not in the valid range. The range of valid ports is ${first}-${last}`);
-				else if (!before.includes(value) && !mine.has(value)) {
-					if (taken(value)) refuse('provided port is already allocated');
-					else take(value, took);
-				}
-				mine.add(value);
-			}
+			if (port.nodePort) numbers.named(port.nodePort, `spec.ports[${index}].nodePort`);
 		}
 		if (!needed) return;
-		const size = last - first + 1;
-		const band = Math.min(Math.max(16, Math.floor(size / 32)), 128);
 		for (const port of spec.ports ?? []) {
 			if (port.nodePort) continue;
 			// One port number of two protocols, as of DNS, is one number on the nodes as well.
-			port.nodePort = spec.ports?.find((each) => each.port === port.port && each.nodePort)?.nodePort;
-			if (port.nodePort) continue;
-			const offset = free(size, band, (each) => mine.has(`port/${first + each}`) || taken(`port/${first + each}`));
-			if (offset === undefined) throw full('failed to allocate a nodePort: range is full');
-			port.nodePort = first + offset;
-			mine.add(`port/${port.nodePort}`);
-			take(`port/${port.nodePort}`, took);
+			port.nodePort = spec.ports?.find((each) => each.port === port.port && each.nodePort)?.nodePort ?? numbers.any();
 		}
+	};
+
+	const assignHealthPort = (spec: Spec, numbers: ReturnType<typeof portsOf>) => {
+		if (!hasHealthPort(spec)) return;
+		if (spec.healthCheckNodePort) numbers.named(spec.healthCheckNodePort, 'spec.healthCheckNodePort');
+		else spec.healthCheckNodePort = numbers.any();
 	};
 
 	const release = (values: readonly string[]) => {
@@ -183,7 +204,9 @@ export function createServiceAddresses(cache: WatchCache, range: ServiceRange): 
 				// An object without spec is refused by validation; that must not be hindered here.
 				if (service.spec) {
 					assignAddress(service.spec, `${namespace}/${name}`, had, { errors, took });
-					assignPorts(service.spec, old?.spec, had, { errors, took });
+					const numbers = portsOf(had, { errors, took });
+					assignPorts(service.spec, old?.spec, numbers);
+					assignHealthPort(service.spec, numbers);
 				}
 			} catch (cause) {
 				release(took);

@@ -11,3 +11,7 @@ export function hasOwnEndpoints({ type, clusterIP, clusterIPs, selector }: Servi
 	const headless = clusterIP === 'None' || clusterIPs?.[0] === 'None';
 	return type !== 'ExternalName' && headless && Object.keys(selector ?? {}).length === 0;
 }
+
+/** Whether each node answers whether it has endpoints of the service, for a load balancer that sends to such nodes only. */
+export const hasHealthPort = ({ type, externalTrafficPolicy }: Service['spec']): boolean =>
+	type === 'LoadBalancer' && externalTrafficPolicy === 'Local';

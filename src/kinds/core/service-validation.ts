@@ -6,7 +6,7 @@ import { cidr, dnsLabel, dnsSubdomain, ipAddress, qualifiedName, reachableAddres
 import { type FieldError, fieldError } from '../status.ts';
 import { protocols } from './container-validation.ts';
 import type { Service } from './service.ts';
-import { isReachedFromOutside } from './service-spec.ts';
+import { hasHealthPort, isReachedFromOutside } from './service-spec.ts';
 
 const ONE_DAY_SECONDS = 86_400;
 const DISTRIBUTIONS = ['PreferClose', 'PreferSameNode', 'PreferSameZone'];
@@ -28,7 +28,23 @@ export function validateService(service: Service, old: Service | undefined): Fie
 	validateAddresses(spec, errors);
 	validatePorts(spec, errors);
 	validatePolicies(spec, errors);
-	if (old?.spec) validateAddressChange(spec, old.spec, errors);
+	if (old?.spec) {
+		validateAddressChange(spec, old.spec, errors);
+		const { healthCheckNodePort: port } = spec;
+		if (
+			hasHealthPort(spec) &&
+			hasHealthPort(old.spec) &&
+			old.spec.healthCheckNodePort &&
+			port !== old.spec.healthCheckNodePort
+		)
+			errors.push(
+				fieldError.invalid(
+					'spec.healthCheckNodePort',
+					port,
+					'cannot change healthCheckNodePort on loadBalancer service with externalTraffic=Local during update',
+				),
+			);
+	}
 	return errors;
 }
 
@@ -101,6 +117,17 @@ function validatePolicies(spec: Service['spec'], errors: FieldError[]): void {
 				'may only be set for externally-accessible services',
 			),
 		);
+	if (spec.healthCheckNodePort) {
+		checkPort(spec.healthCheckNodePort, 'spec.healthCheckNodePort', errors);
+		if (!hasHealthPort(spec))
+			errors.push(
+				fieldError.invalid(
+					'spec.healthCheckNodePort',
+					spec.healthCheckNodePort,
+					"may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'",
+				),
+			);
+	}
 	if (spec.allocateLoadBalancerNodePorts !== undefined && type !== 'LoadBalancer')
 		errors.push(
 			fieldError.forbidden('spec.allocateLoadBalancerNodePorts', "may only be used when `type` is 'LoadBalancer'"),

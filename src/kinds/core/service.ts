@@ -6,7 +6,7 @@ import type { Health, Kind } from '../kind.ts';
 import { atomic, atomicMap, conditions, merge, tcp } from '../merges.ts';
 import { dns1035Label } from '../names.ts';
 import type { Persisted } from '../object.ts';
-import { hasOwnEndpoints, isReachedFromOutside } from './service-spec.ts';
+import { hasHealthPort, hasOwnEndpoints, isReachedFromOutside } from './service-spec.ts';
 import { validateService } from './service-validation.ts';
 
 export type Service = Persisted<core.Service>;
@@ -92,12 +92,13 @@ export const Service: Kind<Service> = kind<Service>({
 	health,
 });
 
-/** Its cluster IPs and node ports: `ip/10.96.0.7`, `port/30080`. */
+/** Its cluster IPs, and its node ports with that for checks of its health: `ip/10.96.0.7`, `port/30080`. */
 function heldValues({ spec }: Partial<Service>): readonly string[] {
 	const values = new Set<string>();
 	for (const address of spec?.clusterIPs ?? (spec?.clusterIP ? [spec.clusterIP] : []))
 		if (address && address !== 'None') values.add(`ip/${address}`);
 	for (const port of spec?.ports ?? []) if (port.nodePort) values.add(`port/${port.nodePort}`);
+	if (spec?.healthCheckNodePort) values.add(`port/${spec.healthCheckNodePort}`);
 	return [...values];
 }
 
@@ -131,6 +132,8 @@ function carryOver(spec: Service['spec'], old: Service['spec']): void {
 		if (port.nodePort === undefined) delete port.nodePort;
 	}
 	if (!isReachedFromOutside(spec) && isReachedFromOutside(old)) forget(spec, old, ['externalTrafficPolicy']);
+	if (!hasHealthPort(spec)) forget(spec, old, ['healthCheckNodePort']);
+	else if (!spec.healthCheckNodePort) spec.healthCheckNodePort = old.healthCheckNodePort;
 	if (spec.type !== 'LoadBalancer') forget(spec, old, ['allocateLoadBalancerNodePorts', 'loadBalancerClass']);
 }
 

@@ -1,7 +1,7 @@
 /** The zone over the caches: indexes, so that a question never looks through all services. */
 import type { BlockList } from 'node:net';
 import { EndpointSlice, Namespace, Service } from '../../kinds/index.ts';
-import { isHeadless, serviceOf } from '../services.ts';
+import { isHeadless, SERVICE_INDEX, serviceOf } from '../services.ts';
 import { hostOf, type Zone } from './names.ts';
 import type { Remembered } from './remembered.ts';
 
@@ -16,7 +16,7 @@ export function zoneOf(informers: Pick<Remembered, 'informer'>, domain: string, 
 	const slices = informers.informer(EndpointSlice);
 	const namespaces = informers.informer(Namespace);
 	services.addIndex('clusterIP', ({ spec }) => (spec.clusterIP && !isNone(spec.clusterIP) ? [spec.clusterIP] : []));
-	slices.addIndex('service', (slice) => [serviceOf(slice) ?? []].flat());
+	slices.addIndex(SERVICE_INDEX, (slice) => [serviceOf(slice) ?? []].flat());
 	slices.addIndex('address', ({ endpoints }) => (endpoints ?? []).flatMap(({ addresses }) => addresses));
 	let ready = false;
 	const known = Promise.all([services.synced, slices.synced, namespaces.synced]).then(
@@ -33,7 +33,7 @@ export function zoneOf(informers: Pick<Remembered, 'informer'>, domain: string, 
 			return ready;
 		},
 		service: (namespace, name) => services.get(`${namespace}/${name}`),
-		slices: (namespace, name) => slices.by('service', `${namespace}/${name}`),
+		slices: (namespace, name) => slices.by(SERVICE_INDEX, `${namespace}/${name}`),
 		hasNamespace: (name) => namespaces.get(name) !== undefined,
 		hasAddress: (ip) => networks.check(ip),
 		*byAddress(ip) {

@@ -58,9 +58,11 @@ function nodesOf(slices: Iterable<EndpointSlice>): Set<string> {
 export const portsOf = ({ spec }: Service): string[] =>
 	(spec.ports ?? []).map(({ port, protocol = 'TCP' }) => `${port}/${protocol}`);
 
-/** `30080/TCP`: what it has of each node as its node ports. */
-export const nodePortsOf = ({ spec }: Service): string[] =>
-	(spec.ports ?? []).flatMap(({ nodePort, protocol = 'TCP' }) => (nodePort ? [`${nodePort}/${protocol}`] : []));
+/** `30080/TCP`: what it has of each node as its node ports, with that for checks of its health. */
+export const nodePortsOf = ({ spec }: Service): string[] => [
+	...(spec.ports ?? []).flatMap(({ nodePort, protocol = 'TCP' }) => (nodePort ? [`${nodePort}/${protocol}`] : [])),
+	...(spec.healthCheckNodePort ? [`${spec.healthCheckNodePort}/TCP`] : []),
+];
 
 /** Who has a port of the nodes before a Service does. */
 export interface Holders {

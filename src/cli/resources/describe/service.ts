@@ -27,6 +27,7 @@ export async function describeService(client: Client, service: Service): Promise
 		...optional('Session Affinity', spec.sessionAffinity),
 		...optional('External Traffic Policy', spec.externalTrafficPolicy),
 		...optional('Internal Traffic Policy', spec.internalTrafficPolicy),
+		...optional('HealthCheck NodePort', spec.healthCheckNodePort?.toString()),
 	];
 }
 
