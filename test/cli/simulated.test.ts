@@ -73,6 +73,10 @@ test('without an engine of containers pods are simulated where that is asked for
 	t.regex((await taints('beside')) ?? '', /driftless.io\/simulated:NoSchedule/);
 	t.notRegex((await taints('pretended')) ?? '', /simulated/);
 	await end(agent.child);
+	const leaving = begin(...other, 'down');
+	await once(leaving.child, 'close');
+	t.regex(leaving.stdout(), /^removed 0 containers$/m);
+	t.notRegex(leaving.stdout(), /service rules/);
 	await end(up.child);
 	t.regex(up.stdout(), /stopping; what is simulated ends with it/);
 

@@ -48,15 +48,16 @@ export function down(program: Command): void {
 			// The file by which an agent takes its directory.
 			const served = existsSync(join(agents, 'lock'));
 			using _agentLock = served ? takeDataDirectory(agents) : undefined;
-			// Whatever is simulated has none of the machine's.
-			const simulated = engineOfDataDir(directory) === 'simulated' && worker === undefined;
+			// What is simulated has none of the machine's rules: those that are there are another node's.
+			const simulated = [isSimulated(directory), isSimulated(agents)];
+			const real = [owner, worker].some((node, index) => node !== undefined && !simulated[index]);
 			try {
 				await takeDown(directory, owner, options.nodeName, { log, say, signal: stop.signal });
 				await takeDown(agents, worker, options.nodeName, { log, say, signal: stop.signal });
 			} finally {
 				stop.abort();
 			}
-			if (!simulated && process.getuid?.() === 0) {
+			if ((real || !simulated.includes(true)) && process.getuid?.() === 0) {
 				for (const node of [directory, agents]) await stopDns(dnsFolder(node));
 				await removeRules({ serviceNetwork: options.serviceNetwork });
 				say('no service rules and no cluster DNS are left');
@@ -64,6 +65,8 @@ export function down(program: Command): void {
 			say(`what is stored in ${directory} stays; \`${commandOf(directory, served)}\` starts everything again`);
 		});
 }
+
+const isSimulated = (place: string) => engineOfDataDir(place) === 'simulated';
 
 /**
  * Takes down what the node of a data directory has left. An engine of its own is started for that where it must be: its
@@ -77,7 +80,7 @@ async function takeDown(
 ): Promise<void> {
 	const own = existsSync(join(place, 'docker')) && !process.env.DOCKER_HOST;
 	// What another data directory has on the engine of the machine is its own.
-	if (!existsSync(place) || !(owner || named || own)) return;
+	if (!existsSync(place) || !(owner || named || own || isSimulated(place))) return;
 	await using engine = await (owner && own ? connectEngine : findEngine)({ dataDir: place, ...surroundings });
 	if (!engine) {
 		if (!owner) return;
