@@ -85,11 +85,17 @@ export class StoredObject<T extends KubeObject = KubeObject> implements Stored<T
 		return this.#attributes;
 	}
 
+	/** Whether it holds its object itself. */
+	get holds(): boolean {
+		return this.#object !== undefined;
+	}
+
 	/** From now on the object is held as long as somebody else does. */
 	release(): void {
 		if (!this.#object) return;
 		this.#held = new WeakRef(this.#object);
 		this.#object = undefined;
+		parsed.left(this);
 	}
 
 	#revive(): T {
@@ -112,9 +118,10 @@ export interface Attributes {
 /** The stored objects that hold what was parsed of them: the newest, up to a number of bytes. */
 class Parsed {
 	readonly #limit: number;
-	/** In the order in which they came; those before `#first` are out. */
+	/** In the order in which they came, those among them that hold nothing any more; those before `#first` are out. */
 	#objects: (StoredObject | undefined)[] = [];
 	#first = 0;
+	#holding = 0;
 	#bytes = 0;
 
 	constructor(limit: number) {
@@ -124,21 +131,26 @@ class Parsed {
 	/** One that holds its object from now on, and did not before. */
 	add(stored: StoredObject): void {
 		this.#objects.push(stored);
+		this.#holding++;
 		this.#bytes += stored.bytes.byteLength;
-		while (this.#bytes > this.#limit) this.#release();
-		if (this.#first * 2 > this.#objects.length) {
-			this.#objects = this.#objects.slice(this.#first);
-			this.#first = 0;
+		while (this.#bytes > this.#limit) {
+			this.#objects[this.#first]?.release();
+			this.#objects[this.#first++] = undefined;
 		}
+		if (this.#objects.length <= 2 * this.#holding + SLACK) return;
+		this.#objects = this.#objects.filter((each) => each?.holds);
+		this.#first = 0;
 	}
 
-	#release(): void {
-		const oldest = this.#objects[this.#first];
-		this.#objects[this.#first++] = undefined;
-		this.#bytes -= oldest?.bytes.byteLength ?? 0;
-		oldest?.release();
+	/** One does not hold its object any more. */
+	left(stored: StoredObject): void {
+		this.#holding--;
+		this.#bytes -= stored.bytes.byteLength;
 	}
 }
+
+/** The list of them is cleared of those that are out when it is longer than twice what holds something, and this. */
+const SLACK = 1_024;
 
 const parsed = new Parsed(limits.parsed);
 

@@ -59,6 +59,8 @@ export class ResourceCache {
 	put(key: string, stored: StoredObject): void {
 		const item = this.#byKey.get(key);
 		this.#push(new Change(key, stored.revision, item?.value, stored));
+		// What it was is read by few, and soon.
+		item?.value.release();
 		if (item) item.value = stored;
 		else this.load(key, stored);
 	}
@@ -67,6 +69,7 @@ export class ResourceCache {
 		const item = this.#byKey.get(key);
 		if (!item) return;
 		this.#push(new Change(key, revision, item.value, undefined));
+		item.value.release();
 		this.#byKey.delete(key);
 		this.#sorted.remove(key);
 	}
