@@ -3,17 +3,8 @@ import type { Client } from '../client/index.ts';
 import type { Application, ApplicationSource, SourceType } from '../kinds/index.ts';
 import type { Following } from './following.ts';
 import { formatProblem, type Position } from './render/index.ts';
-import {
-	commitsOf,
-	isListed,
-	labelsOf,
-	type Revision,
-	revisionAt,
-	revisionText,
-	shownSource,
-	sourcesOf,
-} from './revision.ts';
-import { type Commit, type Source, SourceError, type Tree } from './source/index.ts';
+import { isListed, labelsOf, type Revision, revisionAt, revisionText, sourcesOf } from './revision.ts';
+import { type Commit, SourceError } from './source/index.ts';
 import type { Problem } from './state.ts';
 import { cut } from './status/fit.ts';
 import type { ProgressFeed } from './status/progress.ts';
@@ -41,51 +32,35 @@ export interface Wanted {
 	sourceTypes: readonly SourceType[];
 }
 
+/** Renders and checks what the sources of an application have, or would have. */
+export type Check = (
+	parts: readonly Part[],
+	application: Application,
+	client: Client,
+	signal: AbortSignal,
+	/** Whether `parts` are all that the application has: then a sync may prune what they do not describe. Default: they are. */
+	whole?: boolean,
+) => Promise<Checked>;
+
 export interface Loading {
 	readonly wanted: Wanted;
 	/** Follows the sources of the spec, and takes over their newest revision if that may have changed. */
 	load(application: Application, client: Client, signal: AbortSignal, now: number): Promise<void>;
-	/** Renders and checks other revisions, of these sources or of others. Throws SourceError. */
-	at(asked: readonly Asked[], application: Application, client: Client, signal: AbortSignal): Promise<CheckedRevision>;
-	/** Renders and checks trees that are no revisions of the sources yet, with what the other sources have at present. */
-	checkPushed(pushed: Pushed, application: Application, client: Client, signal: AbortSignal): Promise<CheckedPush>;
 	/** The commit that last changed a line of a file of the present revision; undefined where the source has no commits. */
 	commitOf(position: Position): Promise<Commit | undefined>;
 }
 
-/** A revision of a source: a branch, a tag or a commit. */
-export interface Asked {
-	readonly source: ApplicationSource;
-	readonly revision: string;
-}
-
-export type CheckedRevision = Checked & { readonly revision: Revision };
-
-/** The tree that a push brings to a source; undefined where it brings none. */
-export type Pushed = (source: ApplicationSource) => Promise<Tree> | undefined;
-
-/** `unread` are the sources that cannot be read at present, whose objects were not looked at. */
-export type CheckedPush = Checked & { readonly unread: readonly string[] };
-
 export interface LoadingOptions {
 	readonly following: Following;
-	readonly openSource: (source: ApplicationSource, application: Application) => Promise<Source>;
 	readonly progress: ProgressFeed;
-	readonly check: (
-		parts: readonly Part[],
-		application: Application,
-		client: Client,
-		signal: AbortSignal,
-		/** Whether `parts` are all that the application has: then a sync may prune what they do not describe. */
-		whole?: boolean,
-	) => Promise<Checked>;
+	readonly check: Check;
 	/** Called with what the application wants now, and wanted before. */
 	readonly onTaken: (now: ReadonlyMap<string, Desired>, before: ReadonlyMap<string, Desired>) => void;
 	/** Called with the ids of the objects that a revision is refused for. */
 	readonly onRefused: (ids: ReadonlySet<string>) => void;
 }
 
-export function createLoading({ following, openSource, progress, check, onTaken, onRefused }: LoadingOptions): Loading {
+export function createLoading({ following, progress, check, onTaken, onRefused }: LoadingOptions): Loading {
 	const wanted: Wanted = {
 		desired: new Map(),
 		revision: undefined,
@@ -196,44 +171,6 @@ export function createLoading({ following, openSource, progress, check, onTaken,
 			}
 		},
 
-		async at(asked, application, client, signal) {
-			const followed = sourcesOf(application).map(shownSource);
-			const opened = await following.open(application);
-			await using others = new AsyncDisposableStack();
-			const parts: Part[] = [];
-			for (const { source, revision } of asked) {
-				// What was recorded has no credentials in it.
-				const own = followed.findIndex(({ repoURL }) => repoURL === shownSource(source).repoURL);
-				let from = opened[own];
-				if (!from) {
-					from = others.use(await openSource({ ...source, targetRevision: revision }, application));
-					await from.refresh();
-				}
-				parts.push({ source, tree: await from.tree((await from.resolve(revision)) ?? revision) });
-			}
-			const commits = parts.map(({ tree }) => tree.revision);
-			const sources = asked.map(({ source }) => source);
-			return {
-				revision: revisionAt(application, commits, sources),
-				...(await check(parts, application, client, signal)),
-			};
-		},
-
-		async checkPushed(pushed, application, client, signal) {
-			const sources = sourcesOf(application);
-			// Of one source there is only what is pushed, and nothing of it need be open.
-			const opened = sources.length > 1 ? await following.open(application) : [];
-			const before = wanted.revision ? commitsOf(wanted.revision) : (application.status?.sync?.revisions ?? []);
-			const parts: Part[] = [];
-			const unread: string[] = [];
-			for (const [index, source] of sources.entries()) {
-				const tree = (await pushed(source)) ?? (await treeAtHand(opened[index], before[index]));
-				if (tree) parts.push({ source, tree });
-				else unread.push(labelsOf(sources)[index] ?? source.repoURL);
-			}
-			return { ...(await check(parts, application, client, signal, unread.length === 0)), unread };
-		},
-
 		async commitOf({ source, file, line }) {
 			const sources = wanted.revision?.sources ?? [];
 			const index = Math.max(0, labelsOf(sources.map((each) => each.source)).indexOf(source));
@@ -241,18 +178,6 @@ export function createLoading({ following, openSource, progress, check, onTaken,
 			return commit === undefined ? undefined : following.sources[index]?.blame(commit, file, line);
 		},
 	};
-}
-
-/** What a source that is followed was seen to have last, or had at a commit of before; nobody waits for a network here. */
-async function treeAtHand(source: Source | undefined, before: string | undefined): Promise<Tree | undefined> {
-	const revision = source?.state.revision ?? before;
-	if (!source || !revision) return undefined;
-	try {
-		return await source.tree(revision);
-	} catch (error) {
-		if (!(error instanceof SourceError)) throw error;
-		return undefined;
-	}
 }
 
 function summary(lines: readonly string[]): string {

@@ -7,12 +7,13 @@ import type { Application, ApplicationSource, Dynamic, Key } from '../kinds/inde
 import { type Comparison, createComparison } from './compare/compare.ts';
 import { createHealing, type Healing } from './compare/healing.ts';
 import { createFollowing } from './following.ts';
-import { createLoading, type Loading, type Wanted } from './loading.ts';
+import { type Check, createLoading, type Loading, type Wanted } from './loading.ts';
 import type { Aside } from './operation/subject.ts';
 import type { Renderer } from './render/index.ts';
 import type { Revision } from './revision.ts';
 import type { Source } from './source/index.ts';
 import { createProgressFeed, type ProgressFeed } from './status/progress.ts';
+import { createUnfollowed, type Unfollowed } from './unfollowed.ts';
 import { checkRevision, createDesirer, type Desirer } from './want/check.ts';
 import { type Desired, managerOf } from './want/desired.ts';
 import { createRenderParts } from './want/parts.ts';
@@ -29,10 +30,7 @@ export interface Problem {
 	readonly message: string;
 }
 
-export interface ApplicationState
-	extends Healing,
-		Readonly<Wanted>,
-		Pick<Loading, 'load' | 'at' | 'checkPushed' | 'commitOf'> {
+export interface ApplicationState extends Healing, Readonly<Wanted>, Pick<Loading, 'load' | 'commitOf'>, Unfollowed {
 	readonly key: Key;
 	readonly comparison: Comparison;
 	readonly progress: ProgressFeed;
@@ -115,20 +113,20 @@ export function createState({
 	const left = (desired: ReadonlyMap<string, Desired>) =>
 		new Map([...tracked].filter(([id]) => !desired.has(id) && !wantedElsewhere(id)));
 
+	const check: Check = async (parts, application, client, signal, whole = true) => {
+		const { destination, syncPolicy } = application.spec;
+		return checkRevision(await render(parts, destination, signal), application, desirerOf(application, client), {
+			good: loading.wanted.desired,
+			goes: (desired) => (whole && syncPolicy?.automated?.prune ? left(desired).values() : []),
+			client,
+			manager: managerOf(application),
+			signal,
+		});
+	};
 	const loading = createLoading({
 		following,
-		openSource,
 		progress,
-		async check(parts, application, client, signal, whole = true) {
-			const { destination, syncPolicy } = application.spec;
-			return checkRevision(await render(parts, destination, signal), application, desirerOf(application, client), {
-				good: loading.wanted.desired,
-				goes: (desired) => (whole && syncPolicy?.automated?.prune ? left(desired).values() : []),
-				client,
-				manager: managerOf(application),
-				signal,
-			});
-		},
+		check,
 		onTaken(now, before) {
 			onDesired(now, before);
 			for (const [id, wanted] of now) if (before.get(id) !== wanted) comparison.touch(id);
@@ -136,7 +134,8 @@ export function createState({
 		},
 		onRefused: refuse,
 	});
-	const { wanted, load, at, checkPushed, commitOf } = loading;
+	const { wanted, load, commitOf } = loading;
+	const { at, checkPushed } = createUnfollowed({ following, openSource, check, wanted });
 
 	const state: ApplicationState = {
 		key,

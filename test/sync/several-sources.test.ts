@@ -3,6 +3,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { Application, type ApplicationSource, type ApplicationStatus, ConfigMap } from '../../src/kinds/index.ts';
+import { appendHistory } from '../../src/sync/operation/record.ts';
 import {
 	labelsOf,
 	recordOf,
@@ -64,6 +65,28 @@ test('what one of several sources cannot be is refused by its place in the list'
 	t.regex(unsupportedOperation({ sync: { sources } }, two).join(), /operation\.sync\.sources\[1\]\.chart is not/);
 	t.regex(unsupportedOperation({ sync: { revision: 'a' } }, two).join(), /2 sources, and one revision is asked for/);
 	t.deepEqual(unsupportedOperation({ sync: { revisions: ['a', 'b'] } }, two), []);
+});
+
+test('a list of sources, and a history of them, fit into an object', (t) => {
+	const sources = Array.from({ length: 100 }, (_, index) => ({ repoURL: `https://x/${index}`, path: 'y'.repeat(90) }));
+	t.deepEqual(unsupported(application({ sources }).spec), []);
+	const more = [...sources, ...sources];
+	t.regex(unsupported(application({ sources: more }).spec).join(), /^spec\.sources is longer than 16384 bytes; use/);
+	t.regex(
+		unsupportedOperation({ sync: { sources: more } }, application({ sources })).join(),
+		/operation\.sync\.sources/,
+	);
+	let grown = application({ sources, revisionHistoryLimit: 50 });
+	const [now, commits] = ['2026-01-01T00:00:00Z', sources.map(() => 'a'.repeat(40))];
+	for (let id = 0; id < 30; id++) {
+		const history = appendHistory(grown, revisionAt(grown, commits), now, now, {});
+		grown = { ...grown, status: { history } };
+	}
+	const { history = [] } = grown.status ?? {};
+	t.true(Buffer.byteLength(JSON.stringify(history)) <= 80_000);
+	t.is(history.at(-1)?.id, 29);
+	t.is(history[0]?.id, 30 - history.length);
+	t.true(history.length > 1);
 });
 
 interface Both extends AsyncDisposable {
@@ -293,6 +316,10 @@ test('the commands name revisions of single sources, and show those of all', asy
 	const [one, two, three] = [a1, b1, b2].map((commit) => commit.slice(0, 7));
 	const { command } = await served(t, world, world.answers);
 	t.regex(await command.ok('status', 'both'), new RegExp(`^both +${one}, ${three} +Synced`, 'm'));
+	t.regex(
+		await command.ok('describe', 'application', 'both'),
+		/^Source:\n {2}Repo URL:[\s\S]*^Source 2:\n {2}Name: +common\n {2}Repo URL:/m,
+	);
 	const diff = await command.ok('diff', 'both', '--revisions', b1, '--source-positions', '2');
 	t.regex(diff, /\.data\.value[\s\S]*- "2"[\s\S]*\+ "1" \(common\/\/b\.yaml:7:3\)/);
 	t.regex((await command('diff', 'both', '--revision', b1)).stderr, /has a list of sources: say --revisions/);

@@ -15,6 +15,9 @@ const DEFAULT_HISTORY_LIMIT = 10;
 /** Bytes of JSON that operationState.syncResult.resources takes at most: a third of what an object may hold. */
 export const MAX_RESULTS_BYTES = 400_000;
 
+/** Bytes of JSON that the history takes at most, the newest entries first. */
+const MAX_HISTORY_BYTES = 80_000;
+
 const words = {
 	created: 'Synced',
 	configured: 'Synced',
@@ -61,7 +64,7 @@ export function addResults(
 const failuresFirst = (a: ResourceResult, b: ResourceResult) =>
 	Number(b.status === 'SyncFailed') - Number(a.status === 'SyncFailed');
 
-/** The history with one more entry, as long as the application wants it. */
+/** The history with one more entry, as long as the application wants it and as there is room. */
 export function appendHistory(
 	application: Application,
 	revision: Revision,
@@ -77,5 +80,6 @@ export function appendHistory(
 		deployStartedAt,
 		initiatedBy,
 	};
-	return [...before, entry].slice(-Math.max(1, application.spec.revisionHistoryLimit ?? DEFAULT_HISTORY_LIMIT));
+	const limit = Math.max(1, application.spec.revisionHistoryLimit ?? DEFAULT_HISTORY_LIMIT);
+	return fitting([...before, entry].slice(-limit).reverse(), MAX_HISTORY_BYTES).kept.reverse();
 }

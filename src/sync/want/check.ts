@@ -5,9 +5,8 @@
 import pLimit from 'p-limit';
 import type { Client } from '../../client/index.ts';
 import { ApiError, type Application, type Dynamic, type Kind, prune, type Registry } from '../../kinds/index.ts';
-import { missingOf, nameOf, validationOf, whereOf } from '../operation/execute.ts';
+import { missingOf, validationOf } from '../operation/execute.ts';
 import {
-	formatPosition,
 	formatProblem,
 	type Manifest,
 	problemAt,
@@ -21,6 +20,7 @@ import { managedNamespace } from './namespace.ts';
 import { objectOptionProblems, optionFor, optionOf, optionsAnnotation } from './options.ts';
 import type { RenderedParts } from './parts.ts';
 import { placesOf } from './places.ts';
+import { lastOfEach } from './repeated.ts';
 
 /** Dry runs that are under way at once. */
 const PARALLEL_DRY_RUNS = 16;
@@ -138,30 +138,6 @@ export async function checkRevision(
 	);
 	const { ignored, types } = rendered;
 	return { desired, problems: sorted(found.flat()), ignored, repeated, warnings: sorted(warnings), types, refused };
-}
-
-interface Counted {
-	readonly manifest: Manifest;
-	readonly wanted: Desired | undefined;
-}
-
-/** Of what several sources describe the last one counts. Source: Argo CD, "Multiple Sources for an Application". */
-function lastOfEach(
-	manifests: readonly Manifest[],
-	desirer: Desirer,
-): { readonly counts: readonly Counted[]; readonly repeated: readonly RenderProblem[] } {
-	const all = manifests.map((manifest): Counted => ({ manifest, wanted: desirer(manifest) }));
-	const last = new Map(all.flatMap(({ manifest, wanted }) => (wanted ? [[wanted.id, manifest] as const] : [])));
-	const repeated: RenderProblem[] = [];
-	const counts = all.filter(({ manifest: { position }, wanted }) => {
-		const other = wanted && last.get(wanted.id)?.position;
-		// Twice in one source is a problem of that source, and told as one.
-		if (!wanted || !other || other.source === position.source) return true;
-		const message = `${nameOf(wanted.object)}${whereOf(wanted.object)} is also described at ${formatPosition(other)}, which counts`;
-		repeated.push({ position, message });
-		return false;
-	});
-	return { counts, repeated };
 }
 
 function hooks(manifest: Manifest): RenderProblem[] {

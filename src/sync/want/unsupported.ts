@@ -7,6 +7,9 @@ import { problemsOfOptions } from './options.ts';
 /** What git does not take in the name of a branch or tag, and version ranges are made of. */
 const range = /[*^~<>=|\s]/;
 
+/** Bytes of JSON of a list of sources: the status, its history and an operation repeat it, and an object is bounded. */
+const MAX_SOURCES_BYTES = 16_384;
+
 export function unsupported(spec: ApplicationSpec): string[] {
 	const problems: string[] = [];
 	const no = (field: string, instead: string) => problems.push(`spec.${field} is not supported; ${instead}`);
@@ -25,6 +28,8 @@ export function unsupported(spec: ApplicationSpec): string[] {
 }
 
 function unsupportedSources(sources: readonly ApplicationSource[], path: string, listed: boolean): string[] {
+	if (listed && Buffer.byteLength(JSON.stringify(sources)) > MAX_SOURCES_BYTES)
+		return [`${path}.sources is longer than ${MAX_SOURCES_BYTES} bytes; use several Applications`];
 	return sources.flatMap((source, index) =>
 		unsupportedSource(source, listed ? `${path}.sources[${index}]` : `${path}.source`),
 	);
