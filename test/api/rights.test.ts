@@ -309,6 +309,7 @@ test('a range of pods is a range, named once, and is the same in both fields of 
 	const other = await make('n2', { podCIDRs: ['10.2.0.0/24'] });
 	t.is(other.body.spec.podCIDR, '10.2.0.0/24', other.text);
 	t.is((await make('n3', { podCIDR: '10.2.0.0/24' })).code, 409);
+	t.is((await make('n3', { podCIDR: '10.2.0.5/24' })).code, 409, 'the same range, written in another way');
 	const merge = { 'content-type': 'application/merge-patch+json' };
 	const patch = (spec: object) => server.ask('/api/v1/nodes/n1', { method: 'PATCH', headers: merge, body: { spec } });
 	t.is((await patch({ podCIDR: '10.3.0.0/24' })).code, 422);

@@ -576,6 +576,11 @@ const refused: [string, Dynamic, string[]][] = [
 		['spec.taints[1].taint: Duplicate value: {"key":"a","effect":"NoExecute"}'],
 	],
 	[
+		'a node with one range twice, written in two ways',
+		changed(of('Node'), { spec: { podCIDR: '10.1.0.0/24', podCIDRs: ['10.1.0.0/24', '10.1.0.5/24'] } }),
+		['spec.podCIDRs[1]: Duplicate value: "10.1.0.0/24"'],
+	],
+	[
 		'an event about another namespace',
 		changed(of('Event'), { involvedObject: { namespace: 'other' } }),
 		['involvedObject.namespace: Invalid value: "other": does not match event.namespace'],

@@ -7,7 +7,7 @@ import type { Health, Kind } from '../kind.ts';
 import { conditions, patch } from '../merges.ts';
 import type { Persisted } from '../object.ts';
 import { type FieldError, fieldError } from '../status.ts';
-import { templateWarnings, validateSelector, workloadColumns } from './workload.ts';
+import { templateWarnings, validateReplicaCounts, validateSelector, workloadColumns } from './workload.ts';
 
 export type Deployment = Persisted<apps.Deployment>;
 
@@ -76,6 +76,8 @@ export const Deployment: Kind<Deployment> = kind<Deployment>({
 		checkNonNegative(deadline, 'spec.progressDeadlineSeconds', errors);
 		if (deadline !== undefined && deadline <= (spec.minReadySeconds ?? 0))
 			errors.push(fieldError.invalid('spec.progressDeadlineSeconds', deadline, 'must be greater than minReadySeconds'));
+		const parts = ['updatedReplicas', 'readyReplicas', 'availableReplicas'] as const;
+		validateReplicaCounts(deployment.status, old?.status, parts, errors);
 		return errors;
 	},
 	warnings: templateWarnings,

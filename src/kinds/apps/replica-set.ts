@@ -7,7 +7,7 @@ import type { Health, Kind } from '../kind.ts';
 import { conditions } from '../merges.ts';
 import type { Persisted } from '../object.ts';
 import { type FieldError, fieldError } from '../status.ts';
-import { templateWarnings, validateSelector, workloadColumns } from './workload.ts';
+import { templateWarnings, validateReplicaCounts, validateSelector, workloadColumns } from './workload.ts';
 
 export type ReplicaSet = Persisted<apps.ReplicaSet>;
 
@@ -53,6 +53,8 @@ export const ReplicaSet: Kind<ReplicaSet> = kind<ReplicaSet>({
 		validateSelector(replicaSet, old, 'replicaset', errors);
 		if (!spec.template) errors.push(fieldError.required('spec.template'));
 		else validatePodTemplate(spec.template, 'spec.template', 'ReplicaSet', errors);
+		const parts = ['fullyLabeledReplicas', 'readyReplicas', 'availableReplicas'] as const;
+		validateReplicaCounts(replicaSet.status, old?.status, parts, errors);
 		return errors;
 	},
 	warnings: templateWarnings,

@@ -1,6 +1,6 @@
 /** What the kinds that make pods from a template have in common. */
 import type * as core from 'kubernetes-types/core/v1.js';
-import { checkLabelSelector } from '../checks.ts';
+import { checkLabelSelector, checkNonNegative } from '../checks.ts';
 import { podWarnings } from '../core/pod-warnings.ts';
 import { wide } from '../declare.ts';
 import { deepEqual } from '../equal.ts';
@@ -66,4 +66,30 @@ export function validateSelector(
 export function templateWarnings(object: Workload, old: Workload | undefined): readonly string[] {
 	if (old && object.metadata.generation === old.metadata.generation) return [];
 	return podWarnings(object.spec.template ?? {}, 'spec.template.');
+}
+
+/**
+ * The counts of a status that is written: none below zero, and none of a part above that of the whole. Source: Kubernetes'
+ * validation of the status of Deployments and ReplicaSets.
+ */
+export function validateReplicaCounts<Status extends object>(
+	status: Status | undefined,
+	stored: Status | undefined,
+	parts: readonly (keyof Status & string)[],
+	errors: FieldError[],
+): void {
+	// Writes of the main resource keep it: whatever was stored before does not hold them up.
+	if (!status || deepEqual(status, stored)) return;
+	const counts = status as Readonly<Record<string, number | undefined>>;
+	const total = counts.replicas ?? 0;
+	for (const field of ['observedGeneration', 'replicas', 'unavailableReplicas', 'collisionCount', ...parts])
+		checkNonNegative(counts[field], `status.${field}`, errors);
+	for (const field of parts) {
+		const count = counts[field] ?? 0;
+		if (count > total)
+			errors.push(fieldError.invalid(`status.${field}`, count, 'cannot be greater than status.replicas'));
+	}
+	const { readyReplicas: ready = 0, availableReplicas: available = 0 } = counts;
+	if (available > ready)
+		errors.push(fieldError.invalid('status.availableReplicas', available, 'cannot be greater than readyReplicas'));
 }

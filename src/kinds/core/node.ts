@@ -2,6 +2,7 @@ import type * as core from 'kubernetes-types/core/v1.js';
 import { checkOneOf, checkQuantities, checkUnique } from '../checks.ts';
 import { age, column, kind, wide } from '../declare.ts';
 import { deepEqual } from '../equal.ts';
+import { formatRange, parseRange } from '../ipv4.ts';
 import type { Kind } from '../kind.ts';
 import { atomic, conditions, merge, patch, set } from '../merges.ts';
 import { cidr, labelValue, qualifiedName } from '../names.ts';
@@ -73,7 +74,8 @@ export const Node: Kind<Node> = kind<Node>({
 		node.spec.providerID ||= providerID;
 		for (const field of ['podCIDR', 'providerID'] as const) if (!node.spec[field]) delete node.spec[field];
 	},
-	claims: ({ spec }) => (spec?.podCIDRs ?? []).map((cidr) => `pods/${cidr}`),
+	// As its first address, however it is written: 10.1.0.5/24 is 10.1.0.0/24.
+	claims: ({ spec }) => [...new Set((spec?.podCIDRs ?? []).map((cidr) => `pods/${canonicalRange(cidr)}`))],
 	validate(node, old) {
 		const errors: FieldError[] = [];
 		validateTaints(node, errors);
@@ -82,7 +84,7 @@ export const Node: Kind<Node> = kind<Node>({
 		for (const [index, range] of podCIDRs.entries()) {
 			const field = `spec.podCIDRs[${index}]`;
 			for (const wrong of cidr(range)) errors.push(fieldError.invalid(field, range, wrong));
-			checkUnique(range, field, seen, errors);
+			checkUnique(canonicalRange(range), field, seen, errors);
 		}
 		if (podCIDR && podCIDRs.length > 0 && podCIDRs[0] !== podCIDR)
 			errors.push(fieldError.invalid('spec.podCIDRs', podCIDRs, 'first value must match `podCIDR`'));
@@ -97,6 +99,11 @@ export const Node: Kind<Node> = kind<Node>({
 		return errors;
 	},
 });
+
+function canonicalRange(cidr: string): string {
+	const range = parseRange(cidr);
+	return range ? formatRange(range) : cidr;
+}
 
 function status(node: Node): string {
 	const ready = node.status?.conditions?.find((condition) => condition.type === 'Ready');

@@ -45,7 +45,21 @@ export function validateService(service: Service, old: Service | undefined): Fie
 				),
 			);
 	}
+	if (!deepEqual(service.status, old?.status)) validateIngress(service.status, errors);
 	return errors;
+}
+
+/** Where a load balancer is reached, as whoever keeps it says. */
+function validateIngress(status: Service['status'], errors: FieldError[]): void {
+	for (const [index, { ip, ipMode, hostname }] of (status?.loadBalancer?.ingress ?? []).entries()) {
+		const at = `status.loadBalancer.ingress[${index}]`;
+		checkName(ip, `${at}.ip`, ipAddress, errors);
+		if (!ip && ipMode) errors.push(fieldError.forbidden(`${at}.ipMode`, 'may not be specified when `ip` is not set'));
+		checkOneOf(ipMode, `${at}.ipMode`, ['Proxy', 'VIP'], errors);
+		checkName(hostname, `${at}.hostname`, dnsSubdomain, errors);
+		if (hostname && ipAddress(hostname).length === 0)
+			errors.push(fieldError.invalid(`${at}.hostname`, hostname, 'must be a DNS name, not an IP address'));
+	}
 }
 
 function validateAddresses(spec: Service['spec'], errors: FieldError[]): void {
