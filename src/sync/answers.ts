@@ -25,6 +25,7 @@ import { callPeer, type Peers, SourceError } from './source/index.ts';
 import type { ApplicationState } from './state.ts';
 import { report } from './status/report.ts';
 import { timestamp } from './status/write-status.ts';
+import type { Checked } from './want/check.ts';
 import { type Desired, idOf, managerOf } from './want/desired.ts';
 
 /** What stands for the value of a Secret. */
@@ -90,6 +91,8 @@ async function passOn(
 interface Wanted {
 	readonly revision: Revision;
 	readonly desired: ReadonlyMap<string, Desired>;
+	/** How each source was rendered. */
+	readonly types: Checked['types'];
 }
 
 async function wantedOf(
@@ -103,7 +106,7 @@ async function wantedOf(
 	if (asked.length === 0) {
 		const { revision, desired, problem } = state;
 		if (!revision) throw serviceUnavailable(problem?.message ?? 'the source has not been read yet');
-		return { revision, desired };
+		return { revision, desired, types: state.sourceTypes };
 	}
 	const wrong = wrongRevisions(asked, sources);
 	if (wrong) throw badRequest(wrong);
@@ -165,7 +168,7 @@ async function blamed(application: Application, query: URLSearchParams, state: A
 
 async function plan(
 	application: Application,
-	{ revision, desired }: Wanted,
+	{ revision, desired, types }: Wanted,
 	state: ApplicationState,
 	{ client, cache, now }: Context,
 ): Promise<Application> {
@@ -178,6 +181,6 @@ async function plan(
 	};
 	await comparison.refresh(desired, live, client, managerOf(application));
 	const { objects } = comparison;
-	const observed = { objects, revision, problems: [], known: true, sourceTypes: state.sourceTypes };
+	const observed = { objects, revision, problems: [], known: true, sourceTypes: types };
 	return { ...application, status: report(application, observed, timestamp({ now })) };
 }

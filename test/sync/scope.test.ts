@@ -1,10 +1,14 @@
 /** Whose Applications count, whose credentials are used, and what of this machine is read. */
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdir, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import test, { type ExecutionContext } from 'ava';
 import { ApiError, Application, ConfigMap, Namespace, Secret } from '../../src/kinds/index.ts';
 import { createSources, folderURL, grant, grantsFolder, localPath, type Source } from '../../src/sync/source/index.ts';
 import { outsideOf } from '../../src/sync/want/scope.ts';
+import { program } from '../cli/driftless.ts';
 import { createGitRemote, createWorkTree, temporaryDirectory } from '../testbed/git.ts';
 import { silentLog } from '../testbed/silent-log.ts';
 import { type GitOpsWorld, startGitOps } from './gitops.ts';
@@ -200,4 +204,39 @@ test('what the flags of a start name is granted, in place of what those of an ea
 	t.is(await lookedAt(second), newer);
 	await grant(dataDir, localPath('https://git.example.com/shop.git'));
 	t.regex(await lookedAt(second), /Applications may follow only/);
+});
+
+test('a folder that --watch has named is followed by a later start without it, for as long as its link is there', async (t) => {
+	t.timeout(300_000);
+	await using directory = await temporaryDirectory();
+	const [dataDir, folder] = [join(directory.path, 'data'), join(directory.path, 'manifests')];
+	await mkdir(folder);
+	await writeFile(join(folder, 'a.yaml'), configMap('a', '1'));
+	/** Starts a server, waits until its status matches, and stops it. */
+	const run = async (wanted: RegExp, ...flags: string[]) => {
+		const ports = ['--api-port', '0', '--api-address', '127.0.0.1', '--http-port', '0'];
+		const server = spawn(program, ['server', '--data-dir', dataDir, ...ports, ...flags]);
+		const ended = once(server, 'close');
+		let printed = '';
+		for (const stream of [server.stdout, server.stderr])
+			stream.on('data', (chunk: Buffer) => {
+				printed += chunk;
+			});
+		let seen = '';
+		for (const end = Date.now() + 90_000; !wanted.test(seen) && Date.now() < end && server.exitCode === null; ) {
+			await new Promise((resolve) => setTimeout(resolve, 250));
+			const status = promisify(execFile)(program, ['--data-dir', dataDir, 'status']);
+			seen = await status
+				.catch((failed: { stdout?: string; stderr?: string }) => failed)
+				.then(({ stdout = '' }) => stdout);
+		}
+		server.kill();
+		await ended;
+		t.regex(seen, wanted, printed);
+	};
+	await run(/^default .* Synced /m, '--watch', folder);
+	await writeFile(join(folder, 'b.yaml'), configMap('b', '1'));
+	await run(/^default .* Synced +Healthy +2 /m);
+	await rm(join(grantsFolder(dataDir), 'default'));
+	await run(/Applications may follow only what is in .*put or link it there \(ln -s .*\/manifests /);
 });

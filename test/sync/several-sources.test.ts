@@ -65,6 +65,8 @@ test('what one of several sources cannot be is refused by its place in the list'
 	t.regex(unsupportedOperation({ sync: { sources } }, two).join(), /operation\.sync\.sources\[1\]\.chart is not/);
 	t.regex(unsupportedOperation({ sync: { revision: 'a' } }, two).join(), /2 sources, and one revision is asked for/);
 	t.deepEqual(unsupportedOperation({ sync: { revisions: ['a', 'b'] } }, two), []);
+	const begun = { sync: { revisions: ['a', 'b', 'c'] }, initiatedBy: { automated: true } };
+	t.deepEqual(unsupportedOperation(begun, two), [], 'one that has begun by itself with another list');
 });
 
 test('a list of sources, and a history of them, fit into an object', (t) => {

@@ -51,7 +51,7 @@ function unsupportedSource(source: ApplicationSource, path: string): string[] {
 }
 
 /** The same of a request to sync. */
-export function unsupportedOperation({ sync }: Operation, application: Application): string[] {
+export function unsupportedOperation({ sync, initiatedBy }: Operation, application: Application): string[] {
 	if (!sync) return ['the operation has no sync in it, which is the only one there is'];
 	const problems: string[] = [];
 	const no = (field: string, instead: string) => problems.push(`operation.sync.${field} is not supported; ${instead}`);
@@ -59,7 +59,8 @@ export function unsupportedOperation({ sync }: Operation, application: Applicati
 	const listed = (sync.sources?.length ?? 0) > 0;
 	problems.push(...unsupportedSources(others ?? [], 'operation.sync', listed));
 	const revisions = revisionsOf(sync);
-	const wrong = revisions && wrongRevisions(revisions, others ?? sourcesOf(application));
+	// What a sync by itself has recorded is no request: it gives way where the list of sources is another one by now.
+	const wrong = revisions && !initiatedBy?.automated && wrongRevisions(revisions, others ?? sourcesOf(application));
 	if (wrong) problems.push(wrong);
 	if (sync.manifests?.length) no('manifests', 'push them');
 	problems.push(...problemsOfOptions(sync.syncOptions));
