@@ -23,6 +23,7 @@ import { createProber } from './probes/prober.ts';
 import { createReadiness } from './readiness.ts';
 import { servingCertificate } from './server/certificate.ts';
 import { startServer } from './server/index.ts';
+import { renewServing } from './server/renewal.ts';
 import { createWheel } from './wheel.ts';
 
 /** Starts that the engine works on at once. See docs/decisions/0006-agent.md for the measurement. */
@@ -114,7 +115,8 @@ export async function runAgent(options: AgentOptions): Promise<Agent> {
 		secret: references.secret,
 		services: (namespace) => cache.informer(Service).by('namespace', namespace),
 	};
-	const certificate = await servingCertificate(dataDir, nodeName, address, now());
+	const loadCertificate = () => servingCertificate(dataDir, nodeName, address, now());
+	let certificate = await loadCertificate();
 	const images = createImages({ engine, objects, events, wheel, now, signal, changed: poke });
 	const prober = createProber({ engine, wheel, events, now, signal, changed: poke });
 
@@ -147,7 +149,7 @@ export async function runAgent(options: AgentOptions): Promise<Agent> {
 		name: nodeName,
 		address,
 		port: server.port,
-		fingerprint: certificate.fingerprint,
+		fingerprint: () => certificate.fingerprint,
 		labels: options.labels ?? {},
 		taints: options.taints ?? [],
 		dataDir,
@@ -180,6 +182,17 @@ export async function runAgent(options: AgentOptions): Promise<Agent> {
 		},
 		lastWords: (container) =>
 			lastWords(engine, dataDir, container, pods?.find(container.pod.namespace, container.pod.name)),
+	});
+
+	void renewServing(certificate, {
+		load: loadCertificate,
+		publish: registration.publish,
+		show(next) {
+			certificate = next;
+			server.show(next);
+		},
+		log,
+		signal,
 	});
 
 	function track(work: Promise<unknown>): void {

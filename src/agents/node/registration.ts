@@ -28,7 +28,8 @@ export interface RegistrationOptions {
 	readonly address: string;
 	/** Of the agent's server. */
 	readonly port: number;
-	readonly fingerprint: string;
+	/** Of the certificate that the agent's server shows now. */
+	readonly fingerprint: () => string;
 	readonly labels: Readonly<Record<string, string>>;
 	/** Of the Node when it is made. They are the administrator's from then on. */
 	readonly taints: readonly core.Taint[];
@@ -46,6 +47,8 @@ export interface RegistrationOptions {
 export interface Registration {
 	/** Looks at the node's state now, since it may have changed. */
 	refresh(): void;
+	/** Writes which certificates the agent's server shows. Rejects where the API does not take it. */
+	publish(fingerprints: readonly string[]): Promise<void>;
 	/** The engine has others than at the last look: the next one reads them. */
 	imagesChanged(): void;
 	/** Settles when no write is under way. */
@@ -99,6 +102,10 @@ export async function registerNode(options: RegistrationOptions): Promise<Regist
 	});
 	return {
 		refresh,
+		async publish(fingerprints) {
+			const annotations = { [CERTIFICATE_ANNOTATION]: fingerprints.join(',') };
+			await options.client.patch(Node, { name: options.name }, { type: 'merge', body: { metadata: { annotations } } });
+		},
 		imagesChanged() {
 			seen.images.changed = true;
 		},
@@ -133,7 +140,7 @@ async function register(options: RegistrationOptions): Promise<void> {
 	const metadata = {
 		name,
 		labels: { ...nodeLabels(name, info), ...labels },
-		annotations: { [CERTIFICATE_ANNOTATION]: fingerprint },
+		annotations: { [CERTIFICATE_ANNOTATION]: fingerprint() },
 	};
 	const spec = taints.length > 0 ? { taints: [...taints] } : {};
 	try {

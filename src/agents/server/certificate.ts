@@ -13,9 +13,12 @@ import {
 	X509CertificateGenerator,
 } from '@peculiar/x509';
 
-const VALID_YEARS = 10;
-/** A certificate that ends sooner is replaced at the start. */
-const RENEW_BEFORE_MS = 365 * 24 * 3600_000;
+const DAY_MS = 24 * 3600_000;
+/** How long a certificate lives, and how long before its end it is replaced. */
+const LIFE_MS = 365 * DAY_MS;
+const RENEW_BEFORE_MS = LIFE_MS / 4;
+/** Clocks of other machines may be behind this much. */
+const SKEW_MS = 3600_000;
 const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
 
 export interface ServingCertificate {
@@ -26,7 +29,7 @@ export interface ServingCertificate {
 	readonly fingerprint: string;
 }
 
-/** The stored certificate, or a new one where there is none that serves. */
+/** The stored certificate, or a new one, which is stored, where there is none that serves or it is close to its end. */
 export async function servingCertificate(
 	dataDir: string,
 	nodeName: string,
@@ -50,7 +53,8 @@ function parse(stored: string, nodeName: string, address: string, now: number): 
 		const [key = '', cert = ''] = stored.split(/(?=-----BEGIN CERTIFICATE)/);
 		const certificate = new X509Certificate(cert);
 		if (!certificate.checkPrivateKey(createPrivateKey(key))) return undefined;
-		if (Date.parse(certificate.validTo) - now < RENEW_BEFORE_MS) return undefined;
+		const end = Date.parse(certificate.validTo);
+		if (end - now < RENEW_BEFORE_MS || end - Date.parse(certificate.validFrom) > LIFE_MS + SKEW_MS) return undefined;
 		if (!certificate.checkHost(nodeName) || !certificate.checkIP(address)) return undefined;
 		return { cert, key, fingerprint: fingerprintOf(cert) };
 	} catch {
@@ -63,8 +67,6 @@ const fingerprintOf = (cert: string) => createHash('sha256').update(new X509Cert
 
 async function generate(nodeName: string, address: string, now: number): Promise<{ cert: string; key: string }> {
 	const keys = await webcrypto.subtle.generateKey(ALGORITHM, true, ['sign', 'verify']);
-	const end = new Date(now);
-	end.setUTCFullYear(end.getUTCFullYear() + VALID_YEARS);
 	const names = [
 		{ type: 'dns', value: nodeName } as const,
 		{ type: 'ip', value: isIP(address) ? address : '127.0.0.1' } as const,
@@ -73,8 +75,8 @@ async function generate(nodeName: string, address: string, now: number): Promise
 		name: `CN=system:node:${nodeName}, O=system:nodes`,
 		keys: { publicKey: keys.publicKey, privateKey: keys.privateKey },
 		signingAlgorithm: ALGORITHM,
-		notBefore: new Date(now - 3600_000),
-		notAfter: end,
+		notBefore: new Date(now - SKEW_MS),
+		notAfter: new Date(now + LIFE_MS),
 		extensions: [
 			new SubjectAlternativeNameExtension(names),
 			new ExtendedKeyUsageExtension([ExtendedKeyUsage.serverAuth]),

@@ -41,6 +41,8 @@ export interface ServerOptions {
 
 export interface AgentServer extends AsyncDisposable {
 	readonly port: number;
+	/** Shows another certificate to those who connect from now on. */
+	show(certificate: ServingCertificate): void;
 }
 
 /** The group whose members may call. */
@@ -49,10 +51,9 @@ const MASTERS = 'system:masters';
 /** Listens on all addresses. Throws, naming the port, when it is taken. */
 export async function startServer(options: ServerOptions): Promise<AgentServer> {
 	const { certificate, clientCa, log, signal } = options;
+	const secureContext = ({ cert, key }: ServingCertificate) => ({ cert, key, ca: clientCa });
 	const server = createServer({
-		cert: certificate.cert,
-		key: certificate.key,
-		ca: clientCa,
+		...secureContext(certificate),
 		requestCert: true,
 		rejectUnauthorized: true,
 	});
@@ -80,6 +81,7 @@ export async function startServer(options: ServerOptions): Promise<AgentServer> 
 	]);
 	return {
 		port: (server.address() as AddressInfo).port,
+		show: (next) => server.setSecureContext(secureContext(next)),
 		async [Symbol.asyncDispose]() {
 			for (const socket of sockets.clients) socket.terminate();
 			const closed = once(server, 'close');

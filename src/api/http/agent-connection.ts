@@ -5,14 +5,14 @@ import { ApiError } from '../../kinds/status.ts';
 import type { KeyPair } from '../certificates.ts';
 import { limits } from '../limits.ts';
 
-/** Where an agent publishes the SHA-256 of its serving certificate (hex of the DER form). */
+/** Where an agent publishes the SHA-256 of its serving certificate (hex of the DER form); two with a comma while it changes. */
 export const servingCertificateAnnotation = 'driftless.io/serving-certificate-sha256';
 
 export interface AgentAddress {
 	readonly host: string;
 	readonly port: number;
 	/** Lower-case hex without separators. */
-	readonly fingerprint: string;
+	readonly fingerprints: readonly string[];
 }
 
 const unreachable = (node: string, why: string) =>
@@ -25,17 +25,17 @@ export function agentAddress({ metadata, status }: Node): AgentAddress {
 		addresses.find(({ type }) => type === 'InternalIP') ?? addresses.find(({ type }) => type === 'Hostname')
 	)?.address;
 	const port = status?.daemonEndpoints?.kubeletEndpoint?.Port;
-	const fingerprint = metadata.annotations?.[servingCertificateAnnotation]?.replaceAll(':', '').toLowerCase();
+	const published = metadata.annotations?.[servingCertificateAnnotation]?.replaceAll(':', '').toLowerCase();
 	if (!host || !port || !(port > 0 && port < 65_536))
 		throw unreachable(metadata.name, 'the node has published no address and port of it');
-	if (!fingerprint) throw unreachable(metadata.name, `the node has no annotation ${servingCertificateAnnotation}`);
-	return { host, port, fingerprint };
+	if (!published) throw unreachable(metadata.name, `the node has no annotation ${servingCertificateAnnotation}`);
+	return { host, port, fingerprints: published.split(',') };
 }
 
 /** Connects, and checks whom it has reached before a byte is sent. Throws 502. */
 export function connectAgent(node: Node, client: KeyPair, signal: AbortSignal): Promise<TLSSocket> {
 	const { name } = node.metadata;
-	const { host, port, fingerprint } = agentAddress(node);
+	const { host, port, fingerprints } = agentAddress(node);
 	return new Promise((resolve, reject) => {
 		const socket = connect({
 			host,
@@ -62,7 +62,7 @@ export function connectAgent(node: Node, client: KeyPair, signal: AbortSignal): 
 		socket.once('secureConnect', () => {
 			const shown = socket.getPeerCertificate().fingerprint256?.replaceAll(':', '').toLowerCase();
 			settle(
-				shown === fingerprint
+				shown && fingerprints.includes(shown)
 					? undefined
 					: unreachable(name, `${host}:${port} shows another certificate than the node published`),
 			);
