@@ -1,6 +1,6 @@
 /** The client over HTTP: REST with a kubeconfig. Its objects are frozen like those of the client in process. */
 
-import type { IncomingMessage } from 'node:http';
+import type { IncomingHttpHeaders } from 'node:http';
 import { text } from 'node:stream/consumers';
 import {
 	ApiError,
@@ -148,7 +148,7 @@ interface JsonAsking {
 async function json(transport: Transport, asking: JsonAsking, warn?: (message: string) => void): Promise<unknown> {
 	const body = asking.body === undefined ? undefined : JSON.stringify(asking.body);
 	const answer = await transport.ask({ ...asking, body });
-	if (warn) for (const warning of warningsOf(answer.body)) warn(warning);
+	if (warn) for (const warning of warningsOf(answer.headers)) warn(warning);
 	const content = await text(answer.body).catch((error) => {
 		throw unreachable(error, transport.config);
 	});
@@ -161,11 +161,9 @@ async function json(transport: Transport, asking: JsonAsking, warn?: (message: s
 }
 
 /** The texts of `Warning: 299 - "text"` headers. Source: RFC 7234, section 5.5. */
-function warningsOf(answer: IncomingMessage): string[] {
-	const headers = answer.headersDistinct.warning ?? [];
-	return headers.flatMap((header) =>
-		[...header.matchAll(/\d{3} \S+ "((?:[^"\\]|\\.)*)"/g)].map((match) => (match[1] ?? '').replace(/\\(.)/g, '$1')),
-	);
+function warningsOf({ warning }: IncomingHttpHeaders): string[] {
+	const said = (warning ?? '').matchAll(/\d{3} \S+ "((?:[^"\\]|\\.)*)"/g);
+	return [...said].map((match) => (match[1] ?? '').replace(/\\(.)/g, '$1'));
 }
 
 /** Bytes become an object here: the server has validated it against the kind's schema. */

@@ -95,6 +95,21 @@ test('a large list comes whole, in pieces and compressed', async (t) => {
 	t.is(gunzipSync(Buffer.concat(await Array.fromAsync(sent))).toString(), plain.content);
 });
 
+test('an answer that the server breaks off does not end as if it were whole', async (t) => {
+	const server = await opened(t, {
+		git: async (_request, response) => {
+			response.setHeader('content-type', 'text/plain');
+			response.write('a part', () => response.destroy());
+		},
+	});
+	const sent = session(t, server).request({ ':path': '/git/x' });
+	sent.on('error', () => {});
+	sent.resume();
+	await once(sent, 'response');
+	if (!sent.closed) await once(sent, 'close').catch(() => undefined);
+	t.is(sent.rstCode, constants.NGHTTP2_INTERNAL_ERROR);
+});
+
 test('curl chooses HTTP/2 where it may, and HTTP/1.1 where it must', async (t) => {
 	const server = await opened(t);
 	const pki = join(server.dataDir, 'pki');

@@ -8,6 +8,10 @@ export interface CuttingProxy {
 	cut(): void;
 	/** Whether new connections are refused. */
 	refuse(refusing: boolean): void;
+	/** New connections are taken, and nothing comes of them. */
+	hold(): void;
+	/** How many connections there were. */
+	readonly connections: number;
 	/** How many bytes went from the server to its clients. */
 	readonly passed: number;
 }
@@ -15,10 +19,18 @@ export interface CuttingProxy {
 export async function cuttingProxy(t: ExecutionContext, target: number): Promise<CuttingProxy> {
 	const open = new Set<Socket>();
 	let refusing = false;
+	let holding = false;
+	let connections = 0;
 	let passed = 0;
 	const server = createServer((client) => {
 		if (refusing) {
 			client.destroy();
+			return;
+		}
+		connections++;
+		if (holding) {
+			open.add(client);
+			client.on('error', () => undefined);
 			return;
 		}
 		const upstream = connect(target, '127.0.0.1');
@@ -50,6 +62,12 @@ export async function cuttingProxy(t: ExecutionContext, target: number): Promise
 		cut,
 		refuse: (value) => {
 			refusing = value;
+		},
+		hold: () => {
+			holding = true;
+		},
+		get connections() {
+			return connections;
 		},
 		get passed() {
 			return passed;

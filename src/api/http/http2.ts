@@ -6,6 +6,7 @@ import {
 	constants,
 	Http2ServerRequest,
 	Http2ServerResponse,
+	type Http2Session,
 	type IncomingHttpHeaders,
 	type OutgoingHttpHeaders,
 	type ServerHttp2Session,
@@ -57,7 +58,7 @@ export class Response2 extends Http2ServerResponse<Request2> {
 	// The class is no Writable, although its type says so.
 	// @ts-expect-error Declared as a property, and an accessor in truth.
 	override get destroyed(): boolean {
-		return this.stream.destroyed;
+		return this.stream.destroyed || this.stream.closed;
 	}
 
 	// @ts-expect-error Declared as a property, and an accessor in truth.
@@ -77,6 +78,12 @@ export class Response2 extends Http2ServerResponse<Request2> {
 		headers[constants.HTTP2_HEADER_STATUS] = code;
 		this.statusCode = code;
 		stream.respond(headers);
+		return this;
+	}
+
+	/** Breaks the answer off, so that nobody takes it for whole: without an error the stream would end like any other. */
+	override destroy(error = new Error('the answer was broken off')): this {
+		this.stream.destroy(error);
 		return this;
 	}
 
@@ -107,4 +114,16 @@ export function keepWhileUsed(session: ServerHttp2Session): void {
 	});
 	session.once('close', () => clearTimeout(idle));
 	session.setLocalWindowSize(limits.connectionWindow);
+}
+
+const MOST_STREAM = 2 ** 31 - 1;
+/** What was on its way when a connection was told to go away has so long (ms) to arrive. As Go's servers do it. */
+const ON_ITS_WAY = 1_000;
+
+/** Tells a client to go elsewhere with its next request. What it has sent meanwhile is answered. Source: RFC 9113, 6.8. */
+export function sendAway(session: Http2Session | undefined): void {
+	if (!session || session.closed) return;
+	session.goaway(constants.NGHTTP2_NO_ERROR, MOST_STREAM);
+	const timer = setTimeout(() => session.close(), ON_ITS_WAY);
+	session.once('close', () => clearTimeout(timer));
 }

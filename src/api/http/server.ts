@@ -15,7 +15,7 @@ import type { ServeGit } from './answer.ts';
 import type { Bounds } from './flow/index.ts';
 import type { Answers } from './given.ts';
 import { createHandler } from './handler.ts';
-import { keepWhileUsed, Request2, Response2 } from './http2.ts';
+import { keepWhileUsed, Request2, Response2, sendAway } from './http2.ts';
 import { upgrades } from './upgrade.ts';
 
 export interface ServeOptions {
@@ -78,7 +78,7 @@ export async function serveApi(options: ServeOptions): Promise<Served> {
 			response.once('close', () => {
 				if (closing.signal.aborted) request.socket.destroySoon();
 			});
-		else if (goawayChance > 0 && random() < goawayChance) request.stream.session?.close();
+		else if (goawayChance > 0 && random() < goawayChance) sendAway(request.stream.session);
 		handler.request(request, response);
 	});
 	server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
