@@ -41,6 +41,7 @@ async function start(t: ExecutionContext) {
 			signedAt = time;
 		},
 		signal: stop.signal,
+		end: () => stop.abort(),
 		credentials: (options: { given?: string; now?: () => number; nodeName?: string }) =>
 			nodeCredentials({
 				nodeName: 'n1',
@@ -68,6 +69,21 @@ test('an agent asks once with the kubeconfig that it is given, and from then on 
 	t.deepEqual((await credentials({})).config, config, 'a start needs nothing else');
 	t.deepEqual((await credentials({ given: server.kubeconfig })).config, config);
 	await t.throwsAsync(credentials({ nodeName: 'n2' }), { message: /is not good for the node n2, or has ended/ });
+});
+
+test('an agent whose control plane is away at its first start waits for it, and says so once', async (t) => {
+	const { server, credentials, said, end } = await start(t);
+	await server.served.close();
+	const joining = credentials({ given: server.kubeconfig });
+	const left = joining.then(
+		() => 'joined',
+		() => 'ended',
+	);
+	for (const until = Date.now() + 60_000; Date.now() < until && said.length === 0; )
+		await new Promise((resolve) => setTimeout(resolve, 10));
+	t.regex(said.join('\n'), /^the API server at .* cannot be reached: .*; it is tried again until it can$/);
+	end();
+	t.is(await left, 'ended');
 });
 
 test('a node that was away for longer than its certificate needs the kubeconfig of an administrator again', async (t) => {

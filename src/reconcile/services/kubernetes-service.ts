@@ -104,7 +104,7 @@ async function serversOf(self: ApiServer, signs: Signs, told: Set<string>, { cac
 			told.add(metadata.name);
 			log.warn(
 				{ server: spec.holderIdentity },
-				'a server has a certificate authority of its own, and pods are not sent to it: give all servers one DATA/pki',
+				'a server has a certificate authority of its own, and pods are not sent to it: start it anew without its DATA/pki, and it takes that of the others',
 			);
 		}
 	}
