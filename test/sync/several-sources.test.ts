@@ -373,6 +373,22 @@ test('while one of the sources cannot be read nothing is pruned, and pushes to t
 	t.is(await fixture.value('a'), '3');
 });
 
+test('a push does not wait for another source that never answered, and says that it was not looked at', async (t) => {
+	await using fixture = await both(t);
+	const { repoURL, remote } = fixture;
+	await fixture.commit({ 'b.yaml': configMap('b', '1') });
+	remote.behaviour.mode = 'hang';
+	await fixture.create([
+		{ repoURL, targetRevision: 'main', path: 'app' },
+		{ repoURL: remote.url, name: 'common' },
+	]);
+	const { code, output } = await fixture.push({ 'app/a.yaml': configMap('a', '1') });
+	t.is(code, 0, output);
+	t.regex(output, /^remote: .* is valid: 1 object/m);
+	t.regex(output, /^remote: note: common cannot be read at present: what it describes was not looked at/m);
+	t.is(await fixture.value('a'), undefined, 'an Application is synced whole');
+});
+
 test('two branches that are pushed at once are checked together, where both are sources', async (t) => {
 	await using fixture = await both(t);
 	const { world, repoURL } = fixture;
