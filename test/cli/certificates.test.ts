@@ -49,3 +49,24 @@ test('a server that runs on past the end of its certificates has new ones, and s
 	t.is(await ask(), 200);
 	t.is(await ask(old), 401, 'that of then has ended');
 });
+
+test('the end of the authority is told a year before, once', async (t) => {
+	const dataDir = await mkdtemp(join(tmpdir(), 'driftless-certificates-'));
+	t.teardown(() => rm(dataDir, { recursive: true }));
+	const pki = await openPki({ dataDir });
+	const stop = new AbortController();
+	t.teardown(() => stop.abort());
+	const warnings: string[] = [];
+	const log = { ...silentLog, warn: (_: object, message: string) => void warnings.push(message) };
+	const clock = handClock();
+	let now = Date.now() + 9 * 365 * DAY_MS - 2 * DAY_MS;
+	keepCertificates(pki, { log, signal: stop.signal, clock, now: () => now });
+	t.deepEqual(warnings, []);
+	now += 4 * DAY_MS;
+	for (let look = 0; look < 2; look++) {
+		clock.advance(3_600_000);
+		for (const end = Date.now() + 60_000; Date.now() < end && clock.waiting === 0; )
+			await new Promise((resolve) => setImmediate(resolve));
+	}
+	t.deepEqual(warnings, ['the certificate authority comes to its end; replace it before']);
+});

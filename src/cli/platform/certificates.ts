@@ -1,4 +1,5 @@
-/** Renews the certificates of a running server before they end. */
+/** Renews the certificates of a running server before they end, and says when the authority, which it cannot renew, comes to its own. */
+import { X509Certificate } from 'node:crypto';
 import type { Pki } from '../../api/index.ts';
 import { type Clock, faults, pause, systemClock } from '../../client/index.ts';
 import type { Log } from '../../log.ts';
@@ -8,10 +9,15 @@ const LOOK_MS = 3_600_000;
 /** The same after a failure. */
 const RETRY_MS = 60_000;
 
+/** How long before the end of the authority it is told of, in ms: it takes a person, and every kubeconfig. */
+const AUTHORITY_WARNING_MS = 365 * 24 * 3_600_000;
+
 export interface CertificatesOptions {
 	readonly log: Log;
 	readonly signal: AbortSignal;
 	readonly clock?: Clock;
+	/** Milliseconds since the epoch. */
+	readonly now?: () => number;
 }
 
 export interface Certificates {
@@ -20,12 +26,24 @@ export interface Certificates {
 }
 
 /** Looks until the signal aborts. */
-export function keepCertificates(pki: Pki, { log, signal, clock = systemClock }: CertificatesOptions): Certificates {
+export function keepCertificates(pki: Pki, options: CertificatesOptions): Certificates {
+	const { log, signal, clock = systemClock, now = Date.now } = options;
 	const known = faults(log);
 	const writers: (() => Promise<void>)[] = [];
 	/** What was renewed may have been written in part: it is then written once more. */
 	let unwritten = false;
+	const { validTo } = new X509Certificate(pki.authority.cert);
+	let told = false;
+	const tellOfEnd = () => {
+		if (told || Date.parse(validTo) - now() > AUTHORITY_WARNING_MS) return;
+		told = true;
+		log.warn(
+			{ ends: new Date(validTo).toISOString() },
+			'the certificate authority comes to its end; replace it before',
+		);
+	};
 	const look = async () => {
+		tellOfEnd();
 		try {
 			if (await pki.renew()) unwritten = true;
 			if (unwritten) {
@@ -46,6 +64,7 @@ export function keepCertificates(pki: Pki, { log, signal, clock = systemClock }:
 			if (signal.aborted) return;
 		}
 	};
+	tellOfEnd();
 	void run();
 	return {
 		async follow(write) {
