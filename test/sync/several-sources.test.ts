@@ -414,5 +414,10 @@ test('two branches that are pushed at once are checked together, where both are 
 	const together = await world.git('push', world.url, 'one:main', 'two:cluster');
 	t.is(together.code, 0, together.output);
 	await fixture.status(isAt(one, two));
+	// Of a branch and a tag of one name the branch is meant.
+	await world.git('tag', 'cluster', 'one');
+	const three = await branch('three', 'b.yaml', 'kind: [');
+	const broken = await world.git('push', '--force', world.url, 'refs/tags/cluster', `${three}:refs/heads/cluster`);
+	t.regex(broken.output, /cluster\/\/b\.yaml:1:/);
 	t.is((await world.client.get(ConfigMap, { name: 'a', namespace: 'later' })).data?.value, '1');
 });

@@ -34,13 +34,12 @@ export function createPushHandler({ applications, follows, waitMs, log, now }: P
 		const found: Application[] = [];
 		for (const application of applications.context?.cache.informer(Application).list() ?? []) {
 			if (applications.outside(application.metadata.namespace) !== undefined) continue;
-			if (sourcesOf(application).some((source) => isMoved(source, repository, ref))) found.push(application);
+			const isMoved = ({ repoURL, targetRevision }: ApplicationSource) =>
+				follows(repoURL, repository) && namesOf(targetRevision).includes(ref);
+			if (sourcesOf(application).some(isMoved)) found.push(application);
 		}
 		return found;
 	};
-
-	const isMoved = ({ repoURL, targetRevision }: ApplicationSource, repository: string, ref: string) =>
-		follows(repoURL, repository) && tracks(targetRevision, ref);
 
 	return {
 		async busy(signal) {
@@ -59,8 +58,11 @@ export function createPushHandler({ applications, follows, waitMs, log, now }: P
 			const ignored: string[] = [];
 			const warnings: string[] = [];
 			/** What one push brings to a source: another branch of the same repository may be another source. */
-			const pushed = (source: ApplicationSource) =>
-				[...push.moved].find(([ref]) => isMoved(source, push.repository, ref))?.[1]();
+			const pushed = ({ repoURL, targetRevision }: ApplicationSource) => {
+				if (!follows(repoURL, push.repository)) return undefined;
+				const found = namesOf(targetRevision).find((ref) => push.moved.has(ref));
+				return found === undefined ? undefined : push.moved.get(found)?.();
+			};
 			let objects = 0;
 			for (const application of concerned(push.repository, push.ref)) {
 				// It is synced by nothing, whatever is pushed.
@@ -123,10 +125,9 @@ export function createPushHandler({ applications, follows, waitMs, log, now }: P
 	};
 }
 
-/** Whether a target revision may mean the branch or tag. HEAD is the embedded repository's main. */
-function tracks(targetRevision: string | undefined, ref: string): boolean {
-	const wanted = !targetRevision || targetRevision === 'HEAD' ? 'refs/heads/main' : targetRevision;
-	return referenceNames(wanted).includes(ref);
+/** The branches and tags that a target revision may mean, the likeliest first. HEAD is the embedded repository's main. */
+function namesOf(targetRevision: string | undefined): readonly string[] {
+	return referenceNames(!targetRevision || targetRevision === 'HEAD' ? 'refs/heads/main' : targetRevision);
 }
 
 /** What of a push is passed over, or worth a second look. */
