@@ -2,6 +2,7 @@ import { cp, lstat, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import test, { type ExecutionContext } from 'ava';
+import { stopDns } from '../../src/proxy/index.ts';
 import { type Result, root } from '../testbed/platform.ts';
 import { configMap, inSync, noStack, pod, startWorld, succeeds, times, type World } from './world.ts';
 
@@ -21,6 +22,8 @@ test.before(async () => {
 
 test.beforeEach(async () => {
 	await world.kill();
+	// It goes on without `up`, and writes there.
+	await stopDns(at('dns'));
 	await rm(world.dataDir, { recursive: true });
 	await cp(good, world.dataDir, { recursive: true });
 });

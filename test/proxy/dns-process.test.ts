@@ -1,10 +1,12 @@
 /** Cluster DNS as a process of its own, against a real API, on addresses of the loopback net. */
+import { execFile } from 'node:child_process';
 import { createSocket } from 'node:dgram';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { promisify } from 'node:util';
 import test, { type ExecutionContext } from 'ava';
 import * as packet from 'dns-packet';
 import { type DnsProcessOptions, keepDnsRunning, stopDns } from '../../src/proxy/dns/process.ts';
@@ -101,10 +103,16 @@ async function open(t: ExecutionContext) {
 			return made.body.spec.clusterIP as string;
 		},
 		look: (name: string) => lookUp(address, `${name}.default.svc.cluster.local`),
+		/** The processes that were started for the folder, by the machine's own list. */
+		async processes(): Promise<number[]> {
+			const { stdout } = await promisify(execFile)('ps', ['-eo', 'pid,args']);
+			const ours = stdout.split('\n').filter((line) => line.includes(`${folder}/config.json`));
+			return ours.map((line) => Number.parseInt(line, 10));
+		},
 		/** The process that serves, by the number it says. */
 		async pid(): Promise<number> {
-			const config = JSON.parse(await readFile(join(folder, 'config.json'), 'utf8')) as { socket: string };
-			const socket = connect(config.socket);
+			const file = (await readdir(folder)).find((file) => file.endsWith('.sock'));
+			const socket = connect(join(folder, file ?? 'none'));
 			try {
 				for await (const chunk of socket) return (JSON.parse(String(chunk)) as { pid: number }).pid;
 				throw new Error('it says nothing');
@@ -197,24 +205,52 @@ test('a process of another configuration is relieved by a new one, and no questi
 	t.not(await dns.pid(), before);
 });
 
-test('it ends when it is told to, and leaves nothing that runs', async (t) => {
+test('it has ended when it is said to have, and leaves nothing that runs or writes', async (t) => {
 	const dns = await open(t);
 	const end = dns.keep();
 	const ip = await dns.service('web');
 	await until('the name of a service', () => dns.look('web'), has(ip));
-	const pid = await dns.pid();
 	await end();
 	await stopDns(dns.folder);
-	await until(
-		'its end',
-		async () => {
-			try {
-				return process.kill(pid, 0);
-			} catch {
-				return false;
-			}
-		},
-		(alive) => !alive,
-	);
+	t.deepEqual(await dns.processes(), []);
+	t.deepEqual((await readdir(dns.folder)).sort(), ['dns.log', 'known.db']);
 	t.is(await lookUp(dns.address, 'web.default.svc.cluster.local'), undefined);
+});
+
+test('one that has only just been started is ended too', async (t) => {
+	const dns = await open(t);
+	const end = dns.keep();
+	await until(
+		'a process',
+		() => dns.processes(),
+		(all) => all.length > 0,
+	);
+	await end();
+	await stopDns(dns.folder);
+	t.deepEqual(await dns.processes(), []);
+	t.notRegex((await readdir(dns.folder)).join(), /sock|-wal|json/);
+});
+
+test('a process whose folder was made anew is relieved, and takes nothing of the new one with it', async (t) => {
+	const dns = await open(t);
+	const end = dns.keep();
+	const ip = await dns.service('web');
+	await until('the name of a service', () => dns.look('web'), has(ip));
+	const before = await dns.pid();
+	await end();
+	const config = await readFile(join(dns.folder, 'config.json'));
+	await rm(dns.folder, { recursive: true });
+	await mkdir(dns.folder);
+	await writeFile(join(dns.folder, 'config.json'), config);
+	const again = dns.keep();
+	const [now = 0] = await until(
+		'one process, and another',
+		() => dns.processes(),
+		(all) => all.length === 1 && !all.includes(before),
+	);
+	t.is(await dns.pid(), now);
+	await again();
+	dns.keep();
+	await until('the name again', () => dns.look('web'), has(ip));
+	t.deepEqual(await dns.processes(), [now]);
 });

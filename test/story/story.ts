@@ -52,6 +52,12 @@ export async function story(t: ExecutionContext, store: 'sqlite' | 'etcd'): Prom
 		({ stdout }) => /Guest book/.test(stdout),
 	);
 	t.is(nodePort.code, 0);
+	// It starts beside the pods, and may come after them.
+	await until(
+		'cluster DNS answers',
+		() => platform.run('busybox', ['nslookup', 'web.guestbook.svc.cluster.local', '10.96.0.10']),
+		({ code }) => code === 0,
+	);
 	const inside = await kubectl(
 		'exec',
 		'-n',

@@ -12,6 +12,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { backoff, describe, faults, pause } from '../../client/index.ts';
 import type { Log } from '../../log.ts';
+import { endProcesses } from './processes.ts';
 
 export interface DnsProcessOptions {
 	/** A folder of its own: configuration, sockets, what it knew last, its log. */
@@ -29,7 +30,7 @@ export interface DnsProcessOptions {
 export interface DnsConfig extends Omit<DnsProcessOptions, 'log' | 'folder'> {
 	/** Of this version and configuration. */
 	readonly id: string;
-	readonly socket: string;
+	readonly folder: string;
 	/** The database of what it knew last. */
 	readonly known: string;
 }
@@ -62,7 +63,7 @@ export async function keepDnsRunning(options: DnsProcessOptions, signal: AbortSi
 		try {
 			await mkdir(folder, { recursive: true, mode: 0o700 });
 			const config = await configOf(options);
-			using running = (await meet(config.socket)) ?? (await start(folder, config, signal));
+			using running = (await find(config)) ?? (await start(config, signal));
 			await served(running, signal, () =>
 				known.failed(
 					'dns',
@@ -73,7 +74,7 @@ export async function keepDnsRunning(options: DnsProcessOptions, signal: AbortSi
 			if (signal.aborted) return;
 			known.healed('dns', 'cluster DNS is served again');
 			retry.reset();
-			await stopOthers(folder, config.socket);
+			await endOthers(folder, running.hello?.pid);
 			await running.ended(signal);
 			if (!signal.aborted) throw new Error('the process has ended');
 		} catch (error) {
@@ -88,25 +89,38 @@ export async function keepDnsRunning(options: DnsProcessOptions, signal: AbortSi
 	}
 }
 
-/** Ends every process of the folder, if any runs, and waits for it. */
+/** Ends every process of the folder, also one that has just been started: none writes there any more when this returns. */
 export async function stopDns(folder: string): Promise<void> {
-	await stopOthers(folder, undefined);
 	await rm(configFile(folder), { force: true });
+	await endProcesses(configFile(folder));
 }
 
 const configFile = (folder: string) => join(folder, 'config.json');
 const logOf = (folder: string) => join(folder, 'dns.log');
 
-async function configOf({ folder, log: _, ...config }: DnsProcessOptions): Promise<DnsConfig> {
+/** One for each process: who ends takes his own away, whatever has come in his place. */
+export const socketOf = ({ folder, id }: DnsConfig, pid: number): string => join(folder, `${id}-${pid}.sock`);
+
+async function configOf({ log: _, ...config }: DnsProcessOptions): Promise<DnsConfig> {
 	const hash = createHash('sha256')
 		.update(JSON.stringify(config))
 		.update(await readFile(config.kubeconfig));
 	for (const file of readdirSync(here).sort()) hash.update(file).update(readFileSync(join(here, file)));
-	const id = hash.digest('hex').slice(0, 16);
-	return { ...config, id, socket: join(folder, `${id}.sock`), known: join(folder, 'known.db') };
+	// Short, since the path of a socket has a limit.
+	return { ...config, id: hash.digest('hex').slice(0, 8), known: join(config.folder, 'known.db') };
 }
 
-async function start(folder: string, config: DnsConfig, signal: AbortSignal): Promise<Running> {
+/** One that runs, of this version and configuration. */
+async function find({ folder, id }: DnsConfig): Promise<Running | undefined> {
+	for (const file of await readdir(folder)) {
+		const running = file.startsWith(`${id}-`) && (await meet(join(folder, file)));
+		if (running) return running;
+	}
+	return undefined;
+}
+
+async function start(config: DnsConfig, signal: AbortSignal): Promise<Running> {
+	const { folder } = config;
 	const file = configFile(folder);
 	await writeFile(file, JSON.stringify(config), { mode: 0o600 });
 	const size = await stat(logOf(folder)).then(
@@ -130,7 +144,7 @@ async function start(folder: string, config: DnsConfig, signal: AbortSignal): Pr
 		failure ??= `it ended with ${code ?? by}`;
 	});
 	while (!signal.aborted) {
-		const running = await meet(config.socket);
+		const running = child.pid && (await meet(socketOf(config, child.pid)));
 		if (running) return running;
 		if (failure) throw new Error(failure);
 		await pause(LOOK_MS, signal);
@@ -145,7 +159,6 @@ interface Running extends Disposable {
 	ended(signal: AbortSignal): Promise<void>;
 	/** Settles when it says something, at its end, or when the signal aborts. */
 	said(signal: AbortSignal): Promise<void>;
-	stop(): void;
 }
 
 /** The process that listens at the socket; undefined where none does. */
@@ -194,7 +207,6 @@ async function meet(path: string): Promise<Running | undefined> {
 			const before = hello;
 			return until(() => hello !== before, signal);
 		},
-		stop: () => socket.write('stop\n'),
 		[Symbol.dispose]: () => socket.destroy(),
 	};
 }
@@ -213,20 +225,9 @@ async function served(running: Running, signal: AbortSignal, late: () => void): 
 	}
 }
 
-/** Ends the processes of other versions and configurations, and clears up what dead ones have left. */
-async function stopOthers(folder: string, own: string | undefined): Promise<void> {
-	const files = await readdir(folder).catch(() => []);
-	for (const file of files) {
-		const path = join(folder, file);
-		if (!file.endsWith('.sock') || path === own) continue;
-		using other = await meet(path);
-		if (other) {
-			other.stop();
-			await other.ended(AbortSignal.timeout(STOP_MS));
-		}
-		await rm(path, { force: true });
-	}
+/** Ends the processes of other versions and configurations, and those that nobody can reach; clears up what they have left. */
+async function endOthers(folder: string, own: number | undefined): Promise<void> {
+	await endProcesses(configFile(folder), own);
+	for (const file of await readdir(folder))
+		if (file.endsWith('.sock') && !file.endsWith(`-${own}.sock`)) await rm(join(folder, file), { force: true });
 }
-
-/** A process that has not ended by then is left to itself, in ms. */
-const STOP_MS = 10_000;

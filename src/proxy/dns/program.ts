@@ -8,7 +8,7 @@ import { createServer, type Socket } from 'node:net';
 import { pino } from 'pino';
 import { createCache, followKubeconfig, overHttp } from '../../client/index.ts';
 import { runClusterDns } from './cluster-dns.ts';
-import type { DnsConfig, Hello } from './process.ts';
+import { type DnsConfig, type Hello, socketOf } from './process.ts';
 import { remembered } from './remembered.ts';
 
 /** How often it is looked whether the configuration is still there, in ms. */
@@ -32,13 +32,12 @@ const control = createServer((socket) => {
 	watchers.add(socket);
 	socket.on('error', () => socket.destroy());
 	socket.on('close', () => watchers.delete(socket));
-	socket.on('data', (text) => {
-		if (String(text).trim() === 'stop') end();
-	});
+	socket.resume();
 	socket.write(hello());
 });
-await rm(config.socket, { force: true });
-control.listen(config.socket);
+const socket = socketOf(config, process.pid);
+await rm(socket, { force: true });
+control.listen(socket);
 setInterval(() => {
 	if (!existsSync(file)) end();
 }, LOOK_MS).unref();
@@ -58,9 +57,8 @@ await runClusterDns(
 	},
 	signal,
 );
+// Nobody takes it over any more. Who watches it sees its end when nothing more is written.
 control.close();
-for (const socket of watchers) socket.destroy();
-await rm(config.socket, { force: true });
 await cache[Symbol.asyncDispose]();
 await client[Symbol.asyncDispose]();
 known[Symbol.dispose]();
