@@ -247,6 +247,8 @@ test('the agent of a node reads what its own pods need and writes what is its ow
 		[200, `${at}/pods/own`],
 		[403, `${at}/pods/foreign`],
 		[404, `${at}/pods/gone`],
+		[200, '/api/v1/namespaces/kube-system/configmaps?fieldSelector=metadata.name%3Dkube-dns'],
+		[403, '/api/v1/namespaces/kube-system/configmaps?fieldSelector=metadata.name%3Dother'],
 		[200, '/api/v1/services'],
 		[200, '/api/v1/nodes'],
 		[403, `${at}/secrets`, 'POST', { apiVersion: 'v1', kind: 'Secret', metadata: { name: 'x' } }],

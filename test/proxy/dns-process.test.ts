@@ -140,6 +140,33 @@ test('names are answered by a process that goes on without who started it, and i
 	t.is(await dns.pid(), pid);
 });
 
+test('it asks whom the ConfigMap kube-dns names, and tells its figures where CoreDNS has them', async (t) => {
+	const dns = await open(t);
+	const resolver = createSocket('udp4');
+	t.teardown(() => void resolver.close());
+	resolver.on('message', (bytes, from) => {
+		const { id, questions } = packet.decode(bytes);
+		const answers: packet.Answer[] = [{ type: 'A', name: questions?.[0]?.name ?? '', ttl: 60, data: '192.0.2.7' }];
+		resolver.send(packet.encode({ type: 'response', id, questions, answers }), from.port, from.address);
+	});
+	await new Promise<void>((resolve) => resolver.bind(0, '127.0.0.1', resolve));
+	dns.keep();
+	const ip = await dns.service('web');
+	await until('the name of a service', () => dns.look('web'), has(ip));
+	const stubDomains = JSON.stringify({ 'corp.example': [`127.0.0.1:${resolver.address().port}`] });
+	const body = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'kube-dns' }, data: { stubDomains } };
+	t.is((await dns.server.ask('/api/v1/namespaces/kube-system/configmaps', { body })).code, 201);
+	let tried = 0;
+	await until(
+		'a name of the stub domain',
+		() => lookUp(dns.address, `n${tried++}.corp.example`),
+		(seen) => seen?.[0] === '192.0.2.7',
+	);
+	const figures = await (await fetch(`http://${dns.address}:9153/metrics`)).text();
+	t.regex(figures, /^coredns_dns_requests_total\{.*zone="cluster\.local\."/m);
+	t.regex(figures, /^coredns_dns_responses_total\{.*rcode="NOERROR",plugin="forward"/m);
+});
+
 test('a process that dies while the API is away is started again, and knows what the one before it knew', async (t) => {
 	const dns = await open(t);
 	dns.keep();

@@ -8,8 +8,13 @@ import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import * as packet from 'dns-packet';
 import fc from 'fast-check';
+import type { ConfigMap } from '../../src/kinds/index.ts';
+import type { Log } from '../../src/log.ts';
+import { exposition } from '../../src/metrics.ts';
 import type { Resolver } from '../../src/proxy/dns/ask.ts';
+import { createForwarding, forwardingOf } from '../../src/proxy/dns/forwarding.ts';
 import { framed, numbered } from '../../src/proxy/dns/message.ts';
+import { createDnsMetrics } from '../../src/proxy/dns/metrics.ts';
 import type { Zone } from '../../src/proxy/dns/names.ts';
 import { createResolvers, resolversOf } from '../../src/proxy/dns/resolvers.ts';
 import { type DnsOptions, serveDns } from '../../src/proxy/dns/server.ts';
@@ -127,10 +132,11 @@ interface Options extends Partial<DnsOptions> {
 }
 
 async function serve(t: ExecutionContext, { list = async () => [], ...options }: Options = {}): Promise<number> {
+	const resolvers = createResolvers({ list, log: silentLog });
 	const open = () =>
 		serveDns({
 			zone: cluster,
-			resolvers: createResolvers({ list, log: silentLog }),
+			resolversFor: () => resolvers,
 			serves: () => true,
 			address: '127.0.0.1',
 			port: 0,
@@ -302,6 +308,91 @@ test('other names are asked of the resolvers of the machine, by UDP and by TCP',
 	await ask(port, 'tcp.example.com');
 	await overTcp(port, framed(query('tcp.example.com')));
 	t.deepEqual(away.asked.slice(2), ['tcp.example.com']);
+});
+
+const config = (data: Record<string, string>): ConfigMap => ({
+	apiVersion: 'v1',
+	kind: 'ConfigMap',
+	metadata: { name: 'kube-dns', namespace: 'kube-system' },
+	data,
+});
+const at = ({ address, port }: Resolver) => `${address}:${port}`;
+
+test('names of a stub domain are asked of its resolvers, the longest domain first, and others of the upstream that is named', async (t) => {
+	const [company, team, other, machine] = await Promise.all(
+		['192.0.2.1', '192.0.2.2', '192.0.2.3', '192.0.2.4'].map((ip) => upstream(t, ip)),
+	);
+	if (!company || !team || !other || !machine) throw new Error('four resolvers are needed');
+	let now: ConfigMap | undefined;
+	const lines: string[] = [];
+	const log: Log = { ...silentLog, warn: (about, line) => void lines.push(`${line} ${JSON.stringify(about)}`) };
+	const resolversFor = createForwarding({
+		config: () => now,
+		machine: async () => [machine],
+		self: '127.0.0.9',
+		log,
+	});
+	const port = await serve(t, { resolversFor });
+	const ip = async (name: string) => {
+		const [first] = (await ask(port, name)).answers ?? [];
+		return first?.type === 'A' ? first.data : undefined;
+	};
+	t.is(await ip('a.corp.example'), '192.0.2.4');
+	const stubDomains = { 'Corp.Example.': [at(company)], 'team.corp.example': ['127.0.0.9', at(team)] };
+	now = config({ stubDomains: JSON.stringify(stubDomains) });
+	t.is(await ip('b.corp.example'), '192.0.2.1');
+	t.is(await ip('corp.example'), '192.0.2.1');
+	t.is(await ip('x.y.team.corp.example'), '192.0.2.2');
+	t.is(await ip('notcorp.example'), '192.0.2.4');
+	// What is broken leaves what was there.
+	now = config({ stubDomains: '{"corp.example": "10.0.0.1"}' });
+	t.is(await ip('c.corp.example'), '192.0.2.1');
+	t.regex(lines.join(), /the ConfigMap kube-dns in kube-system cannot be read/);
+	t.regex(lines.join(), /stubDomains\[corp\.example\] must be a list of 1 to 16 resolvers/);
+	now = config({ stubDomains: JSON.stringify({ 'only.example': [at(other)] }) });
+	t.is(await ip('d.corp.example'), '192.0.2.4');
+	t.is(await ip('d.only.example'), '192.0.2.3');
+});
+
+test('upstreamNameservers go before the resolvers of the machine', async (t) => {
+	const [named, machine] = await Promise.all(['192.0.2.3', '192.0.2.4'].map((ip) => upstream(t, ip)));
+	if (!named || !machine) throw new Error('two resolvers are needed');
+	const now = config({ upstreamNameservers: JSON.stringify([at(named)]) });
+	const options = { config: () => now, machine: async () => [machine], self: '127.0.0.9', log: silentLog };
+	const port = await serve(t, { resolversFor: createForwarding(options) });
+	t.like((await ask(port, 'www.example.com')).answers?.[0], { data: '192.0.2.3' });
+});
+
+test('what the ConfigMap of cluster DNS says wrongly is named by its field', (t) => {
+	const wrong = (data: Record<string, string>, message: RegExp) => t.throws(() => forwardingOf(data), { message });
+	wrong({ stubDomains: '{' }, /^stubDomains is not JSON: /);
+	wrong({ stubDomains: '[]' }, /^stubDomains must be an object of domains/);
+	wrong({ stubDomains: '{"a b": ["10.0.0.1"]}' }, /^stubDomains: "a b" is no domain/);
+	wrong({ stubDomains: '{"a": []}' }, /^stubDomains\[a\] must be a list/);
+	wrong({ stubDomains: '{"a": ["dns.example"]}' }, /^stubDomains\[a\]: "dns.example" is no address/);
+	wrong({ upstreamNameservers: '["10.0.0.1:0"]' }, /^upstreamNameservers: "10.0.0.1:0" is no address/);
+	t.deepEqual(forwardingOf({ upstreamNameservers: '["10.0.0.1:5353", "fd00::1"]' }).upstream, [
+		{ address: '10.0.0.1', port: 5353 },
+		{ address: 'fd00::1' },
+	]);
+});
+
+test('questions are counted by zone, protocol, type and outcome', async (t) => {
+	const away = await upstream(t, '192.0.2.1');
+	const metrics = createDnsMetrics();
+	const port = await serve(t, { list: async () => [away], metrics });
+	await ask(port, 'web.shop.svc.cluster.local');
+	await ask(port, 'nothing.shop.svc.cluster.local');
+	await overTcp(port, framed(query('www.example.com', 'AAAA')));
+	const text = exposition(metrics.families());
+	const has = (line: string) => t.true(text.includes(line), `${line} in ${text}`);
+	const ours = 'server="dns://:53",zone="cluster.local.",view=""';
+	has(`coredns_dns_requests_total{${ours},proto="udp",family="1",type="A"} 2`);
+	has(`coredns_dns_requests_total{server="dns://:53",zone=".",view="",proto="tcp",family="1",type="AAAA"} 1`);
+	has(`coredns_dns_responses_total{${ours},rcode="NOERROR",plugin="kubernetes"} 1`);
+	has(`coredns_dns_responses_total{${ours},rcode="NXDOMAIN",plugin="kubernetes"} 1`);
+	has(`coredns_dns_responses_total{server="dns://:53",zone=".",view="",rcode="NOERROR",plugin="forward"} 1`);
+	has(`coredns_dns_request_duration_seconds_count{${ours}} 2`);
 });
 
 test('a resolver that is dead, or cannot tell, is passed over, and asked last from then on', async (t) => {

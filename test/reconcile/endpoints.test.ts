@@ -254,7 +254,7 @@ test('cluster DNS has a service of its name at its address, which is mended', as
 	t.is(made.spec.selector, undefined);
 	t.deepEqual(
 		made.spec.ports?.map(({ name, port, protocol }) => `${name} ${port}/${protocol}`),
-		['dns 53/UDP', 'dns-tcp 53/TCP'],
+		['dns 53/UDP', 'dns-tcp 53/TCP', 'metrics 9153/TCP'],
 	);
 	t.deepEqual(made.metadata.labels, {
 		'k8s-app': 'kube-dns',
@@ -269,7 +269,7 @@ test('cluster DNS has a service of its name at its address, which is mended', as
 	await client.patch(Service, name, { type: 'merge', body: { spec: { ports: [{ port: 54 }] } } });
 	await eventually(place, [Service], async () => {
 		const { spec } = await client.get(Service, name);
-		return spec.ports?.length === 2 ? true : undefined;
+		return spec.ports?.length === 3 ? true : undefined;
 	});
 	t.pass();
 });

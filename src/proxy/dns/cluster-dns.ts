@@ -1,11 +1,14 @@
 /** Cluster DNS on a node: the cluster's names from the caches, all others from the machine's resolvers. */
 import { networkInterfaces } from 'node:os';
 import { describe, faults, pause } from '../../client/index.ts';
+import { ConfigMap, keyOf } from '../../kinds/index.ts';
 import type { Log } from '../../log.ts';
 import { networksOf } from '../networks.ts';
 import { aborted } from '../synced.ts';
+import { CONFIG, createForwarding } from './forwarding.ts';
+import { createDnsMetrics, METRICS_PORT, serveMetrics } from './metrics.ts';
 import type { Remembered } from './remembered.ts';
-import { createResolvers, resolversOf } from './resolvers.ts';
+import { resolversOf } from './resolvers.ts';
 import { serveDns } from './server.ts';
 import { zoneOf } from './zone.ts';
 
@@ -34,15 +37,31 @@ export async function runClusterDns(options: ClusterDnsOptions, signal: AbortSig
 	const { informers, clusterDns, clusterDomain, podNetwork, serviceNetwork, log } = options;
 	const known = faults(log);
 	const zone = zoneOf(informers, clusterDomain, networksOf(podNetwork, serviceNetwork));
-	const resolvers = createResolvers({ list: () => resolversOf('/etc/resolv.conf', clusterDns), log });
+	const config = informers.informer(ConfigMap, {
+		namespace: CONFIG.namespace,
+		fieldSelector: `metadata.name=${CONFIG.name}`,
+	});
+	const resolversFor = createForwarding({
+		config: () => config.get(keyOf({ metadata: CONFIG })),
+		machine: () => resolversOf('/etc/resolv.conf', clusterDns),
+		self: clusterDns,
+		log,
+	});
+	const metrics = createDnsMetrics();
 	const serves = insiders(podNetwork, serviceNetwork);
 	// Who relieves another begins when it knows as much; names of others need not wait for ever.
-	await Promise.race([zone.known, pause(KNOWN_MS, signal)]);
+	// The cache may end before.
+	const told = config.synced.catch(() => {});
+	await Promise.race([Promise.all([zone.known, told]), pause(KNOWN_MS, signal)]);
 	while (!signal.aborted) {
 		try {
-			await using _ = await serveDns({ zone, resolvers, serves, address: clusterDns, log });
+			await using _ = await serveDns({ zone, resolversFor, metrics, serves, address: clusterDns, log });
 			known.healed('dns', 'cluster DNS is served again');
 			options.onServing(true);
+			await using _figures = await serveMetrics({ address: clusterDns, metrics, serves }).catch((error: unknown) => {
+				known.failed('metrics', error, `the figures of cluster DNS cannot be served on ${clusterDns}:${METRICS_PORT}`);
+				return undefined;
+			});
 			await aborted(signal);
 			options.onServing(false);
 		} catch (error) {

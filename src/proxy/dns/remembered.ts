@@ -3,7 +3,7 @@
  * informers are there. Each change is one row, so the cost follows change.
  */
 import { DatabaseSync } from 'node:sqlite';
-import type { Cache, Informer } from '../../client/index.ts';
+import type { Cache, Informer, Selection } from '../../client/index.ts';
 import { createCopy } from '../../client/index.ts';
 import { type Kind, type KubeObject, keyOf } from '../../kinds/index.ts';
 import type { Log } from '../../log.ts';
@@ -23,7 +23,7 @@ export type Known<T extends KubeObject> = Pick<Informer<T>, 'get' | 'by' | 'addI
 
 export interface Remembered extends Disposable {
 	/** The informer of the kind, or, before it has its first list, what it knew at its end, if it was whole then. */
-	informer<T extends KubeObject>(kind: Kind<T>): Known<T>;
+	informer<T extends KubeObject>(kind: Kind<T>, selection?: Selection): Known<T>;
 }
 
 /** `path` is of the database, which is made anew where it is damaged: what it holds can be had again. */
@@ -57,8 +57,8 @@ export function remembered(cache: Cache, path: string, log: Log): Remembered {
 	};
 
 	return {
-		informer<T extends KubeObject>(kind: Kind<T>): Known<T> {
-			const live = cache.informer(kind);
+		informer<T extends KubeObject>(kind: Kind<T>, selection?: Selection): Known<T> {
+			const live = cache.informer(kind, selection);
 			const name = `${kind.plural}.${kind.group}`;
 			let before: ReturnType<typeof createCopy<T>> | undefined;
 			if (whole.get(name)) {

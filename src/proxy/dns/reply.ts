@@ -1,6 +1,7 @@
 /** From the bytes of a query to those of its answer. */
 import * as packet from 'dns-packet';
 import { type Code, encode, type Reply, type Request } from './encode.ts';
+import type { DnsMetrics } from './metrics.ts';
 import { type Answer, answer, type Zone, zoneOfName } from './names.ts';
 import type { Resolvers } from './resolvers.ts';
 
@@ -8,7 +9,10 @@ export type Transport = 'udp' | 'tcp';
 
 export interface Responder {
 	readonly zone: Zone;
-	readonly resolvers: Resolvers;
+	/** Who is asked for a name that is not the cluster's; in lower case. */
+	readonly resolversFor: (name: string) => Resolvers;
+	/** Where it is counted. */
+	readonly metrics?: DnsMetrics;
 	/** Whether a client is answered at all: a server that answers everybody is a weapon. */
 	serves(client: string): boolean;
 }
@@ -25,20 +29,41 @@ export async function respond(
 ): Promise<Buffer | undefined> {
 	const request = read(query);
 	if (!request) return undefined;
+	const began = performance.now();
+	const name = request.fault ? '' : request.name.toLowerCase();
+	const zone = request.fault ? undefined : zoneOfName(name, responder.zone);
+	const response = await answerTo({ request, name, zone, query, client, transport }, responder);
+	const seconds = (performance.now() - began) / 1_000;
+	responder.metrics?.answered({ transport, type: request.fault ? undefined : request.type, zone, response, seconds });
+	return response;
+}
+
+interface Asked {
+	readonly request: Read;
+	readonly name: string;
+	/** The cluster's zone that the name is in. */
+	readonly zone: string | undefined;
+	readonly query: Buffer;
+	readonly client: string;
+	readonly transport: Transport;
+}
+
+async function answerTo(
+	{ request, name, zone: ours, query, client, transport }: Asked,
+	responder: Responder,
+): Promise<Buffer> {
 	const refuse = (code: Code) => encode(request, { code }, transport);
 	if (!responder.serves(client)) return refuse('REFUSED');
 	if (request.fault) return refuse(request.fault);
-	const { zone, resolvers } = responder;
-	const name = request.name.toLowerCase();
-	const ours = zoneOfName(name, zone);
-	if (!ours) return (await resolvers.ask(query, transport, client)) ?? refuse('SERVFAIL');
+	const { zone } = responder;
+	if (!ours) return (await responder.resolversFor(name).ask(query, transport, client)) ?? refuse('SERVFAIL');
 	// "There is no such name" would be kept by the client, so it is not said before it is known.
 	if (!zone.ready) return refuse('SERVFAIL');
 	const answers = answer(name, request.type, zone);
 	if (!answers) return encode(request, { code: 'NXDOMAIN', zone: ours }, transport);
 	const [first] = answers;
 	if (first?.type === 'CNAME') {
-		const followed = request.type === 'A' ? await follow(first.target, zone, resolvers, client) : [];
+		const followed = request.type === 'A' ? await follow(first.target, responder, client) : [];
 		return encode(request, { code: 'NOERROR', zone: ours, answers: [first, ...followed] }, transport);
 	}
 	const reply: Reply = { code: 'NOERROR', zone: ours, answers: rotate(answers), additionals: addressesOf(answers) };
@@ -60,7 +85,7 @@ function addressesOf(answers: readonly Answer[]): Answer[] {
 }
 
 /** The addresses behind an ExternalName, as far as they can be found. */
-async function follow(target: string, zone: Zone, resolvers: Resolvers, client: string): Promise<Answer[]> {
+async function follow(target: string, { zone, resolversFor }: Responder, client: string): Promise<Answer[]> {
 	const chain: Answer[] = [];
 	let name = target.toLowerCase();
 	for (let hops = 0; hops < LONGEST_ALIAS_CHAIN && zoneOfName(name, zone); hops++) {
@@ -77,7 +102,7 @@ async function follow(target: string, zone: Zone, resolvers: Resolvers, client: 
 		flags: packet.RECURSION_DESIRED,
 		questions: [{ type: 'A', name, class: 'IN' }],
 	});
-	const bytes = await resolvers.ask(query, 'udp', client);
+	const bytes = await resolversFor(name).ask(query, 'udp', client);
 	for (const each of (bytes && packet.decode(bytes).answers) ?? []) {
 		if (each.type === 'A') chain.push({ type: 'A', name: each.name, ip: each.data });
 		else if (each.type === 'CNAME') chain.push({ type: 'CNAME', name: each.name, target: each.data });

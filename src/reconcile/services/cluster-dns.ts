@@ -8,6 +8,7 @@ import { type Controller, controller, watch } from '../runtime/controller.ts';
 import { keep } from '../runtime/kept-object.ts';
 
 const DNS_PORT = 53;
+const METRICS_PORT = 9153;
 const name = { namespace: 'kube-system', name: 'kube-dns' };
 const key = keyOf({ metadata: name });
 const labels = {
@@ -45,6 +46,7 @@ function service(clusterIP: string, old: Service | undefined): Service {
 			ports: [
 				{ name: 'dns', port: DNS_PORT, protocol: 'UDP', targetPort: DNS_PORT },
 				{ name: 'dns-tcp', port: DNS_PORT, protocol: 'TCP', targetPort: DNS_PORT },
+				{ name: 'metrics', port: METRICS_PORT, protocol: 'TCP', targetPort: METRICS_PORT },
 			],
 		},
 	};
