@@ -3,6 +3,7 @@
  * Source: Kubernetes documentation, "Labels and Selectors" and "Field Selectors".
  */
 import type { Kind } from './kind.ts';
+import { isFields } from './mergetype.ts';
 import { labelValue, qualifiedName } from './names.ts';
 import type { KubeObject } from './object.ts';
 import { badRequest } from './status.ts';
@@ -133,34 +134,27 @@ export function requirementsOf(selector: LabelSelector): Requirement[] {
 	return requirements;
 }
 
-/** The text form of a selector object or map, sorted by key as Kubernetes prints it: what status.selector of a Scale carries. */
+/** The text form of a LabelSelector, sorted by key as Kubernetes prints it. What is no part of one is left out. */
 export function formatLabelSelector(selector: LabelSelector | null | undefined): string {
-	if (!selector) return '';
-	return formatRequirements(requirementsOf(selector));
-}
-
-export function formatRequirements(requirements: readonly Requirement[]): string {
-	return [...requirements]
-		.sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0))
-		.map(formatRequirement)
-		.join(',');
-}
-
-function formatRequirement({ key, operator, values }: Requirement): string {
-	switch (operator) {
-		case 'In':
-			return values.length === 1 ? `${key}=${values[0]}` : `${key} in (${[...values].sort().join(',')})`;
-		case 'NotIn':
-			return values.length === 1 ? `${key}!=${values[0]}` : `${key} notin (${[...values].sort().join(',')})`;
-		case 'Exists':
-			return key;
-		case 'DoesNotExist':
-			return `!${key}`;
-		case 'Gt':
-			return `${key}>${values[0]}`;
-		case 'Lt':
-			return `${key}<${values[0]}`;
+	const { matchLabels, matchExpressions } = selector ?? {};
+	const terms = Object.entries(matchLabels ?? {}).map(([key, value]) => ({ key, text: `${key}=${value}` }));
+	for (const { key, operator, values } of Array.isArray(matchExpressions) ? matchExpressions : []) {
+		const list = Array.isArray(values) ? [...values].sort().join(',') : '';
+		if (operator === 'In') terms.push({ key, text: `${key} in (${list})` });
+		else if (operator === 'NotIn') terms.push({ key, text: `${key} notin (${list})` });
+		else if (operator === 'Exists') terms.push({ key, text: key });
+		else if (operator === 'DoesNotExist') terms.push({ key, text: `!${key}` });
 	}
+	const sorted = terms.sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0));
+	return sorted.map(({ text }) => text).join(',');
+}
+
+/** The text form of a selector as kinds have it: a LabelSelector, a plain map (as of Services), or text already. */
+export function selectorText(selector: unknown): string | undefined {
+	if (typeof selector === 'string') return selector;
+	if (!isFields(selector)) return undefined;
+	const isLabelSelector = 'matchLabels' in selector || 'matchExpressions' in selector;
+	return formatLabelSelector(isLabelSelector ? selector : { matchLabels: selector as Record<string, string> });
 }
 
 /** The predicate of requirements, all of which must hold. */

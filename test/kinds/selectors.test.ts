@@ -3,7 +3,7 @@ import {
 	fieldReaders,
 	fieldTerms,
 	formatLabelSelector,
-	formatRequirements,
+	type LabelSelector,
 	labelPredicate,
 	mapPredicate,
 	matchFields,
@@ -12,6 +12,7 @@ import {
 	parseFieldSelector,
 	parseLabelSelector,
 	selectorPredicate,
+	selectorText,
 } from '../../src/kinds/index.ts';
 import { manifests } from './manifests.ts';
 
@@ -84,18 +85,24 @@ test('the plain selector of a service matches nothing while it is empty', (t) =>
 });
 
 test('selectors are written as Kubernetes writes them, and read back the same', (t) => {
-	t.is(
-		formatLabelSelector({
-			matchLabels: { b: '1', a: '2' },
-			matchExpressions: [
-				{ key: 'c', operator: 'NotIn', values: ['z', 'y'] },
-				{ key: 'd', operator: 'Exists' },
-			],
-		}),
-		'a=2,b=1,c notin (y,z),d',
-	);
-	const text = 'a=1,b!=2,c in (x,y),!g,h>3';
-	t.is(formatRequirements(parseLabelSelector(formatRequirements(parseLabelSelector(text)))), text);
+	const selector: LabelSelector = {
+		matchLabels: { b: '1', a: '2' },
+		matchExpressions: [
+			{ key: 'c', operator: 'NotIn', values: ['z', 'y'] },
+			{ key: 'd', operator: 'Exists' },
+			{ key: 'e', operator: 'In', values: ['x'] },
+			{ key: 'f', operator: 'DoesNotExist' },
+		],
+	};
+	const text = 'a=2,b=1,c notin (y,z),d,e in (x),!f';
+	t.is(formatLabelSelector(selector), text);
+	const read = matchRequirements(parseLabelSelector(text));
+	const match = { a: '2', b: '1', d: '', e: 'x' };
+	for (const labels of [match, { ...match, c: 'y' }, { ...match, e: 'w' }, { ...match, f: '' }, { a: '2' }])
+		t.is(read(labels), selectorPredicate(selector)(labels), JSON.stringify(labels));
+	t.is(selectorText({ app: 'web' }), 'app=web', 'a plain map');
+	t.is(selectorText('app=web'), 'app=web');
+	t.is(selectorText(undefined), undefined);
 });
 
 test('field selectors compare fields that the kind offers', (t) => {

@@ -3,8 +3,8 @@
 import type { Kind } from '../../kinds/kind.ts';
 import { isFields } from '../../kinds/mergetype.ts';
 import type { Dynamic, Meta } from '../../kinds/object.ts';
+import { selectorText } from '../../kinds/selectors.ts';
 import { badRequest } from '../../kinds/status.ts';
-import { asText } from '../json.ts';
 
 export interface Scale {
 	readonly apiVersion: 'autoscaling/v1';
@@ -57,31 +57,3 @@ function valueAt(object: unknown, path: string): unknown {
 }
 
 const count = (value: unknown) => (typeof value === 'number' ? value : 0);
-
-function selectorText(selector: unknown): string | undefined {
-	if (typeof selector === 'string') return selector;
-	if (!isFields(selector)) return undefined;
-	// A ReplicationController selects by labels alone.
-	const wrapped = 'matchLabels' in selector || 'matchExpressions' in selector;
-	const labels = wrapped ? selector.matchLabels : selector;
-	const expressions = wrapped && Array.isArray(selector.matchExpressions) ? selector.matchExpressions : [];
-	const terms = Object.entries(isFields(labels) ? labels : {}).map(([key, value]): [string, string] => [
-		key,
-		`${key}=${value}`,
-	]);
-	for (const expression of expressions) {
-		const { key, operator, values } = expression;
-		const list = Array.isArray(values) ? [...values].sort().join(',') : '';
-		const text = {
-			In: `${key} in (${list})`,
-			NotIn: `${key} notin (${list})`,
-			Exists: `${key}`,
-			DoesNotExist: `!${key}`,
-		}[asText(operator)];
-		if (text) terms.push([asText(key), text]);
-	}
-	return terms
-		.sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0))
-		.map(([, text]) => text)
-		.join(',');
-}

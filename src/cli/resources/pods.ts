@@ -1,6 +1,6 @@
 /** Which pod and container the words `web` and `deployment/web` mean, for logs and exec. */
 import type { HttpClient } from '../../client/index.ts';
-import { formatLabelSelector, type KubeObject, type LabelSelector, Pod } from '../../kinds/index.ts';
+import { type KubeObject, Pod, selectorText } from '../../kinds/index.ts';
 import { UserError } from '../user-error.ts';
 import { nameOf } from './print.ts';
 import { kindsOf } from './resource-types.ts';
@@ -33,11 +33,7 @@ export async function findPod(client: HttpClient, word: string, namespace: strin
 /** The text of spec.selector: a LabelSelector as workloads have it, or a map as services have it. */
 export function selectorOf(object: KubeObject): string | undefined {
 	const { spec } = object as KubeObject & { readonly spec?: { readonly selector?: unknown } };
-	const { selector } = spec ?? {};
-	if (typeof selector !== 'object' || selector === null) return undefined;
-	const isLabelSelector = 'matchLabels' in selector || 'matchExpressions' in selector;
-	const text = formatLabelSelector((isLabelSelector ? selector : { matchLabels: selector }) as LabelSelector);
-	return text || undefined;
+	return selectorText(spec?.selector) || undefined;
 }
 
 /** The most useful first: running and ready before running before others, then the one that has been there for longest. */

@@ -23,12 +23,12 @@ type Loose = { readonly [field: string]: unknown };
 export function toStored({ metadata, spec, status, ...rest }: HorizontalPodAutoscalerV1): HorizontalPodAutoscaler {
 	const said = (name: (typeof kept)[number]) => parsed(metadata?.annotations?.[prefix + name]);
 	const { targetCPUUtilizationPercentage: percent, ...others } = spec ?? {};
-	const metrics = listOf(said('metrics')).map(metricToStored);
+	const metrics = listOf(said('metrics')).map((metric) => metricToStored(metric, 'target'));
 	if (percent !== undefined) metrics.push(cpuMetric(percent));
 	const behavior = said('behavior');
 	const { currentCPUUtilizationPercentage: current, ...seen } = status ?? {};
 	const conditions = said('conditions');
-	const currentMetrics = listOf(said('current-metrics')).map(statusToStored);
+	const currentMetrics = listOf(said('current-metrics')).map((metric) => metricToStored(metric, 'current'));
 	if (current !== undefined) currentMetrics.push(cpuStatus(current));
 	return {
 		...rest,
@@ -62,10 +62,16 @@ export function fromStored(object: KubeObject): HorizontalPodAutoscalerV1 {
 		if (Array.isArray(value) ? value.length > 0 : value !== undefined)
 			annotations[prefix + name] = JSON.stringify(value);
 	};
-	say('metrics', metrics.filter((metric) => metric !== cpu).map(metricFromStored));
+	say(
+		'metrics',
+		metrics.filter((metric) => metric !== cpu).map((metric) => metricFromStored(metric, 'target')),
+	);
 	say('behavior', behavior && upperFirst(behavior as Loose));
 	say('conditions', conditions);
-	say('current-metrics', (currentMetrics ?? []).filter((metric) => metric !== current).map(statusFromStored));
+	say(
+		'current-metrics',
+		(currentMetrics ?? []).filter((metric) => metric !== current).map((metric) => metricFromStored(metric, 'current')),
+	);
 	return {
 		...rest,
 		metadata: { ...metadata, ...(Object.keys(annotations).length > 0 && { annotations }) },
@@ -101,12 +107,23 @@ const cpuStatus = (averageUtilization: number): MetricStatus => ({
 	resource: { name: 'cpu', current: { averageUtilization } },
 });
 
-/** The fields of a metric of v1: the target and what is measured, side by side. */
-function metricFromStored({ type, resource, containerResource, pods, object, external }: MetricSpec): Loose {
-	const own = (source: { readonly name: string; readonly target: MetricTarget }) => ({
+/** What a metric is to be, and what it is: the same fields under two words. */
+type Side = 'target' | 'current';
+type Amount<S extends Side> = S extends 'target' ? MetricTarget : MetricValueStatus;
+type Metric<S extends Side> = S extends 'target' ? MetricSpec : MetricStatus;
+/** The same of both versions' metric, with its amount under either word. */
+type Sided = { readonly [S in Side]?: Partial<Amount<S>> };
+
+/** The fields of a metric of v1: the amount and what is measured, side by side. */
+function metricFromStored<S extends Side>(metric: Metric<S>, side: S): Loose {
+	const { type, resource, containerResource, pods, object, external } = metric;
+	const amountOf = (source: Sided): Partial<Amount<S>> => (source[side] ?? {}) as Partial<Amount<S>>;
+	// A reading is no pointer there: what was not read is a zero.
+	const unread = side === 'current' ? '0' : undefined;
+	const own = (source: Sided & { readonly name: string }) => ({
 		name: source.name,
-		targetAverageUtilization: source.target.averageUtilization,
-		targetAverageValue: source.target.averageValue,
+		[`${side}AverageUtilization`]: amountOf(source).averageUtilization,
+		[`${side}AverageValue`]: amountOf(source).averageValue ?? unread,
 	});
 	return {
 		type,
@@ -114,128 +131,61 @@ function metricFromStored({ type, resource, containerResource, pods, object, ext
 		containerResource: containerResource && { ...own(containerResource), container: containerResource.container },
 		pods: pods && {
 			metricName: pods.metric.name,
-			targetAverageValue: pods.target.averageValue,
+			[`${side}AverageValue`]: amountOf(pods).averageValue,
 			selector: pods.metric.selector,
 		},
 		object: object && {
 			target: object.describedObject,
 			metricName: object.metric.name,
-			targetValue: object.target.value ?? '0',
+			[`${side}Value`]: amountOf(object).value ?? '0',
 			selector: object.metric.selector,
-			averageValue: object.target.averageValue,
+			averageValue: amountOf(object).averageValue,
 		},
 		external: external && {
 			metricName: external.metric.name,
 			metricSelector: external.metric.selector,
-			targetValue: external.target.value,
-			targetAverageValue: external.target.averageValue,
+			[`${side}Value`]: amountOf(external).value ?? unread,
+			[`${side}AverageValue`]: amountOf(external).averageValue,
 		},
 	};
 }
 
-function metricToStored(metric: Loose): MetricSpec {
+function metricToStored<S extends Side>(metric: Loose, side: S): Metric<S> {
 	const at = (name: string) => (isLoose(metric[name]) ? metric[name] : undefined);
+	const amount = (averageUtilization: unknown, value: unknown, averageValue: unknown): Loose => {
+		const type = averageUtilization !== undefined ? 'Utilization' : value !== undefined ? 'Value' : 'AverageValue';
+		return { ...(side === 'target' && { type }), averageUtilization, value, averageValue };
+	};
 	const own = (source: Loose) => ({
 		name: source.name,
-		target: targetOf(source.targetAverageUtilization, undefined, source.targetAverageValue),
+		[side]: amount(source[`${side}AverageUtilization`], undefined, source[`${side}AverageValue`]),
 	});
 	const resource = at('resource');
 	const containerResource = at('containerResource');
 	const pods = at('pods');
 	const object = at('object');
 	const external = at('external');
+	// The value of a target is no pointer there: beside an average it is a zero that says nothing.
+	const isZero = side === 'target' && object?.averageValue !== undefined;
 	const whole = {
 		type: metric.type,
 		resource: resource && own(resource),
 		containerResource: containerResource && { ...own(containerResource), container: containerResource.container },
 		pods: pods && {
 			metric: { name: pods.metricName, selector: pods.selector },
-			target: targetOf(undefined, undefined, pods.targetAverageValue),
+			[side]: amount(undefined, undefined, pods[`${side}AverageValue`]),
 		},
 		object: object && {
 			describedObject: object.target,
 			metric: { name: object.metricName, selector: object.selector },
-			// The value is no pointer there: beside an average it is a zero that says nothing.
-			target: targetOf(
-				undefined,
-				object.averageValue === undefined ? object.targetValue : undefined,
-				object.averageValue,
-			),
+			[side]: amount(undefined, isZero ? undefined : object[`${side}Value`], object.averageValue),
 		},
 		external: external && {
 			metric: { name: external.metricName, selector: external.metricSelector },
-			target: targetOf(undefined, external.targetValue, external.targetAverageValue),
+			[side]: amount(undefined, external[`${side}Value`], external[`${side}AverageValue`]),
 		},
 	};
-	return defined(whole) as unknown as MetricSpec;
-}
-
-function targetOf(averageUtilization: unknown, value: unknown, averageValue: unknown): Loose {
-	const type = averageUtilization !== undefined ? 'Utilization' : value !== undefined ? 'Value' : 'AverageValue';
-	return { type, averageUtilization, value, averageValue };
-}
-
-function statusFromStored({ type, resource, containerResource, pods, object, external }: MetricStatus): Loose {
-	const own = (source: { readonly name: string; readonly current: MetricValueStatus }) => ({
-		name: source.name,
-		currentAverageUtilization: source.current.averageUtilization,
-		currentAverageValue: source.current.averageValue ?? '0',
-	});
-	return {
-		type,
-		resource: resource && own(resource),
-		containerResource: containerResource && { ...own(containerResource), container: containerResource.container },
-		pods: pods && {
-			metricName: pods.metric.name,
-			currentAverageValue: pods.current.averageValue,
-			selector: pods.metric.selector,
-		},
-		object: object && {
-			target: object.describedObject,
-			metricName: object.metric.name,
-			currentValue: object.current.value ?? '0',
-			selector: object.metric.selector,
-			averageValue: object.current.averageValue,
-		},
-		external: external && {
-			metricName: external.metric.name,
-			metricSelector: external.metric.selector,
-			currentValue: external.current.value ?? '0',
-			currentAverageValue: external.current.averageValue,
-		},
-	};
-}
-
-function statusToStored(metric: Loose): MetricStatus {
-	const at = (name: string) => (isLoose(metric[name]) ? metric[name] : undefined);
-	const own = (source: Loose) => ({
-		name: source.name,
-		current: { averageUtilization: source.currentAverageUtilization, averageValue: source.currentAverageValue },
-	});
-	const resource = at('resource');
-	const containerResource = at('containerResource');
-	const pods = at('pods');
-	const object = at('object');
-	const external = at('external');
-	const whole = {
-		type: metric.type,
-		resource: resource && own(resource),
-		containerResource: containerResource && { ...own(containerResource), container: containerResource.container },
-		pods: pods && {
-			metric: { name: pods.metricName, selector: pods.selector },
-			current: { averageValue: pods.currentAverageValue },
-		},
-		object: object && {
-			describedObject: object.target,
-			metric: { name: object.metricName, selector: object.selector },
-			current: { value: object.currentValue, averageValue: object.averageValue },
-		},
-		external: external && {
-			metric: { name: external.metricName, selector: external.metricSelector },
-			current: { value: external.currentValue, averageValue: external.currentAverageValue },
-		},
-	};
-	return defined(whole) as unknown as MetricStatus;
+	return defined(whole) as unknown as Metric<S>;
 }
 
 function withoutKept(metadata: KubeObject['metadata']): KubeObject['metadata'] {
