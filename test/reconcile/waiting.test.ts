@@ -4,6 +4,7 @@ import { createRefusals } from '../../src/reconcile/scheduling/refusals.ts';
 import type { Changes, What } from '../../src/reconcile/scheduling/rules/rule.ts';
 import { schedule } from '../../src/reconcile/scheduling/schedule.ts';
 import type { Snapshot } from '../../src/reconcile/scheduling/snapshot.ts';
+import { createSnapshot } from '../../src/reconcile/scheduling/snapshot.ts';
 import {
 	createWaiting,
 	FIRST_BACKOFF_MS,
@@ -57,10 +58,10 @@ test('a pod that fits nowhere is looked at again after a second, then two, four,
 	const { clock, waiting, look, changed } = open({ nodes: [node('n1')] });
 	waiting.add(asks('p', { cpu: '9' }));
 	t.is(look(), 'p');
+	const larger: Node = { ...node('n2'), status: { allocatable: { cpu: '99', pods: '9' } } };
 	for (const delay of [FIRST_BACKOFF_MS, 2000, 4000, 8000, LONGEST_BACKOFF_MS, LONGEST_BACKOFF_MS]) {
 		t.is(look(), undefined);
-		const now = { name: 'n2', slot: 1, node: node('n2'), allocatable: { cpu: 99_000, pods: 9 }, used: {}, ...none };
-		changed('node added', { now });
+		changed('node added', createSnapshot().setNode(larger));
 		clock.advance(delay - 1);
 		t.is(look(), undefined, `not before ${delay} ms`);
 		clock.advance(1);
@@ -71,8 +72,6 @@ test('a pod that fits nowhere is looked at again after a second, then two, four,
 	clock.advance(LOOK_ANYHOW_MS);
 	t.is(look(), 'p', 'but not for ever');
 });
-
-const none = { weight: { cpu: 0, memory: 0 }, ports: new Set<never>(), pods: new Map(), nominated: new Map() };
 
 test('a change long after the last look lets a pod be looked at at once', (t) => {
 	const { clock, snapshot, waiting, look, changed, woken } = open({ nodes: [] });

@@ -55,8 +55,7 @@ export function schedule(wanted: Wanted, snapshot: Snapshot, strategy: Strategy,
 	const from = strategy === 'round-robin' ? snapshot.placeOf(turn.last) + 1 : turn.from;
 	const enough = nodesToFind(open.length);
 	const fitting: NodeState[] = [];
-	/** How far behind the last node that was chosen, going round. */
-	const distances: number[] = [];
+	const places: number[] = [];
 	const after = open === order ? snapshot.placeOf(turn.last) + 1 : 0;
 	let looked = 0;
 	while (looked < open.length && fitting.length < enough) {
@@ -67,10 +66,12 @@ export function schedule(wanted: Wanted, snapshot: Snapshot, strategy: Strategy,
 		if (refused) refuse(refused.filter, refused.reasons);
 		else {
 			fitting.push(state);
-			distances.push((place - after + open.length) % open.length);
+			places.push(place);
 		}
 	}
-	const best = preferred(wanted, fitting, distances, snapshot, strategy);
+	/** How far behind the last node that was chosen, going round. */
+	const distance = (at: number) => ((places[at] ?? 0) - after + open.length) % open.length;
+	const best = preferred(wanted, fitting, distance, snapshot, strategy);
 	return best ? { node: best.name, looked } : { message: message(), refusedBy, looked };
 }
 
@@ -105,13 +106,15 @@ function refuser(wanted: Wanted, snapshot: Snapshot): (state: NodeState) => Refu
 	};
 }
 
+/** Asked of every node: it walks by number, and makes nothing where nobody refuses. */
 function firstRefusal(
 	checks: readonly { readonly filter: Filter; readonly check: Check }[],
 	state: NodeState,
 ): Refused | undefined {
-	for (const { filter, check } of checks) {
-		const reasons = check(state);
-		if (reasons) return { filter, reasons };
+	for (let at = 0; at < checks.length; at++) {
+		const each = checks[at];
+		const reasons = each?.check(state);
+		if (each && reasons) return { filter: each.filter, reasons };
 	}
 	return undefined;
 }
@@ -157,7 +160,7 @@ function refusals(total: number) {
 function preferred(
 	wanted: Wanted,
 	fitting: readonly NodeState[],
-	distances: readonly number[],
+	distance: (at: number) => number,
 	snapshot: Snapshot,
 	strategy: Strategy,
 ): NodeState | undefined {
@@ -170,7 +173,7 @@ function preferred(
 	let best = 0;
 	for (let at = 1; at < totals.length; at++) {
 		const difference = (totals[at] ?? 0) - (totals[best] ?? 0);
-		if (difference > 0 || (difference === 0 && (distances[at] ?? 0) < (distances[best] ?? 0))) best = at;
+		if (difference > 0 || (difference === 0 && distance(at) < distance(best))) best = at;
 	}
 	return fitting[best];
 }

@@ -19,14 +19,21 @@ export interface NodeState extends Site {
 	readonly name: string;
 	readonly allocatable: Resources;
 	readonly used: Resources;
-	/** Like `used`, with the least that a pod counts for; for scores only. */
-	readonly weight: { readonly cpu: number; readonly memory: number };
+	/** The same amounts in a row, as AMOUNTS counts: every pod is held against those of every node, and what lies together is read at once. */
+	readonly total: Float64Array;
+	/** Of `used`, then of what counts for scores: with the least that a pod counts for. */
+	readonly taken: Float64Array;
 	readonly ports: ReadonlySet<HostPort>;
 	/** The pods on it, by uid. */
 	readonly pods: ReadonlyMap<string, Pod>;
 	/** Pods that wait for room on it that is being made for them, by uid. */
 	readonly nominated: ReadonlyMap<string, Pod>;
 }
+
+/** Where an amount stands in the rows of a node. */
+export const AMOUNTS = { cpu: 0, memory: 1, pods: 2, cpuWeight: 3, memoryWeight: 4 } as const;
+
+export const amountAt = (row: Float64Array, at: number): number => row[at] ?? 0;
 
 /** What a filter or a score may ask; it answers as things are at the time. */
 export interface Look {
@@ -71,7 +78,7 @@ interface Placed extends Wanted {
 /** What is on a node, also on one that is not known (yet). */
 interface Load {
 	readonly used: Record<string, number>;
-	readonly weight: { cpu: number; memory: number };
+	readonly taken: Float64Array;
 	readonly ports: Set<HostPort>;
 	readonly pods: Map<string, Pod>;
 	readonly nominated: Map<string, Pod>;
@@ -98,7 +105,7 @@ export function createSnapshot(): Snapshot {
 	const loadOf = (node: string): Load => {
 		let load = loads.get(node);
 		if (!load) {
-			load = { used: {}, weight: { cpu: 0, memory: 0 }, ports: new Set(), pods: new Map(), nominated: new Map() };
+			load = { used: {}, taken: new Float64Array(5), ports: new Set(), pods: new Map(), nominated: new Map() };
 			loads.set(node, load);
 		}
 		return load;
@@ -112,8 +119,9 @@ export function createSnapshot(): Snapshot {
 		const load = loadOf(node);
 		for (const name in requests) load.used[name] = (load.used[name] ?? 0) + sign * (requests[name] ?? 0);
 		const { cpu, memory } = weightOf(requests);
-		load.weight.cpu += sign * cpu;
-		load.weight.memory += sign * memory;
+		for (const name of ['cpu', 'memory', 'pods'] as const) add(load.taken, AMOUNTS[name], sign * (requests[name] ?? 0));
+		add(load.taken, AMOUNTS.cpuWeight, sign * cpu);
+		add(load.taken, AMOUNTS.memoryWeight, sign * memory);
 		for (const port of ports) {
 			if (sign > 0) load.ports.add(port);
 			else load.ports.delete(port);
@@ -174,7 +182,9 @@ export function createSnapshot(): Snapshot {
 			const before = states.get(name);
 			const allocatable = amounts(node.status?.allocatable ?? node.status?.capacity);
 			const slot = before?.slot ?? free.pop() ?? slots++;
-			const now: NodeState = { name, node, slot, allocatable, ...loadOf(name) };
+			const { cpu = 0, memory = 0, pods = 0 } = allocatable;
+			const total = Float64Array.of(cpu, memory, pods);
+			const now: NodeState = { name, node, slot, allocatable, total, ...loadOf(name) };
 			states.set(name, now);
 			if (!order?.replace(now)) order = undefined;
 			population.setNode(name, before, now);
@@ -230,3 +240,7 @@ export function createSnapshot(): Snapshot {
 }
 
 const uidOf = (pod: Pod) => pod.metadata.uid ?? '';
+
+function add(to: Float64Array, at: number, amount: number): void {
+	to[at] = amountAt(to, at) + amount;
+}

@@ -1,6 +1,7 @@
 /** What pods take of a node. Source: Kubernetes documentation, "Resource Management for Pods and Containers", "Resource Bin Packing". */
 import type { HostPort } from '../../../kinds/index.ts';
 import { weightOf } from '../pod-weight.ts';
+import { AMOUNTS, amountAt, type NodeState } from '../snapshot.ts';
 import { type Filter, passesNow, passesThere, type Score } from './rule.ts';
 
 const PORTS_TAKEN = ["node(s) didn't have free ports for the requested pod ports"];
@@ -16,17 +17,28 @@ export const nodePorts: Filter = {
 	hints: { 'node added': passesNow(preparePorts), 'pod gone': passesThere(preparePorts) },
 };
 
-const prepareFit: Filter['prepare'] =
-	({ takes }) =>
-	({ allocatable, used }) => {
-		let short: string[] | undefined;
-		for (const [name, amount] of takes) {
-			if (amount <= (allocatable[name] ?? 0) - (used[name] ?? 0)) continue;
-			short ??= [];
-			short.push(name === 'pods' ? 'Too many pods' : `Insufficient ${name}`);
-		}
-		return short;
+const prepareFit: Filter['prepare'] = ({ requests, takes }) => {
+	// What is not asked for fits on a node, too, of which more is taken than there is.
+	const asked = (name: string) => requests[name] || Number.NEGATIVE_INFINITY;
+	const [cpu, memory, pods] = [asked('cpu'), asked('memory'), asked('pods')];
+	const others = takes.filter(([name]) => name !== 'cpu' && name !== 'memory' && name !== 'pods');
+	const isShort = ({ allocatable, used }: NodeState, [name, amount]: (typeof takes)[number]) =>
+		amount > (allocatable[name] ?? 0) - (used[name] ?? 0);
+	// Asked of every node, most of which have room.
+	return (state) => {
+		const { total, taken } = state;
+		const fits =
+			cpu <= free(total, taken, AMOUNTS.cpu) &&
+			memory <= free(total, taken, AMOUNTS.memory) &&
+			pods <= free(total, taken, AMOUNTS.pods);
+		if (fits && !others.some((each) => isShort(state, each))) return undefined;
+		return takes
+			.filter((each) => isShort(state, each))
+			.map(([name]) => (name === 'pods' ? 'Too many pods' : `Insufficient ${name}`));
 	};
+};
+
+const free = (total: Float64Array, taken: Float64Array, at: number) => amountAt(total, at) - amountAt(taken, at);
 
 /** Requests that the node has no room for. */
 export const nodeResourcesFit: Filter = {
@@ -45,16 +57,16 @@ export const leastAllocated: Score = {
 	weight: 1,
 	of({ requests }, nodes) {
 		const own = weightOf(requests);
-		return nodes.map(({ allocatable, weight }) =>
-			Math.floor(
-				(free(allocatable.cpu ?? 0, weight.cpu + own.cpu) + free(allocatable.memory ?? 0, weight.memory + own.memory)) /
-					2,
-			),
-		);
+		return nodes.map(({ total, taken }) => {
+			const cpu = share(amountAt(total, AMOUNTS.cpu), amountAt(taken, AMOUNTS.cpuWeight) + own.cpu);
+			const memory = share(amountAt(total, AMOUNTS.memory), amountAt(taken, AMOUNTS.memoryWeight) + own.memory);
+			return Math.floor((cpu + memory) / 2);
+		});
 	},
 };
 
-const free = (total: number, taken: number) =>
+/** What stays free, in percent. */
+const share = (total: number, taken: number) =>
 	total > 0 ? Math.max(0, Math.floor(((total - taken) * 100) / total)) : 0;
 
 function clashes(wanted: readonly HostPort[], taken: Iterable<HostPort>): boolean {

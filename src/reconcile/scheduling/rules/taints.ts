@@ -41,7 +41,9 @@ export const taintToleration: Filter = {
 export const fewestTaints: Score = {
 	name: 'TaintToleration',
 	weight: 3,
-	of: ({ pod: { spec } }, nodes) => {
+	of({ pod: { spec } }, nodes) {
+		// As on most clusters.
+		if (!nodes.some(({ node }) => node.spec.taints)) return undefined;
 		const unwelcome = nodes.map(
 			({ node }) =>
 				node.spec.taints?.filter((taint) => untolerated([taint], spec.tolerations, UNWELCOMING)).length ?? 0,

@@ -113,21 +113,23 @@ export const evenSpread: Score = {
 			weight: Math.log(spread.tally.spanned(nodes) + 2),
 		}));
 		if (spreads.length === 0) return undefined;
-		const crowds = nodes.map(({ slot }) => {
-			let crowd = 0;
-			for (const { maxSkew, tally, weight } of spreads) {
-				const there = tally.at(slot);
-				if (there === undefined) return undefined;
-				crowd += there * weight + (maxSkew - 1);
-			}
-			return Math.round(crowd);
-		});
-		const known = crowds.filter((crowd) => crowd !== undefined);
-		const [least, most] = [Math.min(...known), Math.max(...known)];
+		const crowds = nodes.map(({ slot }) => crowdAt(slot, spreads));
+		let [least, most] = [Number.POSITIVE_INFINITY, 0];
+		for (const crowd of crowds) {
+			if (crowd < least) least = crowd;
+			if (crowd > most) most = crowd;
+		}
 		// A node without one of the labels has no domain that could be even.
 		return crowds.map((crowd) => {
-			if (crowd === undefined) return 0;
+			if (Number.isNaN(crowd)) return 0;
 			return most === 0 ? 100 : Math.floor((100 * (most + least - crowd)) / most);
 		});
 	},
 };
+
+/** How crowded the domains of a node are; NaN where it lacks one of the labels. */
+function crowdAt(slot: number, spreads: readonly (Spread & { readonly weight: number })[]): number {
+	let crowd = 0;
+	for (const { maxSkew, tally, weight } of spreads) crowd += (tally.at(slot) ?? Number.NaN) * weight + (maxSkew - 1);
+	return Math.round(crowd);
+}
