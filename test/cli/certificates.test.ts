@@ -1,6 +1,6 @@
 /** A server that runs for longer than its certificates live. */
 import { mkdtemp, rm } from 'node:fs/promises';
-import { request } from 'node:https';
+import { Agent, request } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
@@ -48,6 +48,34 @@ test('a server that runs on past the end of its certificates has new ones, and s
 	await wrote.promise;
 	t.is(await ask(), 200);
 	t.is(await ask(old), 401, 'that of then has ended');
+});
+
+test('a client whose certificate has ended is nobody any more, on the connection that it made before too', async (t) => {
+	await using opened = await openTestApi();
+	let now = Date.now();
+	const pki = await openPki({ dataDir: opened.dataDir });
+	const { api } = opened;
+	const served = await serveApi({ api, pki, address: '127.0.0.1', port: 0, log: silentLog, now: () => now });
+	t.teardown(() => served.close());
+	const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+	t.teardown(() => agent.destroy());
+	const sockets = new Set<unknown>();
+	const ask = () =>
+		new Promise<number>((resolve, reject) => {
+			const options = { ca: pki.authority.cert, ...pki.admin, host: '127.0.0.1', port: served.port, agent };
+			request({ ...options, path: '/api/v1/nodes' }, (answer) => {
+				answer.resume().on('end', () => resolve(answer.statusCode ?? 0));
+			})
+				.on('socket', (socket) => sockets.add(socket))
+				.on('error', reject)
+				.end();
+		});
+	t.is(await ask(), 200);
+	now += 364 * DAY_MS;
+	t.is(await ask(), 200);
+	now += 2 * DAY_MS;
+	t.is(await ask(), 401);
+	t.is(sockets.size, 1, 'it was one connection');
 });
 
 test('the end of the authority is told a year before, once', async (t) => {

@@ -61,26 +61,38 @@ async function userOf(tokens: TokenAuthenticator, authorization: string): Promis
 	return user;
 }
 
-/** Users of connections by certificate: looked at once a connection. Undefined: there is no certificate. */
-const connections = new WeakMap<TLSSocket, User | undefined>();
+/** Who has made a connection, and until when (ms since the epoch) that is true. */
+interface Connected {
+	readonly user: User;
+	readonly ends: number;
+}
 
-/** A client certificate of the cluster's authority: CN is the user, each O a group. */
-export const certificate: Authenticator = {
-	authenticate({ socket }) {
-		if (!(socket instanceof TLSSocket)) return undefined;
-		if (connections.has(socket)) return connections.get(socket);
-		// Gone: nobody reads the answer, and the certificate cannot be read any more.
-		if (socket.destroyed) return undefined;
-		const { subject } = socket.getPeerCertificate();
-		let user: User | undefined;
-		if (subject) {
-			if (!socket.authorized) throw unauthorized();
-			const name = Array.isArray(subject.CN) ? subject.CN[0] : subject.CN;
-			if (!name) throw unauthorized();
-			const organizations: readonly string[] = subject.O === undefined ? [] : [subject.O].flat();
-			user = known({ name, groups: organizations });
-		}
-		connections.set(socket, user);
-		return user;
-	},
-};
+/** A client certificate of the cluster's authority: CN is the user, each O a group. It is good until its end, on open connections too. */
+export function clientCertificate(now: () => number): Authenticator {
+	/** Certificates are looked at once a connection. Undefined: there is none. */
+	const connections = new WeakMap<TLSSocket, Connected | undefined>();
+	return {
+		authenticate({ socket }) {
+			if (!(socket instanceof TLSSocket)) return undefined;
+			if (!connections.has(socket)) {
+				// Gone: nobody reads the answer, and the certificate cannot be read any more.
+				if (socket.destroyed) return undefined;
+				connections.set(socket, connectedBy(socket));
+			}
+			const connected = connections.get(socket);
+			if (connected && connected.ends <= now()) throw unauthorized();
+			return connected?.user;
+		},
+	};
+}
+
+/** Throws 401 for a certificate that is not of the authority, or names nobody. */
+function connectedBy(socket: TLSSocket): Connected | undefined {
+	const { subject, valid_to: end } = socket.getPeerCertificate();
+	if (!subject) return undefined;
+	if (!socket.authorized) throw unauthorized();
+	const name = Array.isArray(subject.CN) ? subject.CN[0] : subject.CN;
+	if (!name) throw unauthorized();
+	const organizations: readonly string[] = subject.O === undefined ? [] : [subject.O].flat();
+	return { user: known({ name, groups: organizations }), ends: Date.parse(end) };
+}

@@ -4,7 +4,7 @@ import type { Duplex } from 'node:stream';
 import { ApiError, notFound, unauthorized } from '../../kinds/status.ts';
 import type { Log } from '../../log.ts';
 import type { Caller } from '../api.ts';
-import { authenticate, bearer, certificate, tokenChain } from '../auth/authenticator.ts';
+import { authenticate, bearer, clientCertificate, tokenChain } from '../auth/authenticator.ts';
 import { forbiddenBy } from '../auth/authorizer.ts';
 import { impersonated } from '../auth/impersonate.ts';
 import { openTokenFile } from '../auth/token-file.ts';
@@ -36,7 +36,7 @@ export function createHandler(options: ServeOptions, closing: AbortSignal): Hand
 		tokenSecret(api, systemUser, log),
 		...(options.tokenAuthenticators ?? []),
 	]);
-	const authenticators = [bearer(tokens), certificate, ...(options.authenticators ?? [])];
+	const authenticators = [bearer(tokens), clientCertificate(now), ...(options.authenticators ?? [])];
 	const { authorizer } = api;
 	const fairness = createFairness(countOf, options.fairness);
 	const metrics = createMetrics(function* () {
