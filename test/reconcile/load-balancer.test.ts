@@ -89,6 +89,23 @@ test('a LoadBalancer has the addresses of the ready nodes, the external ones whe
 	await has(w, 'web', ['10.0.0.1']);
 });
 
+test('an address that a node says of itself and that no machine has is given to nobody', async (t) => {
+	const w = await world(t);
+	await two(w);
+	const said = ['127.0.0.1', '0.0.0.0', '169.254.169.254', '224.0.0.1', '10.96.0.1', '10.244.0.6', '192.0.2.9'];
+	const addresses = said.map((address) => ({ type: 'ExternalIP', address }));
+	// A strategic one would keep one address of each type.
+	await w.client.patch(
+		Node,
+		{ name: 'two' },
+		{ type: 'merge', body: { status: { addresses } } },
+		{ subresource: 'status' },
+	);
+	start(t, w, { networks: ['10.244.0.0/16', '10.96.0.0/12'] });
+	await service(w, 'web');
+	t.deepEqual(ips(await has(w, 'web', ['10.0.0.1', '192.0.2.9'])), ['10.0.0.1', '192.0.2.9']);
+});
+
 test('with externalTrafficPolicy Local only nodes with a ready endpoint have the address', async (t) => {
 	const w = await world(t);
 	await two(w);

@@ -134,7 +134,11 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
 			scheduler: { strategy: options.strategy },
 			nodeSigner: { nodeOf: nodeOfRequest, sign: (spec, now) => signNodeRequest(pki.authority, spec, now) },
 			kubernetesService: { clusterIP: addressIn(serviceNetwork, 1), self },
-			loadBalancer: { enabled: !options.disable?.includes('servicelb'), apiPort: server.port },
+			loadBalancer: {
+				enabled: !options.disable?.includes('servicelb'),
+				apiPort: server.port,
+				networks: [options.podNetwork, serviceNetwork],
+			},
 			clusterDns: addressIn(serviceNetwork, 10),
 		}),
 	);

@@ -2,7 +2,7 @@
  * Which addresses a Service of type LoadBalancer has: those of the nodes, which carry its ports themselves. Pure.
  * Source: k3s documentation, "Networking Services", section "Service Load Balancer".
  */
-import { isIPv4 } from 'node:net';
+import { BlockList, isIPv4 } from 'node:net';
 import { type EndpointSlice, type Key, keyOf, type Node, type Service } from '../../kinds/index.ts';
 import { readyOf } from '../nodes/node-health.ts';
 
@@ -26,13 +26,34 @@ export const isAvailable = (node: Node): boolean =>
 	!node.metadata.deletionTimestamp &&
 	node.metadata.labels?.[EXCLUDED] === undefined;
 
-/** The addresses of these nodes; with `externalTrafficPolicy: Local` of those with a ready endpoint of the Service, which its slices tell. */
-export function addressesFor(service: Service, nodes: Iterable<Node>, slices: Iterable<EndpointSlice>): string[] {
+/**
+ * Addresses that no machine has for others: what a node says of its own is carried by the rules of all nodes, which would lose their
+ * own loopback, the metadata of their cloud, or a pod to it. `cluster` are the networks of pods and services.
+ */
+export function insideAddresses(cluster: readonly string[]): BlockList {
+	const inside = new BlockList();
+	for (const network of ['0.0.0.0/8', '127.0.0.0/8', '169.254.0.0/16', '224.0.0.0/3', ...cluster]) {
+		const [base = '', bits] = network.split('/');
+		inside.addSubnet(base, Number(bits));
+	}
+	return inside;
+}
+
+/**
+ * The addresses of these nodes that are not inside; with `externalTrafficPolicy: Local` of those with a ready endpoint of the
+ * Service, which its slices tell.
+ */
+export function addressesFor(
+	service: Service,
+	nodes: Iterable<Node>,
+	slices: Iterable<EndpointSlice>,
+	inside: BlockList,
+): string[] {
 	const local = service.spec.externalTrafficPolicy === 'Local' ? nodesOf(slices) : undefined;
 	const found = new Set<string>();
 	for (const node of nodes)
 		if (isAvailable(node) && (!local || local.has(node.metadata.name)))
-			for (const address of addressesOf(node)) found.add(address);
+			for (const address of addressesOf(node)) if (!inside.check(address)) found.add(address);
 	return [...found].sort();
 }
 

@@ -3,11 +3,20 @@
  * proxy carries its ports. Source: Kubernetes documentation, "Service", section "type: LoadBalancer", and "Create an External Load
  * Balancer", section "Garbage collecting load balancers"; k3s documentation, "Service Load Balancer".
  */
+import type { BlockList } from 'node:net';
 import { EndpointSlice, type Key, keyOf, Node, Service } from '../../kinds/index.ts';
 import { type Context, type Controller, controller, index, watch } from '../runtime/controller.ts';
 import { sameJson } from '../runtime/equality.ts';
 import { isNotFound } from '../runtime/refusal.ts';
-import { addressesFor, isBalanced, nodePortsOf, partOfNode, portsOf, takenPort } from './balanced-addresses.ts';
+import {
+	addressesFor,
+	insideAddresses,
+	isBalanced,
+	nodePortsOf,
+	partOfNode,
+	portsOf,
+	takenPort,
+} from './balanced-addresses.ts';
 import { serviceOf } from './endpointslice.ts';
 
 const NAME = 'service-lb';
@@ -24,9 +33,12 @@ export interface LoadBalancerOptions {
 	readonly enabled?: boolean;
 	/** The port of the API server, which no Service takes. */
 	readonly apiPort?: number;
+	/** The networks of pods and services, `10.244.0.0/16`: no node has an address of them. */
+	readonly networks?: readonly string[];
 }
 
-export function loadBalancer({ enabled = true, apiPort }: LoadBalancerOptions = {}): Controller {
+export function loadBalancer({ enabled = true, apiPort, networks = [] }: LoadBalancerOptions = {}): Controller {
+	const platform: Platform = { apiPort, inside: insideAddresses(networks) };
 	return controller<Service>({
 		name: NAME,
 		for: Service,
@@ -57,7 +69,7 @@ export function loadBalancer({ enabled = true, apiPort }: LoadBalancerOptions = 
 				async reconcile(key) {
 					const service = context.cache.informer(Service).get(key);
 					try {
-						if (service && enabled && isBalanced(service)) await balance(service, apiPort, told, context);
+						if (service && enabled && isBalanced(service)) await balance(service, platform, told, context);
 						else {
 							told.delete(key);
 							if (service) await release(service, enabled, context);
@@ -73,9 +85,14 @@ export function loadBalancer({ enabled = true, apiPort }: LoadBalancerOptions = 
 	});
 }
 
+interface Platform {
+	readonly apiPort: number | undefined;
+	readonly inside: BlockList;
+}
+
 async function balance(
 	service: Service,
-	apiPort: number | undefined,
+	{ apiPort, inside }: Platform,
 	told: Map<Key, string>,
 	context: Context,
 ): Promise<void> {
@@ -95,7 +112,7 @@ async function balance(
 		balanced: (port) => services.by(BALANCED_PORT, port),
 		nodePort: (port) => services.by(NODE_PORT, port),
 	});
-	const addresses = taken ? [] : addressesFor(service, nodes, cache.informer(EndpointSlice).by(SERVICE, key));
+	const addresses = taken ? [] : addressesFor(service, nodes, cache.informer(EndpointSlice).by(SERVICE, key), inside);
 	await setAddresses(service, addresses, context);
 	// Each thing once: it is looked at again for many reasons.
 	const said = taken ?? addresses.join(', ');
