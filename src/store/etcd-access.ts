@@ -33,9 +33,9 @@ const ENDPOINT = /^(?:[\w.-]+|\[[\da-f:.]+\]):\d{1,5}$/i;
  * @throws RangeError for another url, and for what does not go together.
  */
 export function etcdConnection(url: string, access: EtcdAccess = {}) {
-	const { scheme, hosts = '' } = ETCD_URL.exec(url)?.groups ?? {};
-	if (hosts.includes('@'))
+	if (url.includes('@'))
 		throw new RangeError('the store has a name or a password in its URL, which others could see: give them by options');
+	const { scheme, hosts = '' } = ETCD_URL.exec(url)?.groups ?? {};
 	const endpoints = hosts.split(',');
 	if (!endpoints.every((endpoint) => ENDPOINT.test(endpoint)))
 		throw new RangeError(

@@ -294,4 +294,6 @@ test('openStore opens SQLite in the data directory, and refuses a url that names
 			message: /names no store: use "sqlite", or "etcd/,
 		});
 	}
+	const secret = await t.throwsAsync(openStore('etcd://ann:secret@host:1/x', data), { instanceOf: RangeError });
+	t.false(secret?.message.includes('secret'), secret?.message);
 });
