@@ -1,6 +1,7 @@
 /** The server on loopback: git pushes, webhooks, health, and whatever pages are mounted beside them. */
 import { createServer, type IncomingMessage } from 'node:http';
 import Koa, { type Middleware } from 'koa';
+import { faults } from '../client/index.ts';
 import type { Log } from '../log.ts';
 import type { PushServer } from '../sync/push/index.ts';
 import { misdirected } from './origin.ts';
@@ -43,10 +44,13 @@ export async function serveWeb(options: WebOptions): Promise<Web> {
 	signal?.throwIfAborted();
 	const app = new Koa();
 	app.silent = true;
-	// What a client did wrong is told to the client: anybody may send it, as often as they like.
-	app.on('error', (error: Error & { readonly expose?: boolean }) => {
+	const known = faults(log);
+	// What a client did wrong is told to the client: anybody may send it, as often as they like. One that has gone is told nothing.
+	app.on('error', (error: Error & { readonly expose?: boolean }, context?: Koa.Context) => {
 		if (error.expose) log.debug({ error: error.message }, 'a web request was refused');
-		else log.warn({ error: error.message }, 'a web request failed');
+		else if (context && (!context.req.complete || context.res.destroyed))
+			log.debug({ error: error.message }, 'a web request broke off');
+		else known.failed('request', error, 'a web request failed');
 	});
 	/** Why the last webhook was refused: a forge that is set up wrongly is named once, not with each of its tries. */
 	let refusal: string | undefined;
@@ -98,7 +102,9 @@ export async function serveWeb(options: WebOptions): Promise<Web> {
 		} else {
 			refusal = undefined;
 			const count = await refresh(hook.urls);
-			log.info({ urls: hook.urls, sources: count }, 'webhook');
+			// Whoever reaches the port may name what nobody follows.
+			if (count > 0) log.info({ url: hook.urls[0], sources: count }, 'webhook');
+			else log.debug({ url: hook.urls[0] }, 'a webhook of a repository that no application follows');
 			context.body = count ? `${count} sources look now\n` : 'no application follows this repository\n';
 		}
 	}

@@ -5,6 +5,10 @@ import type { IncomingHttpHeaders } from 'node:http';
 /** Bytes of a webhook's body at most: GitHub's own limit is 25 MiB, pushes are far smaller. */
 export const MAX_WEBHOOK_BYTES = 4 * 1024 * 1024;
 
+/** URLs that a webhook may name, and characters of one. Forges name one repository in a dozen ways. */
+export const MAX_WEBHOOK_URLS = 64;
+export const MAX_WEBHOOK_URL = 2_048;
+
 export type Webhook =
 	| { readonly type: 'push'; readonly urls: readonly string[] }
 	/** A ping, or an event that moves no reference. */
@@ -28,9 +32,15 @@ export function readWebhook(headers: IncomingHttpHeaders, body: Buffer, secret?:
 		return { type: 'other', event };
 	const payload = parse(headers, body);
 	if (payload === undefined) return { type: 'refused', status: 400, why: 'the body is no JSON' };
-	const urls = urlsOf(payload);
+	const urls = [...new Set(urlsOf(payload))];
 	if (urls.length === 0)
 		return { type: 'refused', status: 400, why: 'the body names no repository (repository.clone_url or its like)' };
+	if (urls.length > MAX_WEBHOOK_URLS || urls.some((url) => url.length > MAX_WEBHOOK_URL))
+		return {
+			type: 'refused',
+			status: 400,
+			why: `the body names more than one repository does: at most ${MAX_WEBHOOK_URLS} URLs of ${MAX_WEBHOOK_URL} characters are looked at`,
+		};
 	return { type: 'push', urls };
 }
 

@@ -1,5 +1,6 @@
 import { createHmac } from 'node:crypto';
 import { request } from 'node:http';
+import { connect } from 'node:net';
 import test from 'ava';
 import type { Log } from '../../src/log.ts';
 import { serveWeb, type WebOptions } from '../../src/web/index.ts';
@@ -63,6 +64,42 @@ test('a name that was made to mean this machine, and a page of somebody else, re
 	for (const [method, path, headers, status] of table)
 		t.is(await send(port, method, path, headers), status, JSON.stringify([method, path, headers]));
 	t.is(server.asked.length, 2);
+});
+
+test('nobody fills the log: not with requests that break off, nor with webhooks of what nobody follows', async (t) => {
+	const said: string[] = [];
+	const say = (level: string) => (fields: object, message: string) =>
+		void said.push(`${level} ${message} ${JSON.stringify(fields)}`);
+	const log: Log = { debug() {}, info: say('info'), warn: say('warn'), error: say('error') };
+	await using server = await serve({ log });
+	const broken = (text: string, ends: boolean) =>
+		new Promise<void>((resolve) => {
+			const socket = connect(server.web.port, '127.0.0.1', () => {
+				socket.write(`POST /webhook HTTP/1.1\r\nHost: 127.0.0.1:${server.web.port}\r\n${text}`, () => {
+					if (ends) socket.destroySoon();
+				});
+			});
+			socket
+				.resume()
+				.on('error', () => {})
+				.on('close', () => resolve());
+		});
+	await broken('Content-Length: 100\r\n\r\n{"a', true);
+	await broken('Transfer-Encoding: chunked\r\n\r\nzz\r\n', false);
+	for (const url of ['https://example.com/other', 'https://example.com/known']) await post(server.url, { url });
+	t.deepEqual(said, ['info webhook {"url":"https://example.com/known","sources":1}']);
+});
+
+test('a webhook that names more than a repository has names is refused', async (t) => {
+	await using server = await serve();
+	const many = (count: number) => ({ links: Array.from({ length: count }, (_, at) => ({ url: `https://a/${at}` })) });
+	t.is((await post(server.url, many(64))).status, 200);
+	t.is((await post(server.url, many(65))).status, 400);
+	t.is((await post(server.url, { url: `https://a/${'x'.repeat(2_048)}` })).status, 400);
+	t.is(server.asked.length, 1);
+	const same = { links: Array.from({ length: 1_000 }, () => ({ url: 'https://a/known' })) };
+	t.is((await post(server.url, same)).status, 200);
+	t.deepEqual(server.asked[1], ['https://a/known']);
 });
 
 test('pages are mounted beside git and webhooks', async (t) => {
