@@ -4,7 +4,7 @@ export { type ConnectOptions, connectEngine, type Engine, EngineError, findEngin
 export { EXAMPLE_IMAGE, ensureExampleImage } from './images/example.ts';
 export { reportAbsence } from './node/absence.ts';
 export { type NodeCertificate, requestNodeCertificate } from './node/certificate-request.ts';
-export { ENGINES, type EngineKind, engineOfDataDir, nodeOfDataDir } from './node/identity.ts';
+export { ENGINES, type EngineKind, engineOfDataDir, nodeOfDataDir, refuseOtherNode } from './node/identity.ts';
 export { NETWORK } from './node/network.ts';
 export { CERTIFICATE_ANNOTATION } from './node/registration.ts';
 export { removeNode } from './remove.ts';

@@ -2,7 +2,7 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { ENGINES, type EngineKind } from '../agents/index.ts';
 import { isQuantity, quantity } from '../kinds/index.ts';
-import { collect, label, port } from './options.ts';
+import { collect, label, nodeName, port } from './options.ts';
 
 export interface NodeFlags {
 	readonly nodeName?: string;
@@ -16,7 +16,7 @@ export interface NodeFlags {
 
 export function nodeOptions(command: Command): Command {
 	return command
-		.addOption(new Option('--node-name <name>', 'name of this node (default: the host name)'))
+		.addOption(new Option('--node-name <name>', 'name of this node (default: the host name)').argParser(nodeName))
 		.addOption(new Option('--agent-port <port>', 'HTTPS port of the node agent').argParser(port).default(10_250))
 		.addOption(
 			new Option('--engine <engine>', 'what runs the pods; simulated runs nothing, for trying and testing')

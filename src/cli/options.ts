@@ -1,5 +1,7 @@
 /** Parsers of option values: each says what it takes when it gets something else. */
+import { isIPv4 } from 'node:net';
 import { InvalidArgumentError } from 'commander';
+import { dnsSubdomain, labelValue, qualifiedName, reachableAddress } from '../kinds/index.ts';
 
 export function oneOf<const T extends string>(...values: readonly T[]) {
 	return (text: string): T => {
@@ -52,11 +54,29 @@ export function collect<T>(parse: (text: string) => T) {
 	return (text: string, before: readonly T[] = []): T[] => [...before, parse(text)];
 }
 
-/** `key=value`. */
+/** `key=value`, each as a label of Kubernetes has it. */
 export function label(text: string): [string, string] {
 	const mark = text.indexOf('=');
-	if (mark < 1) throw new InvalidArgumentError('It takes a label such as disk=ssd.');
-	return [text.slice(0, mark), text.slice(mark + 1)];
+	const [key, value] = [text.slice(0, mark), text.slice(mark + 1)];
+	if (mark < 1 || qualifiedName(key).length > 0 || labelValue(value).length > 0)
+		throw new InvalidArgumentError('It takes a label such as disk=ssd.');
+	return [key, value];
+}
+
+/** The name of a node, which is that of an object, and a label of it. */
+export function nodeName(text: string): string {
+	if (dnsSubdomain(text).length > 0 || labelValue(text).length > 0)
+		throw new InvalidArgumentError(
+			'It takes a name of at most 63 lower case letters, digits, - and ., which begins and ends with a letter or digit.',
+		);
+	return text;
+}
+
+/** An address of this machine. That of loopback is one, for a machine without a network. */
+export function ownIp(text: string): string {
+	if (!isIPv4(text) || (!text.startsWith('127.') && reachableAddress(text).length > 0))
+		throw new InvalidArgumentError('It takes an IPv4 address of this machine, such as 10.0.0.2.');
+	return text;
 }
 
 /** Parts of the platform that somebody else may do instead. */

@@ -4,6 +4,7 @@ import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
+import { claimDataDir } from '../../src/agents/node/identity.ts';
 import { nodeOfRequest, signNodeRequest } from '../../src/api/index.ts';
 import { nodeCredentials, renewNodeCredentials } from '../../src/cli/platform/node-credentials.ts';
 import { createCache, followKubeconfig, inProcess, loadKubeconfig, overHttp } from '../../src/client/index.ts';
@@ -35,6 +36,7 @@ async function start(t: ExecutionContext) {
 	const said: string[] = [];
 	return {
 		server,
+		dataDir,
 		said,
 		/** From when on certificates are good that are signed from now on. */
 		signAt(time: number) {
@@ -69,6 +71,17 @@ test('an agent asks once with the kubeconfig that it is given, and from then on 
 	t.deepEqual((await credentials({})).config, config, 'a start needs nothing else');
 	t.deepEqual((await credentials({ given: server.kubeconfig })).config, config);
 	await t.throwsAsync(credentials({ nodeName: 'n2' }), { message: /is not good for the node n2, or has ended/ });
+});
+
+test('an agent that is started with another name loses the node nothing', async (t) => {
+	const { server, credentials, dataDir } = await start(t);
+	const { config } = await credentials({ given: server.kubeconfig });
+	await claimDataDir(dataDir, 'n1');
+	await t.throwsAsync(credentials({ nodeName: 'n2', given: server.kubeconfig }), {
+		name: 'UserError',
+		message: /belongs to the node n1, and this is the node n2: start it with --node-name n1/,
+	});
+	t.deepEqual((await credentials({})).config, config);
 });
 
 test('an agent whose control plane is away at its first start waits for it, and says so once', async (t) => {

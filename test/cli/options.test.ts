@@ -1,7 +1,7 @@
 /** The values of options: what is taken, and what is said of the rest. */
 import test from 'ava';
 import { Command, InvalidArgumentError } from 'commander';
-import { cidr, collect, duration, goawayChance, label, oneOf, port } from '../../src/cli/options.ts';
+import { cidr, collect, duration, goawayChance, label, nodeName, oneOf, ownIp, port } from '../../src/cli/options.ts';
 import { choice, collectWords, flag, goDuration, wholeNumber } from '../../src/cli/resources/flags.ts';
 
 const taken: readonly [string, (text: string) => unknown, readonly [string, unknown][], readonly string[]][] = [
@@ -84,9 +84,27 @@ const taken: readonly [string, (text: string) => unknown, readonly [string, unkn
 		[
 			['disk=ssd', ['disk', 'ssd']],
 			['empty=', ['empty', '']],
-			['a=b=c', ['a', 'b=c']],
+			['example.com/disk=ssd', ['example.com/disk', 'ssd']],
 		],
-		['disk', '=ssd', ''],
+		['disk', '=ssd', '', 'a=b=c', 'a b=c', 'a=b c', `a=${'b'.repeat(64)}`],
+	],
+	[
+		'nodeName',
+		nodeName,
+		[
+			['worker-1', 'worker-1'],
+			['worker-1.example.com', 'worker-1.example.com'],
+		],
+		['', 'Worker', 'a_b', 'a/b', '../a', '-a', 'a'.repeat(64)],
+	],
+	[
+		'ownIp',
+		ownIp,
+		[
+			['10.0.0.2', '10.0.0.2'],
+			['127.0.0.1', '127.0.0.1'],
+		],
+		['', 'worker', '0.0.0.0', '224.0.0.1', '300.0.0.1', '10.0.0', '::1', 'fd00::1'],
 	],
 ];
 for (const [name, parse, good, bad] of taken) {

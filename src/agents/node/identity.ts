@@ -10,14 +10,18 @@ export async function nodeOfDataDir(dataDir: string): Promise<string | undefined
 	return (await readFile(fileOf(dataDir), 'utf8').catch(() => '')).trim() || undefined;
 }
 
-/** Takes the directory for the node. Throws where it is another's. */
-export async function claimDataDir(dataDir: string, node: string): Promise<void> {
-	const owner = await nodeOfDataDir(dataDir);
-	if (owner === node) return;
-	if (owner)
+/** Throws where the directory is another node's. */
+export async function refuseOtherNode(dataDir: string, node: string): Promise<void> {
+	const owner = (await nodeOfDataDir(dataDir)) ?? node;
+	if (owner !== node)
 		throw new Error(
 			`the data directory ${dataDir} belongs to the node ${owner}, and this is the node ${node}: start it with --node-name ${owner}, or take that node down first with \`driftless down --node-name ${owner}\``,
 		);
+}
+
+/** Takes the directory for the node. Throws where it is another's. */
+export async function claimDataDir(dataDir: string, node: string): Promise<void> {
+	await refuseOtherNode(dataDir, node);
 	await writeFile(fileOf(dataDir), `${node}\n`);
 }
 

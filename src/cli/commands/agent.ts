@@ -5,7 +5,7 @@ import { createCache, followKubeconfig, overHttp } from '../../client/index.ts';
 import type { GlobalOptions } from '../connect.ts';
 import { dataDirectory, takeDataDirectory } from '../data-dir.ts';
 import { type NodeFlags, nodeOptions } from '../node-options.ts';
-import { cidr, oneOf } from '../options.ts';
+import { cidr, oneOf, ownIp } from '../options.ts';
 import { ownAddress } from '../platform/addresses.ts';
 import { createLog, type LogOptions } from '../platform/log.ts';
 import { giveMemoryBack } from '../platform/memory.ts';
@@ -29,7 +29,10 @@ export function agent(program: Command): void {
 		);
 	nodeOptions(command)
 		.addOption(
-			new Option('--address <address>', 'address under which the control plane reaches this node (default: its first)'),
+			new Option(
+				'--address <address>',
+				'address under which the control plane reaches this node (default: its first)',
+			).argParser(ownIp),
 		)
 		.addOption(new Option('--pod-network <cidr>', 'as given to the server').argParser(cidr).default('10.244.0.0/16'))
 		.addOption(new Option('--service-network <cidr>', 'as given to the server').argParser(cidr).default('10.96.0.0/12'))

@@ -1,7 +1,7 @@
 import { type Command, Option } from 'commander';
 import { DEFAULT_PUSH_WAIT_MS } from '../../sync/index.ts';
 import { nodeOptions } from '../node-options.ts';
-import { cidr, disabled, duration, goawayChance, oneOf, port, prefixLength } from '../options.ts';
+import { cidr, disabled, duration, goawayChance, oneOf, ownIp, port, prefixLength } from '../options.ts';
 import { type PlatformOptions, runPlatform, untilStopped } from '../platform/run.ts';
 
 export function up(program: Command): void {
@@ -67,7 +67,7 @@ export function platformOptions(command: Command): Command {
 			new Option(
 				'--advertise-address <address>',
 				'address under which pods and other machines reach this one (default: its first)',
-			),
+			).argParser(ownIp),
 		)
 		.addOption(
 			new Option('--pod-network <cidr>', 'addresses of pods; each node has a part of it')

@@ -4,7 +4,7 @@
  */
 import { X509Certificate } from 'node:crypto';
 import { join } from 'node:path';
-import { requestNodeCertificate } from '../../agents/index.ts';
+import { refuseOtherNode, requestNodeCertificate } from '../../agents/index.ts';
 import { isNearEnd, writeKubeconfig } from '../../api/index.ts';
 import {
 	type Client,
@@ -49,6 +49,10 @@ export interface NodeCredentials {
 export async function nodeCredentials(options: NodeCredentialsOptions): Promise<NodeCredentials> {
 	const { given, dataDir, nodeName, now = Date.now } = options;
 	const path = join(dataDir, 'kubeconfig');
+	// Before anything is written there: the certificate of the other node would be gone.
+	await refuseOtherNode(dataDir, nodeName).catch((error: Error) => {
+		throw new UserError(error.message);
+	});
 	// What is not there, or cannot be read, is asked for anew.
 	const own = await loadKubeconfig(path).catch(() => undefined);
 	const config = given === undefined ? undefined : await loadGiven(given);
