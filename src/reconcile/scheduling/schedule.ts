@@ -95,6 +95,7 @@ function refuser(wanted: Wanted, snapshot: Snapshot): (state: NodeState) => Refu
 			return check ? [{ filter, check }] : [];
 		});
 	const checks = prepared();
+	if (!snapshot.hasNominated) return (state) => firstRefusal(checks, state);
 	return (state) => {
 		if (state.nominated.size === 0) return firstRefusal(checks, state);
 		const ahead = aheadOf(wanted.pod, state);

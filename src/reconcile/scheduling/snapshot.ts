@@ -46,11 +46,15 @@ export interface Look {
 	carried(effect: Effect, pod: PodTraits): readonly Carried[];
 	/** Whether some placed pod's term is by the labels of namespaces. */
 	readonly carriedByNamespaceLabels: boolean;
+	/** Whether some node has a taint, or takes no pods. */
+	readonly hasTaints: boolean;
 }
 
 export interface Snapshot extends Look {
 	/** All nodes, those of different zones in turn. */
 	readonly order: readonly NodeState[];
+	/** Whether some pod is nominated to a node. */
+	readonly hasNominated: boolean;
 	/** The place of a node in `order`; -1 where there is none of the name. */
 	placeOf(name: string): number;
 	/** Returns the state before, and the state now. */
@@ -96,6 +100,8 @@ export function createSnapshot(): Snapshot {
 	const namespaceLabels = (name: string) => namespaces.get(name);
 	const population = createPopulation(states, namespaceLabels);
 	const carried = createCarriedTerms(states, namespaceLabels);
+	/** Nodes with a taint, or that take no pods. */
+	let tainted = 0;
 	let order: Order<NodeState> | undefined;
 	const ordered = () => {
 		order ??= inTurn(states.values());
@@ -170,6 +176,12 @@ export function createSnapshot(): Snapshot {
 		get order() {
 			return ordered().list;
 		},
+		get hasNominated() {
+			return nominations.size > 0;
+		},
+		get hasTaints() {
+			return tainted > 0;
+		},
 		placeOf: (name) => ordered().places.get(name) ?? -1,
 		tally: population.tally,
 		matches: (term, pod) => term.matches(pod, namespaceLabels),
@@ -186,6 +198,7 @@ export function createSnapshot(): Snapshot {
 			const total = Float64Array.of(cpu, memory, pods);
 			const now: NodeState = { name, node, slot, allocatable, total, ...loadOf(name) };
 			states.set(name, now);
+			tainted += Number(isTainted(now)) - Number(isTainted(before));
 			if (!order?.replace(now)) order = undefined;
 			population.setNode(name, before, now);
 			carried.setNode(name, before, now);
@@ -195,6 +208,7 @@ export function createSnapshot(): Snapshot {
 			const before = states.get(name);
 			if (!before) return undefined;
 			states.delete(name);
+			tainted -= Number(isTainted(before));
 			free.push(before.slot);
 			order = undefined;
 			population.setNode(name, before, undefined);
@@ -244,3 +258,6 @@ const uidOf = (pod: Pod) => pod.metadata.uid ?? '';
 function add(to: Float64Array, at: number, amount: number): void {
 	to[at] = amountAt(to, at) + amount;
 }
+
+const isTainted = (state: NodeState | undefined) =>
+	state !== undefined && (Boolean(state.node.spec.unschedulable) || Boolean(state.node.spec.taints?.length));

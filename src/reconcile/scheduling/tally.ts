@@ -31,19 +31,27 @@ export interface ChangingTally extends Tally {
 }
 
 interface Domain {
+	/** A small number that is its own while it is there. */
+	readonly number: number;
 	nodes: number;
 	/** Those of the nodes that are eligible: only their pods are counted, and without any it is no domain. */
 	eligible: number;
-	pods: number;
-	/** The count of domains that it was counted in last. */
-	counted: number;
 }
+
+/** Of a node that is in no domain. */
+const NOWHERE = -1;
 
 /** @param key - the label. */
 export function createTally(key: string, isEligible: (node: Node) => boolean = () => true): ChangingTally {
 	const byNode = new Map<string, number>();
 	const byValue = new Map<string, Domain>();
-	const bySlot: (Domain | undefined)[] = [];
+	/** What every pod asks of every node lies together: the number of the node's domain by its slot, and of each domain its pods. */
+	const numberAt: number[] = [];
+	const podsOf: number[] = [];
+	/** The count of domains that each was counted in last. */
+	const countedIn: number[] = [];
+	/** Numbers of domains that went. */
+	const free: number[] = [];
 	/** How many domains have so many pods. */
 	const alike = new Map<number, number>();
 	let total = 0;
@@ -65,40 +73,55 @@ export function createTally(key: string, isEligible: (node: Node) => boolean = (
 		else if (!alike.has(least)) least = alike.size > 0 ? Math.min(...alike.keys()) : 0;
 	};
 	const change = (domain: Domain, eligible: number, pods: number) => {
-		const before = domain.eligible > 0 ? domain.pods : undefined;
+		const had = podsOf[domain.number] ?? 0;
+		const before = domain.eligible > 0 ? had : undefined;
 		domain.eligible += eligible;
-		domain.pods += pods;
+		podsOf[domain.number] = had + pods;
 		total += pods;
-		const now = domain.eligible > 0 ? domain.pods : undefined;
+		const now = domain.eligible > 0 ? had + pods : undefined;
 		domains += Number(now !== undefined) - Number(before !== undefined);
 		shift(before, now);
 	};
-	const leave = (name: string, { node, slot }: Site) => {
-		const domain = bySlot[slot];
+	const domainOf = (site: Site | undefined) => {
+		const value = valueOn(site);
+		return value === undefined ? undefined : byValue.get(value);
+	};
+	const leave = (name: string, site: Site) => {
+		const domain = domainOf(site);
 		if (!domain) return;
-		bySlot[slot] = undefined;
-		if (isEligible(node)) change(domain, -1, -(byNode.get(name) ?? 0));
-		if (--domain.nodes === 0) byValue.delete(node.metadata.labels?.[key] ?? '');
+		numberAt[site.slot] = NOWHERE;
+		if (isEligible(site.node)) change(domain, -1, -(byNode.get(name) ?? 0));
+		if (--domain.nodes > 0) return;
+		byValue.delete(valueOn(site) ?? '');
+		free.push(domain.number);
 	};
 	const enter = (name: string, site: Site) => {
 		const value = valueOn(site);
+		// Rows without gaps are fast ones.
+		while (numberAt.length <= site.slot) numberAt.push(NOWHERE);
 		if (value === undefined) return;
-		const domain = byValue.get(value) ?? { nodes: 0, eligible: 0, pods: 0, counted: 0 };
-		byValue.set(value, domain);
-		bySlot[site.slot] = domain;
-		domain.nodes++;
+		const domain = byValue.get(value) ?? { number: free.pop() ?? podsOf.length, nodes: 0, eligible: 0 };
+		if (domain.nodes++ === 0) {
+			byValue.set(value, domain);
+			podsOf[domain.number] = 0;
+			countedIn[domain.number] = 0;
+		}
+		numberAt[site.slot] = domain.number;
 		if (isEligible(site.node)) change(domain, 1, byNode.get(name) ?? 0);
 	};
 
 	return {
-		at: (slot) => bySlot[slot]?.pods,
+		at(slot) {
+			const number = numberAt[slot] ?? NOWHERE;
+			return number === NOWHERE ? undefined : podsOf[number];
+		},
 		spanned(sites) {
 			let found = 0;
 			counts++;
 			for (const { slot } of sites) {
-				const domain = bySlot[slot];
-				if (!domain || domain.counted === counts) continue;
-				domain.counted = counts;
+				const number = numberAt[slot] ?? NOWHERE;
+				if (number === NOWHERE || countedIn[number] === counts) continue;
+				countedIn[number] = counts;
 				found++;
 			}
 			return found;
@@ -116,8 +139,8 @@ export function createTally(key: string, isEligible: (node: Node) => boolean = (
 			const now = (byNode.get(name) ?? 0) + pods;
 			if (now === 0) byNode.delete(name);
 			else byNode.set(name, now);
-			const domain = site && bySlot[site.slot];
-			if (domain && isEligible(site.node)) change(domain, 0, pods);
+			const domain = domainOf(site);
+			if (site && domain && isEligible(site.node)) change(domain, 0, pods);
 		},
 		setNode(name, old, now) {
 			if (old && now && valueOn(old) === valueOn(now) && isEligible(old.node) === isEligible(now.node)) return;

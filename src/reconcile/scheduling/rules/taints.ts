@@ -10,8 +10,8 @@ const UNWELCOMING: readonly Taint['effect'][] = ['PreferNoSchedule'];
 const cordon: Taint = { key: 'node.kubernetes.io/unschedulable', effect: 'NoSchedule' };
 const CORDONED = ['node(s) were unschedulable'];
 
-const prepareUnschedulable: Filter['prepare'] = ({ pod }) =>
-	untolerated([cordon], pod.spec.tolerations, FORBIDDING)
+const prepareUnschedulable: Filter['prepare'] = ({ pod }, { hasTaints }) =>
+	hasTaints && untolerated([cordon], pod.spec.tolerations, FORBIDDING)
 		? ({ node }) => (node.spec.unschedulable ? CORDONED : undefined)
 		: undefined;
 
@@ -22,13 +22,14 @@ export const nodeUnschedulable: Filter = {
 	hints: { 'node added': passesNow(prepareUnschedulable), 'node taints': passesNow(prepareUnschedulable) },
 };
 
-const prepareTaints: Filter['prepare'] =
-	({ pod }) =>
-	({ node }) => {
-		if (!node.spec.taints) return undefined;
-		const taint = untolerated(node.spec.taints, pod.spec.tolerations, FORBIDDING);
-		return taint && [`node(s) had untolerated taint {${taint.key}: ${taint.value ?? ''}}`];
-	};
+const prepareTaints: Filter['prepare'] = ({ pod }, { hasTaints }) =>
+	hasTaints
+		? ({ node }) => {
+				if (!node.spec.taints) return undefined;
+				const taint = untolerated(node.spec.taints, pod.spec.tolerations, FORBIDDING);
+				return taint && [`node(s) had untolerated taint {${taint.key}: ${taint.value ?? ''}}`];
+			}
+		: undefined;
 
 /** Taints that the pod does not bear. */
 export const taintToleration: Filter = {
@@ -41,9 +42,8 @@ export const taintToleration: Filter = {
 export const fewestTaints: Score = {
 	name: 'TaintToleration',
 	weight: 3,
-	of({ pod: { spec } }, nodes) {
-		// As on most clusters.
-		if (!nodes.some(({ node }) => node.spec.taints)) return undefined;
+	of({ pod: { spec } }, nodes, { hasTaints }) {
+		if (!hasTaints) return undefined;
 		const unwelcome = nodes.map(
 			({ node }) =>
 				node.spec.taints?.filter((taint) => untolerated([taint], spec.tolerations, UNWELCOMING)).length ?? 0,
