@@ -2,12 +2,14 @@
  * The scheduler on a real API and store in this process: pods that wait are bound to played nodes. What a pod costs in a small and
  * in a large cluster, beside bindings that need no decision, and the decision without a store, from the same run. The process is warm
  * before the first round, and each round has both sizes, so that what slows the machine down slows both.
- * Usage: node bench/scheduler.ts [--small 1000/100] [--large 5000/500] [--shapes plain,spread,apart] [--rounds 3]
+ * Usage: node bench/scheduler.ts [--small 1000/100] [--large 5000/500] [--shapes plain,spread,apart] [--rounds 5]
  */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import pLimit from 'p-limit';
 import { openApi } from '../src/api/index.ts';
 import { createCache, inProcess } from '../src/client/index.ts';
@@ -36,7 +38,7 @@ const { values } = parseArgs({
 		small: { type: 'string', default: '1000/100' },
 		large: { type: 'string', default: '5000/500' },
 		shapes: { type: 'string', default: 'plain,spread,apart' },
-		rounds: { type: 'string', default: '3' },
+		rounds: { type: 'string', default: '5' },
 	},
 });
 
@@ -64,6 +66,10 @@ const shapes: Record<string, (number: number) => Partial<Pod['spec']>> = {
 		},
 	}),
 };
+
+/** As with --expose-gc, which whoever starts a benchmark need not know. */
+setFlagsFromString('--expose-gc');
+const collectGarbage = runInNewContext('gc') as () => void;
 
 interface Cost {
 	readonly ms: number;
@@ -123,6 +129,8 @@ async function measured(shape: string, nodes: number, pods: number, decide: bool
 		}),
 	);
 
+	// What the rounds before have left is not paid for by this one.
+	collectGarbage();
 	const cpu = process.cpuUsage();
 	const began = performance.now();
 	let running: Promise<unknown>;
@@ -172,15 +180,18 @@ const middle = (costs: readonly Cost[]): Cost => ({
 	cpuMs: median(costs.map(({ cpuMs }) => cpuMs)),
 });
 
-/** What a pod of the shape costs in both sizes, in turn. */
-async function costs(shape: string, decide: boolean): Promise<{ readonly small: Cost; readonly large: Cost }> {
-	const found: { small: Cost[]; large: Cost[] } = { small: [], large: [] };
+/** What a pod of the shape costs in both sizes, in turn, and how often the large cost has the small one of the same round. */
+async function costs(shape: string, decide: boolean) {
+	const small: Cost[] = [];
+	const large: Cost[] = [];
 	for (let round = 0; round < Number(values.rounds); round++)
-		for (const size of ['small', 'large'] as const) {
-			const [pods, nodes] = sizes[size];
-			found[size].push(await measured(shape, nodes, pods, decide));
-		}
-	return { small: middle(found.small), large: middle(found.large) };
+		for (const [found, [pods, nodes]] of [
+			[small, sizes.small],
+			[large, sizes.large],
+		] as const)
+			found.push(await measured(shape, nodes, pods, decide));
+	const grown = median(large.map(({ cpuMs }, round) => cpuMs / (small[round]?.cpuMs ?? 0)));
+	return { small: middle(small), large: middle(large), grown };
 }
 
 let missed = false;
@@ -206,9 +217,8 @@ for (const shape of values.shapes.split(',')) {
 		`${shape}: a decision alone, small and large, of cpu`,
 		`${small.toFixed(0)} µs, ${large.toFixed(0)} µs: ${(large / small).toFixed(2)}`,
 	);
-	const grown = (found: typeof bare) => found.large.cpuMs / found.small.cpuMs;
-	line(`${shape}: cpu per pod, large to small, of bindings alone`, grown(bare).toFixed(2));
-	line(`${shape}: cpu per pod, large to small (bar ${BAR_RATIO})`, grown(ours).toFixed(2));
-	missed ||= grown(ours) > BAR_RATIO;
+	line(`${shape}: cpu per pod, large to small, of bindings alone`, bare.grown.toFixed(2));
+	line(`${shape}: cpu per pod, large to small (bar ${BAR_RATIO})`, ours.grown.toFixed(2));
+	missed ||= ours.grown > BAR_RATIO;
 }
 if (missed) process.exitCode = 1;
