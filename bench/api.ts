@@ -66,10 +66,10 @@ async function measure(): Promise<void> {
 		/** What the bare server takes for a get, and for a post with a body. */
 		const bareCost: { get?: number; post?: number } = {};
 		/** Loads a server for a while; the CPU time of a request says more than the rate where the machine is shared. */
-		const row = async (name: string, { child, port }: Started, next: () => Buffer, sends: 'get' | 'post' = 'post') => {
-			await load(port, dataDir, warmUp, next);
+		const timed = async (name: string, child: ChildProcess, run: (seconds: number) => Promise<Load>, sends: Sends) => {
+			await run(warmUp);
 			const before = await usage(child);
-			const { rate, done } = await load(port, dataDir, seconds, next);
+			const { rate, done } = await run(seconds);
 			const { cpu } = await usage(child);
 			const each = (cpu - before.cpu) / done;
 			bareCost[sends] ??= each;
@@ -77,12 +77,10 @@ async function measure(): Promise<void> {
 			const beside = `${times(bareCost.get)} times a bare get${sends === 'get' ? '' : `, ${times(bareCost.post)} times a bare post`}`;
 			rows.push([name, `${Math.round(rate)}/s, ${each.toFixed(0)} µs of CPU each, ${beside}`]);
 		};
-		const rowOver2 = async (name: string, { child, port }: Started, next: () => string) => {
-			const before = await usage(child);
-			const { rate, done } = await loadOver2(port, dataDir, seconds, next);
-			const { cpu } = await usage(child);
-			rows.push([name, `${Math.round(rate)}/s, ${((cpu - before.cpu) / done).toFixed(0)} µs of CPU each`]);
-		};
+		const row = (name: string, { child, port }: Started, next: () => Buffer, sends: Sends = 'post') =>
+			timed(name, child, (seconds) => load(port, dataDir, seconds, next), sends);
+		const rowOver2 = (name: string, { child, port }: Started, next: () => string) =>
+			timed(name, child, (seconds) => loadOver2(port, dataDir, seconds, next), 'get');
 		const bare = await start('bare', dataDir);
 		await row('bare HTTPS server, gets', bare, () => get('bare'), 'get');
 		await row('bare HTTPS server, posts of a pod', bare, () => create('bare'));
@@ -184,6 +182,8 @@ const patch = (name: string) =>
 	);
 const apply = (name: string) =>
 	request('PATCH', `${pods('default')}/${name}?fieldManager=bench`, pod(name), 'application/apply-patch+yaml');
+
+type Sends = 'get' | 'post';
 
 interface Load {
 	readonly rate: number;
