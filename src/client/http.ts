@@ -12,11 +12,12 @@ import {
 	serviceUnavailable,
 } from '../kinds/index.ts';
 import type { Client, DeleteOptions, List, ListOptions, Name, Patch, WatchEvent, WriteOptions } from './client.ts';
+import { fromStatus, isStatus, unreachable } from './failure.ts';
 import { frozen } from './frozen.ts';
 import { binding, fieldManagerOf } from './inprocess.ts';
 import type { FollowedKubeconfig, KubeConfig } from './kubeconfig.ts';
 import { lines } from './lines.ts';
-import { createTransport, fromStatus, isStatus, type Transport, unreachable } from './transport.ts';
+import { createTransport, type Transport } from './transport.ts';
 
 /** How long a watch is asked to last, in seconds; the informer then resumes it. A random half more, so that not all end at once. */
 const WATCH_SECONDS = 300;

@@ -7,8 +7,9 @@ import { text } from 'node:stream/consumers';
 import { type RawData, WebSocket } from 'ws';
 import { ApiError, type Status, serviceUnavailable } from '../kinds/index.ts';
 import type { Name } from './client.ts';
+import { errorOf, fromStatus, isStatus, unreachable } from './failure.ts';
 import type { HttpClient } from './http.ts';
-import { errorOf, fromStatus, isStatus, tlsOf, unreachable } from './transport.ts';
+import { tlsOf } from './transport.ts';
 
 export interface LogOptions {
 	readonly container?: string;

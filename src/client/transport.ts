@@ -1,7 +1,8 @@
-/** HTTP to an API server: connections that are kept, credentials, and errors as the API's own Status. */
+/** HTTP to an API server: connections that are kept, and credentials. */
 import http from 'node:http';
 import https from 'node:https';
-import { ApiError, type Reason, type Status, serviceUnavailable } from '../kinds/index.ts';
+import { ApiError } from '../kinds/index.ts';
+import { errorOf, unreachable } from './failure.ts';
 import { type Connections, createConnections, wasUnseen, wholeBody } from './http2.ts';
 import type { FollowedKubeconfig, KubeConfig } from './kubeconfig.ts';
 
@@ -229,15 +230,6 @@ function broken(
 	return Object.assign(new Stale(failure.code, failure.reason, failure.message), { cause: error, unseen });
 }
 
-/** The ApiError for a connection that failed. */
-export function unreachable(error: unknown, config: KubeConfig): ApiError {
-	const why =
-		error instanceof Error ? error.message || ('code' in error ? String(error.code) : error.name) : String(error);
-	return Object.assign(serviceUnavailable(`the API server at ${config.server} cannot be reached: ${why}`), {
-		cause: error,
-	});
-}
-
 async function check(answer: Answer): Promise<Answer> {
 	if (answer.status < 400) return answer;
 	const body = await readError(answer.body);
@@ -255,57 +247,3 @@ async function readError(body: Answer['body']): Promise<string> {
 	}
 	return Buffer.concat(chunks).toString('utf8');
 }
-
-const reasons: Readonly<Record<number, Reason>> = {
-	400: 'BadRequest',
-	401: 'Unauthorized',
-	403: 'Forbidden',
-	404: 'NotFound',
-	405: 'MethodNotAllowed',
-	406: 'NotAcceptable',
-	409: 'Conflict',
-	410: 'Gone',
-	413: 'RequestEntityTooLarge',
-	415: 'UnsupportedMediaType',
-	422: 'Invalid',
-	429: 'TooManyRequests',
-	500: 'InternalError',
-	501: 'NotImplemented',
-	503: 'ServiceUnavailable',
-	504: 'Timeout',
-};
-
-/** The error of a body that is a Status, or that is whatever a proxy on the way has to say. */
-export function errorOf(code: number, body: string): ApiError {
-	const status = statusOf(body);
-	if (status) return fromStatus(status, code);
-	const said = body.trim().slice(0, 500);
-	return new ApiError(
-		code,
-		reasons[code] ?? '',
-		said || `the server answered ${code} ${http.STATUS_CODES[code] ?? ''}`.trim(),
-	);
-}
-
-/** A Status that came over the wire, as the error that it is. */
-export function fromStatus(status: Status, code = 500): ApiError {
-	const at = status.code ?? code;
-	return new ApiError(
-		at,
-		status.reason ?? reasons[at] ?? '',
-		status.message ?? `the server answered ${at}`,
-		status.details,
-	);
-}
-
-function statusOf(body: string): Status | undefined {
-	try {
-		const value: unknown = JSON.parse(body);
-		return isStatus(value) ? value : undefined;
-	} catch {
-		return undefined;
-	}
-}
-
-export const isStatus = (value: unknown): value is Status =>
-	typeof value === 'object' && value !== null && 'kind' in value && value.kind === 'Status';
