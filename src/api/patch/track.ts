@@ -68,9 +68,9 @@ function startingPoint({ after, subresource }: UpdateInput, kept: Ownership): re
 	return equalJson(sent, kept.recorded) ? kept.entries : (received(sent) ?? kept.entries);
 }
 
-function changesOf({ before, after, schema, schemas }: UpdateInput): Delta | undefined {
+function changesOf({ before, after, schema, schemas, subresource }: UpdateInput): Delta | undefined {
 	const type = objectMergeType(schema, schemas);
-	if (!before) return createdFields(type, after);
+	if (!before) return createdFields(type, after, subresource === undefined);
 	const delta = compare(type, before, after);
 	if (!delta) return undefined;
 	const changed = ownable(delta.changed);
@@ -93,15 +93,15 @@ const systemMetadata: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * What a create says. An object is made with its metadata and spec there already, as the API types have them: only what is in
- * them is new. A create cannot set a status: what stands there is the server's.
+ * What a new object says. It is made with its metadata, spec and status there already, as the API types have them: only what is
+ * in them is new. Through the main resource (`isMain`) nobody can set a status: what stands there is the server's.
  */
-function createdFields(type: MapType, object: Dynamic): Delta | undefined {
+function createdFields(type: MapType, object: Dynamic, isMain: boolean): Delta | undefined {
 	const changed: FieldsV1 = {};
 	for (const key in object) {
-		if (key === 'apiVersion' || key === 'kind' || key === 'status') continue;
+		if (key === 'apiVersion' || key === 'kind' || (isMain && key === 'status')) continue;
 		const field = type.fields.get(key);
-		const there = key === 'metadata' || key === 'spec';
+		const there = key === 'metadata' || key === 'spec' || key === 'status';
 		const value = key === 'metadata' ? ownMetadata(object.metadata) : memberOf(object, key);
 		if (value === undefined) continue;
 		const fields = nodeOf(field?.type ?? type.element, value, true, !there);

@@ -313,6 +313,22 @@ test('what an untracked object had belongs to what was before the first apply', 
 	t.is(error.message, 'Apply failed with 1 conflict: conflict with "before-first-apply" using apps/v1: .spec.replicas');
 });
 
+test('the status of an untracked object belongs to what was before, where a status is applied', (t) => {
+	const live = deployment({ spec: { replicas: 1 }, status: { replicas: 1, readyReplicas: 1 } });
+	const ofStatus = { subresource: 'status', now: t2 };
+	const { object } = apply(live, 'a', deployment({ status: { replicas: 1 } }), ofStatus);
+	t.deepEqual(fieldsOf(object, 'before-first-apply')?.['f:status'], { 'f:readyReplicas': {}, 'f:replicas': {} });
+	const error = caught(() => apply(live, 'a', deployment({ status: { readyReplicas: 2 } }), ofStatus));
+	t.is(
+		error.message,
+		'Apply failed with 1 conflict: conflict with "before-first-apply" with subresource "status" using apps/v1: .status.readyReplicas',
+	);
+	t.is(
+		fieldsOf(apply(live, 'a', deployment({ spec: { replicas: 1 } })).object, 'before-first-apply')?.['f:status'],
+		undefined,
+	);
+});
+
 test('kubectl takes over from client-side apply what its annotation proves to be its own', (t) => {
 	const annotation = 'kubectl.kubernetes.io/last-applied-configuration';
 	const config = { apiVersion: 'apps/v1', kind: 'Deployment', metadata: { name: 'web' }, spec: { replicas: 3 } };
