@@ -359,6 +359,16 @@ for (const [what, make] of Object.entries(floods))
 		t.is(JSON.parse(String(event)).object.metadata.name, 'a');
 	});
 
+test('methods that nobody knows are refused, and counted together', async (t) => {
+	const server = await opened(t);
+	const one = session(t, server);
+	for (const method of ['FETCH', 'BREW', 'x-y'])
+		for (const path of [maps, `${maps}/a`, '/version'])
+			t.is((await ask(one, path, { method })).code, 405, `${method} ${path}`);
+	const counted = (await ask(one, '/metrics')).content.match(/^apiserver_request_total{verb="(?!get)[^"]*"/gm);
+	t.deepEqual([...new Set(counted)], ['apiserver_request_total{verb="other"']);
+});
+
 test('headers that are too large are refused, and the server goes on', async (t) => {
 	const server = await opened(t);
 	const one = session(t, server);

@@ -4,6 +4,12 @@ import { createHistogram, exposition, type Family, type Histogram } from '../../
 /** Upper bounds of the latency buckets, in seconds. */
 const bounds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 
+/** Verbs of resources, and methods on other paths. HTTP/2 carries any: a client must not make labels. */
+const verbs: ReadonlySet<string> = new Set([
+	...['get', 'list', 'watch', 'create', 'update', 'patch', 'delete', 'deletecollection'],
+	...['head', 'post', 'put', 'options'],
+]);
+
 export interface Metrics {
 	/** Counts a request that took `seconds`. */
 	observe(verb: string, resource: string, code: number, seconds: number): void;
@@ -21,7 +27,7 @@ export function createMetrics(more: () => Iterable<Family> = () => []): Metrics 
 		inFlight: 0,
 		watches: 0,
 		observe(verb, resource, code, seconds) {
-			const labels = `verb="${verb}",resource="${resource}"`;
+			const labels = `verb="${verbs.has(verb) ? verb : 'other'}",resource="${resource}"`;
 			const key = `${labels},code="${code}"`;
 			requests.set(key, (requests.get(key) ?? 0) + 1);
 			let duration = durations.get(labels);
