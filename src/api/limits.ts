@@ -29,6 +29,8 @@ export const limits = {
 	patchShifts: 100_000_000,
 	/** Seats for requests in work, without watches and streams; the others wait for them (Kubernetes: 400, and 200 for writes). */
 	requests: 400,
+	/** How much of what its level can have one flow may use, in percent: the rest is for others, however long its requests last. */
+	flowPart: 50,
 	/**
 	 * Requests of one flow that may wait (Kubernetes: 50 a queue), those of one priority level, and how long (ms) one waits
 	 * (Kubernetes: a quarter of the time of a request). More are answered with 429.

@@ -6,7 +6,7 @@ import type { Asked } from '../attributes.ts';
 import type { Answer } from '../exchange.ts';
 import { classify } from './classify.ts';
 import { flowSchemas, priorityLevels } from './schemas.ts';
-import { createSeats, type LevelState, type Ticket } from './seats.ts';
+import { createSeats, type LevelState, type Room, type Ticket } from './seats.ts';
 import { widthOf } from './width.ts';
 
 export interface Fairness {
@@ -19,18 +19,13 @@ export interface Fairness {
 }
 
 /** Bounds of it; those of limits.ts unless said otherwise. */
-export interface Bounds {
-	/** Seats of the whole server. */
-	readonly total: number;
-	/** Requests of one flow that may wait, and of one level. */
-	readonly flowQueue: number;
-	readonly levelQueue: number;
+export interface Bounds extends Room {
 	/** How long one may wait (ms). */
 	readonly queueWait: number;
 }
 
-const { requests: total, flowQueue, levelQueue, queueWait } = limits;
-const usual: Bounds = { total, flowQueue, levelQueue, queueWait };
+const { requests: total, flowPart, flowQueue, levelQueue, queueWait } = limits;
+const usual: Bounds = { total, flowPart, flowQueue, levelQueue, queueWait };
 
 const refused = () => tooManyRequests('Too many requests, please try again later.', 1);
 

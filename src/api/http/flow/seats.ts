@@ -31,13 +31,13 @@ export interface LevelState {
 }
 
 interface Level extends LevelState {
-	/** What no other level may use. */
+	/** What no other level may use, not even one that is not counted. */
 	readonly kept: number;
 	readonly counted: boolean;
 	readonly queues: boolean;
-	/** The widest that a request of it can be, for that it starts at all. */
-	readonly widest: number;
-	readonly flows: Map<string, Queue>;
+	/** What one flow of it may use, and so the widest that a request of it can be. */
+	readonly most: number;
+	readonly flows: Map<string, FlowState>;
 	used: number;
 	waiting: number;
 	refused: number;
@@ -45,8 +45,10 @@ interface Level extends LevelState {
 	clock: number;
 }
 
-interface Queue {
+interface FlowState {
 	readonly waiting: Waiting[];
+	/** Seats in use. */
+	used: number;
 	/** In virtual time: when what it was given will be used up, and so when the next of it would start. */
 	end: number;
 }
@@ -56,15 +58,22 @@ interface Waiting {
 	start(): void;
 }
 
-/** Flows that a level remembers although nothing of them waits. */
+/** Flows that a level remembers although nothing of them is in work or waits. */
 const REMEMBERED_FLOWS = 1_000;
 
-/** `total` are the seats of the server, the others how many requests may wait in one flow and in one level. */
-export function createSeats(
-	declared: readonly PriorityLevel[],
-	{ total, flowQueue, levelQueue }: { readonly total: number; readonly flowQueue: number; readonly levelQueue: number },
-): Seats {
-	const levels = levelsOf(declared, total);
+export interface Room {
+	/** Seats of the whole server. */
+	readonly total: number;
+	/** How much one flow may use of what its level can have, in percent: whoever does not end what he began holds up himself. */
+	readonly flowPart: number;
+	/** Requests of one flow that may wait, and of one level. */
+	readonly flowQueue: number;
+	readonly levelQueue: number;
+}
+
+export function createSeats(declared: readonly PriorityLevel[], room: Room): Seats {
+	const { total, flowQueue, levelQueue } = room;
+	const levels = levelsOf(declared, room);
 	const byName = new Map(levels.map((level) => [level.name, level]));
 	const last = levels.at(-1);
 	/** Seats that are in use or kept for their level. */
@@ -75,27 +84,28 @@ export function createSeats(
 		level.used += change;
 		taken += Math.max(level.used, level.kept) - before;
 	};
-	const fits = ({ counted, used, kept }: Level, width: number) =>
-		!counted || taken - Math.max(used, kept) + Math.max(used + width, kept) <= total;
+	const fits = ({ used, kept }: Level, width: number) =>
+		used + width <= kept || taken - Math.max(used, kept) + used + width <= total;
 
 	/** Lets in what there is room for now: higher levels first, and in each the flow that has had least. */
 	const dispatch = () => {
 		for (const level of levels) {
 			while (level.waiting > 0) {
-				const queue = nextQueue(level.flows.values());
-				const next = queue?.waiting[0];
+				const flow = nextFlow(level);
+				const next = flow?.waiting[0];
 				// What is next is waited for: else wide requests would never find room.
-				if (!queue || !next || !fits(level, next.width)) break;
-				queue.waiting.shift();
+				if (!flow || !next || !fits(level, next.width)) break;
+				flow.waiting.shift();
 				level.waiting--;
-				admit(level, queue, next.width);
+				admit(level, flow, next.width);
 				next.start();
 			}
 		}
 	};
-	const admit = (level: Level, queue: Queue, width: number) => {
-		level.clock = Math.max(level.clock, queue.end);
-		queue.end = level.clock + width;
+	const admit = (level: Level, flow: FlowState, width: number) => {
+		level.clock = Math.max(level.clock, flow.end);
+		flow.end = level.clock + width;
+		flow.used += width;
 		use(level, width);
 	};
 
@@ -104,7 +114,8 @@ export function createSeats(
 		take({ level: name, flow }, asked, start) {
 			const level = byName.get(name) ?? last;
 			if (!level) throw new Error('there are no priority levels');
-			const width = Math.min(asked, level.widest);
+			const width = level.counted ? Math.min(asked, level.most) : asked;
+			const state = level.flows.get(flow) ?? { waiting: [], used: 0, end: level.clock };
 			let seated = false;
 			let left = false;
 			const leave = () => {
@@ -112,26 +123,25 @@ export function createSeats(
 				left = true;
 				if (!seated) return;
 				use(level, -width);
+				state.used -= width;
+				if (level.flows.get(flow) === state && isPast(level, state)) level.flows.delete(flow);
 				dispatch();
 			};
-			// Nobody waits and there is room: nothing needs to be remembered of the flow.
-			if (level.waiting === 0 && fits(level, width)) {
-				seated = true;
-				use(level, width);
-				level.flows.clear();
-				return { state: 'granted', leave };
-			}
-			let queue = level.flows.get(flow);
-			if (!level.queues || level.waiting >= levelQueue || (queue?.waiting.length ?? 0) >= flowQueue) {
+			const mayStart = !level.counted || (state.used + width <= level.most && !nextFlow(level) && fits(level, width));
+			if (!mayStart && (!level.queues || level.waiting >= levelQueue || state.waiting.length >= flowQueue)) {
 				level.refused++;
 				return { state: 'refused', leave: () => {} };
 			}
-			if (!queue) {
+			if (!level.flows.has(flow)) {
 				if (level.flows.size >= REMEMBERED_FLOWS) forget(level);
-				queue = { waiting: [], end: level.clock };
-				level.flows.set(flow, queue);
+				level.flows.set(flow, state);
 			}
-			if (queue.waiting.length === 0) queue.end = Math.max(queue.end, level.clock);
+			if (mayStart) {
+				seated = true;
+				admit(level, state, width);
+				return { state: 'granted', leave };
+			}
+			if (state.waiting.length === 0) state.end = Math.max(state.end, level.clock);
 			const waiting: Waiting = {
 				width,
 				start() {
@@ -139,15 +149,14 @@ export function createSeats(
 					start();
 				},
 			};
-			const of = queue;
-			of.waiting.push(waiting);
+			state.waiting.push(waiting);
 			level.waiting++;
 			return {
 				state: 'waiting',
 				leave() {
-					const at = of.waiting.indexOf(waiting);
+					const at = state.waiting.indexOf(waiting);
 					if (at < 0) return leave();
-					of.waiting.splice(at, 1);
+					state.waiting.splice(at, 1);
 					level.waiting--;
 					left = true;
 					// It may have stood before narrower ones.
@@ -158,18 +167,26 @@ export function createSeats(
 	};
 }
 
-/** The queue whose turn it is: of those in which somebody waits, the one that starts first; the older one of two. */
-function nextQueue(queues: Iterable<Queue>): Queue | undefined {
-	let next: Queue | undefined;
-	for (const queue of queues) if (queue.waiting.length > 0 && (!next || queue.end < next.end)) next = queue;
+/** The flow whose turn it is: of those of which something waits that they may have, the one that starts first; the older one of two. */
+function nextFlow({ waiting: anybody, flows, most }: Level): FlowState | undefined {
+	if (anybody === 0) return undefined;
+	let next: FlowState | undefined;
+	for (const flow of flows.values()) {
+		const [first] = flow.waiting;
+		if (first && flow.used + first.width <= most && (!next || flow.end < next.end)) next = flow;
+	}
 	return next;
 }
 
-function forget({ flows, clock }: Level): void {
-	for (const [name, { waiting, end }] of flows) if (waiting.length === 0 && end <= clock) flows.delete(name);
+/** Whether nothing needs to be remembered of a flow: nothing of it is there, and it has no more behind it than the others. */
+const isPast = (level: Level, { waiting, used, end }: FlowState) =>
+	used === 0 && waiting.length === 0 && (level.waiting === 0 || end <= level.clock);
+
+function forget(level: Level): void {
+	for (const [name, flow] of level.flows) if (isPast(level, flow)) level.flows.delete(name);
 }
 
-function levelsOf(declared: readonly PriorityLevel[], total: number): Level[] {
+function levelsOf(declared: readonly PriorityLevel[], { total, flowPart }: Room): Level[] {
 	const shares = declared.reduce((sum, { shares = 0 }) => sum + shares, 0);
 	const kept = ({ shares: own = 0, lendablePercent }: PriorityLevel) =>
 		Math.floor((total * own * (100 - lendablePercent)) / (100 * shares));
@@ -179,7 +196,7 @@ function levelsOf(declared: readonly PriorityLevel[], total: number): Level[] {
 		kept: kept(level),
 		counted: level.shares !== undefined,
 		queues: level.queues,
-		widest: Math.max(1, total - all + kept(level)),
+		most: Math.max(1, Math.floor(((total - all + kept(level)) * flowPart) / 100)),
 		flows: new Map(),
 		used: 0,
 		waiting: 0,
