@@ -132,6 +132,12 @@ test('a LoadBalancer with policy Local has a port for checks of its health, whic
 	await t.throwsAsync(named({ ...local, healthCheckNodePort: port }), {
 		message: /spec.healthCheckNodePort: Invalid value: \d+: provided port is already allocated/,
 	});
+	// A service's own node port, in one write and in the next.
+	const [{ nodePort } = {}] = web.spec.ports ?? [];
+	const own = { message: /spec.healthCheckNodePort: Invalid value: \d+: provided port is already allocated/ };
+	const third = [30_000, 30_001, 30_002].find((each) => each !== port && each !== nodePort);
+	await t.throwsAsync(named({ ...local, ports: [{ port: 80, nodePort: third }], healthCheckNodePort: third }), own);
+	await t.throwsAsync(update({ ports: [{ port: 80, nodePort: port }] }), own);
 	await t.throwsAsync(named({ ...local, healthCheckNodePort: 80 }), { message: /not in the valid range/ });
 	await t.throwsAsync(named({ type: 'NodePort', ports: [{ port: 80, nodePort: port }] }), {
 		message: /already allocated/,

@@ -119,7 +119,7 @@ test('an agent renews its certificate by itself, and what it asks from then on i
 	await using client = await overHttp(await followKubeconfig(path, undefined, clock), 'test');
 	await client.list(Node, {});
 	t.is(client.transport.config.cert, config.cert);
-	void renewNodeCredentials(client, path, { nodeName: 'n1', log: silentLog, signal });
+	void renewNodeCredentials(client, path, { nodeName: 'n1', say: () => {}, log: silentLog, signal });
 	let cert: string | undefined;
 	for (const end = Date.now() + 60_000; Date.now() < end && (cert ?? config.cert) === config.cert; )
 		cert = (await loadKubeconfig(path)).cert;
@@ -128,4 +128,29 @@ test('an agent renews its certificate by itself, and what it asks from then on i
 	clock.advance(60_000);
 	await client.list(Node, {});
 	t.is(client.transport.config.cert, cert);
+});
+
+test('one that has ended while its agent ran is renewed with the kubeconfig that the agent was given, or it is said', async (t) => {
+	const { server, credentials, signAt, signal } = await start(t);
+	signAt(Date.now() - 366 * DAY_MS);
+	const { path } = await credentials({ given: server.kubeconfig });
+	signAt(Date.now());
+	await using client = await overHttp(await followKubeconfig(path), 'test');
+	await t.throwsAsync(client.list(Node, {}), { message: /Unauthorized/ });
+	const ended = new AbortController();
+	const warned = Promise.withResolvers<unknown>();
+	const log = { ...silentLog, warn: (fields: object) => warned.resolve(fields) };
+	const options = { nodeName: 'n1', say: () => {} };
+	void renewNodeCredentials(client, path, { ...options, log, signal: ended.signal });
+	t.like(await warned.promise, {
+		cause:
+			'it has ended; start the agent once with the kubeconfig of an administrator, driftless --kubeconfig FILE agent',
+	});
+	ended.abort();
+	const { promise: renewed, resolve } = Promise.withResolvers<void>();
+	const told = { ...silentLog, info: () => resolve() };
+	void renewNodeCredentials(client, path, { ...options, log: told, signal, given: server.kubeconfig });
+	await renewed;
+	const { cert = '' } = await loadKubeconfig(path);
+	t.true(Date.parse(new X509Certificate(cert).validTo) > Date.now());
 });

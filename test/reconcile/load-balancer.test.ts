@@ -182,7 +182,7 @@ test('a Service that is deleted or of another type is given nothing any more', a
 	);
 	const now = await eventually(w, [Service], async () => {
 		const service = await get(w, 'changed');
-		return service.metadata.finalizers?.length ? undefined : service;
+		return service.metadata.finalizers ? undefined : service;
 	});
 	t.deepEqual(now.status, { loadBalancer: {} });
 });

@@ -182,9 +182,14 @@ export function createServiceAddresses(cache: WatchCache, range: ServiceRange): 
 		}
 	};
 
-	const assignHealthPort = (spec: Spec, numbers: ReturnType<typeof portsOf>) => {
+	const assignHealthPort = (spec: Spec, numbers: ReturnType<typeof portsOf>, errors: FieldError[]) => {
 		if (!hasHealthPort(spec)) return;
-		if (spec.healthCheckNodePort) numbers.named(spec.healthCheckNodePort, 'spec.healthCheckNodePort');
+		const field = 'spec.healthCheckNodePort';
+		const { healthCheckNodePort: wanted } = spec;
+		// The rules of the node port would take the connections that come to ask for health.
+		if (wanted && spec.ports?.some(({ nodePort }) => nodePort === wanted))
+			errors.push(fieldError.invalid(field, wanted, 'provided port is already allocated'));
+		else if (wanted) numbers.named(wanted, field);
 		else spec.healthCheckNodePort = numbers.any();
 	};
 
@@ -206,7 +211,7 @@ export function createServiceAddresses(cache: WatchCache, range: ServiceRange): 
 					assignAddress(service.spec, `${namespace}/${name}`, had, { errors, took });
 					const numbers = portsOf(had, { errors, took });
 					assignPorts(service.spec, old?.spec, numbers);
-					assignHealthPort(service.spec, numbers);
+					assignHealthPort(service.spec, numbers, errors);
 				}
 			} catch (cause) {
 				release(took);

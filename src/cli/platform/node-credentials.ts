@@ -96,7 +96,10 @@ function isGood(cert: string, ca: string, node: string, now: number): boolean {
 }
 
 /** Waits while the API is away. */
-async function joinCluster(config: KubeConfig, { nodeName, given, say, signal }: NodeCredentialsOptions) {
+async function joinCluster(
+	config: KubeConfig,
+	{ nodeName, given, say, signal }: Omit<NodeCredentialsOptions, 'dataDir'>,
+) {
 	await using client = await overHttp(config, 'driftless-agent');
 	for (let told = false; ; told = true) {
 		try {
@@ -115,20 +118,35 @@ async function joinCluster(config: KubeConfig, { nodeName, given, say, signal }:
 	}
 }
 
-/** Renews the certificate of the kubeconfig while the signal lasts. The client is one that follows that file. */
+/**
+ * Renews the certificate of the kubeconfig while the signal lasts, one that has ended with the kubeconfig that was given. The client
+ * is one that follows that file.
+ */
 export async function renewNodeCredentials(
 	client: Client,
 	path: string,
-	{ nodeName, now = Date.now, log, signal }: Pick<NodeCredentialsOptions, 'nodeName' | 'now' | 'log' | 'signal'>,
+	options: Omit<NodeCredentialsOptions, 'dataDir'>,
 	clock: Clock = systemClock,
 ): Promise<void> {
+	const { given, nodeName, now = Date.now, log, signal } = options;
+	const renew = async () => {
+		try {
+			return await requestNodeCertificate(client, nodeName, signal);
+		} catch (error) {
+			if (!(error instanceof ApiError) || error.code !== 401) throw error;
+			if (given !== undefined) return joinCluster(await loadGiven(given), options);
+			throw new UserError(
+				'it has ended; start the agent once with the kubeconfig of an administrator, driftless --kubeconfig FILE agent',
+			);
+		}
+	};
 	const known = faults(log);
 	for (let wait = 0; !signal.aborted; await pause(wait, signal, clock)) {
 		wait = LOOK_MS;
 		try {
 			const { server, ca = '', cert = '', serverName } = await loadKubeconfig(path);
 			if (isNearEnd(new X509Certificate(cert), now())) {
-				const renewed = await requestNodeCertificate(client, nodeName, signal);
+				const renewed = await renew();
 				const user = `system:node:${nodeName}`;
 				await writeKubeconfig({ path, server, authority: ca, serverName, user, client: renewed });
 				log.info({ node: nodeName }, 'the certificate of the node was renewed');

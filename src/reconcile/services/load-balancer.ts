@@ -137,8 +137,12 @@ async function release(service: Service, enabled: boolean, context: Context): Pr
 	if (!metadata.finalizers?.includes(CLEANUP)) return;
 	if (!isOurs(service) && (!enabled || spec.loadBalancerClass)) return;
 	const { metadata: now } = await setAddresses(service, [], context);
-	const finalizers = now.finalizers?.filter((each) => each !== CLEANUP);
-	await context.client.update(Service, { ...service, metadata: { ...now, finalizers } });
+	const { finalizers = [], ...metadataNow } = now;
+	const left = finalizers.filter((each) => each !== CLEANUP);
+	await context.client.update(Service, {
+		...service,
+		metadata: { ...metadataNow, ...(left.length > 0 && { finalizers: left }) },
+	});
 }
 
 /** Whether the finalizer is this controller's: another load balancer puts the same one. */
