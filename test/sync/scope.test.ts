@@ -1,7 +1,7 @@
 /** Whose Applications count, whose credentials are used, and what of this machine is read. */
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import test, { type ExecutionContext } from 'ava';
@@ -189,6 +189,57 @@ test('of this machine only that is read which lies, or is linked, in DATA/source
 	await rename(shop.directory, `${shop.directory}-away`);
 	t.regex(await lookedAt(source), refused, 'whether it is there is not told');
 	await rename(`${shop.directory}-away`, shop.directory);
+});
+
+test('a repository that is granted leads to no other one: by no link, borrowed store or common directory', async (t) => {
+	await using directory = await temporaryDirectory();
+	const dataDir = join(directory.path, 'data');
+	await mkdir(grantsFolder(dataDir), { recursive: true });
+	await using secret = await createWorkTree();
+	const commit = await secret.commit({ 'a.yaml': configMap('a', '1') });
+	await using sources = createSources({ dataDir, log: silentLog, poll: 3_600_000 });
+	const other = join(secret.directory, '.git');
+	const ways: Readonly<Record<string, (gitdir: string) => Promise<unknown>>> = {
+		'its directory is a link': async (gitdir) => {
+			await rm(gitdir, { recursive: true });
+			await symlink(other, gitdir);
+		},
+		'its folders are links': async (gitdir) => {
+			for (const name of ['objects', 'refs']) {
+				await rm(join(gitdir, name), { recursive: true });
+				await symlink(join(other, name), join(gitdir, name));
+			}
+		},
+		'one of its branches and its objects are links': async (gitdir) => {
+			await symlink(join(other, 'refs/heads/main'), join(gitdir, 'refs/heads/main'));
+			for (const name of await readdir(join(other, 'objects')))
+				if (name.length === 2) await symlink(join(other, 'objects', name), join(gitdir, 'objects', name));
+		},
+		'it borrows objects': async (gitdir) => {
+			await writeFile(join(gitdir, 'refs/heads/main'), `${commit}\n`);
+			await writeFile(join(gitdir, 'objects/info/alternates'), `# of another\n${other}/objects\n`);
+		},
+		'it borrows of one that borrows': async (gitdir) => {
+			await mkdir(join(gitdir, 'between/info'), { recursive: true });
+			await writeFile(join(gitdir, 'between/info/alternates'), `${other}/objects\n`);
+			await writeFile(join(gitdir, 'refs/heads/main'), `${commit}\n`);
+			await writeFile(join(gitdir, 'objects/info/alternates'), '../between\n');
+		},
+		'it is a work tree of the other': (gitdir) => writeFile(join(gitdir, 'commondir'), `${other}\n`),
+	};
+	for (const [way, lead] of Object.entries(ways)) {
+		const place = join(grantsFolder(dataDir), way.replaceAll(' ', '-'));
+		await mkdir(place);
+		await promisify(execFile)('git', ['init', '--quiet', '--initial-branch=main', place]);
+		await lead(join(place, '.git'));
+		await using source = sources.open({ url: place, revision: 'main' });
+		t.regex(await lookedAt(source), /git would go on to .*, which is not in .*\/data\/sources/, way);
+		await t.throwsAsync(source.tree(commit), { message: /git would go on to/ }, way);
+		// What the administrator has allowed too may be led to.
+		await symlink(secret.directory, join(grantsFolder(dataDir), 'other'));
+		t.is(await lookedAt(source), commit, way);
+		await rm(join(grantsFolder(dataDir), 'other'));
+	}
 });
 
 test('what the flags of a start name is granted, in place of what those of an earlier one did', async (t) => {

@@ -8,6 +8,11 @@ import { fileURLToPath } from 'node:url';
 import type { Reader } from './follow.ts';
 import { SourceError } from './source.ts';
 
+export interface LocalReader extends Reader {
+	/** The places outside of its path to which what lies there may lead whoever reads it. */
+	places?(): AsyncIterable<string>;
+}
+
 /** The link that `--repo` and `--watch` make. */
 const OF_FLAGS = 'default';
 
@@ -36,17 +41,33 @@ export async function grant(dataDir: string, path: string | undefined): Promise<
 	if (path !== undefined) await symlink(resolve(path), link);
 }
 
-/** Throws SourceError where the path, links followed, is not in DATA/sources and not in what a link there leads to. */
-export async function requireGrant(dataDir: string, path: string, url: string): Promise<void> {
+/** What may be read at this moment: gives whether a path, links followed, is in DATA/sources or in what a link there leads to. */
+async function grantsOf(dataDir: string): Promise<(path: string) => Promise<boolean>> {
 	const folder = grantsFolder(dataDir);
 	const names = await readdir(folder).catch(() => []);
 	const granted = await Promise.all([folder, ...names.map((name) => join(folder, name))].map(placeOf));
-	const place = await placeOf(path);
-	if (granted.some((each) => place === each || place.startsWith(each.endsWith(sep) ? each : each + sep))) return;
-	throw new SourceError(
-		url,
-		`${url}: Applications may follow only what is in ${folder} of this machine: put or link it there (ln -s ${path} ${folder}/)`,
-	);
+	return async (path) => {
+		const place = await placeOf(path);
+		return granted.some((each) => place === each || place.startsWith(each.endsWith(sep) ? each : each + sep));
+	};
+}
+
+/** Throws SourceError where one of the places is not granted. The next one is asked for when the one before is. */
+async function requireGrant(dataDir: string, path: string, { url, places }: LocalReader): Promise<void> {
+	const isGranted = await grantsOf(dataDir);
+	const folder = grantsFolder(dataDir);
+	if (!(await isGranted(path)))
+		throw new SourceError(
+			url,
+			`${url}: Applications may follow only what is in ${folder} of this machine: put or link it there (ln -s ${path} ${folder}/)`,
+		);
+	for await (const place of places?.() ?? []) {
+		if (await isGranted(place)) continue;
+		throw new SourceError(
+			url,
+			`${url}: git would go on to ${place}, which is not in ${folder} of this machine: put or link that there too, or have the repository hold its own`,
+		);
+	}
 }
 
 /** Where a path leads. Of what is not there, where it would: whoever asks is not told whether it is. */
@@ -59,9 +80,9 @@ async function placeOf(path: string): Promise<string> {
 	}
 }
 
-/** A reader of `path` that reads, and watches, while that is granted. */
-export function granted(reader: Reader, path: string, dataDir: string): Reader {
-	const check = () => requireGrant(dataDir, path, reader.url);
+/** A reader of `path` that reads, and watches, while that is granted, and all to which it leads. */
+export function granted(reader: LocalReader, path: string, dataDir: string): Reader {
+	const check = () => requireGrant(dataDir, path, reader);
 	let watch = () => {};
 	return {
 		...reader,

@@ -2,9 +2,9 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { watch } from 'chokidar';
-import { openRepository, type Repository } from '../git/index.ts';
+import { leadsOf, openRepository, type Repository } from '../git/index.ts';
 import { repositoryReader } from './embedded.ts';
-import type { Reader } from './follow.ts';
+import type { LocalReader } from './grants.ts';
 import { SourceError } from './source.ts';
 
 const exists = (path: string) =>
@@ -13,16 +13,19 @@ const exists = (path: string) =>
 		() => false,
 	);
 
+/** Where the git directory of a work tree is, and of a bare repository. */
+const candidates = (path: string) => [join(path, '.git'), path];
+
 /** The git directory of a bare repository or of a work tree; undefined where there is neither. */
 async function gitdirOf(path: string): Promise<string | undefined> {
-	for (const candidate of [join(path, '.git'), path]) {
+	for (const candidate of candidates(path)) {
 		if ((await exists(join(candidate, 'HEAD'))) && (await exists(join(candidate, 'objects')))) return candidate;
 	}
 	return undefined;
 }
 
 /** `path` is absolute; `poll` in milliseconds. */
-export function localReader(path: string, url: string, revision: string, poll: () => number): Reader {
+export function localReader(path: string, url: string, revision: string, poll: () => number): LocalReader {
 	let opened: Repository | undefined;
 	async function repository(): Promise<Repository> {
 		const gitdir = await gitdirOf(path);
@@ -37,13 +40,16 @@ export function localReader(path: string, url: string, revision: string, poll: (
 	return {
 		url,
 		poll,
+		async *places() {
+			for (const gitdir of candidates(path)) yield* leadsOf(gitdir);
+		},
 		look: async (signal) => (await reader()).look(signal),
 		tree: async (wanted) => (await reader()).tree(wanted),
 		resolve: async (wanted) => (await reader()).resolve(wanted),
 		commit: async (wanted) => (await reader()).commit(wanted),
 		blame: async (wanted, file, line) => (await reader()).blame(wanted, file, line),
 		watch(changed, signal, log) {
-			const places = [join(path, '.git'), path].flatMap((gitdir) =>
+			const places = candidates(path).flatMap((gitdir) =>
 				['HEAD', 'packed-refs', 'refs'].map((name) => join(gitdir, name)),
 			);
 			const watcher = watch(places, { ignoreInitial: true, ignored: (file) => file.endsWith('.lock') });
