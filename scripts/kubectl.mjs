@@ -49,11 +49,11 @@ export async function installNewer(run) {
 			// The folder is root's alone.
 			'APT::Sandbox::User=root',
 		].flatMap((option) => ['-o', option]);
-		const title = `installing kubectl of Debian ${NEWER_RELEASE} as ${INSTALLED}: this system's is too old`;
+		const title = `reading the list of Debian ${NEWER_RELEASE}, since this system's kubectl is too old`;
 		if (!(await run(title, 'apt-get', [...apart, 'update', '-q']))) return false;
 		if (!(await run('fetching kubectl', 'apt-get', [...apart, 'download', 'kubectl'], {}, folder))) return false;
 		const archive = readdirSync(folder).find((name) => name.endsWith('.deb'));
-		if (!archive || !(await run('unpacking kubectl', 'dpkg-deb', ['-x', archive, 'unpacked'], {}, folder)))
+		if (!archive || !(await run(`installing it as ${INSTALLED}`, 'dpkg-deb', ['-x', archive, 'unpacked'], {}, folder)))
 			return false;
 		copyFileSync(join(folder, 'unpacked/usr/bin/kubectl'), INSTALLED);
 		return whatIsWrongWith(INSTALLED) === undefined;

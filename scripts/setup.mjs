@@ -3,7 +3,7 @@
 // Usage: node scripts/setup.mjs [--for-tests]
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { accessSync, constants, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { accessSync, constants, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { installNewer, isPackaged, whatIsWrongWith } from './kubectl.mjs';
@@ -116,7 +116,14 @@ function fail(...lines) {
 	process.exit(1);
 }
 
+/**
+ * Programs that the system's npm may have built for the system's Node.js: another one that loads them crashes at its end. ssh2 goes
+ * without.
+ */
+const builtForAnother = ['ssh2/lib/protocol/crypto/build', 'cpu-features/build'];
+
 async function npmPackages() {
+	for (const path of builtForAnother) rmSync(join(root, 'node_modules', path), { recursive: true, force: true });
 	const lock = createHash('sha256')
 		.update(readFileSync(join(root, 'package-lock.json')))
 		.update(readFileSync(join(root, 'package.json')))
@@ -126,12 +133,16 @@ async function npmPackages() {
 		return;
 	// Not `npm ci`: it refuses a lock file that lacks optional packages of other platforms, which a registry may not have. This
 	// installs what the lock file says as well, and does not write to it.
-	const install = ['install', '--no-save', '--no-audit', '--no-fund', '--loglevel=error'];
+	const install = ['install', '--no-save', '--no-audit', '--no-fund', '--loglevel=error', '--ignore-scripts'];
+	// Of all packages this one's script alone is run, as `allowScripts` of package.json says to an npm that knows it.
+	const fetchNode = ['rebuild', 'node', '--loglevel=error', '--ignore-scripts=false'];
 	const registry = spawnSync('npm', ['config', 'get', 'registry'], { cwd: root, encoding: 'utf8' }).stdout?.trim();
 	const away = await registryIsAway(registry);
 	// What npm has kept from another time may be enough.
-	if (away) install.push('--offline');
-	const { code, output } = await attempt(`installing npm packages${away ? ' that are kept here' : ''}`, 'npm', install);
+	const kept = away ? ' that are kept here' : '';
+	if (away) for (const args of [install, fetchNode]) args.push('--offline');
+	let { code, output } = await attempt(`installing npm packages${kept}`, 'npm', install);
+	if (code === 0) ({ code, output } = await attempt('installing Node.js 26 beside the project', 'npm', fetchNode));
 	if (code !== 0 && away)
 		fail(
 			`the npm registry ${registry} cannot be reached: ${away}`,
