@@ -499,6 +499,21 @@ test('kustomizations are built, overlays on their bases, with the positions of t
 	} as never);
 });
 
+test('kustomizations that build upon one another in a circle are refused, and never taken for nothing', async (t) => {
+	const { manifests, problems } = await render({
+		'a/kustomization.yaml': 'resources: [../b, own.yaml]\n',
+		'a/own.yaml': configMap('own'),
+		'b/kustomization.yaml': 'resources: [../c]\n',
+		'c/kustomization.yaml': 'resources: [../a]\n',
+	});
+	t.deepEqual(manifests, []);
+	t.deepEqual(
+		problems.map(({ position }) => position.file),
+		['a', 'b', 'c'].map((folder) => `${folder}/kustomization.yaml`),
+	);
+	for (const { message } of problems) t.regex(message, /cycle/);
+});
+
 test('what kustomize built is traced to the file and the item that it came from', async (t) => {
 	const deployment = (name: string, ...containers: string[]) =>
 		`apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: ${name}\nspec:\n  template:\n    spec:\n      containers:\n${containers.map((each) => `      - ${each}\n`).join('')}`;

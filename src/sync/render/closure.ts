@@ -11,7 +11,7 @@ export interface Closure {
 	/** The kustomization file itself. */
 	readonly kustomization: Located;
 	readonly files: readonly Located[];
-	/** Folders of other kustomizations that it builds upon. */
+	/** Folders that it, and what it builds upon, name; its own among them where that goes in a circle. */
 	readonly uses: ReadonlySet<string>;
 	readonly problems: readonly RenderProblem[];
 }
@@ -41,7 +41,6 @@ export async function closureOf(tree: Tree, folder: Located, signal?: AbortSigna
 		if (!named) continue;
 		const file = { path: join(current.path, named.name), id: named.id };
 		if (current === folder) kustomization = file;
-		else uses.add(current.path);
 		const reading = [file];
 		for (let next = reading.pop(); next; next = reading.pop()) {
 			if (files.has(next.path) && next !== file) continue;
@@ -70,8 +69,10 @@ export async function closureOf(tree: Tree, folder: Located, signal?: AbortSigna
 					const target = { path, id: entry.id };
 					if (entry.kind === 'symlink')
 						problems.push(at(path, 'a symbolic link, which is not followed: put the file itself here'));
-					else if (entry.kind === 'directory') pending.push(target);
-					else if (entry.kind === 'file' && plugins.has(field)) reading.push(target);
+					else if (entry.kind === 'directory') {
+						pending.push(target);
+						uses.add(path);
+					} else if (entry.kind === 'file' && plugins.has(field)) reading.push(target);
 					else if (entry.kind === 'file') files.set(path, target);
 				}
 			}

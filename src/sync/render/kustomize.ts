@@ -25,7 +25,7 @@ const MAX_CLOSURE = 5000;
 const BUILT_MEMORY = 50_000;
 
 export interface Kustomizer {
-	/** Builds those folders that no other one builds upon. `transient`: something failed that says nothing about the files. */
+	/** Builds those folders that no other one builds upon, and those that build upon themselves. `transient`: something failed that says nothing about the files. */
 	build(
 		tree: Tree,
 		folders: readonly Located[],
@@ -52,7 +52,8 @@ export function createKustomizer(files: Files): Kustomizer {
 				const late = `kustomize took longer than ${BUILD_TIME / 1000} s, and was stopped`;
 				return file ?? failed(at(closure.kustomization.path, late));
 			};
-			const wanted = closures.filter(({ folder }) => !used.has(folder.path));
+			// In a circle nobody is outermost: kustomize says of each what is wrong.
+			const wanted = closures.filter(({ folder, uses }) => !used.has(folder.path) || uses.has(folder.path));
 			const results = await Promise.all(wanted.map((closure) => limit(one, closure)));
 			return { files: results, transient };
 		},

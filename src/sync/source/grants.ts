@@ -65,7 +65,7 @@ async function requireGrant(dataDir: string, path: string, { url, places }: Loca
 		if (await isGranted(place)) continue;
 		throw new SourceError(
 			url,
-			`${url}: git would go on to ${place}, which is not in ${folder} of this machine: put or link that there too, or have the repository hold its own`,
+			`${url}: by ${place} git would leave what is in ${folder} of this machine: put or link that there too, or have the repository hold its own`,
 		);
 	}
 }
