@@ -97,7 +97,7 @@ test('every limit in the table is that of the source', (t) => {
 	}
 });
 
-const units: Readonly<Record<string, number>> = { bytes: 1, KiB: 1024, MiB: 1024 ** 2, ms: 1, s: 1000 };
+const units: Readonly<Record<string, number>> = { '%': 1, bytes: 1, KiB: 1024, MiB: 1024 ** 2, ms: 1, s: 1000 };
 
 /** `5 MiB` in bytes, `30 s` in milliseconds, `10,000` as it is. */
 function amount(text: string, name: string): number {

@@ -1,6 +1,6 @@
 /** The service load balancer on a real API and store; nodes and endpoints are played. */
 import test from 'ava';
-import { EndpointSlice, Event, keyOf, Node, Service } from '../../src/kinds/index.ts';
+import { EndpointSlice, Event, keyOf, Node, Service, SIMULATED_TAINT } from '../../src/kinds/index.ts';
 import { type LoadBalancerOptions, loadBalancer } from '../../src/reconcile/services/load-balancer.ts';
 import { eventually, found, run, type World, world } from '../client/world.ts';
 
@@ -104,6 +104,19 @@ test('an address that a node says of itself and that no machine has is given to 
 	start(t, w, { networks: ['10.244.0.0/16', '10.96.0.0/12'] });
 	await service(w, 'web');
 	t.deepEqual(ips(await has(w, 'web', ['10.0.0.1', '192.0.2.9'])), ['10.0.0.1', '192.0.2.9']);
+});
+
+test('a simulated node beside others, which carries no ports, gives no address until its taint is gone', async (t) => {
+	const w = await world(t);
+	await two(w);
+	const taint = (taints: object[]) =>
+		w.client.patch(Node, { name: 'one' }, { type: 'merge', body: { spec: { taints } } });
+	await taint([SIMULATED_TAINT]);
+	start(t, w);
+	await service(w, 'web');
+	t.deepEqual(ips(await has(w, 'web', ['192.0.2.2'])), ['192.0.2.2']);
+	await taint([{ key: 'other', effect: 'NoSchedule' }]);
+	t.deepEqual(ips(await has(w, 'web', ['10.0.0.1', '192.0.2.2'])), ['10.0.0.1', '192.0.2.2']);
 });
 
 test('with externalTrafficPolicy Local only nodes with a ready endpoint have the address', async (t) => {

@@ -2,6 +2,7 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { type Command, Option } from 'commander';
 import { createCache, followKubeconfig, overHttp } from '../../client/index.ts';
+import { SIMULATED_TAINT } from '../../kinds/index.ts';
 import type { GlobalOptions } from '../connect.ts';
 import { dataDirectory, takeDataDirectory } from '../data-dir.ts';
 import { type NodeFlags, nodeOptions } from '../node-options.ts';
@@ -9,7 +10,7 @@ import { cidr, oneOf, ownIp } from '../options.ts';
 import { ownAddress } from '../platform/addresses.ts';
 import { createLog, type LogOptions } from '../platform/log.ts';
 import { giveMemoryBack } from '../platform/memory.ts';
-import { runNode, SIMULATED_TAINT } from '../platform/node.ts';
+import { runNode } from '../platform/node.ts';
 import { nodeCredentials, renewNodeCredentials } from '../platform/node-credentials.ts';
 import { untilStopped } from '../platform/run.ts';
 

@@ -46,8 +46,6 @@ export interface NodeOptions {
 
 const SIMULATED =
 	'the engine of this node is simulated: nothing runs, addresses of pods lead nowhere, there are no services and no DNS';
-/** Of a simulated node beside others, as real pods are to run. */
-export const SIMULATED_TAINT: Taint = { key: 'driftless.io/simulated', effect: 'NoSchedule' };
 /** How soon a node that could not start is tried again, in ms: at first, and at most. */
 const RETRY_FIRST_MS = 5_000;
 const RETRY_MAX_MS = 30_000;

@@ -11,6 +11,9 @@ import { type FieldError, fieldError } from '../status.ts';
 import { canonicalize } from './container-defaults.ts';
 import { taintEffects } from './scheduling-validation.ts';
 
+/** A node whose engine is simulated has it where real pods are to run elsewhere: nothing runs there, and no port of it leads anywhere. */
+export const SIMULATED_TAINT = { key: 'driftless.io/simulated', effect: 'NoSchedule' } as const;
+
 export type Node = Persisted<core.Node>;
 
 const ROLE_PREFIX = 'node-role.kubernetes.io/';

@@ -3,7 +3,7 @@
  * Source: k3s documentation, "Networking Services", section "Service Load Balancer".
  */
 import { BlockList, isIPv4 } from 'node:net';
-import { type EndpointSlice, type Key, keyOf, type Node, type Service } from '../../kinds/index.ts';
+import { type EndpointSlice, type Key, keyOf, type Node, type Service, SIMULATED_TAINT } from '../../kinds/index.ts';
 import { readyOf } from '../nodes/node-health.ts';
 
 /** A node with it takes no part. Source: Kubernetes documentation, "Well-Known Labels, Annotations and Taints". */
@@ -20,11 +20,12 @@ export const partOfNode = (node: Node) => [
 	node.status?.daemonEndpoints?.kubeletEndpoint?.Port,
 ];
 
-/** Whether the node has addresses to give. A node that is cordoned has: what runs on it is still reached. */
+/** Whether the node has addresses to give. A node that is cordoned has: what runs on it is still reached. A simulated one carries no ports. */
 export const isAvailable = (node: Node): boolean =>
 	readyOf(node)?.status === 'True' &&
 	!node.metadata.deletionTimestamp &&
-	node.metadata.labels?.[EXCLUDED] === undefined;
+	node.metadata.labels?.[EXCLUDED] === undefined &&
+	!node.spec?.taints?.some(({ key }) => key === SIMULATED_TAINT.key);
 
 /**
  * Addresses that no machine has for others: what a node says of its own is carried by the rules of all nodes, which would lose their
