@@ -409,6 +409,9 @@ test('where no resolver answers the client is told, and what they say is passed 
 	t.is(codeOf(await ask(await serve(t), 'example.com')), 2);
 	const unwilling = await upstream(t, '', 5);
 	t.is(codeOf(await ask(await serve(t, { list: async () => [unwilling] }), 'example.com')), 5);
+	// One that no socket can be connected to, like any while the machine is cut off from its network.
+	const nowhere = { address: '255.255.255.255' };
+	t.is(codeOf(await ask(await serve(t, { list: async () => [nowhere] }), 'example.com')), 2);
 });
 
 test('names of the cluster are answered while resolvers hang, and one client cannot take all that wait', async (t) => {

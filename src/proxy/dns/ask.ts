@@ -44,16 +44,20 @@ export function createUdp({ address, port = 53 }: Resolver): Ask {
 		const socket = createSocket(isIPv6(address) ? 'udp6' : 'udp4');
 		const { promise: connected, resolve } = Promise.withResolvers<void>();
 		const line: Line = { socket, connected, waiting: new Map(), asked: 0 };
-		socket.on('error', (error) => {
+		const broken = (error: Error) => {
 			retire(line);
 			for (const { fail } of [...line.waiting.values()]) fail(error);
-		});
+		};
+		socket.on('error', broken);
 		socket.on('message', (response) => {
 			const one = response.length >= 12 && line.waiting.get(response.readUInt16BE(0));
 			if (one && questionOf(response) === one.question) one.answer(response);
 		});
-		// Other senders do not get through to a connected socket.
-		socket.connect(port, address, resolve);
+		// Other senders do not get through to a connected socket. Where there is no way to the resolver the callback is told.
+		socket.connect(port, address, (error?: Error) => {
+			if (error) broken(error);
+			else resolve();
+		});
 		lines.push(line);
 		return line;
 	};
