@@ -96,6 +96,8 @@ export async function startCluster(): Promise<Cluster> {
 	await two.exec(`ip address add ${addresses[1]}/24 dev peers && ip link set peers up`);
 
 	const apart = `${one.netns}out`;
+	// The number is this run's own: what has it already was left by one that was killed.
+	await run('ip', ['netns', 'delete', apart]).catch(() => {});
 	await run('ip', ['netns', 'add', apart]);
 	stack.defer(async () => void (await run('ip', ['netns', 'delete', apart])));
 	await one.exec(`ip link add out type veth peer name eth0 netns /run/netns/${apart}`);
