@@ -161,11 +161,21 @@ async function claim(): Promise<{ number: number; folder: string }> {
 			try {
 				// Of several that find the dead one, the one that gets its mark away clears up.
 				await rename(owner, `${owner}.taken`);
+				if ((await readFile(`${owner}.taken`, 'utf8')) !== pid) {
+					// Another has cleared up meanwhile, and this is its mark.
+					await rename(`${owner}.taken`, owner);
+					continue;
+				}
 				await tearDown(number);
 				await mkdir(folder);
 			} catch {
 				continue;
 			}
+		}
+		// Of a test run that has folders of its own: what is torn down by its name would be taken from that.
+		if (existsSync(`/run/netns/drifttest${number}`)) {
+			await rm(folder, { recursive: true });
+			continue;
 		}
 		await writeFile(owner, String(process.pid));
 		return { number, folder };
