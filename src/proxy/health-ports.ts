@@ -13,8 +13,9 @@ import { synced } from './synced.ts';
 
 /** How often ports that could not be had are tried again, in ms. */
 const CHECK_MS = 60_000;
-/** Connections of one port at once: who asks closes soon. */
-const MAX_CONNECTIONS = 64;
+/** Connections of one port at once, in all and of one client: who asks closes soon, and nobody keeps others from asking. */
+const MAX_CONNECTIONS = 1_024;
+const MAX_CONNECTIONS_OF_CLIENT = 16;
 /** How long a question may take to come, in ms. */
 const REQUEST_MS = 5_000;
 
@@ -99,7 +100,8 @@ function answer(key: Key, { cache, nodeName, healthy }: HealthPortsOptions): Ans
 
 /** On every address of the node: a balancer knows one of them. */
 async function listen(port: number, ask: () => Answer): Promise<Server> {
-	const server = createServer({ requestTimeout: REQUEST_MS }, (_, response) => {
+	const times = { requestTimeout: REQUEST_MS, connectionsCheckingInterval: REQUEST_MS };
+	const server = createServer(times, (_, response) => {
 		const { endpoints, healthy, service } = ask();
 		const body = { service, localEndpoints: endpoints, serviceProxyHealthy: healthy };
 		response.writeHead(endpoints > 0 && healthy ? 200 : 503, {
@@ -110,6 +112,18 @@ async function listen(port: number, ask: () => Answer): Promise<Server> {
 		response.end(JSON.stringify(body));
 	});
 	server.maxConnections = MAX_CONNECTIONS;
+	const connections = new Map<string, number>();
+	server.on('connection', (socket) => {
+		const { remoteAddress: client = '' } = socket;
+		const others = connections.get(client) ?? 0;
+		if (others >= MAX_CONNECTIONS_OF_CLIENT) return socket.destroy();
+		connections.set(client, others + 1);
+		socket.on('close', () => {
+			const left = (connections.get(client) ?? 1) - 1;
+			if (left > 0) connections.set(client, left);
+			else connections.delete(client);
+		});
+	});
 	server.listen(port, '0.0.0.0');
 	await once(server, 'listening');
 	return server;

@@ -1,4 +1,6 @@
 /** Health check ports of services on a real API; slices are played. */
+import { get } from 'node:http';
+import { connect } from 'node:net';
 import test from 'ava';
 import { EndpointSlice, Service } from '../../src/kinds/index.ts';
 import { runHealthPorts } from '../../src/proxy/health-ports.ts';
@@ -66,4 +68,36 @@ test('a health check port tells the ready endpoints of its node, and goes with i
 	await until('503 2 false 2');
 	await client.delete(Service, name);
 	await until('refused');
+});
+
+test('a client that holds connections keeps nobody else from asking', async (t) => {
+	const { client, cache } = await world(t);
+	const stop = new AbortController();
+	const running = runHealthPorts({ cache, nodeName: 'here', healthy: () => true, log: silentLog }, stop.signal);
+	t.teardown(() => {
+		stop.abort();
+		return running;
+	});
+	const { spec } = await client.create(Service, {
+		apiVersion: 'v1',
+		kind: 'Service',
+		metadata: { namespace: 'default', name: 'web' },
+		spec: { type: 'LoadBalancer', externalTrafficPolicy: 'Local', selector: { app: 'web' }, ports: [{ port: 80 }] },
+	});
+	const port = spec.healthCheckNodePort ?? 0;
+	const hold = () =>
+		new Promise<'held' | 'refused'>((resolve) => {
+			const socket = connect({ host: '127.0.0.1', port, localAddress: '127.0.0.1' });
+			t.teardown(() => socket.destroy());
+			socket.on('connect', () => resolve('held'));
+			socket.on('error', () => resolve('refused'));
+		});
+	for (const end = Date.now() + PATIENCE_MS; (await hold()) === 'refused'; )
+		if (Date.now() > end) throw new Error(`nobody listens on port ${port}`);
+	for (let i = 0; i < 1_100; i++) await hold();
+	const code = await new Promise((resolve) => {
+		const options = { host: '127.0.0.1', port, localAddress: '127.0.0.2', agent: false };
+		get(options, (response) => resolve(response.resume().statusCode)).on('error', ({ message }) => resolve(message));
+	});
+	t.is(code, 503);
 });
