@@ -116,8 +116,10 @@ function details(application: Application, healed: readonly Event[], options: St
 		lines.push(`  ${paint(isError(condition) ? 'red' : 'yellow', '!')} ${condition.message}`);
 	const operation = status?.operationState;
 	const { phase } = lastSync(status);
-	if (operation && (phase === 'Failed' || phase === 'Error'))
-		lines.push(`  ${paint('red', '!')} last sync: ${operation.message ?? operation.phase}`);
+	// One that is tried again later has ended, and is under way.
+	const failed =
+		phase === 'Failed' || phase === 'Error' || (phase === 'Running' && operation?.finishedAt !== undefined);
+	if (operation && failed) lines.push(`  ${paint('red', '!')} last sync: ${operation.message ?? operation.phase}`);
 	for (const resource of status?.resources ?? []) {
 		const unhealthy = resource.health !== undefined && resource.health.status !== 'Healthy';
 		if (resource.status === 'Synced' && !unhealthy && !wide) continue;
@@ -227,6 +229,9 @@ export function unknownText({ metadata, status }: Application): string | undefin
 	return `${metadata.name} cannot be compared: ${why.join('; ') || 'nothing is known of it yet'}`;
 }
 
+/** Why the API would not take an object. */
+const refusal = ({ message }: ResourceStatus, paint: Paint) => (message ? [paint('red', `  ! ${message}`)] : []);
+
 /** One block an object, one pair of lines a field: what is, and what should be, with where that is written. */
 export function diffText(application: Application, paint: Paint): string[] {
 	const lines: string[] = [];
@@ -245,6 +250,7 @@ export function diffText(application: Application, paint: Paint): string[] {
 					'green',
 					`+ not in the cluster: the next sync creates it${resource.origin ? ` from ${formatPosition(resource.origin)}` : ''}`,
 				),
+				...refusal(resource, paint),
 			);
 		} else {
 			lines.push(paint('bold', name));
@@ -255,7 +261,7 @@ export function diffText(application: Application, paint: Paint): string[] {
 					lines.push(`${paint('green', `  + ${field.desired}`)}${place(field.origin, paint)}`);
 			}
 			lines.push(...unlisted(resource, paint).map((line) => `  ${line}`));
-			if (resource.message) lines.push(paint('red', `  ! ${resource.message}`));
+			lines.push(...refusal(resource, paint));
 		}
 	}
 	return lines;

@@ -19,6 +19,7 @@ import type { Context } from '../reconcile/index.ts';
 import type { Applications } from './application.ts';
 import { blame } from './blame.ts';
 import { createComparison } from './compare/compare.ts';
+import { homeless } from './operation/absent.ts';
 import { formatProblem } from './render/index.ts';
 import { commitsOf, type Revision, revisionText, sourcesOf, wrongRevisions } from './revision.ts';
 import { callPeer, type Peers, SourceError } from './source/index.ts';
@@ -181,6 +182,8 @@ async function plan(
 	};
 	await comparison.refresh(desired, live, client, managerOf(application));
 	const { objects } = comparison;
-	const observed = { objects, revision, problems: [], known: true, sourceTypes: types };
+	const { syncOptions: options } = application.spec.syncPolicy ?? {};
+	const lacking = homeless(objects.values(), { application, options, desired, cache });
+	const observed = { objects, revision, problems: [], known: true, sourceTypes: types, homeless: lacking };
 	return { ...application, status: report(application, observed, timestamp({ now })) };
 }

@@ -117,12 +117,12 @@ export function createApplications({ renderer, openSource, outside }: SyncOption
 	/** What a revision was refused for may be there now, a namespace above all, or no longer: what could not be changed. */
 	const cameOrWent = (object: Dynamic): Key[] => {
 		const refused = refusedFor.get(idOf(object));
-		if (!refused && object.kind !== 'Namespace') return [];
-		const waiting = [...states.values()].filter(
-			({ key, problem }) => refused?.has(key) || (object.kind === 'Namespace' && problem),
-		);
+		const isNamespace = object.apiVersion === 'v1' && object.kind === 'Namespace';
+		if (!refused && !isNamespace) return [];
+		const waiting = [...states.values()].filter(({ key, problem }) => refused?.has(key) || (isNamespace && problem));
 		for (const state of waiting) state.markStale();
-		return waiting.map(({ key }) => key);
+		const within = isNamespace ? [...states.values()].filter((state) => wantsIn(object.metadata.name, state)) : [];
+		return [...waiting, ...within].map(({ key }) => key);
 	};
 	/** A pod has run into something, or out of it: whoever wants what made it says so. */
 	const inTrouble = (pod: Pod | undefined, old: Pod | undefined): Key[] => {
@@ -165,7 +165,7 @@ export function createApplications({ renderer, openSource, outside }: SyncOption
 		for: Application,
 		everything: ({ object, old }) => [
 			...changed(object as Dynamic | undefined, old as Dynamic | undefined),
-			...(object && old ? [] : cameOrWent((object ?? old) as Dynamic)),
+			...(object && object.metadata.uid === old?.metadata.uid ? [] : cameOrWent((object ?? old) as Dynamic)),
 			...((object ?? old)?.kind === 'Pod' ? inTrouble(object as Pod | undefined, old as Pod | undefined) : []),
 		],
 		triggers(queue, context) {
@@ -205,6 +205,13 @@ export function createApplications({ renderer, openSource, outside }: SyncOption
 		},
 	});
 	return { applications, controller: declaration };
+}
+
+/** Whether an application wants something in a namespace, or syncs something into it. */
+function wantsIn(namespace: string, { desired, aside }: ApplicationState): boolean {
+	return [desired, aside?.desired].some((wanted) =>
+		wanted?.values().some(({ object }) => object.metadata.namespace === namespace),
+	);
 }
 
 function add(index: Map<string, Set<Key>>, id: string, key: Key): void {

@@ -30,6 +30,15 @@ export interface Wanted {
 	repeated: Problem | undefined;
 	/** How each source is rendered, as Argo CD calls it. */
 	sourceTypes: readonly SourceType[];
+	/** The objects, by id, that were taken without asking the API, since their namespace was not there. */
+	homeless: ReadonlySet<string>;
+}
+
+export interface CheckHow {
+	/** Whether the parts are all that the application has: then a sync may prune what they do not describe. Default: they are. */
+	readonly whole?: boolean;
+	/** Whether they are no revision yet, and who brings them waits for the answer. */
+	readonly pushed?: boolean;
 }
 
 /** Renders and checks what the sources of an application have, or would have. */
@@ -38,8 +47,7 @@ export type Check = (
 	application: Application,
 	client: Client,
 	signal: AbortSignal,
-	/** Whether `parts` are all that the application has: then a sync may prune what they do not describe. Default: they are. */
-	whole?: boolean,
+	how?: CheckHow,
 ) => Promise<Checked>;
 
 export interface Loading {
@@ -67,17 +75,20 @@ export function createLoading({ following, progress, check, onTaken, onRefused }
 		problem: undefined,
 		repeated: undefined,
 		sourceTypes: ['Directory'],
+		homeless: new Set(),
 	};
 	let loaded: string | undefined;
 	/** When a revision was refused: what it lacks in the cluster may come. */
 	let refusedAt: number | undefined;
 
 	/** From now on the application wants this. */
-	const take = ({ desired, repeated, types }: Checked, revision: Revision) => {
+	const take = ({ desired, repeated, types, homeless }: Checked, revision: Revision) => {
 		const before = wanted.desired;
 		wanted.desired = desired;
 		wanted.revision = revision;
 		wanted.sourceTypes = types;
+		// What has not changed was not looked at again.
+		wanted.homeless = new Set([...wanted.homeless, ...homeless].filter((id) => desired.has(id)));
 		const message = cut(summary(repeated.map(formatProblem)));
 		wanted.repeated = repeated.length > 0 ? { type: 'RepeatedResourceWarning', message } : undefined;
 		onTaken(desired, before);

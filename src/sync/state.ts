@@ -113,10 +113,15 @@ export function createState({
 	const left = (desired: ReadonlyMap<string, Desired>) =>
 		new Map([...tracked].filter(([id]) => !desired.has(id) && !wantedElsewhere(id)));
 
-	const check: Check = async (parts, application, client, signal, whole = true) => {
+	/** What was taken once is good, but for what the API has not seen yet: who pushes is told. */
+	const seen = ({ desired, homeless }: Wanted) =>
+		new Map([...desired].filter(([id]) => !homeless.has(id) || comparison.objects.get(id)?.live));
+
+	const check: Check = async (parts, application, client, signal, { whole = true, pushed = false } = {}) => {
 		const { destination, syncPolicy } = application.spec;
 		return checkRevision(await render(parts, destination, signal), application, desirerOf(application, client), {
-			good: loading.wanted.desired,
+			good: pushed ? seen(loading.wanted) : loading.wanted.desired,
+			needsNamespaces: pushed,
 			goes: (desired) => (whole && syncPolicy?.automated?.prune ? left(desired).values() : []),
 			client,
 			manager: managerOf(application),
@@ -152,6 +157,9 @@ export function createState({
 		},
 		get repeated() {
 			return wanted.repeated;
+		},
+		get homeless() {
+			return wanted.homeless;
 		},
 		get sourceTypes() {
 			return wanted.sourceTypes;

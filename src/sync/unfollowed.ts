@@ -74,7 +74,10 @@ export function createUnfollowed({ following, openSource, check, wanted }: Unfol
 				if (tree) parts.push({ source, tree });
 				else unread.push(labelsOf(sources)[index] ?? source.repoURL);
 			}
-			return { ...(await check(parts, application, client, signal, unread.length === 0)), unread };
+			return {
+				...(await check(parts, application, client, signal, { whole: unread.length === 0, pushed: true })),
+				unread,
+			};
 		},
 	};
 }

@@ -106,6 +106,26 @@ test('an application outside the namespace default is named with its own, and on
 	]);
 });
 
+test('an attempt of a sync that has failed is told while the next one is waited for', (t) => {
+	const operationState = { operation: {}, phase: 'Running' as const, startedAt: ago(70), message: 'syncing' };
+	const lines = (more: object) => text([application({ ...synced, operationState: { ...operationState, ...more } })]);
+	t.is(lines({}).length, 2);
+	const message = 'refused. Retrying attempt #1 at 12:00:00 UTC.';
+	t.deepEqual(lines({ finishedAt: ago(60), message, retryCount: 1 }).slice(2), [`  ! last sync: ${message}`]);
+});
+
+test('why an object is missing is told with it', (t) => {
+	const message = 'namespaces "shop" not found: put a Namespace of this name into the source';
+	const missing: ResourceStatus = { ...web, status: 'OutOfSync', health: { status: 'Missing' }, message };
+	const shop = application({ ...synced, sync: { status: 'OutOfSync' }, resources: [missing] });
+	t.deepEqual(text([shop]).slice(2), ['  Deployment.apps shop/web: missing', `      ${message}`]);
+	t.deepEqual(diffText(shop, plain), [
+		'Deployment.apps shop/web',
+		'+ not in the cluster: the next sync creates it',
+		`  ! ${message}`,
+	]);
+});
+
 test('an object in sync is shown with -o wide only', (t) => {
 	const shop = application({ ...synced, resources: [web] });
 	t.is(text([shop]).length, 2);

@@ -1,6 +1,15 @@
 /** Applications as Argo CD documents them: options, waves, requests, shared objects, deletion. */
 import test from 'ava';
-import { Application, ConfigMap, type Dynamic, Namespace, Pod, ReplicaSet, Service } from '../../src/kinds/index.ts';
+import {
+	Application,
+	ConfigMap,
+	Deployment,
+	type Dynamic,
+	Namespace,
+	Pod,
+	ReplicaSet,
+	Service,
+} from '../../src/kinds/index.ts';
 import { type GitOpsWorld, startGitOps } from './gitops.ts';
 
 const home = { name: 'default', namespace: 'default' };
@@ -199,19 +208,28 @@ test('what nothing here can do is said in the answer to the request', async (t) 
 	t.regex(status.operationState?.message ?? '', /operation\.sync\.manifests is not supported; push them/);
 });
 
-test('a refused revision is taken when what it lacked has come', async (t) => {
+test('a refused revision is taken when what it could not change has gone', async (t) => {
 	const world = await startGitOps(t);
-	const spec = { source: { targetRevision: 'HEAD' }, destination: { namespace: 'shop' } };
-	await world.push({ 'a.yaml': configMap('a') });
-	await change(world, { spec });
-	const refused = await world.status(({ conditions }) => (conditions ?? []).length > 0);
-	t.regex(
-		refused.conditions?.[0]?.message ?? '',
-		/namespaces "shop" not found: put a Namespace of this name into the source, or set the sync option CreateNamespace=true/,
-	);
-	await world.client.create(Namespace, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'shop' }, spec: {} });
-	await world.status((status) => synced(status) && status.resources?.[0]?.namespace === 'shop');
-	t.pass();
+	const web = (label: string) => `apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  replicas: 0
+  selector: {matchLabels: {app: ${label}}}
+  template:
+    metadata: {labels: {app: ${label}}}
+    spec: {containers: [{name: web, image: example}]}
+`;
+	await change(world, { spec: { source: { path: 'a' } } });
+	await world.push({ 'a/web.yaml': web('one'), 'b/web.yaml': web('two') });
+	await world.status(synced);
+	await change(world, { spec: { source: { path: 'b' } } });
+	const refused = await world.status(({ conditions }) => conditions?.[0]?.type === 'ComparisonError');
+	t.regex(refused.conditions?.[0]?.message ?? '', /b\/web\.yaml:6:\d+: spec\.selector: .*field is immutable/);
+	await world.client.delete(Deployment, { name: 'web', namespace: 'default' });
+	await world.status((status) => synced(status) && (status.conditions ?? []).length === 0);
+	const { spec } = await world.client.get(Deployment, { name: 'web', namespace: 'default' });
+	t.is(spec.selector.matchLabels?.app, 'two');
 });
 
 test('CreateNamespace makes the namespace, with the labels and annotations that are asked for', async (t) => {

@@ -30,7 +30,7 @@ export interface Situation {
 	readonly healAt: number | undefined;
 	/** What the cluster was brought to last. */
 	readonly synced: Revision | undefined;
-	/** Whether what the last attempt stumbled over is no longer there. */
+	/** Whether what the last attempt stumbled over is no longer there, or the namespace that it lacked is. */
 	readonly freed: boolean;
 }
 

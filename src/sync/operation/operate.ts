@@ -3,10 +3,11 @@
  * what is in sync is done, and what carries a newer mark of its manager than the beginning of the sync was done by it. So any
  * process goes on with it; memory only spares that something is tried twice.
  */
+
 import { appliedBy } from '../../diff/index.ts';
 import { ApiError, type Application, type Dynamic, type Operation, type OperationState } from '../../kinds/index.ts';
 import type { Context } from '../../reconcile/index.ts';
-import { isSettled } from '../compare/compare.ts';
+import { type Compared, isSettled } from '../compare/compare.ts';
 import { type Shared, sharedText } from '../compare/shared.ts';
 import { recordOf } from '../revision.ts';
 import { SourceError } from '../source/index.ts';
@@ -15,6 +16,7 @@ import { writeStatus } from '../status/write-status.ts';
 import { type Desired, managerOf } from '../want/desired.ts';
 import { optionFor, optionOf } from '../want/options.ts';
 import { unsupportedOperation } from '../want/unsupported.ts';
+import { homeless, stillHomeless } from './absent.ts';
 import type { Decision } from './decide.ts';
 import { execute, nameOf, type Outcome } from './execute.ts';
 import { finish } from './finish.ts';
@@ -73,9 +75,23 @@ async function carryOn(work: Work): Promise<Progressed> {
 	const { operation, why } = decision;
 	const { revision } = subject;
 	const { dryRun = false } = operation.sync ?? {};
-	const { stage, kept, tried, madeAnew } = stageOf(work);
+	const { stage, kept, tried, madeAnew, mine } = stageOf(work);
 	const end = (failure: string | undefined, result: OperationState = running) =>
 		finish(application, result, revision, why, failure, state, context);
+	const fail = async (failed: readonly Outcome[], result: OperationState) => {
+		for (const outcome of failed) state.progress.tell({ type: 'outcome', revision, outcome });
+		state.stumbled = new Map(failed.map(({ id }) => [id, subject.objects.get(id)?.live?.metadata.uid]));
+		await end(`one or more objects failed to apply: ${failed.map(failureText).join('; ')}`, result);
+		return 'finished' as const;
+	};
+	const { resources = [], resourcesLeftOut = 0 } = running.syncResult ?? {};
+	const withResults = (outcomes: readonly Outcome[]): OperationState => ({
+		...running,
+		syncResult: { ...recordOf(revision), ...addResults(resources, outcomes, resourcesLeftOut) },
+	});
+	// Before anything is pruned or applied, so that it is not done by halves.
+	const lacking = await homelessOf(work, mine);
+	if (lacking.length > 0) return fail(lacking, withResults(lacking));
 	if (stage.degraded.length > 0) {
 		await end(`what this sync has applied does not work: ${stage.degraded.map(unwell).join('; ')}`);
 		return 'finished';
@@ -95,9 +111,7 @@ async function carryOn(work: Work): Promise<Progressed> {
 	const failed = outcomes.filter(({ action }) => action === 'failed');
 	for (const { id, action } of outcomes) if (action !== 'failed' && action !== 'removed') tried.add(id);
 	if (why === 'self-heal' && !dryRun) tellHealed(application, outcomes, state, context);
-	const { resources = [], resourcesLeftOut = 0 } = running.syncResult ?? {};
-	const results = addResults(resources, outcomes, resourcesLeftOut);
-	const next = { ...running, syncResult: { ...recordOf(revision), ...results } };
+	const next = withResults(outcomes);
 	if (failed.length > 0) {
 		// What is refused may need the place of what is on its way out.
 		const going = dryRun ? [] : outcomes.filter(({ action }) => action === 'pruned').map(({ id }) => id);
@@ -106,10 +120,7 @@ async function carryOn(work: Work): Promise<Progressed> {
 		);
 		const still = leaving.filter(([id]) => state.tracked.has(id)).map(([, object]) => object);
 		if (still.length > 0) return wait(application, next, waitText(still), context);
-		for (const outcome of failed) state.progress.tell({ type: 'outcome', revision, outcome });
-		state.stumbled = new Map(failed.map(({ id }) => [id, subject.objects.get(id)?.live?.metadata.uid]));
-		await end(`one or more objects failed to apply: ${failed.map(failureText).join('; ')}`, next);
-		return 'finished';
+		return fail(failed, next);
 	}
 	if (!stage.last || (!dryRun && outcomes.some(({ action }) => action === 'removed'))) {
 		await writeStatus(application, { operationState: next }, context.client);
@@ -130,10 +141,13 @@ function stageOf({ application, running, decision, shared, state, subject }: Wor
 	const { tried } = state.attempt;
 	const since = Date.parse(running.startedAt);
 	const manager = managerOf(application);
-	const objects = [...subject.objects.values()].flatMap((each): Staged[] => {
+	// Two that heal what both want would never end.
+	const mine = [...subject.objects.values()].filter(
+		({ id, desired }) => desired && selected(desired.object) && !(why === 'self-heal' && shared.has(id)),
+	);
+	const objects = mine.flatMap((each): Staged[] => {
 		const { id, desired, live, health } = each;
-		// Two that heal what both want would never end.
-		if (!desired || !selected(desired.object) || (why === 'self-heal' && shared.has(id))) return [];
+		if (!desired) return [];
 		const time = appliedBy(live?.metadata.managedFields, manager)?.time;
 		const touched = tried.has(id) || (time !== undefined && Date.parse(time) >= since);
 		return [{ desired, settled: isSettled(each) || tried.has(id), touched, health }];
@@ -165,7 +179,17 @@ function stageOf({ application, running, decision, shared, state, subject }: Wor
 	const madeAnew = [...subject.objects.values()].flatMap(({ desired, live, refused }) =>
 		!dryRun && desired && refused && live?.metadata.deletionTimestamp && selected(live) ? [live] : [],
 	);
-	return { stage: { ...stage, last }, kept: last ? kept : [], tried, madeAnew };
+	return { stage: { ...stage, last }, kept: last ? kept : [], tried, madeAnew, mine };
+}
+
+/** The failures of those of these objects whose namespace neither is there nor comes with the sync. */
+async function homelessOf(
+	{ application, decision, context: { client, cache }, subject: { desired } }: Work,
+	objects: readonly Compared[],
+): Promise<Outcome[]> {
+	const options = optionsOf(application, decision.operation);
+	const found = await stillHomeless(homeless(objects, { application, options, desired, cache }), client);
+	return found.map(({ desired: { id, object }, message }) => ({ id, object, action: 'failed', message }));
 }
 
 async function apply(

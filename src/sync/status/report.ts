@@ -48,6 +48,8 @@ export interface Observed {
 	readonly sourceTypes: readonly SourceType[];
 	/** What is known beyond its own health of why an object does not work. */
 	readonly trouble?: (live: Dynamic) => string | undefined;
+	/** Why objects cannot be made, by id: their namespace is not there. */
+	readonly homeless?: ReadonlyMap<string, { readonly message: string }>;
 	/** When what has drifted is mended, in ms, where that waits. */
 	readonly healAt?: number;
 }
@@ -70,7 +72,7 @@ export function report(application: Application, observed: Observed, now: string
 	const health = revision !== undefined ? healthOf(application, all) : 'Unknown';
 	const { spec } = application;
 	const listed = isListed(application);
-	const resourcesNow = revision && resources(application, all, observed.trouble, now);
+	const resourcesNow = revision && resources(application, all, observed, now);
 	return {
 		sync: {
 			status: syncStatus(observed),
@@ -141,13 +143,13 @@ const commits = (of: Revision) => {
 function resources(
 	application: Application,
 	all: readonly Compared[],
-	trouble: Observed['trouble'],
+	{ trouble, homeless }: Observed,
 	now: string,
 ): { readonly kept: ResourceStatus[]; readonly leftOut: number } {
 	const attention = (each: Compared) => (!isSynced(each) ? 0 : each.health && each.health.status !== 'Healthy' ? 1 : 2);
 	const ordered = [...all].sort((a, b) => attention(a) - attention(b));
 	const healthBefore = new Map(application.status?.resources?.map((each) => [resourceKey(each), each.health]));
-	const by = { options: application.spec.syncPolicy?.syncOptions, manager: managerOf(application), trouble };
+	const by = { options: application.spec.syncPolicy?.syncOptions, manager: managerOf(application), trouble, homeless };
 	let detailed = 0;
 	let room = MAX_DRIFT_BYTES;
 	const statuses = ordered.map((each) => {
@@ -172,12 +174,13 @@ interface ReportedBy {
 	/** Its field manager. */
 	readonly manager: string;
 	readonly trouble: Observed['trouble'];
+	readonly homeless: Observed['homeless'];
 }
 
 function resourceStatus(
 	compared: Compared,
 	detail: boolean,
-	{ options, manager, trouble }: ReportedBy,
+	{ options, manager, trouble, homeless }: ReportedBy,
 ): ResourceStatus {
 	const object = compared.desired?.object ?? compared.live;
 	if (!object) throw new TypeError(`${compared.id} is neither wanted nor live`);
@@ -216,7 +219,8 @@ function resourceStatus(
 			if (listed.length < fields.length) status.driftedFields = fields.length;
 		}
 	}
-	if (compared.refused) status.message = cut(compared.refused.message);
+	const refusal = compared.refused ?? homeless?.get(compared.id);
+	if (refusal) status.message = cut(refusal.message);
 	return status;
 }
 

@@ -10,6 +10,7 @@ import {
 import { type Fields, isFields } from '../../kinds/mergetype.ts';
 import type { Again, Context } from '../../reconcile/index.ts';
 import { troubleBelow } from '../compare/trouble.ts';
+import { homeless } from '../operation/absent.ts';
 import type { ApplicationState, Problem } from '../state.ts';
 import { report } from './report.ts';
 
@@ -25,6 +26,8 @@ export async function writeReport(
 	/** Why it stays out of sync, and when what has drifted is mended. */
 	{ stays, healAt }: { readonly stays?: string; readonly healAt?: number } = {},
 ): Promise<Again | undefined> {
+	const { desired } = state;
+	const { syncOptions: options } = application.spec.syncPolicy ?? {};
 	const observed = {
 		objects: state.comparison.objects,
 		revision: state.revision,
@@ -33,6 +36,7 @@ export async function writeReport(
 			state.revision !== undefined && problems.every(({ type }) => type === 'SyncError' || type.endsWith('Warning')),
 		sourceTypes: state.sourceTypes,
 		healAt,
+		homeless: homeless(state.comparison.objects.values(), { application, options, desired, cache: context.cache }),
 		trouble: (live: Dynamic) => troubleBelow(live, context.cache),
 	};
 	const now = timestamp(context);

@@ -5,6 +5,7 @@
 import pLimit from 'p-limit';
 import type { Client } from '../../client/index.ts';
 import { ApiError, type Application, type Dynamic, type Kind, prune, type Registry } from '../../kinds/index.ts';
+import { namespaceAdvice } from '../operation/absent.ts';
 import { missingOf, validationOf } from '../operation/execute.ts';
 import {
 	formatProblem,
@@ -43,11 +44,18 @@ export interface Checked {
 	readonly types: RenderedParts['types'];
 	/** The objects, by id, that the API would not take. */
 	readonly refused: ReadonlySet<string>;
+	/** The objects, by id, that the API was not asked about, since their namespace is not there: only the rules of their kind were. */
+	readonly homeless: ReadonlySet<string>;
 }
 
 export interface CheckOptions {
 	/** The objects that were applied or checked before, by id. */
 	readonly good: ReadonlyMap<string, Desired>;
+	/**
+	 * Whether an object whose namespace is not there is a problem: who pushes can be told at once. Otherwise it is missing until
+	 * somebody makes the namespace, and a sync of it fails. Source: Argo CD, "Sync Options", CreateNamespace.
+	 */
+	readonly needsNamespaces: boolean;
 	/** What a sync to these objects would prune: its place is free then. */
 	readonly goes: (desired: ReadonlyMap<string, Desired>) => Iterable<Dynamic>;
 	readonly client: Client;
@@ -75,7 +83,7 @@ export async function checkRevision(
 	rendered: RenderedParts,
 	application: Application,
 	desirer: Desirer,
-	{ good, goes, client, manager, signal }: CheckOptions,
+	{ good, needsNamespaces, goes, client, manager, signal }: CheckOptions,
 ): Promise<Checked> {
 	const { syncOptions } = application.spec.syncPolicy ?? {};
 	const told = new Set(rendered.problems.map(formatProblem));
@@ -114,6 +122,7 @@ export async function checkRevision(
 			warnings: [],
 			types: rendered.types,
 			refused: new Set(),
+			homeless: new Set(),
 		};
 	const limit = pLimit(PARALLEL_DRY_RUNS);
 	const createsNamespace = optionOf('CreateNamespace', syncOptions) === 'true';
@@ -121,6 +130,7 @@ export async function checkRevision(
 	const comes = (id: string) => desired.has(id) || (createsNamespace && id === `-/Namespace/-/${home}`);
 	const freed = new Set([...goes(desired)].flatMap(placesOf));
 	const refused = new Set<string>();
+	const homeless = new Set<string>();
 	const warnings: RenderProblem[] = [];
 	const found = await Promise.all(
 		fresh.map((wanted) =>
@@ -129,7 +139,8 @@ export async function checkRevision(
 				const fieldValidation = validationOf(wanted.object, syncOptions);
 				const force = optionFor(wanted.object, 'Force', syncOptions) === 'true';
 				const warn = (message: string) => void warnings.push({ position: wanted.manifest.position, message });
-				const how = { comes, home, fieldValidation, freed, force, warn };
+				const lack = needsNamespaces ? undefined : () => void homeless.add(wanted.id);
+				const how = { comes, home, lack, fieldValidation, freed, force, warn };
 				const each = await dryRun(wanted, how, client, manager);
 				if (each.length > 0) refused.add(wanted.id);
 				return each;
@@ -137,7 +148,16 @@ export async function checkRevision(
 		),
 	);
 	const { ignored, types } = rendered;
-	return { desired, problems: sorted(found.flat()), ignored, repeated, warnings: sorted(warnings), types, refused };
+	return {
+		desired,
+		problems: sorted(found.flat()),
+		ignored,
+		repeated,
+		warnings: sorted(warnings),
+		types,
+		refused,
+		homeless,
+	};
 }
 
 function hooks(manifest: Manifest): RenderProblem[] {
@@ -163,6 +183,8 @@ interface DryRun {
 	readonly comes: (id: string) => boolean;
 	/** The namespace of the application's destination. */
 	readonly home: string | undefined;
+	/** Called where its namespace is not there, or not for long; without it, that is a problem. */
+	readonly lack: (() => void) | undefined;
 	readonly fieldValidation: 'Strict' | 'Ignore';
 	/** Places of objects that the sync prunes before. */
 	readonly freed: ReadonlySet<string>;
@@ -173,7 +195,7 @@ interface DryRun {
 
 async function dryRun(
 	wanted: Desired,
-	{ comes, home, fieldValidation, freed, force, warn }: DryRun,
+	{ comes, home, lack, fieldValidation, freed, force, warn }: DryRun,
 	client: Client,
 	manager: string,
 ): Promise<RenderProblem[]> {
@@ -194,12 +216,20 @@ async function dryRun(
 		const missing = missingOf(error);
 		// It comes with the same revision: the kind's own rules can be checked without it.
 		if (missing && comes(missing)) return validateAlone(wanted, client.registry);
-		if (missing !== `-/Namespace/-/${namespace}`) return problemsOf(error, wanted.manifest);
-		const option = namespace === home ? ', or set the sync option CreateNamespace=true' : '';
-		const message = `${error.message}: put a Namespace of this name into the source${option}`;
+		const isMissing = namespace !== undefined && missing === `-/Namespace/-/${namespace}`;
+		if (lack && (isMissing || isTerminating(error))) {
+			lack();
+			return validateAlone(wanted, client.registry);
+		}
+		if (!isMissing) return problemsOf(error, wanted.manifest);
+		const message = `${error.message}: ${namespaceAdvice(namespace, home)}`;
 		return [{ position: wanted.manifest.locate(['metadata', 'namespace']), message }];
 	}
 }
+
+/** Whether the API refused it since its namespace is on its way out. */
+const isTerminating = ({ status }: ApiError) =>
+	status.details?.causes?.some(({ reason }) => reason === 'NamespaceTerminating') ?? false;
 
 /** The rules of the kind, after what decoding does to an object. */
 function validateAlone({ kind, object, manifest }: Desired, { schemas }: Registry): RenderProblem[] {
