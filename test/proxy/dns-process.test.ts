@@ -58,8 +58,9 @@ async function until<T>(what: string, look: () => Promise<T>, condition: (seen: 
 
 let used = 0;
 
-async function open(t: ExecutionContext) {
-	const folder = await mkdtemp(join(tmpdir(), 'driftless-dns-'));
+async function open(t: ExecutionContext, below = '') {
+	const top = await mkdtemp(join(tmpdir(), 'driftless-dns-'));
+	const folder = join(top, below);
 	const server = await serveTestApi();
 	const address = `127.77.${process.pid % 250}.${++used}`;
 	const options: DnsProcessOptions = {
@@ -78,7 +79,7 @@ async function open(t: ExecutionContext) {
 		await stopDns(folder);
 		if (!t.passed) t.log(await readFile(join(folder, 'dns.log'), 'utf8').catch(() => 'no log'));
 		await server[Symbol.asyncDispose]();
-		await rm(folder, { recursive: true, force: true });
+		await rm(top, { recursive: true, force: true });
 	});
 	return {
 		folder,
@@ -280,4 +281,21 @@ test('a process whose folder was made anew is relieved, and takes nothing of the
 	dns.keep();
 	await until('the name again', () => dns.look('web'), has(ip));
 	t.deepEqual(await dns.processes(), [now]);
+});
+
+test('a folder may have a path that is longer than that of a socket', async (t) => {
+	const dns = await open(t, 'x'.repeat(150));
+	const end = dns.keep();
+	const ip = await dns.service('web');
+	await until('the name of a service', () => dns.look('web'), has(ip));
+	const before = await dns.processes();
+	t.is(before.length, 1);
+	await end();
+	dns.keep({ podNetwork: '10.245.0.0/16' });
+	await until(
+		'another process',
+		() => dns.processes(),
+		(all) => all.length === 1 && !all.includes(before[0] ?? 0),
+	);
+	t.deepEqual(await dns.look('web'), [ip]);
 });

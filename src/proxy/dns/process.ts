@@ -98,22 +98,25 @@ export async function stopDns(folder: string): Promise<void> {
 const configFile = (folder: string) => join(folder, 'config.json');
 const logOf = (folder: string) => join(folder, 'dns.log');
 
-/** One for each process: who ends takes his own away, whatever has come in his place. */
-export const socketOf = ({ folder, id }: DnsConfig, pid: number): string => join(folder, `${id}-${pid}.sock`);
+/** Of a socket in the folder, which is its process's own: who ends takes his away, whatever has come in his place. */
+export const socketName = (id: string, pid: number): string => `${id}-${pid}.sock`;
+
+/** The path of a socket has a limit, and that of the folder may be longer: it is the directory in which the process works. */
+const reachable = (pid: number | string, name: string) => `/proc/${pid}/cwd/${name}`;
 
 async function configOf({ log: _, ...config }: DnsProcessOptions): Promise<DnsConfig> {
 	const hash = createHash('sha256')
 		.update(JSON.stringify(config))
 		.update(await readFile(config.kubeconfig));
 	for (const file of readdirSync(here).sort()) hash.update(file).update(readFileSync(join(here, file)));
-	// Short, since the path of a socket has a limit.
 	return { ...config, id: hash.digest('hex').slice(0, 8), known: join(config.folder, 'known.db') };
 }
 
 /** One that runs, of this version and configuration. */
 async function find({ folder, id }: DnsConfig): Promise<Running | undefined> {
 	for (const file of await readdir(folder)) {
-		const running = file.startsWith(`${id}-`) && (await meet(join(folder, file)));
+		const [of, pid] = file.split(/[-.]/);
+		const running = of === id && pid && (await meet(reachable(pid, file)));
 		if (running) return running;
 	}
 	return undefined;
@@ -129,7 +132,7 @@ async function start(config: DnsConfig, signal: AbortSignal): Promise<Running> {
 	);
 	const output = openSync(logOf(folder), size > MAX_LOG_BYTES ? 'w' : 'a', 0o600);
 	const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', program, file], {
-		cwd: '/',
+		cwd: folder,
 		detached: true,
 		stdio: ['ignore', output, output],
 		env: { PATH: process.env.PATH, NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE },
@@ -144,7 +147,7 @@ async function start(config: DnsConfig, signal: AbortSignal): Promise<Running> {
 		failure ??= `it ended with ${code ?? by}`;
 	});
 	while (!signal.aborted) {
-		const running = child.pid && (await meet(socketOf(config, child.pid)));
+		const running = child.pid && (await meet(reachable(child.pid, socketName(config.id, child.pid))));
 		if (running) return running;
 		if (failure) throw new Error(failure);
 		await pause(LOOK_MS, signal);

@@ -8,7 +8,7 @@ import { createServer, type Socket } from 'node:net';
 import { pino } from 'pino';
 import { createCache, followKubeconfig, overHttp } from '../../client/index.ts';
 import { runClusterDns } from './cluster-dns.ts';
-import { type DnsConfig, type Hello, socketOf } from './process.ts';
+import { type DnsConfig, type Hello, socketName } from './process.ts';
 import { remembered } from './remembered.ts';
 
 /** How often it is looked whether the configuration is still there, in ms. */
@@ -35,7 +35,7 @@ const control = createServer((socket) => {
 	socket.resume();
 	socket.write(hello());
 });
-const socket = socketOf(config, process.pid);
+const socket = socketName(config.id, process.pid);
 await rm(socket, { force: true });
 control.listen(socket);
 setInterval(() => {
