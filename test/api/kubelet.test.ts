@@ -37,6 +37,11 @@ const agent = createServer({ ...pair, requestCert: true, ca: server.pki.authorit
 	response.end('line 2\n');
 });
 agent.on('upgrade', (request, socket) => {
+	if (request.url?.includes('/refused')) {
+		socket.write('HTTP/1.1 404 Not Found\r\nContent-Type: text/plain\r\nContent-Length: 9\r\n\r\nnot there');
+		socket.on('data', (data) => asked.push(`behind a refusal: ${data}`));
+		return;
+	}
 	asked.push(
 		`${request.method} ${request.url} ${request.headers['sec-websocket-protocol']} ${request.headers.authorization}`,
 	);
@@ -96,7 +101,8 @@ test.before(async () => {
 	await place('two', 'good', ['a', 'b'], [running('a'), waiting('b', 'ContainerCreating')]);
 	await place('pulling', 'good', ['main'], [waiting('main', 'ImagePullBackOff')]);
 	await place('elsewhere', 'bad', ['main'], [running('main')]);
-	for (const name of ['broken', 'flood', 'switch', 'odd']) await place(name, 'good', ['main'], [running('main')]);
+	for (const name of ['broken', 'flood', 'switch', 'odd', 'refused'])
+		await place(name, 'good', ['main'], [running('main')]);
 });
 
 test('kubectl logs come from the agent of the pod’s node, asked as a kubelet', async (t) => {
@@ -140,10 +146,12 @@ for (const [what, [path, code, message]] of Object.entries(refusals)) {
 	});
 }
 
+const websocket = 'Connection: Upgrade\r\nUpgrade: websocket\r\n';
+
 /** What comes back on an upgraded connection, until it has as many characters. */
-async function upgrade(path: string, until: RegExp, headers = ''): Promise<string> {
+async function upgrade(path: string, until: RegExp, headers = '', more = 'ping', to = websocket): Promise<string> {
 	const socket = connect({ ...server.tls, host: '127.0.0.1', port: server.served.port });
-	socket.write(`GET ${path} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n${headers}\r\nping`);
+	socket.write(`GET ${path} HTTP/1.1\r\nHost: x\r\n${to}${headers}\r\n${more}`);
 	let text = '';
 	for await (const chunk of socket.setEncoding('utf8')) {
 		text += chunk;
@@ -173,6 +181,21 @@ test('a stream that cannot be is refused before it begins', async (t) => {
 	t.regex(await upgrade(`${pods}/nope/exec?command=ls`, /}$/), /^HTTP\/1\.1 404 /);
 	t.regex(await upgrade(`${pods}/elsewhere/exec?command=ls`, /}$/), /^HTTP\/1\.1 502 /);
 	t.is((await server.ask(`${pods}/one/exec?command=ls`)).body.message, 'Upgrade request required');
+});
+
+test('who may have a stream of one pod can ask the agent for nothing else on its connection', async (t) => {
+	const pods = '/api/v1/namespaces/default/pods';
+	const more = 'GET /stolen HTTP/1.1\r\nHost: agent\r\n\r\n';
+	const refused = await upgrade(`${pods}/refused/exec?command=ls`, /}$|not there$/, '', more);
+	t.regex(refused, /^HTTP\/1\.1 404 .*not there.*}$/s);
+	// What was taken for a token was left out, and the agent saw a request like any other, after which it takes the next.
+	const token = 'base64url.bearer.authorization.k8s.io.x';
+	for (const to of [`Upgrade: ${token}\r\nConnection: Upgrade\r\n`, `Upgrade: x\r\nConnection: ${token}, Upgrade\r\n`])
+		t.regex(await upgrade(`${pods}/one/exec?command=ls`, /}$|hello |line 2/, '', more, to), /^HTTP\/1\.1 (101|502) /);
+	t.deepEqual(
+		asked.filter((each) => each.includes('stolen')),
+		[],
+	);
 });
 
 /** What comes over a WebSocket, frame by frame, until `enough` or its end; or the status of the refusal. */

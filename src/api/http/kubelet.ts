@@ -99,6 +99,8 @@ function logOptions(query: URLSearchParams): URLSearchParams {
 	return options;
 }
 
+const unanswered = (why: string) => new ApiError(502, 'InternalError', `the agent did not answer: ${why}`);
+
 function ask(socket: TLSSocket, path: string): Promise<IncomingMessage> {
 	return new Promise((resolve, reject) => {
 		const request = httpRequest({
@@ -106,7 +108,7 @@ function ask(socket: TLSSocket, path: string): Promise<IncomingMessage> {
 			path,
 			headers: { host: 'agent', connection: 'close' },
 		});
-		const fail = (why: string) => reject(new ApiError(502, 'InternalError', `the agent did not answer: ${why}`));
+		const fail = (why: string) => reject(unanswered(why));
 		request.on('response', resolve);
 		request.on('error', (cause) => fail(cause.message));
 		// Also of a change of protocol that nobody asked for.
@@ -181,7 +183,15 @@ export async function passUpgrade(
 		socket.destroy();
 		return;
 	}
-	agent.write(upgradeRequest(request, path));
+	const giveUp = () => agent.destroy();
+	socket.once('close', giveUp);
+	signal.addEventListener('abort', giveUp);
+	const switched = await switchAt(agent, request, path).finally(() => {
+		socket.off('close', giveUp);
+		signal.removeEventListener('abort', giveUp);
+	});
+	socket.write(switched.answer, 'latin1');
+	if (switched.head.length > 0) socket.write(switched.head);
 	if (head.length > 0) agent.write(head);
 	await new Promise<void>((resolve) => {
 		const end = () => {
@@ -202,22 +212,59 @@ export async function passUpgrade(
 }
 
 /** Headers that carry the upgrade; credentials of the client stay here. */
-const passed = /^(upgrade|connection|sec-websocket-.+|x-stream-protocol-version|content-length)$/;
+const passed = ['upgrade', 'connection', 'x-stream-protocol-version'] as const;
 
-function upgradeRequest(request: IncomingMessage, path: string): string {
-	const lines = [`${request.method} ${path} HTTP/1.1`, 'Host: agent'];
-	const { rawHeaders } = request;
-	for (let index = 0; index + 1 < rawHeaders.length; index += 2) {
-		const name = rawHeaders[index] ?? '';
-		if (!passed.test(name.toLowerCase())) continue;
-		// Browsers send their token as a subprotocol: that is for this server only.
-		const value = (rawHeaders[index + 1] ?? '')
-			.split(',')
-			.filter((part) => !part.trim().startsWith('base64url.bearer.authorization.k8s.io.'))
-			.join(',');
-		lines.push(`${name}: ${value.trim()}`);
-	}
-	return `${lines.join('\r\n')}\r\n\r\n`;
+function upgradeHeaders({ headersDistinct }: IncomingMessage): Record<string, readonly string[]> {
+	const headers: Record<string, readonly string[]> = {};
+	for (const name in headersDistinct)
+		if (passed.some((each) => each === name) || name.startsWith('sec-websocket-'))
+			headers[name] = headersDistinct[name] ?? [];
+	const { 'sec-websocket-protocol': offered = [], ...others } = headers;
+	// Browsers send their token as a subprotocol: that is for this server only.
+	const protocols = offered
+		.flatMap((line) => line.split(','))
+		.map((each) => each.trim())
+		.filter((each) => !each.startsWith('base64url.bearer.authorization.k8s.io.'));
+	return protocols.length > 0 ? { ...others, 'sec-websocket-protocol': [protocols.join(', ')] } : others;
+}
+
+/**
+ * Asks the agent to change the protocol. The connection is the server's, who may do anything there: the client has it only once
+ * it speaks another protocol, and nothing else can be asked on it. Returns the head of the answer, and what came behind it.
+ * Throws ApiError with what the agent says where it does not change.
+ */
+function switchAt(
+	agent: TLSSocket,
+	request: IncomingMessage,
+	path: string,
+): Promise<{ readonly answer: string; readonly head: Buffer }> {
+	return new Promise((resolve, reject) => {
+		const asked = httpRequest({
+			createConnection: () => agent,
+			method: request.method,
+			path,
+			headers: { host: 'agent', ...upgradeHeaders(request) },
+		});
+		const fail = (why: string) => reject(unanswered(why));
+		agent.setTimeout(limits.agentConnect, () => agent.destroy());
+		asked.on('upgrade', ({ statusMessage, rawHeaders }, _, head) => {
+			agent.setTimeout(0);
+			const lines = [`HTTP/1.1 101 ${statusMessage}`];
+			for (let index = 0; index + 1 < rawHeaders.length; index += 2)
+				lines.push(`${rawHeaders[index]}: ${rawHeaders[index + 1]}`);
+			resolve({ answer: `${lines.join('\r\n')}\r\n\r\n`, head });
+		});
+		const ended = () => fail('it has ended the connection');
+		asked.on('response', (answer) => {
+			asked.off('close', ended);
+			errorOf(answer)
+				.then(reject, ({ message }: Error) => fail(message))
+				.finally(() => agent.destroy());
+		});
+		asked.on('error', ({ message }) => fail(message));
+		asked.on('close', ended);
+		asked.end();
+	});
 }
 
 /** Answers an upgrade that is refused. */
