@@ -89,9 +89,9 @@ async function carryOn(work: Work): Promise<Progressed> {
 		...running,
 		syncResult: { ...recordOf(revision), ...addResults(resources, outcomes, resourcesLeftOut) },
 	});
-	// Before anything is pruned or applied, so that it is not done by halves.
 	const lacking = await homelessOf(work, mine);
-	if (lacking.length > 0) return fail(lacking, withResults(lacking));
+	// Before anything is pruned or applied: a revision is not taken by halves. What has drifted is mended as far as it can be.
+	if (lacking.length > 0 && why !== 'self-heal') return fail(lacking, withResults(lacking));
 	if (stage.degraded.length > 0) {
 		await end(`what this sync has applied does not work: ${stage.degraded.map(unwell).join('; ')}`);
 		return 'finished';
@@ -102,7 +102,10 @@ async function carryOn(work: Work): Promise<Progressed> {
 
 	let outcomes: Outcome[];
 	try {
-		outcomes = await apply(work, stage, kept);
+		const advised = new Map(lacking.map((each) => [each.id, each]));
+		outcomes = (await apply(work, stage, kept)).map((each) =>
+			each.action === 'failed' ? (advised.get(each.id) ?? each) : each,
+		);
 	} catch (error) {
 		if (!(error instanceof ApiError)) throw error;
 		await end(error.message);
