@@ -58,6 +58,7 @@ test('fields that occur twice are found, wherever they are', (t) => {
 	const found = (text: string) => checkJson(Buffer.from(text), JSON.parse(text));
 	t.deepEqual(found('{"a":1,"b":{"a":1}}'), []);
 	t.deepEqual(found('{"a":1,"a":2}'), ['duplicate field "a"']);
+	t.deepEqual(found('{"a":1,"\\u0061":2}'), ['duplicate field "a"'], 'written in another way');
 	t.deepEqual(found('{"a:":"b:c","__proto__":{"d":1}}'), []);
 	t.deepEqual(found('{"__proto__":{},"__proto__":1}'), ['duplicate field "__proto__"']);
 	t.deepEqual(found('{"a":[{"b":1},{"b":"}","c\\"":1,"b":2}]}'), ['duplicate field "a[1].b"']);

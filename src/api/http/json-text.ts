@@ -79,7 +79,7 @@ function duplicatesOf(text: Uint8Array): readonly string[] {
 				const start = at + 1;
 				for (at = start; text[at] !== quote && at < text.length; at++) if (text[at] === backslash) at++;
 				if (!expectsField || !level?.fields) break;
-				level.field = Buffer.from(text.buffer, text.byteOffset + start, at - start).toString();
+				level.field = nameOf(Buffer.from(text.buffer, text.byteOffset + start, at - start).toString());
 				if (!level.fields.has(level.field)) level.fields.add(level.field);
 				else if (duplicates.length < limits.strictErrors) duplicates.push(`duplicate field "${pathOf(levels)}"`);
 				expectsField = false;
@@ -110,6 +110,9 @@ function duplicatesOf(text: Uint8Array): readonly string[] {
 	}
 	return duplicates;
 }
+
+/** A name may be written in several ways: `a` is also `\u0061`. */
+const nameOf = (written: string): string => (written.includes('\\') ? JSON.parse(`"${written}"`) : written);
 
 function pathOf(levels: readonly Level[]): string {
 	let path = '';
