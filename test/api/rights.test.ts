@@ -230,6 +230,7 @@ test('the agent of a node reads what its own pods need and writes what is its ow
 		...pod('mirror', 'n1', { volumes: [{ name: 'v', secret: { secretName: 'other' } }] }),
 		metadata: { name: 'mirror', annotations: { 'kubernetes.io/config.mirror': 'x' } },
 	};
+	const owner = { apiVersion: 'v1', kind: 'Node', name: 'none', uid: '00000000-0000-4000-8000-000000000000' };
 	const cases: readonly [code: number, path: string, method?: string, body?: object][] = [
 		[200, `${at}/secrets/mine`],
 		[200, `${at}/secrets/pull`],
@@ -270,6 +271,8 @@ test('the agent of a node reads what its own pods need and writes what is its ow
 		[403, '/api/v1/nodes/n1', 'PATCH', { metadata: { labels: { 'x.node-restriction.kubernetes.io/a': 'b' } } }],
 		[403, '/api/v1/nodes/n1', 'PATCH', { spec: { taints: [{ key: 'a', effect: 'NoSchedule' }] } }],
 		[200, '/api/v1/nodes/n1', 'PATCH', { metadata: { labels: { 'example.com/a': 'b' } } }],
+		[403, '/api/v1/nodes/n1', 'PATCH', { metadata: { ownerReferences: [owner] } }],
+		[403, '/api/v1/nodes/n1/status', 'PATCH', { metadata: { ownerReferences: [owner] } }],
 		[403, '/api/v1/nodes/n1', 'DELETE'],
 		[200, `${at}/pods/own?gracePeriodSeconds=0`, 'DELETE'],
 	];

@@ -44,6 +44,9 @@ function wrongOfNode(node: string, { operation, name, object, old }: AdmissionRe
 	const before = specOf(old);
 	for (const field of ['podCIDR', 'podCIDRs', 'providerID', ...(old ? ['taints'] : [])])
 		if (!deepEqual(now[field], before[field])) return `node "${node}" is not allowed to modify spec.${field}`;
+	// One that is not there would have its Node collected, which it then makes anew without the taints that it had.
+	if (old && !deepEqual(object?.metadata.ownerReferences ?? [], old.metadata.ownerReferences ?? []))
+		return `node "${node}" is not allowed to modify ownerReferences`;
 	const labels = (of: KubeObject | undefined) =>
 		Object.fromEntries(
 			Object.entries(of?.metadata.labels ?? {}).filter(([key]) => key.split('/')[0]?.endsWith(restricted.slice(0, -1))),
