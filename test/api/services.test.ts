@@ -96,6 +96,17 @@ test('a dry run and a refused service keep no address', async (t) => {
 	t.is((await api.create(services, service('real'), {}, admin)).object.spec.clusterIP, '10.96.0.2');
 });
 
+test('a service with more ports than one write can claim is told that', async (t) => {
+	await using opened = await openTestApi();
+	const ports = Array.from({ length: 200 }, (_, index) => ({ name: `p${index}`, port: 1_000 + index }));
+	await t.throwsAsync(opened.api.create(services, service('many', { type: 'NodePort', ports }), {}, admin), {
+		instanceOf: ApiError,
+		message:
+			/Service "many" is too large with what it claims for itself, .*ports.*: a commit of 20\d keys .*at most 128/,
+	});
+	await opened.api.create(services, service('inside', { ports }), {}, admin);
+});
+
 test('a service that is no NodePort any more gives its port back', async (t) => {
 	await using opened = await openTestApi({ services: { nodePorts: [30_000, 30_000] } });
 	const { api } = opened;

@@ -46,7 +46,8 @@ export async function put(
 ): Promise<StoredObject> {
 	const { kind, storeKey } = place;
 	const drafted = draft(object);
-	if (drafted.value.length > limits.object) throw tooLarge(kind, object, drafted.value.length);
+	if (drafted.value.length > limits.object)
+		throw tooLarge(kind, object, `: ${drafted.value.length} bytes, the limit is ${limits.object}`);
 	const claims = claimChange(kind, place.key, before?.object, object);
 	context.cache.announce(storeKey, drafted);
 	let stored: StoredObject | undefined;
@@ -66,20 +67,16 @@ export async function put(
 		stored = drafted.finish(revision);
 		return stored;
 	} catch (cause) {
-		// What it claims counts as well.
-		if (cause instanceof ChangeTooLarge) throw tooLarge(kind, object, drafted.value.length);
+		if (cause instanceof ChangeTooLarge)
+			throw tooLarge(kind, object, ` with what it claims for itself, such as ports of nodes: ${cause.message}`);
 		throw cause;
 	} finally {
 		context.cache.settle(storeKey, stored?.revision, stored);
 	}
 }
 
-const tooLarge = (kind: Kind, { metadata: { name } }: KubeObject, bytes: number) =>
-	new ApiError(
-		413,
-		'RequestEntityTooLarge',
-		`${kind.kind} "${name}" is too large: ${bytes} bytes, the limit is ${limits.object}`,
-	);
+const tooLarge = (kind: Kind, { metadata: { name } }: KubeObject, why: string) =>
+	new ApiError(413, 'RequestEntityTooLarge', `${kind.kind} "${name}" is too large${why}`);
 
 /** Removes the object. Throws Conflict when the stored one is another. Returns its last state. */
 export async function remove(

@@ -182,15 +182,17 @@ export function createServiceAddresses(cache: WatchCache, range: ServiceRange): 
 		}
 	};
 
-	const assignHealthPort = (spec: Spec, numbers: ReturnType<typeof portsOf>, errors: FieldError[]) => {
-		if (!hasHealthPort(spec)) return;
+	/** A number that is named is taken before any are chosen, and one is chosen when all that are named are taken. */
+	const assignNumbers = (spec: Spec, old: Spec | undefined, before: readonly string[], assigned: Assigned) => {
+		const numbers = portsOf(before, assigned);
 		const field = 'spec.healthCheckNodePort';
-		const { healthCheckNodePort: wanted } = spec;
+		if (hasHealthPort(spec) && spec.healthCheckNodePort) numbers.named(spec.healthCheckNodePort, field);
+		assignPorts(spec, old, numbers);
+		if (!hasHealthPort(spec)) return;
+		spec.healthCheckNodePort ||= numbers.any();
 		// The rules of the node port would take the connections that come to ask for health.
-		if (wanted && spec.ports?.some(({ nodePort }) => nodePort === wanted))
-			errors.push(fieldError.invalid(field, wanted, 'provided port is already allocated'));
-		else if (wanted) numbers.named(wanted, field);
-		else spec.healthCheckNodePort = numbers.any();
+		if (spec.ports?.some(({ nodePort }) => nodePort === spec.healthCheckNodePort))
+			assigned.errors.push(fieldError.invalid(field, spec.healthCheckNodePort, 'provided port is already allocated'));
 	};
 
 	const release = (values: readonly string[]) => {
@@ -209,9 +211,7 @@ export function createServiceAddresses(cache: WatchCache, range: ServiceRange): 
 				// An object without spec is refused by validation; that must not be hindered here.
 				if (service.spec) {
 					assignAddress(service.spec, `${namespace}/${name}`, had, { errors, took });
-					const numbers = portsOf(had, { errors, took });
-					assignPorts(service.spec, old?.spec, numbers);
-					assignHealthPort(service.spec, numbers, errors);
+					assignNumbers(service.spec, old?.spec, had, { errors, took });
 				}
 			} catch (cause) {
 				release(took);
