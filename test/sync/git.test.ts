@@ -36,6 +36,24 @@ test('objects are read in the order asked for, large ones, small ones and missin
 	await t.throwsAsync(tree.read([{ path: 'x.yaml', id: '1'.repeat(40) }]), { message: /x\.yaml .* is missing/ });
 });
 
+test('what a commit names is read, whatever a reference below refs/replace puts in its place', async (t) => {
+	await using work = await createWorkTree();
+	const other = await work.commit({ 'a.txt': 'unchecked' });
+	const commit = await work.commit({ 'a.txt': 'checked' });
+	const [mine = '', theirs = ''] = await Promise.all([commit, other].map((id) => work.git('rev-parse', `${id}:a.txt`)));
+	await work.git('replace', mine.trim(), theirs.trim());
+	await work.git('replace', commit, other);
+	await using repository = openRepository(join(work.directory, '.git'));
+	const tree = await repository.tree(commit);
+	t.is(tree.revision, commit);
+	const located = (await tree.list({ path: '', id: tree.id })).map(({ name, id }) => ({ path: name, id }));
+	t.deepEqual(
+		(await tree.read(located)).map((content) => Buffer.from(content).toString()),
+		['checked'],
+	);
+	t.is((await repository.blame(commit, 'a.txt', 1))?.id, commit);
+});
+
 test('links, submodules and executables are told apart', async (t) => {
 	await using work = await createWorkTree();
 	await work.link('link', 'target');

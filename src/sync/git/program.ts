@@ -30,6 +30,8 @@ export function gitEnvironment(extra: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv
 		GIT_TERMINAL_PROMPT: '0',
 		GIT_OPTIONAL_LOCKS: '0',
 		GIT_NO_LAZY_FETCH: '1',
+		// What a commit's id names, and nothing that a reference below refs/replace, which no clone has, puts in its place.
+		GIT_NO_REPLACE_OBJECTS: '1',
 		// For versions that do not know that variable (before 2.45): no transport is allowed.
 		GIT_ALLOW_PROTOCOL: '',
 		...extra,
