@@ -288,7 +288,7 @@ test('a pod shows its containers, their states and why, its volumes and its even
 			/^QoS Class: +Burstable$/,
 			/^Events:\n {2}Type {5}Reason {3}Age +From {5}Message\n {2}---- {5}------ {3}---/,
 			/^ {2}Normal {3}Started {2}5m\S* +kubelet {2}Started container main$/,
-			/^ {2}Warning {2}BackOff {2}6\ds \(x4 over 5m\S*\) {2}kubelet {2}Back-off restarting$/,
+			/^ {2}Warning {2}BackOff {2}\d+\S* \(x4 over \d+m\S*\) {2}kubelet {2}Back-off restarting$/,
 		),
 		undefined,
 	);
