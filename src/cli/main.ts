@@ -2,7 +2,7 @@
 import { Command, CommanderError } from 'commander';
 import { ApiError } from '../kinds/index.ts';
 import { commands } from './commands/index.ts';
-import { paintFor } from './terminal.ts';
+import { paintFor, tame } from './terminal.ts';
 import { UserError } from './user-error.ts';
 import { version } from './version.ts';
 
@@ -36,7 +36,7 @@ try {
 function report(error: unknown): number {
 	if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
 	const paint = paintFor(process.stderr);
-	const say = (message: string) => process.stderr.write(`${paint('red', 'error:')} ${message}\n`);
+	const say = (message: string) => process.stderr.write(`${paint('red', 'error:')} ${tame(message)}\n`);
 	if (error instanceof UserError) {
 		say(error.message);
 		return error.exitCode;

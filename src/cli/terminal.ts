@@ -15,6 +15,25 @@ export function paintFor(stream: { isTTY?: boolean }, env: NodeJS.ProcessEnv = p
 const escapes = /\u001b\[[0-9;]*m/g;
 const width = (text: string) => text.replace(escapes, '').length;
 
+/** Control characters but for the tab and the newline. */
+const controls = /[^\P{Cc}\t\n]/gu;
+
+/**
+ * What others have written, so that a terminal obeys nothing in it: `^[` for an escape, as kubectl shows it. Takes strings, and whatever
+ * JSON there is, in which each string is made so.
+ */
+export function tame<T>(value: T): T {
+	if (typeof value === 'string') return value.replace(controls, caret) as T;
+	if (Array.isArray(value)) return value.map(tame) as T;
+	if (typeof value !== 'object' || value === null) return value;
+	return Object.fromEntries(Object.entries(value).map(([key, each]) => [tame(key), tame(each)])) as T;
+}
+
+function caret(character: string): string {
+	const code = character.charCodeAt(0);
+	return code < 0x80 ? `^${String.fromCharCode(code ^ 0x40)}` : `\\u${code.toString(16).padStart(4, '0')}`;
+}
+
 /** Columns as kubectl prints them: padded to the widest cell, three spaces between. */
 export function table(rows: readonly (readonly string[])[]): string[] {
 	const widths: number[] = [];

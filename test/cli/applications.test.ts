@@ -117,3 +117,33 @@ test('a kubeconfig that is not there, and one that may not be read, are told apa
 	const remote = await without('--data-dir', join(without.folder, 'none'), 'remote');
 	t.regex(remote.stderr, /^error: \S+\/none has no embedded repository yet; start driftless first: driftless up/);
 });
+
+test('what others have written is shown, and a terminal obeys nothing in it', async (t) => {
+	const evil = 'x\u001b[2J\u009b31m\u0007';
+	const drift = {
+		path: '.data.a',
+		live: evil,
+		desired: evil,
+		manager: evil,
+		origin: { file: evil, line: 1, column: 1 },
+	};
+	await make('evil', 'team', {
+		sync: { status: 'Unknown', revision: 'r1' },
+		conditions: [{ type: 'ComparisonError', message: evil }],
+		resources: [{ kind: 'ConfigMap', namespace: 'team', name: 'a', status: 'OutOfSync', drift: [drift] }],
+		history: [{ id: 0, revision: evil, deployedAt: '2026-01-01T00:00:00Z', source: { repoURL: evil } }],
+	});
+	const commands = [
+		['status', 'team/evil', '-o', 'wide'],
+		['diff', 'team/evil'],
+		['history', 'team/evil'],
+		['describe', 'application', 'evil', '-n', 'team'],
+		['get', 'application', 'evil', '-n', 'team', '-o', 'wide'],
+	];
+	for (const words of commands) {
+		const { stdout, stderr } = await run(...words);
+		t.notRegex(stdout + stderr, /[^\P{Cc}\t\n]/u, words.join(' '));
+		if (words[0] !== 'get')
+			t.true((stdout + stderr).includes('x^[[2J\\u009b31m^G'), `${words.join(' ')}: ${stdout}${stderr}`);
+	}
+});

@@ -6,7 +6,7 @@ import { byUse, chooseContainer, selectorOf } from '../../src/cli/resources/pods
 import { formatObjects } from '../../src/cli/resources/print.ts';
 import { matchKinds } from '../../src/cli/resources/resource-types.ts';
 import { createAligner } from '../../src/cli/resources/tables.ts';
-import { paintFor, table } from '../../src/cli/terminal.ts';
+import { paintFor, table, tame } from '../../src/cli/terminal.ts';
 import { UserError } from '../../src/cli/user-error.ts';
 import { builtins, type KubeObject, type Pod } from '../../src/kinds/index.ts';
 import { nearest } from '../../src/kinds/nearest.ts';
@@ -19,6 +19,13 @@ test('colours are for terminals whose user wants them', (t) => {
 	t.is(red(true, { TERM: 'dumb' }), 'x');
 	t.is(red(false, {}), 'x');
 	t.is(paintFor({}, {})('bold', 'x'), 'x');
+});
+
+test('control characters are shown, wherever they stand; tabs and newlines are kept', (t) => {
+	t.is(tame('a\u001b[31m\u007f\r\u0000b\tc\nd\u0085é'), 'a^[[31m^?^M^@b\tc\nd\\u0085é');
+	t.deepEqual(tame({ '\u001b': ['\u0007', 1, null, { a: '\u0008' }] }), {
+		'^[': ['^G', 1, null, { a: '^H' }],
+	} as object);
 });
 
 test('a table is as wide as its cells, colours not counted, and has no blanks at its ends', (t) => {

@@ -5,6 +5,7 @@ import { ApiError } from '../../kinds/status.ts';
 import { flag } from '../resources/flags.ts';
 import { allNamespaces, isNotFound, type ResourceOptions, resourceCommand, withSession } from '../resources/session.ts';
 import { targetsOf } from '../resources/targets.ts';
+import { tame } from '../terminal.ts';
 
 interface Options extends ResourceOptions {
 	readonly selector?: string;
@@ -32,7 +33,7 @@ export function describe(program: Command): void {
 					try {
 						for (const object of await find(client, kind, within, name, options)) {
 							const text = await textOf(client, kind, object, Date.now(), options);
-							process.stdout.write(`${described++ > 0 ? '\n\n' : ''}${text.join('\n')}\n`);
+							process.stdout.write(`${described++ > 0 ? '\n\n' : ''}${tame(text.join('\n'))}\n`);
 						}
 					} catch (error) {
 						if (!(error instanceof ApiError)) throw error;

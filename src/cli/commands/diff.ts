@@ -5,7 +5,7 @@ import { connect, findApplications, type GlobalOptions } from '../connect.ts';
 import { request } from '../resources/request.ts';
 import { type RevisionOptions, revisionOptions, revisionsFor } from '../revisions.ts';
 import { diffText, unknownText } from '../status.ts';
-import { paintFor } from '../terminal.ts';
+import { paintFor, tame } from '../terminal.ts';
 
 export function diff(program: Command): void {
 	const command = program
@@ -25,7 +25,7 @@ export function diff(program: Command): void {
 			const asks = options.revision !== undefined || options.revisions !== undefined;
 			for (const found of await findApplications(client, name ?? (asks ? 'default' : undefined))) {
 				const revisions = revisionsFor(found, options);
-				const application = revisions ? await planOf(client, found, revisions) : found;
+				const application = tame(revisions ? await planOf(client, found, revisions) : found);
 				const unknown = unknownText(application);
 				if (unknown) {
 					process.stderr.write(`${paintFor(process.stderr)('red', 'error:')} ${unknown}\n`);

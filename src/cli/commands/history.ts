@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { humanDuration } from '../../kinds/index.ts';
 import { recordedText } from '../../sync/status/revision.ts';
 import { connect, findApplication, type GlobalOptions } from '../connect.ts';
-import { table } from '../terminal.ts';
+import { table, tame } from '../terminal.ts';
 
 export function history(program: Command): void {
 	program
@@ -12,7 +12,7 @@ export function history(program: Command): void {
 		.action(async (name: string | undefined, _: object, command: Command) => {
 			await using client = await connect(command.optsWithGlobals<GlobalOptions>());
 			const application = await findApplication(client, name ?? 'default');
-			const entries = [...(application.status?.history ?? [])].reverse();
+			const entries = tame([...(application.status?.history ?? [])].reverse());
 			if (entries.length === 0) return void process.stdout.write(`${application.metadata.name} was never synced\n`);
 			const rows = entries.map(({ id, deployedAt, initiatedBy, ...made }) => [
 				String(id),

@@ -3,6 +3,7 @@ import { Application } from '../../kinds/index.ts';
 import { recordedText } from '../../sync/status/revision.ts';
 import { connect, findApplication, type GlobalOptions } from '../connect.ts';
 import { operate, operationText } from '../operation.ts';
+import { tame } from '../terminal.ts';
 import { UserError } from '../user-error.ts';
 
 export function rollback(program: Command): void {
@@ -52,7 +53,7 @@ Examples:
 			const state = await operate(client, application, {
 				sync: { ...(sources ? { revisions, sources } : { revision, source }), prune: options.prune ?? false },
 			});
-			for (const line of operationText(state)) process.stdout.write(`${line}\n`);
+			for (const line of operationText(tame(state))) process.stdout.write(`${line}\n`);
 			if (state.phase !== 'Succeeded') process.exitCode = 2;
 		});
 }

@@ -12,7 +12,7 @@ import {
 import { connect, findApplications, type GlobalOptions } from '../connect.ts';
 import { oneOf } from '../options.ts';
 import { nodeTroubles, statusText, verdict } from '../status.ts';
-import { paintFor } from '../terminal.ts';
+import { paintFor, tame } from '../terminal.ts';
 
 /** With --watch the screen is redrawn at most this often, in ms. */
 const REDRAW_MS = 200;
@@ -69,8 +69,8 @@ function print({ applications, healed, nodes }: Seen, { output }: Options, now =
 	if (output === 'yaml') return stringify(list);
 	const paint = paintFor(process.stdout);
 	const lines = [
-		...statusText(applications, healed, { paint, wide: output === 'wide', now }),
-		...nodeTroubles(nodes, paint, now),
+		...statusText(tame(applications), tame(healed), { paint, wide: output === 'wide', now }),
+		...nodeTroubles(tame(nodes), paint, now),
 	];
 	return `${lines.join('\n')}\n`;
 }

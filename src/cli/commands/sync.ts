@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { connect, findApplication, type GlobalOptions } from '../connect.ts';
 import { operate, operationText } from '../operation.ts';
 import { type RevisionOptions, revisionOptions, revisionsFor } from '../revisions.ts';
+import { tame } from '../terminal.ts';
 
 interface Options extends GlobalOptions, RevisionOptions {
 	readonly dryRun?: boolean;
@@ -31,7 +32,7 @@ export function sync(program: Command): void {
 					dryRun: options.dryRun,
 				},
 			});
-			for (const line of operationText(state)) process.stdout.write(`${line}\n`);
+			for (const line of operationText(tame(state))) process.stdout.write(`${line}\n`);
 			if (state.phase !== 'Succeeded') process.exitCode = 2;
 		});
 }

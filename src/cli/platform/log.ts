@@ -1,6 +1,6 @@
 /** Logs go to standard error: as lines for people, or as JSON for machines. */
 import { type Logger, pino } from 'pino';
-import { paintFor, type Style } from '../terminal.ts';
+import { paintFor, type Style, tame } from '../terminal.ts';
 
 export interface LogOptions {
 	readonly level: 'debug' | 'info' | 'warn' | 'error';
@@ -30,7 +30,8 @@ export function createLog({ level, format }: LogOptions): Logger {
 				} = JSON.parse(line) as { level: number; time: number; msg: string } & Record<string, unknown>;
 				const [name, style] = names[number] ?? ['log', 'dim'];
 				const rest = Object.entries(fields).map(
-					([key, value]) => `${key}=${typeof value === 'string' && !/\s/.test(value) ? value : JSON.stringify(value)}`,
+					([key, value]) =>
+						`${key}=${typeof value === 'string' && !/\s/.test(value) ? tame(value) : tame(JSON.stringify(value))}`,
 				);
 				process.stderr.write(
 					`${paint('dim', new Date(time).toTimeString().slice(0, 8))} ${paint(style, name)} ${msg}${rest.length > 0 ? paint('dim', ` ${rest.join(' ')}`) : ''}\n`,

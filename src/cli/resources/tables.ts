@@ -1,6 +1,7 @@
 /** Tables that the server makes of objects (meta.k8s.io/v1 Table), and their lines. */
 import { type HttpClient, lines, pathOf } from '../../client/index.ts';
 import { ApiError, type Kind, type KubeObject, type Meta, type Status } from '../../kinds/index.ts';
+import { tame } from '../terminal.ts';
 import { nameOf } from './print.ts';
 import { queryOf, request } from './request.ts';
 
@@ -153,7 +154,7 @@ const isShown = (column: ColumnDefinition | undefined, { wide }: Shown) => wide 
 function cellText(cell: unknown): string {
 	const text = cell === null || cell === undefined ? '' : String(cell);
 	const end = text.search(/[\r\n]/);
-	return end < 0 ? text : `${text.slice(0, end)}...`;
+	return tame(end < 0 ? text : `${text.slice(0, end)}...`);
 }
 
 function labelText(labels: Readonly<Record<string, string>> = {}): string {
