@@ -116,6 +116,9 @@ export function semantics(test: TestFn, openStore: () => Promise<Store | undefin
 		await refused(t, of('urgent', { priorityClassName: 'gold' }), 403, message);
 		const critical = await of('critical', { priorityClassName: 'system-node-critical' });
 		t.is(critical.object.spec.priority, 2_000_001_000);
+		const without = of('without', { priority: 2_000_000_000 });
+		await refused(t, without, 403, /integer value of priority \(2000000000\) must not be provided.* computed 0 from/);
+		await of('usual', { priority: 0 });
 		const own = of('own', { priorityClassName: 'system-cluster-critical', priority: 5 });
 		await refused(t, own, 403, /integer value of priority \(5\) must not be provided.* computed 2000000000 from/);
 	});

@@ -71,6 +71,9 @@ const SYSTEM_PRIORITIES: ReadonlyMap<string, number> = new Map([
 	['system-node-critical', 2_000_001_000],
 ]);
 
+/** Of a pod without a class. */
+const NO_PRIORITY = 0;
+
 /** A pod is as urgent as its class says, and a class that is not there is refused. Source: Kubernetes documentation, "Pod Priority and Preemption". */
 const priority: AdmissionPlugin = {
 	name: 'Priority',
@@ -78,8 +81,10 @@ const priority: AdmissionPlugin = {
 	async mutate(request) {
 		const spec = specOf(request);
 		const name = spec?.priorityClassName;
-		if (!spec || typeof name !== 'string' || name === '') return 'nothing';
-		const value = SYSTEM_PRIORITIES.get(name) ?? (await valueOfClass(name, request));
+		if (!spec) return 'nothing';
+		const named = typeof name === 'string' && name !== '';
+		// Nobody gives himself what only a class gives.
+		const value = named ? (SYSTEM_PRIORITIES.get(name) ?? (await valueOfClass(name, request))) : NO_PRIORITY;
 		if (value === undefined)
 			throw forbidden(request.kind, request.name, `no PriorityClass with name ${name} was found`);
 		if (typeof spec.priority === 'number' && spec.priority !== value)
@@ -88,6 +93,7 @@ const priority: AdmissionPlugin = {
 				request.name,
 				`the integer value of priority (${spec.priority}) must not be provided in pod spec; priority admission controller computed ${value} from the given PriorityClass name`,
 			);
+		if (!named) return 'nothing';
 		spec.priority = value;
 		return 'filled';
 	},
