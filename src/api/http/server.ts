@@ -76,7 +76,7 @@ export async function serveApi(options: ServeOptions): Promise<Served> {
 		// Once the server closes, a connection ends with its answer: it would hold up the close until it is cut off, or bring more.
 		if (request instanceof IncomingMessage)
 			response.once('close', () => {
-				if (closing.signal.aborted) request.socket.destroySoon();
+				if (closing.signal.aborted && request.socket.writable) request.socket.destroySoon();
 			});
 		else if (goawayChance > 0 && random() < goawayChance) sendAway(request.stream.session);
 		handler.request(request, response);
