@@ -141,7 +141,7 @@ async function usage(child: ChildProcess): Promise<{ readonly rss: number; reado
 async function start(what: string, dataDir: string): Promise<Started> {
 	const child = fork(import.meta.filename, ['--serve', what, '--data', dataDir, '--store', values.store], {
 		// As bin/driftless starts it.
-		execArgv: [...process.execArgv, '--max-semi-space-size=8'],
+		execArgv: [...process.execArgv, '--max-semi-space-size=16'],
 	});
 	const [{ port }] = (await once(child, 'message')) as [{ port: number }];
 	return { child, port };

@@ -24,8 +24,8 @@ const MIGRATIONS: readonly string[] = [
 /** Bytes of a page. Objects of 1 to 5 KB fit several to a page without overflow chains; measured best with bench/store.ts. */
 const PAGE_BYTES = 8192;
 
-/** Pages that SQLite keeps in memory, in KiB: the whole state of a small cluster. Grows only as pages are used. */
-const CACHE_KIB = 32 * 1024;
+/** Pages that SQLite keeps in memory, in KiB: those that writes come back to. Reads are answered by the cache of the API. */
+const CACHE_KIB = 8 * 1024;
 
 /** The write-ahead log is copied into the database once it has this many pages (16 MiB), and cut back to this size. */
 const CHECKPOINT_PAGES = 2048;
