@@ -131,12 +131,12 @@ test('a pod that fits nowhere is placed when a node comes, changes, or is freed'
 
 test('the more urgent pod gets the room, then the older', async (t) => {
 	const place = await world(t);
-	for (const [name, priority] of [
-		['old', 0],
-		['young', 0],
-		['urgent', 100],
+	for (const [name, priorityClassName] of [
+		['old', undefined],
+		['young', undefined],
+		['urgent', 'system-cluster-critical'],
 	] as const)
-		await addPod(place, name, '1', { priority });
+		await addPod(place, name, '1', { priorityClassName });
 	await addNode(place, 'n1', '2');
 	run(t, place, [scheduler()]);
 	const names = (await bound(place, 2)).map(({ metadata }) => metadata.name).sort();
