@@ -90,21 +90,23 @@ export function released(entries: readonly Owned[], delta: DeltaIn): readonly Ow
 	});
 }
 
+/** Of the metadata, what the system says and nobody owns. */
+export const systemMetadata: ReadonlySet<string> = new Set([
+	'creationTimestamp',
+	'generation',
+	'managedFields',
+	'name',
+	'namespace',
+	'resourceVersion',
+	'selfLink',
+	'uid',
+]);
+
 /** Fields that no set holds, because the system and not a manager decides them. */
 const systemFields: FieldsV1 = {
 	'f:apiVersion': {},
 	'f:kind': {},
-	'f:metadata': {
-		'.': {},
-		'f:creationTimestamp': {},
-		'f:generation': {},
-		'f:managedFields': {},
-		'f:name': {},
-		'f:namespace': {},
-		'f:resourceVersion': {},
-		'f:selfLink': {},
-		'f:uid': {},
-	},
+	'f:metadata': { '.': {}, ...Object.fromEntries([...systemMetadata].map((name) => [`f:${name}`, {}])) },
 };
 
 /** A set without the fields that nobody owns. */

@@ -17,6 +17,7 @@ import {
 	released,
 	sameOwner,
 	stored,
+	systemMetadata,
 } from './ownership.ts';
 import { type DeltaIn, deltaIn, type Versions } from './versions.ts';
 
@@ -79,18 +80,6 @@ function changesOf({ before, after, schema, schemas, subresource }: UpdateInput)
 	if (none(changed) && none(removed)) return undefined;
 	return { changed: none(changed) ? undefined : changed, removed: none(removed) ? undefined : removed };
 }
-
-/** Of the metadata of a new object, what the system says and nobody owns. */
-const systemMetadata: ReadonlySet<string> = new Set([
-	'name',
-	'namespace',
-	'uid',
-	'creationTimestamp',
-	'generation',
-	'resourceVersion',
-	'managedFields',
-	'selfLink',
-]);
 
 /**
  * What a new object says. It is made with its metadata, spec and status there already, as the API types have them: only what is
