@@ -110,7 +110,7 @@ async function measured(shape: string, nodes: number, pods: number, decide: bool
 	const stop = new AbortController();
 	const { signal } = stop;
 	const store = stack.use(await openStore('sqlite', directory));
-	const api = stack.use(await openApi({ store, registry: loadRegistry(), log: silentLog }));
+	const api = stack.use(await openApi({ store, alone: true, registry: loadRegistry(), log: silentLog }));
 	const client = inProcess(api, { name: 'admin', groups: ['system:masters'], userAgent: 'bench' });
 	const cache = stack.use(createCache(client, { signal, log: silentLog }));
 	stack.defer(() => stop.abort());
