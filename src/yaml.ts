@@ -5,15 +5,16 @@
 import { setImmediate } from 'node:timers/promises';
 import {
 	Composer,
-	type CST,
 	type Document,
+	isMap,
 	isScalar,
+	isSeq,
 	Lexer,
 	type Node,
 	Parser,
 	type ScalarTag,
+	Schema,
 	type Tags,
-	visit,
 } from 'yaml';
 
 /** `yes` is a boolean, and so are `y`, `on` and their opposites. */
@@ -50,12 +51,12 @@ const customTags = (core: Tags): Tags => [
 	...core.filter(isTagged('float')),
 ];
 
+/** Made once: the parser would make it anew for each document. */
+const schema = new Schema({ schema: 'core', merge: true, customTags, resolveKnownTags: false });
+
 /** Options of the parser. Keys are compared here (duplicateKeys): the parser compares each with all before it. Tags of other types (`!!binary`, `!!timestamp`, `!!set`) make values that JSON has not: they are faults. */
 export const kubernetesYaml = {
-	schema: 'core',
-	merge: true,
-	customTags,
-	resolveKnownTags: false,
+	schema,
 	prettyErrors: false,
 	uniqueKeys: false,
 	logLevel: 'error',
@@ -64,17 +65,21 @@ export const kubernetesYaml = {
 /** The keys that stand twice in one mapping, with the offset of each but the first, in their order. */
 export function duplicateKeys(document: Document.Parsed): { readonly name: string; readonly offset: number }[] {
 	const found: { readonly name: string; readonly offset: number }[] = [];
-	visit(document, {
-		Map(_, { items }) {
-			const keys = new Set<string>();
-			for (const { key } of items) {
-				if (!isScalar(key) || key.source === '<<') continue;
+	const visit = (node: unknown): void => {
+		if (isSeq(node)) for (const item of node.items) visit(item);
+		if (!isMap(node)) return;
+		const keys = new Set<string>();
+		for (const { key, value } of node.items) {
+			if (!isScalar(key)) visit(key);
+			else if (key.source !== '<<') {
 				const name = String(key.value);
 				if (keys.has(name)) found.push({ name, offset: key.range?.[0] ?? 0 });
 				keys.add(name);
 			}
-		},
-	});
+			visit(value);
+		}
+	};
+	visit(document.contents);
 	return found.sort((a, b) => a.offset - b.offset);
 }
 
@@ -98,6 +103,8 @@ export interface YamlLimits {
 
 /** Milliseconds of parsing, of one text or of several, after which other work of the process gets its turn. */
 const SLICE = 8;
+/** Tokens between two looks at the clock, which costs as much as some tokens do. */
+const TOKENS_PER_LOOK = 256;
 let sliceStart = 0;
 
 /**
@@ -105,27 +112,35 @@ let sliceStart = 0;
  * A key that stands twice in a mapping is no error here. Throws YamlTooLarge.
  */
 export async function* composeYaml(text: string, most: YamlLimits): AsyncGenerator<Document.Parsed> {
+	for (const document of compose(text, most)) {
+		if (document) yield document;
+		if (performance.now() - sliceStart < SLICE) continue;
+		await setImmediate();
+		sliceStart = performance.now();
+	}
+}
+
+/** The documents of a text, with undefined between them where the clock is to be looked at. */
+function* compose(text: string, most: YamlLimits): Generator<Document.Parsed | undefined> {
 	const composer = new Composer<Node & Document.Parsed['contents']>(
 		kubernetesYaml as ConstructorParameters<typeof Composer>[0],
 	);
 	const parser = new Parser();
 	let tokens = 0;
-	function* compose(parsed: Iterable<CST.Token>): Generator<Document.Parsed> {
-		for (const token of parsed) {
+	let look = TOKENS_PER_LOOK;
+	for (const lexeme of new Lexer().lex(text)) {
+		for (const token of parser.next(lexeme)) {
 			if (token.type === 'document') tokens = 0;
 			yield* composer.next(token) as Iterable<Document.Parsed>;
 		}
-	}
-	for (const lexeme of new Lexer().lex(text)) {
-		yield* compose(parser.next(lexeme));
 		if (++tokens > most.tokens) throw new YamlTooLarge(`a document has more than ${most.tokens} tokens`, parser.offset);
 		// The parser keeps its own stack, the composer recurses: what is too deep must not get that far.
 		if (parser.stack.length > most.depth + 1)
 			throw new YamlTooLarge(`nested deeper than ${most.depth} levels`, parser.offset);
-		if (performance.now() - sliceStart < SLICE) continue;
-		await setImmediate();
-		sliceStart = performance.now();
+		if (--look > 0) continue;
+		look = TOKENS_PER_LOOK;
+		yield undefined;
 	}
-	yield* compose(parser.end());
+	for (const token of parser.end()) yield* composer.next(token) as Iterable<Document.Parsed>;
 	yield* composer.end() as Iterable<Document.Parsed>;
 }

@@ -54,6 +54,36 @@ test('what a commit names is read, whatever a reference below refs/replace puts 
 	t.is((await repository.blame(commit, 'a.txt', 1))?.id, commit);
 });
 
+test('branches and tags are those that git lists: packed, in files of their own, both, nested, gone, by another name, many', async (t) => {
+	await using work = await createWorkTree();
+	const gitdir = join(work.directory, '.git');
+	await using repository = openRepository(gitdir);
+	const same = async (step: string) => {
+		const listed = await work.git('for-each-ref', '--format=%(refname) %(objectname)', 'refs/heads', 'refs/tags');
+		const read = [...(await repository.refs())].map(([ref, id]) => `${ref} ${id}`);
+		t.deepEqual(read.sort(), listed.trim().split('\n').filter(Boolean).sort(), step);
+		return read.length;
+	};
+	t.is(await same('none'), 0);
+	const first = await work.commit({ 'a.txt': 'a' });
+	await work.git('branch', 'team/a/b');
+	await work.git('tag', 'v1');
+	await work.git('tag', '-a', 'v2', '-m', 'annotated');
+	await work.git('update-ref', 'refs/notes/x', first);
+	t.is(await same('in files'), 4);
+	await work.git('pack-refs', '--all');
+	t.is(await same('packed'), 4);
+	await work.commit({ 'a.txt': 'b' });
+	await work.git('branch', '-D', 'team/a/b');
+	await work.git('branch', 'team');
+	t.is(await same('packed and moved, a folder that became a branch'), 4);
+	await work.git('symbolic-ref', 'refs/heads/latest', 'refs/heads/main');
+	t.is(await same('one that names another'), 5);
+	await work.git('symbolic-ref', '--delete', 'refs/heads/latest');
+	for (let i = 0; i < 210; i++) await work.write({ [`.git/refs/heads/many/${i}`]: `${first}\n` });
+	t.is(await same('many'), 214);
+});
+
 test('links, submodules and executables are told apart', async (t) => {
 	await using work = await createWorkTree();
 	await work.link('link', 'target');

@@ -2,13 +2,13 @@
 export { defaultLimits, type HttpLimits } from './http.ts';
 export { leadsOf } from './leads.ts';
 export { exited, GitError, gitEnvironment, requireGit } from './program.ts';
+export type { Refs } from './refs.ts';
 export { type Credentials, type Mirror, type MirrorOptions, openMirror } from './remote.ts';
 export {
 	initRepository,
 	isCommitId,
 	openRepository,
 	type Quarantine,
-	type Refs,
 	type Repository,
 	referenceNames,
 	shortName,

@@ -4,15 +4,13 @@ import type { Commit } from '../source/source.ts';
 import type { Tree } from '../source/tree.ts';
 import { type Objects, openObjects } from './objects.ts';
 import { GitError, git } from './program.ts';
+import { type Refs, readRefs } from './refs.ts';
 import { gitTree } from './tree.ts';
 
 /** Milliseconds that another server may take to give what was pushed to it. */
 const FETCH_TIME = 60_000;
 /** Milliseconds that packing a repository may take. */
 const TIDY_TIME = 600_000;
-
-/** Object ids of branches and tags by their full names (of an annotated tag its own). */
-export type Refs = ReadonlyMap<string, string>;
 
 export interface Repository extends AsyncDisposable {
 	readonly gitdir: string;
@@ -67,13 +65,7 @@ export function openRepository(gitdir: string): Repository {
 	};
 	return {
 		gitdir,
-		async refs() {
-			const lines = await git(['for-each-ref', '--format=%(objectname) %(refname)', 'refs/heads', 'refs/tags'], {
-				gitdir,
-			});
-			const pairs = lines.split('\n').map((line) => line.split(' ', 2));
-			return new Map(pairs.flatMap(([id, ref]) => (id && ref ? [[ref, id] as const] : [])));
-		},
+		refs: () => readRefs(gitdir),
 		async align(seen, wanted) {
 			// Deletions first: `a` makes room for `a/b`.
 			const gone = [...seen.keys()].filter((ref) => !wanted.has(ref));

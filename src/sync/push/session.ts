@@ -151,7 +151,8 @@ async function check(
 		tell(`the check took longer than ${options.checkTime / 1_000} s, and was stopped: push less at once`);
 		return false;
 	} finally {
-		await quarantine[Symbol.asyncDispose]();
+		// Its child is killed; nobody waits for the end of that.
+		void quarantine[Symbol.asyncDispose]();
 	}
 	// One branch that is refused refuses the whole push.
 	if (accept) for (const ref of stored) note(ref, tell);
