@@ -236,6 +236,25 @@ test('a push to any server is taken by the one that leads, and all servers have 
 	t.is(await value(client), '3');
 });
 
+test('servers that start at the same moment have one application, whoever makes it', async (t) => {
+	await using cluster = await openCluster();
+	const { client } = cluster;
+	const source = (server: string, asked = false) => ({
+		repoURL: `http://127.0.0.1:${server}/git/default.git`,
+		targetRevision: 'main',
+		asked,
+	});
+	const followed = await Promise.all(
+		['7080', '7081', '7082'].map((port) => ensureDefaultApplication(client, source(port))),
+	);
+	const { items } = await client.list(Application);
+	t.is(items.length, 1);
+	t.deepEqual(
+		followed,
+		followed.map(() => items[0]?.spec.source?.repoURL),
+	);
+});
+
 test('a webhook to any server reaches the one that leads, and each says how it is', async (t) => {
 	await using cluster = await openCluster();
 	const { client } = cluster;

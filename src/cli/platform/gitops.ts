@@ -207,17 +207,23 @@ export async function ensureDefaultApplication(
 		});
 	} catch (error) {
 		if (!(error instanceof ApiError && error.reason === 'NotFound')) throw error;
-		await client.create(Application, {
-			apiVersion: 'argoproj.io/v1alpha1',
-			kind: 'Application',
-			metadata: name,
-			spec: {
-				project: 'default',
-				source: { ...wholeSource, repoURL, targetRevision },
-				destination: { server: 'https://kubernetes.default.svc', namespace: 'default' },
-				syncPolicy: { automated: { prune: true, selfHeal: true } },
-			},
-		});
+		try {
+			await client.create(Application, {
+				apiVersion: 'argoproj.io/v1alpha1',
+				kind: 'Application',
+				metadata: name,
+				spec: {
+					project: 'default',
+					source: { ...wholeSource, repoURL, targetRevision },
+					destination: { server: 'https://kubernetes.default.svc', namespace: 'default' },
+					syncPolicy: { automated: { prune: true, selfHeal: true } },
+				},
+			});
+		} catch (refusal) {
+			if (!(refusal instanceof ApiError && refusal.reason === 'AlreadyExists')) throw refusal;
+			// Another server that starts at the same moment was first.
+			return ensureDefaultApplication(client, { repoURL, targetRevision, asked });
+		}
 	}
 	return repoURL;
 }
