@@ -1,5 +1,5 @@
 /** The data directory: where it is, what lies where in it, and that only one process serves it. */
-import { accessSync, constants, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { accessSync, constants, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -80,7 +80,9 @@ function checkFormat(directory: string): void {
 	const path = join(directory, 'format');
 	const text = readOptional(path);
 	if (text === undefined) {
-		writeFileSync(path, `${FORMAT}\n`);
+		// Whole or not at all: the process may be killed in between.
+		writeFileSync(`${path}.new`, `${FORMAT}\n`, { flush: true });
+		renameSync(`${path}.new`, path);
 		return;
 	}
 	const format = Number(text.trim());

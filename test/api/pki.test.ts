@@ -1,5 +1,5 @@
 import { X509Certificate } from 'node:crypto';
-import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
@@ -99,6 +99,21 @@ test('an authority that is damaged, half gone or out of its time is named, and n
 		await refused(/ca\.crt is good until .*, and the clock of this machine says/, () => Date.now() + 4_000 * day);
 		await refused(/ca\.crt is good from .* on, and the clock .* set right/, () => Date.now() - day);
 		t.is((await openPki({ dataDir })).authority.cert, authority.cert, 'restored, it goes on');
+	});
+});
+
+test('a server that was killed while it wrote its authority goes on with it, and needs nobody', async (t) => {
+	await inFolder(async (dataDir) => {
+		const { authority } = await openPki({ dataDir });
+		const file = (name: string) => join(dataDir, 'pki', name);
+		// As its files are at each moment of the write, the last one first.
+		await rename(file('ca.crt'), file('ca.crt.new'));
+		t.deepEqual((await openPki({ dataDir })).authority, authority);
+		await rename(file('ca.crt'), file('ca.crt.new'));
+		await rename(file('ca.key'), file('ca.key.new'));
+		const anew = await openPki({ dataDir });
+		t.not(anew.authority.cert, authority.cert, 'nobody has seen the one that was not whole');
+		t.deepEqual((await openPki({ dataDir })).authority, anew.authority);
 	});
 });
 

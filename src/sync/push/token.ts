@@ -1,6 +1,7 @@
 /** The token that a pusher gives as password. Whoever has it may change everything the repository describes. */
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
-import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { chmod, mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 const file = (dataDir: string) => join(dataDir, 'git', 'token');
@@ -8,12 +9,11 @@ const file = (dataDir: string) => join(dataDir, 'git', 'token');
 /** DATA/git/token, made at first start, readable by its owner only. Another text in the file is another token from the next start on. */
 export async function loadToken(dataDir: string): Promise<string> {
 	await mkdir(join(dataDir, 'git'), { recursive: true });
-	const fresh = randomBytes(24).toString('base64url');
-	try {
-		await writeFile(file(dataDir), `${fresh}\n`, { flag: 'wx', mode: 0o600 });
-		return fresh;
-	} catch (error) {
-		if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error;
+	if (!existsSync(file(dataDir))) {
+		// Whole or not at all: the process may be killed in between.
+		const draft = `${file(dataDir)}.new`;
+		await writeFile(draft, `${randomBytes(24).toString('base64url')}\n`, { mode: 0o600, flush: true });
+		await rename(draft, file(dataDir));
 	}
 	await chmod(file(dataDir), 0o600);
 	const token = (await readFile(file(dataDir), 'utf8')).trim();
