@@ -24,6 +24,9 @@ export interface Expected {
 /** Reports what is wrong with a value that is not null. */
 export type Check = (value: unknown, findings: Finding[]) => void;
 
+/** Unknown fields that are found beside all else: ten times as many as anybody is told. An object may consist of nothing else. */
+const MOST_UNKNOWN = 1_000;
+
 const checks = new WeakMap<Schema, Check>();
 
 /** The compiled check of a schema. */
@@ -70,7 +73,8 @@ function structCheck(schema: Schema, schemas: Schemas, expected: Expected): Chec
 			const field = value[key];
 			const check = properties.get(key);
 			if (!check) {
-				if (!open) findings.push({ type: 'unknown', path: [key], fields: [key], value: field });
+				if (!open && findings.length < MOST_UNKNOWN)
+					findings.push({ type: 'unknown', path: [key], fields: [key], value: field });
 				continue;
 			}
 			if (field === null || field === undefined) continue;

@@ -121,7 +121,7 @@ const refusals: Readonly<Record<string, Case>> = {
 		ask: { body: { ...deployment('big'), metadata: { name: 'big' }, spec: huge } },
 		code: 413,
 		reason: 'RequestEntityTooLarge',
-		message: /Deployment "big" is too large: \d+ bytes, the limit is \d+/,
+		message: /Deployment "big" is too large: at least \d+ bytes, the limit is \d+/,
 	},
 	'an object that is too large with what it claims': {
 		path: '/apis/coordination.k8s.io/v1/namespaces/default/leases',

@@ -1,7 +1,7 @@
 /** The one place where objects are written: puts and removals under an expectation, with what they claim, in one commit. */
 import type { Kind } from '../../kinds/kind.ts';
 import { type Key, type KubeObject, keyOf } from '../../kinds/object.ts';
-import { ApiError, conflict } from '../../kinds/status.ts';
+import { conflict } from '../../kinds/status.ts';
 import { ChangeTooLarge } from '../../store/change.ts';
 import type { Conflict, Expectation } from '../../store/store.ts';
 import { limits } from '../limits.ts';
@@ -9,6 +9,7 @@ import { checkFormat, decode, draft, removedAt, StoredObject, storageKey } from 
 import { claimChange, claimOf } from './claims.ts';
 import type { Context } from './context.ts';
 import { counted } from './counts.ts';
+import { tooLarge } from './size.ts';
 
 export interface Place {
 	readonly kind: Kind;
@@ -74,9 +75,6 @@ export async function put(
 		context.cache.settle(storeKey, stored?.revision, stored);
 	}
 }
-
-const tooLarge = (kind: Kind, { metadata: { name } }: KubeObject, why: string) =>
-	new ApiError(413, 'RequestEntityTooLarge', `${kind.kind} "${name}" is too large${why}`);
 
 /** Removes the object. Throws Conflict when the stored one is another. Returns its last state. */
 export async function remove(

@@ -8,6 +8,7 @@ import { asText, copy, isObject } from '../json.ts';
 import { limits } from '../limits.ts';
 import { undeclared } from '../patch/index.ts';
 import type { Context } from './context.ts';
+import { checkSize } from './size.ts';
 
 /** Throws 400 for what is no object of the kind, and for unknown fields under strict field validation. */
 export function decode(context: Context, kind: Kind, body: unknown, options: WriteOptions): Dynamic {
@@ -41,7 +42,7 @@ export function forget(object: object): void {
 
 /**
  * Checks and prunes an object that is the request's own, in place. An applied configuration may not have unknown fields at
- * all, since nobody could own them; only `Ignore` drops them there.
+ * all, since nobody could own them; only `Ignore` drops them there. Throws 400, and 413 for what is too large to be stored.
  */
 export function checked(
 	context: Context,
@@ -72,7 +73,9 @@ export function checked(
 		for (const message of messages) options.warn?.(message);
 	}
 	prune(object, schema, schemas);
-	return asObject(object);
+	const pruned = asObject(object);
+	checkSize(kind, pruned);
+	return pruned;
 }
 
 /** The edge where data becomes an object, after the schema check has said that it is one. */

@@ -19,6 +19,7 @@ import { type Modified, modify, type Outcome } from './modify.ts';
 import { managerOf } from './ownership.ts';
 import { untyped, written } from './read.ts';
 import { brokenRules } from './rules.ts';
+import { checkSizeOwned } from './size.ts';
 import { asStored, ownCopy, served, versionsOf } from './versions.ts';
 
 export const modified = 'the object has been modified; please apply your changes to the latest version and try again';
@@ -172,6 +173,7 @@ async function settle(
 	// Without any of its own, a request keeps those that are stored.
 	else if (!metadata.managedFields?.length || deepEqual(metadata.managedFields, old.metadata.managedFields))
 		metadata.managedFields = old.metadata.managedFields;
+	else checkSizeOwned(kind, next);
 	let alike = sameContent(old, next);
 	// Nothing changed, so nobody comes to own anything.
 	const same = !applied && alike && metadata.managedFields === old.metadata.managedFields;
