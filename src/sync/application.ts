@@ -3,6 +3,7 @@ import { Application, type Dynamic, type Key, keyOf, type Pod } from '../kinds/i
 import { type Context, controller } from '../reconcile/index.ts';
 import type { Shared } from './compare/shared.ts';
 import { makersOf, podTrouble } from './compare/trouble.ts';
+import { hasFailedIn, mayBeLackedIn } from './operation/absent.ts';
 import { cascade } from './operation/cascade.ts';
 import type { Renderer } from './render/index.ts';
 import { type ApplicationState, createState, type StateOptions } from './state.ts';
@@ -114,16 +115,19 @@ export function createApplications({ renderer, openSource, outside }: SyncOption
 		for (const key of keys) states.get(key)?.comparison.touch(id);
 		return keys;
 	};
-	/** What a revision was refused for may be there now, a namespace above all, or no longer: what could not be changed. */
+	/** What an object lacked may be there now, or what a revision was refused for. */
 	const cameOrWent = (object: Dynamic): Key[] => {
 		const refused = refusedFor.get(idOf(object));
-		const isNamespace = object.apiVersion === 'v1' && object.kind === 'Namespace';
-		if (!refused && !isNamespace) return [];
-		const waiting = [...states.values()].filter(({ key, problem }) => refused?.has(key) || (isNamespace && problem));
+		const namespace = mayBeLackedIn(object);
+		const waiting = refused ? [...states.values()].filter(({ key }) => refused.has(key)) : [];
 		for (const state of waiting) state.markStale();
-		const within = isNamespace ? [...states.values()].filter((state) => wantsIn(object.metadata.name, state)) : [];
+		const within = namespace === undefined ? [] : [...states.values()].filter((state) => lacksIn(namespace, state));
 		return [...waiting, ...within].map(({ key }) => key);
 	};
+	/** Whether an application wants something in a namespace, or has failed to sync something into it. */
+	const lacksIn = (namespace: string, { key, desired }: ApplicationState) =>
+		desired.values().some(({ object }) => object.metadata.namespace === namespace) ||
+		hasFailedIn(namespace, applications.context?.cache.informer(Application).get(key)?.status);
 	/** A pod has run into something, or out of it: whoever wants what made it says so. */
 	const inTrouble = (pod: Pod | undefined, old: Pod | undefined): Key[] => {
 		const either = pod ?? old;
@@ -205,13 +209,6 @@ export function createApplications({ renderer, openSource, outside }: SyncOption
 		},
 	});
 	return { applications, controller: declaration };
-}
-
-/** Whether an application wants something in a namespace, or syncs something into it. */
-function wantsIn(namespace: string, { desired, aside }: ApplicationState): boolean {
-	return [desired, aside?.desired].some((wanted) =>
-		wanted?.values().some(({ object }) => object.metadata.namespace === namespace),
-	);
 }
 
 function add(index: Map<string, Set<Key>>, id: string, key: Key): void {

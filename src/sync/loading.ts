@@ -30,8 +30,8 @@ export interface Wanted {
 	repeated: Problem | undefined;
 	/** How each source is rendered, as Argo CD calls it. */
 	sourceTypes: readonly SourceType[];
-	/** The objects, by id, that were taken without asking the API, since their namespace was not there. */
-	homeless: ReadonlySet<string>;
+	/** The objects, by id, that the API would not have taken when they were. */
+	doubtful: ReadonlySet<string>;
 }
 
 export interface CheckHow {
@@ -75,20 +75,20 @@ export function createLoading({ following, progress, check, onTaken, onRefused }
 		problem: undefined,
 		repeated: undefined,
 		sourceTypes: ['Directory'],
-		homeless: new Set(),
+		doubtful: new Set(),
 	};
 	let loaded: string | undefined;
 	/** When a revision was refused: what it lacks in the cluster may come. */
 	let refusedAt: number | undefined;
 
 	/** From now on the application wants this. */
-	const take = ({ desired, repeated, types, homeless }: Checked, revision: Revision) => {
+	const take = ({ desired, repeated, types, doubtful }: Checked, revision: Revision) => {
 		const before = wanted.desired;
 		wanted.desired = desired;
 		wanted.revision = revision;
 		wanted.sourceTypes = types;
 		// What has not changed was not looked at again.
-		wanted.homeless = new Set([...wanted.homeless, ...homeless].filter((id) => desired.has(id)));
+		wanted.doubtful = new Set([...wanted.doubtful, ...doubtful].filter((id) => desired.has(id)));
 		const message = cut(summary(repeated.map(formatProblem)));
 		wanted.repeated = repeated.length > 0 ? { type: 'RepeatedResourceWarning', message } : undefined;
 		onTaken(desired, before);

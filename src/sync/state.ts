@@ -8,6 +8,7 @@ import { type Comparison, createComparison } from './compare/compare.ts';
 import { createHealing, type Healing } from './compare/healing.ts';
 import { createFollowing } from './following.ts';
 import { type Check, createLoading, type Loading, type Wanted } from './loading.ts';
+import type { Attempt } from './operation/attempt.ts';
 import type { Aside } from './operation/subject.ts';
 import type { Renderer } from './render/index.ts';
 import type { Revision } from './revision.ts';
@@ -38,8 +39,8 @@ export interface ApplicationState extends Healing, Readonly<Wanted>, Pick<Loadin
 	readonly tracked: ReadonlyMap<string, Dynamic>;
 	/** What the cluster was brought to last. */
 	synced: Revision | undefined;
-	/** What the attempt of a sync that runs has tried already, by id. */
-	attempt: { readonly of: string; readonly tried: Set<string> } | undefined;
+	/** The attempt of a sync that runs. */
+	attempt: Attempt | undefined;
 	/** What the last attempt could not apply, by id, with the uid of what was there. */
 	stumbled: ReadonlyMap<string, string | undefined> | undefined;
 	/** What a sync to another revision is about, while it runs. */
@@ -113,15 +114,20 @@ export function createState({
 	const left = (desired: ReadonlyMap<string, Desired>) =>
 		new Map([...tracked].filter(([id]) => !desired.has(id) && !wantedElsewhere(id)));
 
-	/** What was taken once is good, but for what the API has not seen yet: who pushes is told. */
-	const seen = ({ desired, homeless }: Wanted) =>
-		new Map([...desired].filter(([id]) => !homeless.has(id) || comparison.objects.get(id)?.live));
+	/** What was taken once is good, but for what the API would not have taken: who pushes is told. */
+	const seen = ({ desired, doubtful }: Wanted) =>
+		new Map(
+			[...desired].filter(([id]) => {
+				const { live, refused } = comparison.objects.get(id) ?? {};
+				return !doubtful.has(id) || (live && !refused);
+			}),
+		);
 
 	const check: Check = async (parts, application, client, signal, { whole = true, pushed = false } = {}) => {
 		const { destination, syncPolicy } = application.spec;
 		return checkRevision(await render(parts, destination, signal), application, desirerOf(application, client), {
 			good: pushed ? seen(loading.wanted) : loading.wanted.desired,
-			needsNamespaces: pushed,
+			needsCluster: pushed,
 			goes: (desired) => (whole && syncPolicy?.automated?.prune ? left(desired).values() : []),
 			client,
 			manager: managerOf(application),
@@ -158,8 +164,8 @@ export function createState({
 		get repeated() {
 			return wanted.repeated;
 		},
-		get homeless() {
-			return wanted.homeless;
+		get doubtful() {
+			return wanted.doubtful;
 		},
 		get sourceTypes() {
 			return wanted.sourceTypes;

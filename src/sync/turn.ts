@@ -8,7 +8,7 @@ import type { Again, Context } from '../reconcile/index.ts';
 import { isSettled, isSynced } from './compare/compare.ts';
 import { type Shared, sharedText } from './compare/shared.ts';
 import { refreshAnnotation } from './following.ts';
-import { isHoused } from './operation/absent.ts';
+import { hasCome } from './operation/absent.ts';
 import { decide } from './operation/decide.ts';
 import { refuse } from './operation/finish.ts';
 import { operate } from './operation/operate.ts';
@@ -66,7 +66,7 @@ export async function turn(
 			wanted: [...state.desired.values()].filter(({ manifest }) => manifest.file !== inApplication).length,
 			healAt: state.healAt(shared),
 			synced: state.synced,
-			freed: isFreed(state, context.cache) || isHoused(application.status ?? {}, context.cache),
+			freed: isFreed(state, context.cache) || hasCome(application.status, context.cache),
 		},
 		context.now(),
 	);

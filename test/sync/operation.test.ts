@@ -213,7 +213,7 @@ test('a second request waits until the first has ended', async (t) => {
 	);
 });
 
-test('a refused revision says what to do about a field that cannot be changed, and is taken as soon as that is done', async (t) => {
+test('a field that cannot be changed refuses a push, or fails a sync; both say what to do, and it is synced as soon as that is done', async (t) => {
 	const world = await startGitOps(t);
 	await world.push({ 'web.json': web('one') });
 	await world.status(synced);
@@ -227,7 +227,9 @@ test('a refused revision says what to do about a field that cannot be changed, a
 	await grant(world.dataDir, world.clone);
 	await change(world, { spec: { source: { repoURL: world.clone, targetRevision: 'HEAD' } } });
 	const commit = await head(world);
-	await world.status(({ conditions }) => /immutable/.test(conditions?.[0]?.message ?? ''));
+	await world.status(({ operationState }) =>
+		/immutable; to change it the object must be made anew/.test(operationState?.message ?? ''),
+	);
 	await world.client.delete(Deployment, { name: 'web', namespace: 'default' });
 	await world.status((status) => synced(status) && status.sync?.revision === commit);
 	const { spec } = await world.client.get(Deployment, { name: 'web', namespace: 'default' });

@@ -2,6 +2,7 @@
 import pLimit from 'p-limit';
 import type { Client } from '../../client/index.ts';
 import { ApiError, type Dynamic, type Kind, parseApiVersion } from '../../kinds/index.ts';
+import { type Ahead, passes, validationOf } from '../want/dry-run.ts';
 import { isImmutable } from '../want/immutable.ts';
 import { optionFor, optionOf } from '../want/options.ts';
 import { holdAlone, takeOver } from './ownership.ts';
@@ -35,8 +36,10 @@ export interface Execution {
 	readonly options?: readonly string[];
 	/** How dependents of what is deleted go; foreground unless an option says otherwise. */
 	readonly propagation?: PropagationPolicy;
-	/** The ids of what a real sync would have made before: a dry run does not miss it. */
-	readonly comes?: (id: string) => boolean;
+	/** What a real sync would have done before: a dry run does not miss it. */
+	readonly ahead?: Ahead;
+	/** A refusal in words, with what to do about it. Default: the API's own words. */
+	readonly explain?: (error: ApiError) => string;
 	readonly live: (id: string) => Dynamic | undefined;
 	readonly signal: AbortSignal;
 	/** Called as each step ends. */
@@ -105,14 +108,11 @@ async function carryOut(step: Step, execution: Execution): Promise<Outcome> {
 			await prune(step.desired.kind, live, execution);
 			return done('removed', `${nameOf(object)} deleted, to be made anew: ${error.message}`);
 		}
-		if (dryRun && execution.comes?.(missingOf(error) ?? '')) return done('created');
-		return done('failed', error.message);
+		if (step.do !== 'apply') return done('failed', error.message);
+		if (dryRun && execution.ahead && passes(error, step.desired, execution.ahead))
+			return done(live ? 'configured' : 'created');
+		return done('failed', execution.explain?.(error) ?? error.message);
 	}
-}
-
-/** How strictly the API looks at an object's fields. */
-export function validationOf(object: Dynamic, options: readonly string[] | undefined): 'Strict' | 'Ignore' {
-	return optionFor(object, 'Validate', options) === 'false' ? 'Ignore' : 'Strict';
 }
 
 async function prune(kind: Kind, live: Dynamic, execution: Execution): Promise<void> {
@@ -128,13 +128,6 @@ async function prune(kind: Kind, live: Dynamic, execution: Execution): Promise<v
 	} catch (error) {
 		if (!(error instanceof ApiError && error.reason === 'NotFound')) throw error;
 	}
-}
-
-/** The id of what the API misses for an object that it refused: its namespace, or the service account of a pod. */
-export function missingOf({ reason, status: { details }, message }: ApiError): string | undefined {
-	if (reason === 'NotFound' && details?.kind === 'namespaces') return `-/Namespace/-/${details.name}`;
-	const [, namespace, name] = /: error looking up service account ([^\s/]+)\/([^\s:]+): /.exec(message) ?? [];
-	return reason === 'Forbidden' && name ? `-/ServiceAccount/${namespace}/${name}` : undefined;
 }
 
 /** ` in shop`, or nothing for an object of the cluster. */

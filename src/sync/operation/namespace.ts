@@ -6,22 +6,24 @@ import { managerOf } from '../want/desired.ts';
 import { inApplication } from '../want/namespace.ts';
 import { optionOf } from '../want/options.ts';
 
-/** Makes it where it is not there. A manifest of its own goes before; its managed metadata are applied like a manifest, later. */
+/** Makes it where it is not there, and gives whether it did. A manifest of its own goes before; its managed metadata are applied like a manifest, later. */
 export async function createNamespace(
 	application: Application,
 	options: readonly string[],
 	desired: ReadonlyMap<string, Desired>,
 	{ client, cache }: Context,
-): Promise<void> {
+): Promise<boolean> {
 	const name = application.spec.destination.namespace;
-	if (!name || optionOf('CreateNamespace', options) !== 'true' || cache.informer(Namespace).get(name)) return;
+	if (!name || optionOf('CreateNamespace', options) !== 'true' || cache.informer(Namespace).get(name)) return false;
 	const manifest = desired.get(`-/Namespace/-/${name}`)?.manifest;
-	if (manifest && manifest.file !== inApplication) return;
+	if (manifest && manifest.file !== inApplication) return false;
 	try {
 		const object = { apiVersion: 'v1', kind: 'Namespace', metadata: { name } } as Namespace;
 		await client.create(Namespace, object, { fieldManager: managerOf(application) });
+		return true;
 	} catch (error) {
 		// Another one was faster.
 		if (!(error instanceof ApiError && error.reason === 'AlreadyExists')) throw error;
+		return true;
 	}
 }

@@ -38,6 +38,7 @@ export async function begin(
 		return { ...continues, message: 'syncing' };
 	}
 	state.stumbled = undefined;
+	state.attempt = undefined;
 	const running: OperationState = {
 		operation,
 		phase: 'Running',

@@ -4,27 +4,25 @@
  */
 import pLimit from 'p-limit';
 import type { Client } from '../../client/index.ts';
-import { ApiError, type Application, type Dynamic, type Kind, prune, type Registry } from '../../kinds/index.ts';
+import type { ApiError, Application, Dynamic, Registry } from '../../kinds/index.ts';
 import { namespaceAdvice } from '../operation/absent.ts';
-import { missingOf, validationOf } from '../operation/execute.ts';
-import {
-	formatProblem,
-	type Manifest,
-	problemAt,
-	type RenderProblem,
-	validateBroken,
-	validateManifest,
-} from '../render/index.ts';
+import { formatProblem, type Manifest, type RenderProblem, validateBroken, validateManifest } from '../render/index.ts';
 import { type Desired, desire } from './desired.ts';
-import { adviceFor, isImmutable } from './immutable.ts';
+import {
+	type Ahead,
+	isOfCluster,
+	missingOf,
+	PARALLEL_DRY_RUNS,
+	problemsOf,
+	refusalOf,
+	validateAlone,
+	validationOf,
+} from './dry-run.ts';
 import { managedNamespace } from './namespace.ts';
-import { objectOptionProblems, optionFor, optionOf, optionsAnnotation } from './options.ts';
+import { objectOptionProblems, optionOf, optionsAnnotation } from './options.ts';
 import type { RenderedParts } from './parts.ts';
 import { placesOf } from './places.ts';
 import { lastOfEach } from './repeated.ts';
-
-/** Dry runs that are under way at once. */
-const PARALLEL_DRY_RUNS = 16;
 
 /** Annotations whose objects are not applied like others. Of them only Argo CD's `Skip` is carried out: never applied at all. */
 const hookAnnotations = ['argocd.argoproj.io/hook', 'helm.sh/hook'] as const;
@@ -44,18 +42,19 @@ export interface Checked {
 	readonly types: RenderedParts['types'];
 	/** The objects, by id, that the API would not take. */
 	readonly refused: ReadonlySet<string>;
-	/** The objects, by id, that the API was not asked about, since their namespace is not there: only the rules of their kind were. */
-	readonly homeless: ReadonlySet<string>;
+	/** The objects, by id, that the API would not take at present, for no fault of their manifests. */
+	readonly doubtful: ReadonlySet<string>;
 }
 
 export interface CheckOptions {
 	/** The objects that were applied or checked before, by id. */
 	readonly good: ReadonlyMap<string, Desired>;
 	/**
-	 * Whether an object whose namespace is not there is a problem: who pushes can be told at once. Otherwise it is missing until
-	 * somebody makes the namespace, and a sync of it fails. Source: Argo CD, "Sync Options", CreateNamespace.
+	 * Whether what the cluster has or lacks is a problem of the revision: who pushes can be told at once. Otherwise the revision is
+	 * taken, and a sync of the object fails until the cluster is otherwise. Source: in Argo CD what the API refuses fails the sync
+	 * (SyncFailed of the resource), not the comparison.
 	 */
-	readonly needsNamespaces: boolean;
+	readonly needsCluster: boolean;
 	/** What a sync to these objects would prune: its place is free then. */
 	readonly goes: (desired: ReadonlyMap<string, Desired>) => Iterable<Dynamic>;
 	readonly client: Client;
@@ -83,7 +82,7 @@ export async function checkRevision(
 	rendered: RenderedParts,
 	application: Application,
 	desirer: Desirer,
-	{ good, needsNamespaces, goes, client, manager, signal }: CheckOptions,
+	{ good, needsCluster, goes, client, manager, signal }: CheckOptions,
 ): Promise<Checked> {
 	const { syncOptions } = application.spec.syncPolicy ?? {};
 	const told = new Set(rendered.problems.map(formatProblem));
@@ -122,26 +121,35 @@ export async function checkRevision(
 			warnings: [],
 			types: rendered.types,
 			refused: new Set(),
-			homeless: new Set(),
+			doubtful: new Set(),
 		};
 	const limit = pLimit(PARALLEL_DRY_RUNS);
 	const createsNamespace = optionOf('CreateNamespace', syncOptions) === 'true';
 	const { namespace: home } = application.spec.destination;
-	const comes = (id: string) => desired.has(id) || (createsNamespace && id === `-/Namespace/-/${home}`);
-	const freed = new Set([...goes(desired)].flatMap(placesOf));
 	const refused = new Set<string>();
-	const homeless = new Set<string>();
+	const doubtful = new Set<string>();
 	const warnings: RenderProblem[] = [];
+	const ahead: Ahead = {
+		comes: (id) => desired.has(id) || (createsNamespace && id === `-/Namespace/-/${home}`),
+		freed: new Set([...goes(desired)].flatMap(placesOf)),
+		options: syncOptions,
+	};
+	const ask = async (wanted: Desired): Promise<RenderProblem[]> => {
+		signal.throwIfAborted();
+		const warn = (message: string) => void warnings.push({ position: wanted.manifest.position, message });
+		const refusal = await refusalOf(wanted, ahead, client, manager, warn);
+		if (!refusal) return [];
+		const { error, passes } = refusal;
+		// The kind's own rules can be checked without what passes.
+		if (passes) return validateAlone(wanted, client.registry);
+		if (needsCluster || !isOfCluster(error, wanted)) return toldOf(wanted, error, home);
+		doubtful.add(wanted.id);
+		return validateAlone(wanted, client.registry);
+	};
 	const found = await Promise.all(
 		fresh.map((wanted) =>
 			limit(async () => {
-				signal.throwIfAborted();
-				const fieldValidation = validationOf(wanted.object, syncOptions);
-				const force = optionFor(wanted.object, 'Force', syncOptions) === 'true';
-				const warn = (message: string) => void warnings.push({ position: wanted.manifest.position, message });
-				const lack = needsNamespaces ? undefined : () => void homeless.add(wanted.id);
-				const how = { comes, home, lack, fieldValidation, freed, force, warn };
-				const each = await dryRun(wanted, how, client, manager);
+				const each = await ask(wanted);
 				if (each.length > 0) refused.add(wanted.id);
 				return each;
 			}),
@@ -156,7 +164,7 @@ export async function checkRevision(
 		warnings: sorted(warnings),
 		types,
 		refused,
-		homeless,
+		doubtful,
 	};
 }
 
@@ -178,76 +186,13 @@ function objectOptions(manifest: Manifest): RenderProblem[] {
 	}));
 }
 
-interface DryRun {
-	/** Whether what is not there yet, by its id, will be before the object is applied. */
-	readonly comes: (id: string) => boolean;
-	/** The namespace of the application's destination. */
-	readonly home: string | undefined;
-	/** Called where its namespace is not there, or not for long; without it, that is a problem. */
-	readonly lack: (() => void) | undefined;
-	readonly fieldValidation: 'Strict' | 'Ignore';
-	/** Places of objects that the sync prunes before. */
-	readonly freed: ReadonlySet<string>;
-	/** The object is made anew where it cannot be changed. */
-	readonly force: boolean;
-	readonly warn: (message: string) => void;
-}
-
-async function dryRun(
-	wanted: Desired,
-	{ comes, home, lack, fieldValidation, freed, force, warn }: DryRun,
-	client: Client,
-	manager: string,
-): Promise<RenderProblem[]> {
-	const { name, namespace } = wanted.object.metadata;
-	try {
-		await client.patch(
-			wanted.kind,
-			{ name, namespace },
-			{ type: 'apply', body: wanted.object, force: true },
-			{ dryRun: true, fieldManager: manager, fieldValidation, warn },
-		);
-		return [];
-	} catch (error) {
-		if (!(error instanceof ApiError) || error.code >= 500 || error.code === 429) throw error;
-		const madeAnew = force && isImmutable(error);
-		if (madeAnew || placesOf(wanted.object).some((place) => freed.has(place)))
-			return validateAlone(wanted, client.registry);
-		const missing = missingOf(error);
-		// It comes with the same revision: the kind's own rules can be checked without it.
-		if (missing && comes(missing)) return validateAlone(wanted, client.registry);
-		const isMissing = namespace !== undefined && missing === `-/Namespace/-/${namespace}`;
-		if (lack && (isMissing || isTerminating(error))) {
-			lack();
-			return validateAlone(wanted, client.registry);
-		}
-		if (!isMissing) return problemsOf(error, wanted.manifest);
-		const message = `${error.message}: ${namespaceAdvice(namespace, home)}`;
-		return [{ position: wanted.manifest.locate(['metadata', 'namespace']), message }];
-	}
-}
-
-/** Whether the API refused it since its namespace is on its way out. */
-const isTerminating = ({ status }: ApiError) =>
-	status.details?.causes?.some(({ reason }) => reason === 'NamespaceTerminating') ?? false;
-
-/** The rules of the kind, after what decoding does to an object. */
-function validateAlone({ kind, object, manifest }: Desired, { schemas }: Registry): RenderProblem[] {
-	const draft = structuredClone(object);
-	const schema = schemas[kind.schema];
-	if (schema) prune(draft, schema, schemas);
-	(kind as Kind).defaults(draft);
-	kind.prepare(draft, undefined);
-	return kind.validate(draft, undefined).map(({ field, detail }) => problemAt(manifest, field, detail));
-}
-
-/** One problem for each cause that the API names, at the field's place in the file. */
-export function problemsOf(error: ApiError, manifest: Manifest): RenderProblem[] {
-	const causes = error.status.details?.causes?.filter((cause) => cause.field) ?? [];
-	if (causes.length === 0) return [{ position: manifest.position, message: error.message }];
-	return causes.map(({ field = '', message = error.message }) =>
-		problemAt(manifest, field, `${message}${adviceFor(message)}`),
-	);
+/** The problems of an object that the API refuses, each at its place. */
+function toldOf({ object, manifest }: Desired, error: ApiError, home: string | undefined): RenderProblem[] {
+	const { namespace } = object.metadata;
+	if (namespace === undefined || missingOf(error.message) !== `-/Namespace/-/${namespace}`)
+		return problemsOf(error, manifest);
+	const message = `${error.message}: ${namespaceAdvice(namespace, home)}`;
+	return [{ position: manifest.locate(['metadata', 'namespace']), message }];
 }
 
 function sorted(problems: readonly RenderProblem[]): RenderProblem[] {
