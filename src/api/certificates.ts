@@ -1,24 +1,8 @@
 /** Certificates of EC P-256 keys, made with WebCrypto. Files hold PEM. */
-// Must come before @peculiar/x509, which builds on it.
-import 'reflect-metadata';
-import { createPrivateKey, createPublicKey, randomBytes, X509Certificate } from 'node:crypto';
+import { createPrivateKey, createPublicKey, KeyObject, randomBytes, X509Certificate } from 'node:crypto';
 import { isIP } from 'node:net';
-import {
-	BasicConstraintsExtension,
-	cryptoProvider,
-	ExtendedKeyUsage,
-	ExtendedKeyUsageExtension,
-	KeyUsageFlags,
-	KeyUsagesExtension,
-	X509Certificate as Parsed,
-	PemConverter,
-	type PublicKeyType,
-	SubjectAlternativeNameExtension,
-	SubjectKeyIdentifierExtension,
-	X509CertificateGenerator,
-} from '@peculiar/x509';
-
-cryptoProvider.set(crypto);
+import type { X509Certificate as Parsed, PublicKeyType } from '@peculiar/x509';
+import { x509 } from '../x509.ts';
 
 const day = 24 * 60 * 60 * 1000;
 /** Life of a certificate authority, and of what it signs (ms). */
@@ -48,6 +32,13 @@ export interface Identity {
 
 /** A new certificate authority. */
 export async function makeAuthority(commonName: string, now: number): Promise<KeyPair> {
+	const {
+		BasicConstraintsExtension,
+		KeyUsageFlags,
+		KeyUsagesExtension,
+		SubjectKeyIdentifierExtension,
+		X509CertificateGenerator,
+	} = await x509();
 	const keys = await crypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
 	const certificate = await X509CertificateGenerator.createSelfSigned({
 		serialNumber: serialNumber(),
@@ -68,13 +59,13 @@ export async function makeAuthority(commonName: string, now: number): Promise<Ke
 			await SubjectKeyIdentifierExtension.create(keys.publicKey),
 		],
 	});
-	return { cert: pem(certificate), key: await exportKey(keys.privateKey) };
+	return { cert: pem(certificate), key: exportKey(keys.privateKey) };
 }
 
 /** A certificate for an identity, signed by the authority, with a new key. */
 export async function issue(authority: KeyPair, identity: Identity, now: number): Promise<KeyPair> {
 	const keys = await crypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
-	return { cert: await signFor(authority, identity, keys.publicKey, now), key: await exportKey(keys.privateKey) };
+	return { cert: await signFor(authority, identity, keys.publicKey, now), key: exportKey(keys.privateKey) };
 }
 
 /** A certificate for an identity that has a key, for a year or less (ms), and no longer than the authority. @returns PEM. */
@@ -85,7 +76,17 @@ export async function signFor(
 	now: number,
 	lifeMs = certificateLife,
 ): Promise<string> {
-	const issuer = new Parsed(authority.cert);
+	const {
+		BasicConstraintsExtension,
+		ExtendedKeyUsage,
+		ExtendedKeyUsageExtension,
+		KeyUsageFlags,
+		KeyUsagesExtension,
+		SubjectAlternativeNameExtension,
+		X509Certificate,
+		X509CertificateGenerator,
+	} = await x509();
+	const issuer = new X509Certificate(authority.cert);
 	const { names = [] } = identity;
 	const end = now + Math.min(lifeMs, certificateLife);
 	const certificate = await X509CertificateGenerator.create({
@@ -158,9 +159,7 @@ function serialNumber(): string {
 
 const pem = (certificate: Parsed) => `${certificate.toString('pem')}\n`;
 
-async function exportKey(key: CryptoKey): Promise<string> {
-	return `${PemConverter.encode(await crypto.subtle.exportKey('pkcs8', key), PemConverter.PrivateKeyTag)}\n`;
-}
+const exportKey = (key: CryptoKey) => KeyObject.from(key).export({ type: 'pkcs8', format: 'pem' }).toString();
 
 function importKey(key: string): Promise<CryptoKey> {
 	const der = createPrivateKey(key).export({ type: 'pkcs8', format: 'der' });

@@ -2,9 +2,8 @@
  * The signer of the certificates by which nodes ask the API. Source: Kubernetes documentation, "Certificates and Certificate
  * Signing Requests", the signer kubernetes.io/kube-apiserver-client-kubelet.
  */
-// Must come before @peculiar/x509, which builds on it.
-import 'reflect-metadata';
-import { Pkcs10CertificateRequest } from '@peculiar/x509';
+import type { Pkcs10CertificateRequest } from '@peculiar/x509';
+import { x509 } from '../x509.ts';
 import { type KeyPair, signFor } from './certificates.ts';
 
 /** What of a CertificateSigningRequest counts. */
@@ -29,7 +28,7 @@ export async function nodeOfRequest(asked: NodeRequest): Promise<string> {
 	const other = usages.find((usage) => !ALLOWED_USAGES.includes(usage));
 	if (other) throw new Unfit(`the usage "${other}" is not one of ${ALLOWED_USAGES.join(', ')}`);
 	if (!usages.includes('client auth')) throw new Unfit('the usage "client auth" is missing');
-	const request = parse(asked);
+	const request = await parse(asked);
 	if (request.extensions.some(({ type }) => type === SUBJECT_ALTERNATIVE_NAME))
 		throw new Unfit('a client has no alternative names');
 	if (!(await request.verify().catch(() => false))) throw new Unfit('it is not signed by its key');
@@ -53,10 +52,11 @@ export async function signNodeRequest(authority: KeyPair, asked: NodeRequest, no
 	const identity = { commonName: `system:node:${node}`, organizations: ['system:nodes'], usage: 'client' } as const;
 	const { expirationSeconds } = asked;
 	const lifeMs = expirationSeconds === undefined ? undefined : expirationSeconds * 1000;
-	return signFor(authority, identity, await parse(asked).publicKey, now, lifeMs);
+	return signFor(authority, identity, (await parse(asked)).publicKey, now, lifeMs);
 }
 
-function parse({ request }: NodeRequest): Pkcs10CertificateRequest {
+async function parse({ request }: NodeRequest): Promise<Pkcs10CertificateRequest> {
+	const { Pkcs10CertificateRequest } = await x509();
 	try {
 		return new Pkcs10CertificateRequest(Buffer.from(request, 'base64').toString('utf8'));
 	} catch (cause) {

@@ -2,12 +2,10 @@
  * A node asks the API for a certificate of its own: a key that never leaves the machine, and a CertificateSigningRequest.
  * Source: Kubernetes documentation, "TLS bootstrapping".
  */
-// The certificate library's dependency injection needs it before its own code runs.
-import 'reflect-metadata';
-import { randomUUID, webcrypto } from 'node:crypto';
-import { PemConverter, Pkcs10CertificateRequestGenerator } from '@peculiar/x509';
+import { KeyObject, randomUUID, webcrypto } from 'node:crypto';
 import { type Client, pause } from '../../client/index.ts';
 import { CertificateSigningRequest } from '../../kinds/index.ts';
+import { x509 } from '../../x509.ts';
 
 const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
 const SIGNER = 'kubernetes.io/kube-apiserver-client-kubelet';
@@ -27,6 +25,7 @@ export async function requestNodeCertificate(
 	node: string,
 	signal: AbortSignal,
 ): Promise<NodeCertificate> {
+	const { Pkcs10CertificateRequestGenerator } = await x509();
 	const keys = await webcrypto.subtle.generateKey(ALGORITHM, true, ['sign', 'verify']);
 	const request = await Pkcs10CertificateRequestGenerator.create({
 		name: [{ O: ['system:nodes'] }, { CN: [`system:node:${node}`] }],
@@ -47,10 +46,9 @@ export async function requestNodeCertificate(
 	while (!signal.aborted) {
 		const { status } = await client.get(CertificateSigningRequest, metadata);
 		if (status?.certificate) {
-			const pkcs8 = await webcrypto.subtle.exportKey('pkcs8', keys.privateKey);
 			return {
 				cert: Buffer.from(status.certificate, 'base64').toString('utf8'),
-				key: PemConverter.encode(pkcs8, PemConverter.PrivateKeyTag),
+				key: KeyObject.from(keys.privateKey).export({ type: 'pkcs8', format: 'pem' }).toString(),
 			};
 		}
 		const refused = status?.conditions?.find(({ type }) => type === 'Denied' || type === 'Failed');

@@ -1,17 +1,9 @@
 /** The serving certificate of the agent: signed by itself, kept in the data directory, known to the API server by its fingerprint. */
-// The certificate library's dependency injection needs it before its own code runs.
-import 'reflect-metadata';
-import { createHash, createPrivateKey, webcrypto, X509Certificate } from 'node:crypto';
+import { createHash, createPrivateKey, KeyObject, webcrypto, X509Certificate } from 'node:crypto';
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { isIP } from 'node:net';
 import { join } from 'node:path';
-import {
-	ExtendedKeyUsage,
-	ExtendedKeyUsageExtension,
-	PemConverter,
-	SubjectAlternativeNameExtension,
-	X509CertificateGenerator,
-} from '@peculiar/x509';
+import { x509 } from '../../x509.ts';
 
 const DAY_MS = 24 * 3600_000;
 /** How long a certificate lives, and how long before its end it is replaced. */
@@ -66,6 +58,8 @@ function parse(stored: string, nodeName: string, address: string, now: number): 
 const fingerprintOf = (cert: string) => createHash('sha256').update(new X509Certificate(cert).raw).digest('hex');
 
 async function generate(nodeName: string, address: string, now: number): Promise<{ cert: string; key: string }> {
+	const { ExtendedKeyUsage, ExtendedKeyUsageExtension, SubjectAlternativeNameExtension, X509CertificateGenerator } =
+		await x509();
 	const keys = await webcrypto.subtle.generateKey(ALGORITHM, true, ['sign', 'verify']);
 	const names = [
 		{ type: 'dns', value: nodeName } as const,
@@ -82,6 +76,6 @@ async function generate(nodeName: string, address: string, now: number): Promise
 			new ExtendedKeyUsageExtension([ExtendedKeyUsage.serverAuth]),
 		],
 	});
-	const pkcs8 = await webcrypto.subtle.exportKey('pkcs8', keys.privateKey);
-	return { cert: certificate.toString('pem'), key: PemConverter.encode(pkcs8, PemConverter.PrivateKeyTag) };
+	const key = KeyObject.from(keys.privateKey).export({ type: 'pkcs8', format: 'pem' }).toString();
+	return { cert: certificate.toString('pem'), key };
 }

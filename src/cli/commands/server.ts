@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { type PlatformOptions, runPlatform, untilStopped } from '../platform/run.ts';
-import { platformOptions } from './up.ts';
+import { platformOptions } from '../platform-options.ts';
 
 export function server(program: Command): void {
 	platformOptions(

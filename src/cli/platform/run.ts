@@ -16,7 +16,6 @@ import { type ControlPlane, startControlPlane } from './control-plane.ts';
 import { embeddedName, ensureArgoNamespace, ensureDefaultApplication, openGitOps } from './gitops.ts';
 import { createLog, type LogOptions } from './log.ts';
 import { giveMemoryBack } from './memory.ts';
-import { runNode } from './node.ts';
 import { createPeers } from './peers.ts';
 import { starting } from './starting.ts';
 
@@ -145,27 +144,31 @@ export async function runPlatform(
 
 	const running = plane.run();
 	const nodeName = options.nodeName ?? hostname().toLowerCase();
-	const node = withNode
-		? runNode({
-				client: plane.client,
-				cache: plane.cache,
-				kubeconfig: await nodeKubeconfig(plane, dataDir, nodeName),
-				dataDir,
-				nodeName,
-				address,
-				agentPort: options.agentPort,
-				clientCa: plane.pki.authority.cert,
-				podNetwork: options.podNetwork,
-				serviceNetwork: options.serviceNetwork,
-				labels: Object.fromEntries(options.label),
-				limits: options,
-				engine: options.engine,
-				dockerHost: process.env.DOCKER_HOST,
-				say,
-				log,
-				signal,
-			})
-		: Promise.resolve();
+	const startNode = async () => {
+		const kubeconfig = await nodeKubeconfig(plane, dataDir, nodeName);
+		// Loaded when the control plane answers, and by servers without a node never.
+		const { runNode } = await import('./node.ts');
+		await runNode({
+			client: plane.client,
+			cache: plane.cache,
+			kubeconfig,
+			dataDir,
+			nodeName,
+			address,
+			agentPort: options.agentPort,
+			clientCa: plane.pki.authority.cert,
+			podNetwork: options.podNetwork,
+			serviceNetwork: options.serviceNetwork,
+			labels: Object.fromEntries(options.label),
+			limits: options,
+			engine: options.engine,
+			dockerHost: process.env.DOCKER_HOST,
+			say,
+			log,
+			signal,
+		});
+	};
+	const node = withNode ? startNode() : Promise.resolve();
 	for (const line of readyText(dataDir, source, options.engine)) say(line);
 	try {
 		await Promise.all([running, node]);
