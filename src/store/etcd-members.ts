@@ -64,6 +64,9 @@ const reason = (details = 'no connection') =>
 		.replace(/^No connection established\. Last error: (?:null|Error: )?/, '')
 		.replace(/\.? Resolution note:\s*$/, '') || 'no connection';
 
+/** What etcd says when its quota is used up (ErrGRPCNoSpace). It has nothing to do with the member that was asked. */
+export const NO_ROOM = /database space exceeded/;
+
 export const TOO_LARGE_TO_RECEIVE = /Received message larger than max/;
 
 export interface Connection {
@@ -328,5 +331,6 @@ export function isServiceError(error: unknown): error is ServiceError {
 }
 
 function isRefusal({ code, details }: ServiceError): boolean {
-	return REFUSALS.has(code) || (code === GRPC.resourceExhausted && TOO_LARGE_TO_RECEIVE.test(details));
+	if (code === GRPC.resourceExhausted) return TOO_LARGE_TO_RECEIVE.test(details) || NO_ROOM.test(details);
+	return REFUSALS.has(code);
 }

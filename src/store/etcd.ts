@@ -6,6 +6,7 @@ import {
 	GRPC,
 	isServiceError,
 	Members,
+	NO_ROOM,
 	TOO_LARGE_TO_RECEIVE,
 } from './etcd-members.ts';
 import { watchEtcd } from './etcd-watch.ts';
@@ -20,6 +21,7 @@ import {
 	type Page,
 	type Revision,
 	type Store,
+	Unavailable,
 } from './store.ts';
 
 /**
@@ -32,6 +34,10 @@ export const HISTORY_MS = 15 * 60 * 1000;
 
 /** Ranges are asked for in messages of about this size, in bytes; gRPC refuses those above 4 MiB. */
 const MESSAGE_BYTES = 2 * 1024 * 1024;
+
+/** Source: etcd documentation, "Maintenance", section "Space quota". */
+const NO_ROOM_MEANS =
+	'etcd has no room left and refuses what is written (alarm NOSPACE): compact and defragment it or raise its --quota-backend-bytes, then etcdctl alarm disarm';
 
 /** Entries of the first message of a range, when nothing is known of their size, and how much more the next may hold. */
 const FIRST_ENTRIES = 32;
@@ -72,6 +78,8 @@ class EtcdStore implements Store {
 	/** The newest revisions at the last turns of the compaction, oldest first. */
 	readonly #past: Revision[] = [];
 	#compactionFails = false;
+	/** Whether writes are refused for want of room, so that it is said once. */
+	#full = false;
 
 	constructor(options: EtcdOptions) {
 		this.#options = options;
@@ -120,6 +128,11 @@ class EtcdStore implements Store {
 			failure: expect.map(({ key }) => ({ request_range: { key: this.#bytes(key), keys_only: true } })),
 		};
 		const answer = await this.#call<ITxnResponse>('txn', request, { repeatable: false });
+		// A full etcd still takes deletes.
+		if (this.#full && answer.succeeded && puts.length > 0) {
+			this.#full = false;
+			this.#options.log?.info({}, 'etcd has room again');
+		}
 		if (answer.succeeded) return revisionOf(answer.header);
 		const failed = expect.find(({ modified }, index) => {
 			const found = answer.responses[index]?.response_range?.kvs[0];
@@ -212,6 +225,12 @@ class EtcdStore implements Store {
 				throw new ChangeTooLarge(`etcd refuses the commit: ${error.details}`, { cause: error });
 			}
 			if (isTooLarge(error)) throw error;
+			if (NO_ROOM.test(error.details)) {
+				if (!this.#full) this.#options.log?.error({}, NO_ROOM_MEANS);
+				this.#full = true;
+				// The write that meets the quota first is made all the same, and answered like those after it.
+				throw new Unavailable(`${NO_ROOM_MEANS}; the commit may have been made or not`, { cause: error });
+			}
 			throw new Error(`etcd refuses the ${method}: ${error.details}`, { cause: error });
 		}
 	}

@@ -1,6 +1,8 @@
+import { execFile } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import test, { type ExecutionContext } from 'ava';
 import { Etcd3, type IWatchResponse } from 'etcd3';
 import pLimit from 'p-limit';
@@ -287,6 +289,35 @@ test.serial('the history is cut by itself: what is older than it is to be kept i
 	}
 	// The newest revision is never cut, however old.
 	t.is((await store.list('/', { revision: next })).entries.length, 1);
+});
+
+test.serial('an etcd without room says so once and what is to be done, and all goes on when it is', async (t) => {
+	const own = await startEtcd({ flags: ['--quota-backend-bytes', '8000000'] });
+	t.teardown(() => own.stop());
+	const { lines, log } = recorder();
+	await using store = await openEtcd({ endpoints: own.endpoints, log });
+	const value = new Uint8Array(1_000_000).fill(7);
+	const put = (key: string) => store.commit({ puts: [{ key, value }] });
+	const full = await t.throwsAsync(
+		async () => {
+			for (let index = 0; index < 20; index++) await put(`/${index}`);
+		},
+		{ instanceOf: Unavailable },
+	);
+	t.regex(full?.message ?? '', /no room left .* compact and defragment it or raise its --quota-backend-bytes/);
+	const { entries, revision } = await store.list('/');
+	await t.throwsAsync(put('/more'), { instanceOf: Unavailable });
+	await store.commit({ deletes: entries.map(({ key }) => key) });
+	await t.throwsAsync(put('/more'), { instanceOf: Unavailable }, 'what was deleted is still in the history');
+	await store.compact(revision + 1);
+	for (const command of [['defrag'], ['alarm', 'disarm']]) {
+		const env = { ...process.env, ETCDCTL_API: '3' };
+		await promisify(execFile)('etcdctl', ['--endpoints', ...own.endpoints, ...command], { env });
+	}
+	await put('/more');
+	t.is(lines.length, 2, lines.join('\n'));
+	t.regex(lines[0] ?? '', /alarm NOSPACE/);
+	t.is(lines[1], 'etcd has room again');
 });
 
 test.serial('a watch on which nothing happens resumes where etcd was, not where it began', async (t) => {
