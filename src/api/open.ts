@@ -13,6 +13,7 @@ import { everybody, masters } from './auth/everybody.ts';
 import { nodeAuthorizer } from './auth/node-authorizer.ts';
 import { createNodeGraph } from './auth/node-graph.ts';
 import { WatchCache } from './cache/cache.ts';
+import { WentBack } from './cache/freshness.ts';
 import { expireEvents } from './expiry.ts';
 import { NewerFormat, resourceOf } from './storage.ts';
 import { subresourceOf } from './subresources.ts';
@@ -60,11 +61,16 @@ export const systemCaller: Caller = {
 	userAgent: 'driftless-server',
 };
 
+export interface OpenApi extends Api, AsyncDisposable {
+	/** Resolves with the reason when what is served is no longer what the store has, and only another start can mend it. */
+	readonly lost: Promise<Error>;
+}
+
 /**
  * Loads every stored object and follows the store from there. Closing it ends every watch; the store stays the caller's.
  * Throws what the store throws when it cannot be read.
  */
-export async function openApi(options: ApiOptions): Promise<Api & AsyncDisposable> {
+export async function openApi(options: ApiOptions): Promise<OpenApi> {
 	const { store, registry, log, now = Date.now } = options;
 	const cache = await WatchCache.open({ store, log });
 	const addresses = createServiceAddresses(cache, { ...defaultServiceRange, ...options.services });
@@ -91,6 +97,7 @@ export async function openApi(options: ApiOptions): Promise<Api & AsyncDisposabl
 	const expiry = expireEvents(store, cache, log, now);
 	return {
 		...api,
+		lost: cache.lost,
 		[Symbol.asyncDispose]: async () => {
 			await expiry[Symbol.asyncDispose]();
 			await cache[Symbol.asyncDispose]();
@@ -201,7 +208,7 @@ function checkSubresource(
 /** Turns the store's errors into the API's. Others are defects, and stay as they are. */
 function asApiError(cause: unknown): unknown {
 	if (cause instanceof Unavailable) return serviceUnavailable(`the store is not available: ${cause.message}`);
-	if (cause instanceof NewerFormat) return serviceUnavailable(cause.message);
+	if (cause instanceof NewerFormat || cause instanceof WentBack) return serviceUnavailable(cause.message);
 	if (cause instanceof Compacted) return expired(cause.message);
 	if (cause instanceof Conflict) return new ApiError(409, 'Conflict', `another writer came first: ${cause.message}`);
 	return cause;

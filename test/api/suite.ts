@@ -704,6 +704,16 @@ export function semantics(test: TestFn, openStore: () => Promise<Store | undefin
 		t.deepEqual(await take(events, 5), ['ADDED a', 'DELETED a', 'ADDED a', 'MODIFIED a', 'DELETED a']);
 	});
 
+	it('a watch from a revision that the store has never come to is answered with 410: it is from a history that was lost', async (t, api) => {
+		const { revision } = await api.create(maps, configMap('a'), {}, admin);
+		const { signal } = new AbortController();
+		const from = (more: number) => ({ resourceVersion: String(revision + more), signal });
+		await refused(t, take(api.watch(maps, from(1_000), admin), 1), 410, /^resource version \d+ is yet to come/);
+		const present = take(api.watch(maps, from(0), admin), 1);
+		await api.create(maps, configMap('b'), {}, admin);
+		t.deepEqual(await present, ['ADDED b']);
+	});
+
 	it('a watch from before the history that is kept is answered with 410', async (t, api, store) => {
 		const { revision } = await api.create(maps, configMap('a'), {}, admin);
 		await api.create(maps, configMap('b'), {}, admin);

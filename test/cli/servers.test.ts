@@ -3,17 +3,18 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import test from 'ava';
+import test, { type ExecutionContext } from 'ava';
 import { startControlPlane } from '../../src/cli/platform/control-plane.ts';
 import { loadKubeconfig, overHttp } from '../../src/client/index.ts';
-import { Endpoints, Lease, Namespace } from '../../src/kinds/index.ts';
+import { ApiError, ConfigMap, Endpoints, Lease, Namespace } from '../../src/kinds/index.ts';
 import { found } from '../client/world.ts';
 import { startEtcd } from '../testbed/etcd.ts';
 import { silentLog } from '../testbed/silent-log.ts';
 
 const PATIENCE_MS = 120_000;
 
-test('servers that have nothing but their etcd in common are one control plane: one leads, the service kubernetes leads to each, and a kubeconfig of any opens all', async (t) => {
+/** An empty etcd, and servers on it, each with a data directory of its own; all are stopped with the test. */
+async function cluster(t: ExecutionContext) {
 	t.timeout(4 * PATIENCE_MS);
 	const folder = await mkdtemp(join(tmpdir(), 'driftless-servers-'));
 	t.teardown(() => rm(folder, { recursive: true, force: true }));
@@ -37,22 +38,23 @@ test('servers that have nothing but their etcd in common are one control plane: 
 		});
 		const running = plane.run();
 		let stopped = false;
-		return {
-			plane,
-			at: `${advertise}:${plane.port}`,
-			stop: async () => {
-				if (stopped) return;
-				stopped = true;
-				stop.abort();
-				await running;
-				await plane[Symbol.asyncDispose]();
-			},
+		const end = async () => {
+			if (stopped) return;
+			stopped = true;
+			stop.abort();
+			await Promise.allSettled([running]);
+			await plane[Symbol.asyncDispose]();
 		};
+		t.teardown(end);
+		return { plane, running, at: `${advertise}:${plane.port}`, stop: end };
 	};
+	return { etcd, start };
+}
+
+test('servers that have nothing but their etcd in common are one control plane: one leads, the service kubernetes leads to each, and a kubeconfig of any opens all', async (t) => {
+	const { start } = await cluster(t);
 	const first = await start('first', '192.0.2.1');
-	t.teardown(first.stop);
 	const second = await start('second', '192.0.2.2');
-	t.teardown(second.stop);
 
 	for (const [kubeconfig, port] of [
 		[first.plane.kubeconfig, second.plane.port],
@@ -79,4 +81,27 @@ test('servers that have nothing but their etcd in common are one control plane: 
 	t.truthy(leader.spec.holderIdentity);
 	await first.stop();
 	await leadsTo(second.at);
+});
+
+test('a server whose etcd has lost what it knew says so and ends, and begins anew with what is there', async (t) => {
+	const { etcd, start } = await cluster(t);
+	const before = await start('one', '192.0.2.1');
+	const map = (name: string) => ({
+		apiVersion: 'v1' as const,
+		kind: 'ConfigMap' as const,
+		metadata: { name, namespace: 'default' },
+	});
+	// So many that the etcd that is empty does not come as far meanwhile.
+	for (let index = 0; index < 500; index++) await before.plane.client.create(ConfigMap, map(`lost-${index}`));
+	await etcd.kill(0);
+	await etcd.empty(0);
+	await etcd.start(0);
+	await t.throwsAsync(before.running, { message: /gone back from revision \d+ to \d+: it was restored/ });
+	const refused = await t.throwsAsync(before.plane.client.list(ConfigMap), { instanceOf: ApiError });
+	t.is(refused?.code, 503, 'nothing is told that is not true any more');
+	await before.stop();
+	const after = await start('one', '192.0.2.1');
+	t.is(await found(after.plane.client.get(ConfigMap, map('lost-0').metadata)), undefined);
+	t.is((await after.plane.client.create(ConfigMap, map('new'))).metadata.name, 'new');
+	t.is(after.plane.pki.authority.cert, before.plane.pki.authority.cert);
 });

@@ -4,9 +4,9 @@ import { Agent, request as httpsRequest, type RequestOptions } from 'node:https'
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
-	type Api,
 	type ApiOptions,
 	type Caller,
+	type OpenApi,
 	openApi,
 	openPki,
 	type Pki,
@@ -24,7 +24,7 @@ export const admin: Caller = { name: 'kubernetes-admin', groups: ['system:master
 export interface OpenTestApi extends AsyncDisposable {
 	readonly dataDir: string;
 	readonly store: Store;
-	readonly api: Api;
+	readonly api: OpenApi;
 }
 
 /** The API in process; on SQLite where no store is given. A given store is closed with it. */

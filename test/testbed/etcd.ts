@@ -17,6 +17,8 @@ export interface EtcdCluster extends AsyncDisposable {
 	stop(): Promise<void>;
 	/** Ends a member with SIGKILL; its data stays. */
 	kill(member: number): Promise<void>;
+	/** Removes the data of a killed member: it starts as a new one. */
+	empty(member: number): Promise<void>;
 	/** Starts a killed member on its data and its ports, and waits until it serves. */
 	start(member: number): Promise<void>;
 	/** Stops (SIGSTOP) or continues (SIGCONT) a member: it hangs without closing its connections. */
@@ -111,6 +113,7 @@ export async function startEtcd({
 		endpoints: all.map(({ client }) => client),
 		stop,
 		kill,
+		empty: (index) => rm(join(folder, all[index]?.name ?? ''), { recursive: true, force: true }),
 		async start(index) {
 			launch(index);
 			await ready(index);

@@ -16,7 +16,7 @@ import {
 	resourceOf,
 	type StoredObject,
 } from '../storage.ts';
-import { Freshness } from './freshness.ts';
+import { Freshness, type WentBack } from './freshness.ts';
 import { type Keyed, ResourceCache } from './resource.ts';
 
 const retryFirst = 50;
@@ -83,9 +83,14 @@ export class WatchCache implements AsyncDisposable {
 		return this.#freshness.position;
 	}
 
+	/** Resolves when the store has gone back. */
+	get lost(): Promise<WentBack> {
+		return this.#freshness.lost;
+	}
+
 	/**
 	 * Settles when the cache holds every write acknowledged before the call. Throws 504 when the store's watch does not come that
-	 * far, and NewerFormat where it has met what only a newer version can read.
+	 * far, WentBack, and NewerFormat where it has met what only a newer version can read.
 	 */
 	async fresh(): Promise<void> {
 		if (this.#unreadable) throw this.#unreadable;

@@ -7,6 +7,19 @@ import { limits } from '../limits.ts';
 /** Written to make the store's watch move when the cache waits for a revision that none of its keys has. */
 const progressKey = '/registry/progress';
 
+/**
+ * The store is not as far as it was: it was emptied, or restored from a backup. Its revisions are given out anew, so that nothing
+ * that was read before can be told from what is written now: only a process that begins anew can serve it.
+ */
+export class WentBack extends Error {
+	override readonly name = 'WentBack';
+	constructor(from: Revision, to: Revision) {
+		super(
+			`the store has gone back from revision ${from} to ${to}: it was restored from a backup, or emptied, while this server ran. Start the server again, and it goes on with what is there now`,
+		);
+	}
+}
+
 interface Waiter {
 	readonly revision: Revision;
 	readonly reached: () => void;
@@ -21,6 +34,7 @@ export class Freshness {
 	#asking: Promise<Revision> | undefined;
 	#askNext: Promise<Revision> | undefined;
 	#poking = false;
+	readonly #lost = Promise.withResolvers<WentBack>();
 
 	constructor(store: Store, log: Log) {
 		this.#store = store;
@@ -32,7 +46,15 @@ export class Freshness {
 		return this.#position;
 	}
 
-	/** Settles when the cache holds every write acknowledged before the call. Throws 504 when the store's watch does not come that far. */
+	/** Resolves when the store has gone back. */
+	get lost(): Promise<WentBack> {
+		return this.#lost.promise;
+	}
+
+	/**
+	 * Settles when the cache holds every write acknowledged before the call. Throws 504 when the store's watch does not come that
+	 * far, and WentBack.
+	 */
 	async fresh(): Promise<void> {
 		const revision = await this.#newest();
 		if (revision > this.#position) await this.reach(revision);
@@ -87,8 +109,13 @@ export class Freshness {
 	}
 
 	async #ask(): Promise<Revision> {
+		const known = this.#position;
 		try {
-			return await this.#store.revision();
+			const newest = await this.#store.revision();
+			if (newest >= known) return newest;
+			const cause = new WentBack(known, newest);
+			this.#lost.resolve(cause);
+			throw cause;
 		} finally {
 			this.#asking = undefined;
 			this.#askNext = undefined;

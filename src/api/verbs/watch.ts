@@ -1,7 +1,7 @@
 /** watch: from a revision, or from the present state. */
 import type { Kind } from '../../kinds/kind.ts';
 import type { KubeObject } from '../../kinds/object.ts';
-import { tooManyRequests } from '../../kinds/status.ts';
+import { expired, tooManyRequests } from '../../kinds/status.ts';
 import type { Collection, WatchEvent, WatchOptions } from '../api.ts';
 import { watch as watchCache } from '../cache/watch.ts';
 import { limits } from '../limits.ts';
@@ -38,6 +38,7 @@ async function* follow<T extends KubeObject>(
 		const { cache } = context;
 		const fromState = sendInitialEvents ?? after === 0;
 		if (fromState || after === 0) await freshEnough(context, resourceVersion);
+		else await checkHistory(context, after);
 		const events = watchCache(cache, cache.of(kind), {
 			...selection,
 			from: fromState ? 'state' : { revision: after === 0 ? cache.position : after },
@@ -50,4 +51,15 @@ async function* follow<T extends KubeObject>(
 	} finally {
 		open.set(context, (open.get(context) ?? 1) - 1);
 	}
+}
+
+/**
+ * Throws 410 for a revision that the store has never come to, so that who has it from a history that was lost, as where the
+ * store was restored from a backup, lists anew. Kubernetes has such a watch wait, and then go on in the middle of another history.
+ */
+async function checkHistory({ cache, store }: Context, after: number): Promise<void> {
+	// The cache may lag behind what another server has told.
+	if (after <= cache.position) return;
+	const newest = await store.revision();
+	if (after > newest) throw expired(`resource version ${after} is yet to come (${newest})`);
 }

@@ -85,7 +85,10 @@ export interface ControlPlane extends AsyncDisposable {
 	readonly pki: Pki;
 	readonly certificates: Certificates;
 	readonly kubeconfig: string;
-	/** Runs the controllers on this server whenever it leads, until the signal aborts. Dispose of the rest when it has settled. */
+	/**
+	 * Runs the controllers on this server whenever it leads, until the signal aborts. Dispose of the rest when it has settled.
+	 * Rejects when the store has gone back: nothing of what is served is true then.
+	 */
 	run(): Promise<void>;
 }
 
@@ -154,8 +157,12 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
 		pki,
 		certificates,
 		kubeconfig,
-		run: () =>
-			runWhileLeader(client, { name: LEASE, identity, now: Date.now, signal, log }, async (leading, holds, lease) => {
+		run: async () => {
+			const lost = new AbortController();
+			void api.lost.then((why) => lost.abort(why));
+			const until = AbortSignal.any([signal, lost.signal]);
+			const candidacy = { name: LEASE, identity, now: Date.now, signal: until, log };
+			await runWhileLeader(client, candidacy, async (leading, holds, lease) => {
 				leads = true;
 				try {
 					const { now } = Date;
@@ -176,7 +183,9 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
 				} finally {
 					leads = false;
 				}
-			}),
+			});
+			if (!signal.aborted) lost.signal.throwIfAborted();
+		},
 		[Symbol.asyncDispose]: () => life[Symbol.asyncDispose](),
 	};
 }
