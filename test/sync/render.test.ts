@@ -562,7 +562,36 @@ test('a generator of kustomize fetches nothing', async (t) => {
 			field,
 		);
 	}
+	// Where kustomize takes a plugin's configuration from, it takes a URL from, too.
+	const generator = (name: string) =>
+		`apiVersion: builtin\nkind: ConfigMapGenerator\nmetadata: {name: ${name}}\nenvs: ["${url}"]\n`;
+	const quiet = 'apiVersion: builtin\nkind: ConfigMapGenerator\nmetadata: {name: b}\nliterals: [a=b]\n';
+	const inPlace = `generators:\n- |-\n${generator('a').replace(/^/gm, '  ')}`;
+	const places: Record<string, Readonly<Record<string, string>>> = {
+		'with a question that looks like a key': {
+			'kustomization.yaml': `configMapGenerator:\n- name: a\n  envs: ["${url}?a=b"]\n`,
+		},
+		'in place': { 'kustomization.yaml': inPlace },
+		'in the second document': {
+			'kustomization.yaml': 'generators: [two.yaml]\n',
+			'two.yaml': `${quiet}---\n${generator('a')}`,
+		},
+		'in a folder': {
+			'kustomization.yaml': 'generators: [folder]\n',
+			'folder/kustomization.yaml': 'resources: [one.yaml]\n',
+			'folder/one.yaml': generator('a'),
+		},
+		'by a transformer': {
+			'kustomization.yaml': 'resources: [map.yaml]\ntransformers: [patch.yaml]\n',
+			'map.yaml': 'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n',
+			'patch.yaml': `apiVersion: builtin\nkind: PatchStrategicMergeTransformer\nmetadata: {name: a}\npaths: ["${url}"]\n`,
+		},
+	};
+	for (const [how, files] of Object.entries(places))
+		t.regex(problems(await render(files)).join('\n'), /http:.* is remote, and nothing is fetched/, how);
 	t.is(asked, 0);
+	const good = await render({ 'kustomization.yaml': 'generators: [one.yaml]\n', 'one.yaml': quiet });
+	t.deepEqual(problems(good), []);
 });
 
 test('a kustomization that is broken or wants the network is refused in one line', async (t) => {

@@ -1,6 +1,6 @@
 /** What a kustomization needs of a tree: the files it names, and those of the kustomizations it names. Nothing else is written out for it. */
 import { posix } from 'node:path';
-import { parseDocument } from 'yaml';
+import { parseAllDocuments } from 'yaml';
 import type { Located, Tree, TreeEntry } from '../source/tree.ts';
 import { bytes, MAX_DEPTH, MAX_FILE_BYTES } from './limits.ts';
 import type { RenderProblem } from './render.ts';
@@ -18,10 +18,14 @@ export interface Closure {
 
 /** Fields whose items are files, folders or remote places. */
 const bases = new Set(['resources', 'bases', 'components']);
+/** Fields whose items are configurations of plugins: files or folders of them, or their text itself. */
 const plugins = new Set(['generators', 'transformers', 'validators']);
 /** Fields of a generator, whose items may be `KEY=PATH`. kustomize fetches those that are URLs, too. */
 const generated = new Set(['files', 'env', 'envs']);
-const paths = new Set([...bases, ...plugins, ...generated, 'crds', 'configurations', 'patchesStrategicMerge', 'path']);
+const paths = new Set([
+	...[...bases, ...plugins, ...generated],
+	...['crds', 'configurations', 'patchesStrategicMerge', 'path', 'paths', 'valuesFile', 'additionalValuesFiles'],
+]);
 const remote =
 	/^(?:[a-z][a-z0-9+.-]*:\/\/|git::|git@|[\w.-]+@[\w.-]+:)|^(?:github|gitlab|bitbucket)\.[a-z]+[/:]|[?&]ref=/i;
 
@@ -32,26 +36,33 @@ export async function closureOf(tree: Tree, folder: Located, signal?: AbortSigna
 	const uses = new Set<string>();
 	const problems: RenderProblem[] = [];
 	let kustomization = folder;
-	const pending = [folder];
+	/** Folders to look into; what those of plugins describe are no objects but configurations of plugins. */
+	const pending: { readonly current: Located; readonly ofPlugins: boolean }[] = [{ current: folder, ofPlugins: false }];
 	const visited = new Set<string>();
-	for (let current = pending.pop(); current; current = pending.pop()) {
-		if (visited.has(current.path)) continue;
-		visited.add(current.path);
+	for (let next = pending.pop(); next; next = pending.pop()) {
+		const { current, ofPlugins } = next;
+		const visit = `${ofPlugins} ${current.path}`;
+		if (visited.has(visit)) continue;
+		visited.add(visit);
 		const named = (await lookup.list(current)).find((entry) => entry.kind === 'file' && isKustomization(entry.name));
 		if (!named) continue;
 		const file = { path: join(current.path, named.name), id: named.id };
 		if (current === folder) kustomization = file;
 		const reading = [file];
+		const read = new Set<string>();
 		for (let next = reading.pop(); next; next = reading.pop()) {
-			if (files.has(next.path) && next !== file) continue;
+			if (read.has(next.path)) continue;
+			read.add(next.path);
 			files.set(next.path, next);
 			for (const { text: written, field } of await strings(tree, next, problems, signal)) {
 				const text = generated.has(field) ? written.replace(/^[^=]*=/, '') : written;
-				if (paths.has(field) && remote.test(text)) {
+				// The key of a generator's item may have been a part of a URL.
+				const url = paths.has(field) ? [text, written].find((each) => remote.test(each)) : undefined;
+				if (url !== undefined) {
 					problems.push(
 						at(
 							file.path,
-							`${field}: ${text} is remote, and nothing is fetched while rendering: vendor it into the source`,
+							`${field}: ${url} is remote, and nothing is fetched while rendering: vendor it into the source`,
 						),
 					);
 					continue;
@@ -70,9 +81,10 @@ export async function closureOf(tree: Tree, folder: Located, signal?: AbortSigna
 					if (entry.kind === 'symlink')
 						problems.push(at(path, 'a symbolic link, which is not followed: put the file itself here'));
 					else if (entry.kind === 'directory') {
-						pending.push(target);
+						pending.push({ current: target, ofPlugins: ofPlugins || plugins.has(field) });
 						uses.add(path);
-					} else if (entry.kind === 'file' && plugins.has(field)) reading.push(target);
+					} else if (entry.kind === 'file' && (plugins.has(field) || (ofPlugins && bases.has(field))))
+						reading.push(target);
 					else if (entry.kind === 'file') files.set(path, target);
 				}
 			}
@@ -92,7 +104,10 @@ const candidates = (text: string): string[] => {
 	return equals < 0 ? [text] : [text, text.slice(equals + 1)];
 };
 
-/** Every string of a YAML file, with the field it stands in. What is broken is left to kustomize to complain about. */
+/**
+ * Every string of a YAML file, with the field it stands in; of a plugin's configuration that is written out in place, the strings in
+ * that. What is broken is left to kustomize to complain about.
+ */
 async function strings(
 	tree: Tree,
 	file: Located,
@@ -109,18 +124,24 @@ async function strings(
 	const [content] = await tree.read([file], signal);
 	const found: { text: string; field: string }[] = [];
 	const gather = (value: unknown, field: string, depth: number): void => {
-		if (typeof value === 'string') found.push({ text: value, field });
-		else if (depth > MAX_DEPTH || typeof value !== 'object' || value === null) return;
+		if (typeof value === 'string') {
+			found.push({ text: value, field });
+			if (plugins.has(field))
+				for (const each of documents(value)) if (typeof each === 'object') gather(each, '', depth + 1);
+		} else if (depth > MAX_DEPTH || typeof value !== 'object' || value === null) return;
 		else if (Array.isArray(value)) for (const item of value) gather(item, field, depth + 1);
 		else for (const [key, item] of Object.entries(value)) gather(item, key, depth + 1);
 	};
 	try {
-		gather(parseDocument(new TextDecoder().decode(content)).toJS({ maxAliasCount: 100 }), '', 0);
+		for (const each of documents(new TextDecoder().decode(content))) gather(each, '', 0);
 	} catch (error) {
 		problems.push(at(file.path, error instanceof Error ? error.message : String(error)));
 	}
 	return found;
 }
+
+const documents = (text: string): unknown[] =>
+	Array.from(parseAllDocuments(text), (document) => document.toJS({ maxAliasCount: 100 }));
 
 function createLookup(tree: Tree, signal?: AbortSignal) {
 	const listed = new Map<string, Promise<readonly TreeEntry[]>>();
