@@ -63,11 +63,14 @@ export class StoredObject<T extends KubeObject = KubeObject> implements Stored<T
 	#object: T | undefined;
 	#held: WeakRef<T> | undefined;
 	#attributes: Attributes | undefined;
+	/** Where each member of the object ends in the bytes, in the order of its keys; known of what this server has written. */
+	readonly #ends: readonly number[] | undefined;
 
-	constructor(bytes: Uint8Array, revision: number, object?: T) {
+	constructor(bytes: Uint8Array, revision: number, object?: T, ends?: readonly number[]) {
 		this.bytes = bytes;
 		this.revision = revision;
 		this.#object = object;
+		this.#ends = ends;
 	}
 
 	get object(): T {
@@ -83,6 +86,16 @@ export class StoredObject<T extends KubeObject = KubeObject> implements Stored<T
 			this.#attributes = { of: fields, labels: object.metadata.labels, fields: read };
 		}
 		return this.#attributes;
+	}
+
+	/** The bytes of a member with its key, `"spec":{...}`, where the member is this very value. */
+	member(key: string, value: unknown): Uint8Array | undefined {
+		const object = this.#ends && (this.#object ?? this.#held?.deref());
+		if (!object || value === undefined || object[key as keyof T] !== value) return undefined;
+		const index = Object.keys(object).indexOf(key);
+		const [start, end] = [this.#ends?.[index - 1], this.#ends?.[index]];
+		// The first one has no comma before it.
+		return start === undefined || end === undefined ? undefined : this.bytes.subarray(start + 1, end);
 	}
 
 	/** Whether it holds its object itself. */
@@ -161,24 +174,65 @@ export interface Draft {
 	finish(revision: number): StoredObject;
 }
 
-/** Serializes an object for the store. The object must be the caller's own: it is frozen when the draft is finished. */
-export function draft(object: KubeObject): Draft {
+/**
+ * Serializes an object for the store. The object must be the caller's own: it is frozen when the draft is finished. `before` is
+ * what it replaces: members that they share, as most patches leave them, are not serialized again.
+ */
+export function draft(object: KubeObject, before?: StoredObject): Draft {
 	const { apiVersion, kind, metadata, ...rest } = object;
 	const head = { resourceVersion: '', ...metadata };
 	head.resourceVersion = '';
 	const own: KubeObject = { apiVersion, kind, metadata: head, ...rest };
-	const value = Buffer.from(JSON.stringify(own));
+	const { value, ends } = serialize(own, before);
 	let stored: StoredObject | undefined;
 	return {
 		value,
 		finish(revision) {
 			if (stored) return stored.revision === revision ? stored : decode(value, revision);
 			head.resourceVersion = String(revision);
-			stored = new StoredObject(splice(value, revision), revision, freeze(own));
+			const bytes = splice(value, revision);
+			const later = Object.keys(own).indexOf('metadata');
+			const moved = ends.map((end, index) => (index < later ? end : end + bytes.length - value.length));
+			stored = new StoredObject(bytes, revision, freeze(own), moved);
 			parsed.add(stored);
 			return stored;
 		},
 	};
+}
+
+/** The JSON of an object, and where each of its members ends in it. */
+function serialize(object: KubeObject, before: StoredObject | undefined): { value: Buffer; ends: readonly number[] } {
+	const parts: (string | Uint8Array)[] = [];
+	const ends: number[] = [];
+	let length = 0;
+	for (const [key, member] of Object.entries(object)) {
+		// What is frozen makes V8 serialize all that it is part of in a slower way: the members are serialized each by itself.
+		const part = before?.member(key, member) ?? memberText(key, member);
+		if (part) {
+			// A comma, or the brace.
+			length += 1 + (typeof part === 'string' ? Buffer.byteLength(part) : part.length);
+			parts.push(part);
+		}
+		ends.push(length);
+	}
+	const value = Buffer.allocUnsafe(length + 1);
+	let at = 0;
+	for (const part of parts) {
+		value[at] = at === 0 ? 0x7b : 0x2c;
+		at++;
+		if (typeof part === 'string') at += value.write(part, at);
+		else {
+			value.set(part, at);
+			at += part.length;
+		}
+	}
+	value[at] = 0x7d;
+	return { value, ends };
+}
+
+function memberText(key: string, member: unknown): string | undefined {
+	const text = JSON.stringify(member);
+	return text === undefined ? undefined : `${JSON.stringify(key)}:${text}`;
 }
 
 /** The object of a value of the store. */

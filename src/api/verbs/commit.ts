@@ -46,7 +46,7 @@ export async function put(
 	expect: readonly Expectation[] = [],
 ): Promise<StoredObject> {
 	const { kind, storeKey } = place;
-	const drafted = draft(object);
+	const drafted = draft(object, before);
 	if (drafted.value.length > limits.object)
 		throw tooLarge(kind, object, `: ${drafted.value.length} bytes, the limit is ${limits.object}`);
 	const claims = claimChange(kind, place.key, before?.object, object);
