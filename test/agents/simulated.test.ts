@@ -6,13 +6,15 @@ import test from 'ava';
 import { simulatedEngine } from '../../src/agents/engine/simulated/index.ts';
 import { runAgent } from '../../src/agents/index.ts';
 import { type Client, createCache, inProcess, recordEvents } from '../../src/client/index.ts';
-import { Namespace, Node, Pod } from '../../src/kinds/index.ts';
+import { Namespace, Node, Pod, Secret } from '../../src/kinds/index.ts';
 import { admin, serveTestApi } from '../testbed/api.ts';
 import { silentLog } from '../testbed/silent-log.ts';
 import { condition, eventually, giveRange, NODE, ready, restarts, running } from './node.ts';
 
 const stack = new AsyncDisposableStack();
 let client: Client;
+/** What the agent has asked to be told of: kinds, and by what they were selected. */
+const listed = new Set<string>();
 
 test.before(async () => {
 	const dataDir = await mkdtemp(join(tmpdir(), 'driftless-simulated-'));
@@ -26,7 +28,14 @@ test.before(async () => {
 	const abort = new AbortController();
 	const { signal } = abort;
 	const log = silentLog;
-	const own = client.as('kubelet');
+	const kubelet = client.as('kubelet');
+	const own: Client = {
+		...kubelet,
+		list(kind, options = {}) {
+			listed.add(`${kind.plural} ${options.fieldSelector ?? 'all'}`);
+			return kubelet.list(kind, options);
+		},
+	};
 	const cache = stack.use(createCache(own, { signal, log }));
 	const events = recordEvents(own, { component: 'kubelet', host: NODE, now: Date.now, log, signal });
 	const engine = stack.use(simulatedEngine({ cpus: 64, memory: 2 ** 38 }));
@@ -86,6 +95,19 @@ test('a pod runs with an address, is ready, and goes within its grace', async (t
 		const { items } = await client.list(Pod, { namespace: 'default', fieldSelector: 'metadata.name=plain' });
 		return items.length === 0;
 	});
+});
+
+test('the agent asks for the pods of its node and for what these name, however large the cluster is', async (t) => {
+	const secret = (name: string) => ({ apiVersion: 'v1', kind: 'Secret', metadata: { name, namespace: 'default' } });
+	for (const name of ['named', 'unnamed']) await client.create(Secret, secret(name) as Secret);
+	await create('elsewhere', {}, { nodeName: 'node-2' });
+	const envFrom = [{ secretRef: { name: 'named' } }];
+	await create('naming', {}, { containers: [{ name: 'main', image: 'shop/web:1', envFrom }] });
+	await until('naming', running);
+	t.deepEqual(
+		[...listed].filter((each) => /^(pods|secrets|configmaps) /.test(each)),
+		[`pods spec.nodeName=${NODE}`, 'secrets metadata.name=named'],
+	);
 });
 
 test('a pod ends as it is told, and one that ends wrongly waits for its restart', async (t) => {
