@@ -51,6 +51,9 @@ export const limits = {
 	changeBytes: 64 * MiB,
 	changeAge: 75 * seconds,
 	changesLeast: 1_024,
+	/** What of it is kept apart for the watchers of one object, or of those that have a field in common. Further back they read all of the kind. */
+	feedChanges: 1_024,
+	feedBytes: 1 * MiB,
 	/** Events handed to a watcher in one batch. */
 	batch: 512,
 	/** How long (ms) a client may leave unread what waits for it; it is cut off then. */

@@ -148,6 +148,37 @@ test('a ring of any history hands out exactly the changes after a revision', (t)
 	t.pass();
 });
 
+test('a feed of some objects keeps what one of its readers has yet to read, and no more', (t) => {
+	const cache = new ResourceCache(0);
+	const read = (_: StoredObject, key: string) => key;
+	using part = cache.read({ field: 'key', value: 'a', read });
+	using _ = cache.read({ field: 'key', value: 'b', read });
+	const { feed } = part;
+	let revision = 0;
+	const change = () => cache.put('a', new StoredObject(Buffer.alloc(1_000), ++revision));
+	const kept = () => feed.ring.end - feed.ring.start;
+	let wait = feed.wait(() => {});
+	change();
+	change();
+	t.is(kept(), 2, 'of one turn, which nobody has been told of');
+	cache.wake();
+	change();
+	cache.wake();
+	t.is(kept(), 3, 'the reader is at work');
+	wait = feed.wait(() => {});
+	change();
+	t.is(kept(), 1, 'the reader had come back for more');
+	t.is(part.settled, 3);
+	cache.wake();
+	wait = feed.wait(() => {});
+	using second = cache.read({ field: 'key', value: 'a', read });
+	t.is(second.feed, feed);
+	change();
+	change();
+	t.is(kept(), 3, 'one of two waits');
+	wait[Symbol.dispose]();
+});
+
 test('a cache lists what a sorted map would, now and as of each revision, whatever comes and goes', (t) => {
 	const name = fc.constantFrom('a', 'b', 'a-b', 'a.b', 'ab', 'b0');
 	const step = fc.tuple(name, name, fc.boolean());

@@ -223,6 +223,46 @@ test('a change wakes those whom it may concern: one of a pod of a node, the watc
 	t.is(busy.seen.length, 20 * 2 + 1, 'bound, changed, removed');
 });
 
+test('a watcher of one object that falls behind what is kept for it goes on with what is kept of the kind', async (t) => {
+	await using opened = await openTestApi();
+	const { api } = opened;
+	await api.create(maps, configMap('a'), {}, admin);
+	await api.create(maps, configMap('b'), {}, admin);
+	const stop = new AbortController();
+	t.teardown(() => stop.abort());
+	const events = api.watch(maps, { fieldSelector: 'metadata.name=a', signal: stop.signal }, admin);
+	const seen: string[] = [];
+	const gates = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+	const reading = (async () => {
+		for await (const batch of events) {
+			for (const event of batch)
+				if (event.type !== 'BOOKMARK')
+					seen.push(`${event.type} ${(event.stored.object as unknown as ConfigMap).data?.round ?? 'first'}`);
+			if (seen.at(-1) === 'MODIFIED 0') {
+				gates[0]?.resolve();
+				await gates[1]?.promise;
+			}
+			if (seen.includes('MODIFIED 12')) return;
+		}
+	})();
+	const wanted = ['ADDED first'];
+	const write = async (round: number) => {
+		await api.update({ ...maps, name: 'a' }, big(round), {}, admin);
+		await api.update({ ...maps, name: 'b' }, configMap('b', { round: String(round) }), {}, admin);
+		wanted.push(`MODIFIED ${round}`);
+	};
+	while (seen.length < 1) await new Promise((resolve) => setImmediate(resolve));
+	await write(0);
+	await gates[0]?.promise;
+	// More bytes than are kept for one object, while its watcher is busy.
+	for (let round = 1; round <= 8; round++) await write(round);
+	gates[1]?.resolve();
+	while (seen.length < 9) await new Promise((resolve) => setImmediate(resolve));
+	for (let round = 9; round <= 12; round++) await write(round);
+	await reading;
+	t.deepEqual(seen, wanted);
+});
+
 test('a closed API ends its watches', async (t) => {
 	const opened = await openTestApi();
 	const { signal } = new AbortController();

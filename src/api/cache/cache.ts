@@ -174,6 +174,8 @@ export class WatchCache implements AsyncDisposable {
 		for (const name of resources.keys()) this.#resource(name);
 		for (const [name, resource] of this.#resources)
 			resource.replace(resources.get(name) ?? [], this.position, revision);
+		// Of kinds that nobody has asked for yet it is not known what came and went meanwhile.
+		this.#origin = revision;
 		for (const [storeKey, ahead] of this.#ahead) if (ahead.revision <= revision) this.#ahead.delete(storeKey);
 		this.#freshness.advance(revision);
 		for (const resource of this.#resources.values()) resource.wake();

@@ -1,14 +1,12 @@
 /** A ring of changes and who waits for the next one: of a whole kind, or of those of its objects that have one thing in common. */
 import { limits } from '../limits.ts';
 import type { StoredObject } from '../storage.ts';
-import { type Change, Ring } from './ring.ts';
-
-/** Only readers that are up to date read it: it keeps nothing for others. */
-const current = { ...limits, changesLeast: 0 };
+import { type Change, Ring, type RingBounds } from './ring.ts';
 
 export class Feed {
 	readonly ring: Ring;
 	#waiting = new Set<() => void>();
+	#told = true;
 
 	constructor(ring: Ring) {
 		this.ring = ring;
@@ -20,7 +18,18 @@ export class Feed {
 		return { [Symbol.dispose]: () => void this.#waiting.delete(callback) };
 	}
 
+	/** How many wait for the next change, with all before it read. */
+	get upToDate(): number {
+		return this.#told ? this.#waiting.size : 0;
+	}
+
+	push(change: Change): void {
+		this.#told = false;
+		this.ring.push(change);
+	}
+
 	wake(): void {
+		this.#told = true;
 		if (this.#waiting.size === 0) return;
 		const waiting = this.#waiting;
 		this.#waiting = new Set();
@@ -39,10 +48,28 @@ export interface Trigger {
 	readonly read: (stored: StoredObject, key: string) => string;
 }
 
+/**
+ * The changes of some objects of a kind. It keeps what one of its readers has yet to read, and of that only a little: there may
+ * be as many of these as there are watches, and each change may be of a large object.
+ */
+export interface Part {
+	readonly feed: Feed;
+	/** All its readers have what comes before this place in the ring of the kind. */
+	readonly settled: number;
+}
+
+/** Who falls further behind goes on in the ring of the kind. */
+const little: RingBounds = {
+	changes: limits.feedChanges,
+	changeBytes: limits.feedBytes,
+	changeAge: limits.changeAge,
+	changesLeast: 0,
+};
+
 /** The feeds of one field, by value. */
 interface Indexed {
 	readonly read: Trigger['read'];
-	readonly feeds: Map<string, { readonly feed: Feed; readers: number }>;
+	readonly feeds: Map<string, { readonly feed: Feed; settled: number; readers: number }>;
 }
 
 /** The feeds of a kind by what their readers have in common. Each exists while somebody reads it. */
@@ -50,14 +77,17 @@ export class Feeds {
 	readonly #fields = new Map<string, Indexed>();
 
 	/** The feed of a trigger, which has the changes from now on. It ends with its last reader. */
-	read({ field, value, read }: Trigger): { readonly feed: Feed } & Disposable {
+	read({ field, value, read }: Trigger): Part & Disposable {
 		const indexed = this.#fields.get(field) ?? { read, feeds: new Map() };
 		this.#fields.set(field, indexed);
-		const entry = indexed.feeds.get(value) ?? { feed: new Feed(new Ring(0, current)), readers: 0 };
+		const entry = indexed.feeds.get(value) ?? { feed: new Feed(new Ring(0, little)), settled: 0, readers: 0 };
 		indexed.feeds.set(value, entry);
 		entry.readers++;
 		return {
 			feed: entry.feed,
+			get settled() {
+				return entry.settled;
+			},
 			[Symbol.dispose]: () => {
 				if (--entry.readers > 0) return;
 				indexed.feeds.delete(value);
@@ -75,7 +105,11 @@ export class Feeds {
 			for (const value of was === is ? [is] : [was, is]) {
 				const found = value === undefined ? undefined : feeds.get(value);
 				if (!found) continue;
-				found.feed.ring.push(change);
+				if (found.feed.upToDate === found.readers) {
+					found.feed.ring.clear();
+					found.settled = change.sequence;
+				}
+				found.feed.push(change);
 				yield found.feed;
 			}
 		}

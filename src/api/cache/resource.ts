@@ -5,7 +5,7 @@
  */
 import type { Revision } from '../../store/store.ts';
 import type { StoredObject } from '../storage.ts';
-import { Feed, Feeds, type Trigger } from './feed.ts';
+import { Feed, Feeds, type Part, type Trigger } from './feed.ts';
 import { Change, Ring } from './ring.ts';
 import { type Item, Sorted } from './sorted.ts';
 
@@ -149,7 +149,7 @@ export class ResourceCache {
 	}
 
 	/** The changes of the objects that have something in common, from now on. */
-	read(trigger: Trigger): { readonly feed: Feed } & Disposable {
+	read(trigger: Trigger): Part & Disposable {
 		return this.#feeds.read(trigger);
 	}
 
@@ -167,7 +167,8 @@ export class ResourceCache {
 	}
 
 	#push(change: Change): void {
-		this.ring.push(change);
+		change.sequence = this.ring.end;
+		this.feed.push(change);
 		for (const feed of this.#feeds.push(change)) this.#touched.add(feed);
 		const { key, old, stored } = change;
 		for (const index of this.#indexes.values()) {

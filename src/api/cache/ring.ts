@@ -14,6 +14,8 @@ export class Change {
 	readonly stored: StoredObject | undefined;
 	/** When the cache learned of it, in milliseconds of a clock that never goes back. */
 	readonly at: number;
+	/** Its place in the ring of its kind. */
+	sequence = -1;
 	#gone: StoredObject | undefined;
 
 	constructor(
@@ -103,6 +105,14 @@ export class Ring {
 			this.#changes = this.#changes.slice(this.#first);
 			this.#first = 0;
 		}
+	}
+
+	/** Forgets all that it has. */
+	clear(): void {
+		this.#floor = this.#changes.at(-1)?.revision ?? this.#floor;
+		this.#changes = [];
+		this.#first = 0;
+		this.#bytes = 0;
 	}
 
 	/** The change with that sequence number; undefined when it is no longer or not yet there. */

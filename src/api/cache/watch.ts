@@ -10,7 +10,7 @@ import { limits } from '../limits.ts';
 import type { StoredObject } from '../storage.ts';
 import { bookmarkTimer } from './bookmark.ts';
 import type { WatchCache } from './cache.ts';
-import type { Feed, Trigger } from './feed.ts';
+import type { Feed, Part, Trigger } from './feed.ts';
 import type { ResourceCache } from './resource.ts';
 import type { Change } from './ring.ts';
 
@@ -41,6 +41,9 @@ export async function* watch(
 	using stack = new DisposableStack();
 	let feed = resource.feed;
 	let next: number;
+	/** The feed of what it selects, once it was up to date, and where to go on in the ring of the kind when that has overtaken it. */
+	let part: Part | undefined;
+	let place = 0;
 	/** What the reader knows already. The cache of a shared store may not have come there yet. */
 	const known = watching.from === 'state' ? 0 : watching.from.revision;
 	if (watching.from === 'state') {
@@ -59,6 +62,10 @@ export async function* watch(
 	}
 	const timer = watching.bookmarks ? stack.use(bookmarkTimer()) : undefined;
 	while (!signal.aborted && !cache.closed) {
+		if (part && feed === part.feed && next < feed.ring.start) {
+			({ feed } = resource);
+			next = Math.max(place, part.settled);
+		}
 		if (next < feed.ring.start)
 			throw expired('the watcher was too slow: the changes it has not read yet are no longer kept');
 		// The cache was loaded anew, and jumped over the state that the reader had from another server.
@@ -68,6 +75,7 @@ export async function* watch(
 			const change = feed.ring.at(next);
 			if (!change) break;
 			next++;
+			place = change.sequence + 1;
 			const event = change.revision > known ? select(change, watching) : undefined;
 			if (event) batch.push(event);
 		}
@@ -75,7 +83,9 @@ export async function* watch(
 			yield batch;
 		} else if (next >= feed.ring.end) {
 			if (trigger && feed === resource.feed) {
-				({ feed } = stack.use(resource.read(trigger)));
+				place = next;
+				part ??= stack.use(resource.read(trigger));
+				({ feed } = part);
 				next = feed.ring.end;
 			}
 			// Never before what the reader asked for: it would go back.
