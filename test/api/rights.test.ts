@@ -324,9 +324,14 @@ test('a range of pods is a range, named once, and is the same in both fields of 
 
 test('admission is asked about deletes, bindings, evictions and connections, and sees what it is about', async (t) => {
 	const seen: string[] = [];
+	const first: string[] = [];
 	const watching = {
 		name: 'Watching',
 		handles: () => true,
+		mutate({ operation, kind, subresource, name }: AdmissionRequest): Mutation {
+			if (kind.plural === 'pods') first.push(`${operation} ${subresource ?? '-'} ${name}`);
+			return 'nothing';
+		},
 		validate({ operation, kind, subresource, name, object, old }: AdmissionRequest) {
 			if (kind.plural === 'pods')
 				seen.push(
@@ -359,6 +364,11 @@ test('admission is asked about deletes, bindings, evictions and connections, and
 		'DELETE - p nothing was there',
 		'DELETE - kept nothing was there',
 	]);
+	t.deepEqual(
+		first,
+		seen.map((each) => each.split(' ').slice(0, 3).join(' ')),
+		'both phases are asked, of what has nothing to change as well',
+	);
 });
 
 test('what a plugin fills in gets its defaults and is checked, and nobody owns it', async (t) => {

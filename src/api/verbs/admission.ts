@@ -1,8 +1,8 @@
 /**
  * Admission: an ordered list of plugins that see every write. In the first phase each may change what is written; then
  * defaults are filled in again, the kind validates, and in the second phase each may only refuse. Deletes, connections and
- * actions (a binding, an eviction) have no object of the kind to change. Source: Kubernetes documentation, "Admission Control
- * in Kubernetes", two phases.
+ * actions (a binding, an eviction) have no object of the kind to change, and yet both phases are asked about them. Source:
+ * Kubernetes documentation, "Admission Control in Kubernetes", two phases; "Dynamic Admission Control", matching by operations.
  */
 import { type Kind, storageOf } from '../../kinds/kind.ts';
 import type { Dynamic, KubeObject } from '../../kinds/object.ts';

@@ -6,7 +6,7 @@ import { conflict, notFound } from '../../kinds/status.ts';
 import type { Caller, DeleteOptions, Stored, Target } from '../api.ts';
 import { copy } from '../json.ts';
 import type { StoredObject } from '../storage.ts';
-import { mayWait, validate } from './admission.ts';
+import { type Asked, mayWait, mutate, validate } from './admission.ts';
 import { placeOf, unstored } from './commit.ts';
 import { type Context, timestamp } from './context.ts';
 import { modify, type Outcome } from './modify.ts';
@@ -31,7 +31,7 @@ export async function remove<T extends KubeObject>(
 		dry = undefined;
 		if (!current) throw notFound(kind, target.name);
 		checkPreconditions(kind, target.name, current, options);
-		await validate(context, {
+		const asked: Asked = {
 			operation: 'DELETE',
 			kind,
 			requested,
@@ -40,7 +40,9 @@ export async function remove<T extends KubeObject>(
 			old: current.object,
 			caller,
 			dryRun: options.dryRun === true,
-		});
+		};
+		await mutate(context, asked);
+		await validate(context, asked);
 		const plan = planDeletion(kind, current.object as Dynamic, options, context.now());
 		if (plan === 'remove') {
 			if (!options.dryRun) return { do: 'remove' };
