@@ -120,7 +120,14 @@ function details(application: Application, healed: readonly Event[], options: St
 	const failed =
 		phase === 'Failed' || phase === 'Error' || (phase === 'Running' && operation?.finishedAt !== undefined);
 	if (operation && failed) lines.push(`  ${paint('red', '!')} last sync: ${operation.message ?? operation.phase}`);
-	for (const resource of status?.resources ?? []) {
+	// Of an application that does not count at all nothing was compared: what was known last is no news.
+	const invalid = status?.conditions?.some(({ type }) => type === 'InvalidSpecError');
+	const { lacking, others } = byLack(invalid ? [] : (status?.resources ?? []), wide);
+	for (const [first, more] of lacking) {
+		lines.push(`  ${paint('bold', `${more + 1} objects in ${first.namespace}`)}: ${paint('yellow', 'missing')}`);
+		lines.push(`      ${paint('red', first.message ?? '')}`);
+	}
+	for (const resource of others) {
 		const unhealthy = resource.health !== undefined && resource.health.status !== 'Healthy';
 		if (resource.status === 'Synced' && !unhealthy && !wide) continue;
 		lines.push(`  ${resourceLine(resource, paint)}`);
@@ -145,6 +152,23 @@ function details(application: Application, healed: readonly Event[], options: St
 		);
 	}
 	return lines;
+}
+
+/** Objects that are missing for one and the same reason, as in a namespace that is not there: they are told of once. */
+function byLack(resources: readonly ResourceStatus[], wide: boolean) {
+	const lacking = new Map<string, ResourceStatus[]>();
+	for (const each of wide ? [] : resources) {
+		if (each.health?.status !== 'Missing' || !each.message || !each.namespace) continue;
+		const why = JSON.stringify([each.namespace, each.message]);
+		lacking.set(why, [...(lacking.get(why) ?? []), each]);
+	}
+	const groups = [...lacking.values()].filter(({ length }) => length > 1);
+	const told = new Set(groups.flat());
+	return {
+		/** The first of each group, and how many more there are. */
+		lacking: groups.flatMap(([first, ...more]) => (first ? [[first, more.length] as const] : [])),
+		others: resources.filter((each) => !told.has(each)),
+	};
 }
 
 /** How the message of a SelfHealed event begins: `deployment.apps/web in shop`. */

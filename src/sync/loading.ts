@@ -178,6 +178,7 @@ export function createLoading({ following, progress, check, onTaken, onRefused }
 				following.stale = true;
 				if (!(error instanceof SourceError)) throw error;
 				wanted.problem = { type: 'ComparisonError', message: error.message };
+				progress.tell({ type: 'unread', revision: undefined, message: error.message });
 				await recover(application, client, signal);
 			}
 		},

@@ -2,6 +2,7 @@
 import test from 'ava';
 import { Command, InvalidArgumentError } from 'commander';
 import { cidr, collect, duration, goawayChance, label, nodeName, oneOf, ownIp, port } from '../../src/cli/options.ts';
+import { seenByNone } from '../../src/cli/platform/addresses.ts';
 import { choice, collectWords, flag, goDuration, wholeNumber } from '../../src/cli/resources/flags.ts';
 
 const taken: readonly [string, (text: string) => unknown, readonly [string, unknown][], readonly string[]][] = [
@@ -161,4 +162,10 @@ for (const [line, words, options] of lines) {
 test('a value that a switch has not is refused', (t) => {
 	for (const line of ['--wait=maybe', '--dry-run=perhaps'])
 		t.throws(() => parsed(line), { code: 'commander.unknownOption' });
+});
+
+test('a server whose store others may share says at its start where its address leads them nowhere', (t) => {
+	t.regex(seenByNone('etcd://127.0.0.1:2379', '127.0.0.1') ?? '', /at 127\.0\.0\.1; .*--advertise-address/);
+	t.is(seenByNone('etcd://127.0.0.1:2379', '10.0.0.1'), undefined);
+	t.is(seenByNone('sqlite', '127.0.0.1'), undefined);
 });

@@ -56,6 +56,40 @@ const healing = (seconds: number, more: Partial<Event> = {}): Event => ({
 	...more,
 });
 
+const homeless = (name: string, namespace = 'later', more: Partial<ResourceStatus> = {}): ResourceStatus => ({
+	kind: 'ConfigMap',
+	namespace,
+	name,
+	status: 'OutOfSync',
+	health: { status: 'Missing' },
+	origin: { file: `${name}.yaml`, line: 1, column: 1 },
+	message: `namespaces "${namespace}" not found: put a Namespace of this name into the source`,
+	...more,
+});
+
+test('objects that lack one namespace are told of once; with -o wide each is', (t) => {
+	const resources = [homeless('a'), homeless('b'), homeless('c'), homeless('d', 'other'), drifted];
+	const lacking = application({ ...synced, sync: { ...synced.sync, status: 'OutOfSync' }, resources });
+	const lines = text([lacking]);
+	t.deepEqual(
+		lines.filter((line) => line.includes('not found')),
+		['later', 'other'].map(
+			(each) => `      namespaces "${each}" not found: put a Namespace of this name into the source`,
+		),
+	);
+	t.true(lines.includes('  3 objects in later: missing'), lines.join('\n'));
+	t.true(lines.includes('  ConfigMap other/d: missing'));
+	t.is(text([lacking], [], true).filter((line) => line.includes('not found')).length, 4);
+});
+
+test('of an application that does not count nothing is told that was known before', (t) => {
+	const conditions = [{ type: 'InvalidSpecError', message: 'Applications in the namespace team do not count' }];
+	const sync = { ...synced.sync, status: 'Unknown' } as const;
+	const lines = text([application({ ...synced, sync, conditions, resources: [drifted] })]);
+	t.is(lines.length, 3, lines.join('\n'));
+	t.regex(lines[2] ?? '', /do not count/);
+});
+
 const verdicts: readonly [string, readonly Application[], Verdict][] = [
 	['no applications are in sync', [], 0],
 	['one in sync is in sync', [application(synced)], 0],

@@ -54,6 +54,15 @@ test('what a commit names is read, whatever a reference below refs/replace puts 
 	t.is((await repository.blame(commit, 'a.txt', 1))?.id, commit);
 });
 
+test('a file that the configuration of a repository names as revisions to ignore is not read for blame', async (t) => {
+	await using work = await createWorkTree();
+	const commit = await work.commit({ 'a.txt': 'one\n' });
+	await work.write({ secret: 'the-secret-of-another\n' });
+	await work.git('config', 'blame.ignoreRevsFile', join(work.directory, 'secret'));
+	await using repository = openRepository(join(work.directory, '.git'));
+	t.is((await repository.blame('HEAD', 'a.txt', 1))?.id, commit);
+});
+
 test('branches and tags are those that git lists: packed, in files of their own, both, nested, gone, by another name, many', async (t) => {
 	await using work = await createWorkTree();
 	const gitdir = join(work.directory, '.git');

@@ -65,6 +65,14 @@ const spec = (more: Partial<ApplicationSpec>): ApplicationSpec => ({
 const specs: readonly [string, Partial<ApplicationSpec>, RegExp][] = [
 	['a version range', { source: { repoURL: 'x', targetRevision: 'v1.*' } }, /version range "v1\.\*" is not supported/],
 	['a version range', { source: { repoURL: 'x', targetRevision: '>=1.0 <2' } }, /name a branch, a tag or a commit/],
+	['a revision with blanks', { source: { repoURL: 'x', targetRevision: 'my branch' } }, /"my branch" has blanks in it/],
+	['a revision of two lines', { source: { repoURL: 'x', targetRevision: 'main\nx' } }, /"main\\nx" has blanks in it/],
+	[
+		'a source whose name is two lines',
+		{ sources: [{ repoURL: 'x', name: 'a\nremote: b' }] },
+		/^spec\.sources\[0\]\.name has control characters in it; leave them out$/,
+	],
+	['a URL with an escape', { source: { repoURL: 'x\u001b[31m' } }, /^spec\.source\.repoURL has control characters/],
 	['an option that is not carried out', { syncPolicy: { syncOptions: ['Replace=true'] } }, /Replace=true is not supp/],
 ];
 for (const [what, more, expected] of specs)

@@ -257,7 +257,12 @@ test('a branch that nothing follows is stored with a note', async (t) => {
 	const { code, output } = await work.push('origin', 'HEAD:draft');
 	t.is(code, 0, output);
 	t.regex(output, /^remote: draft is stored, and changes nothing/m);
+	t.regex(output, /git push <remote> draft:main *$/m);
 	t.is(await endpoint.embedded.repository.resolve('draft'), commit);
+	const odd = await work.push('origin', 'HEAD:refs/heads/-x', "HEAD:refs/heads/a'$(id)");
+	t.is(odd.code, 0, odd.output);
+	t.regex(odd.output, /git push <remote> refs\/heads\/-x:main *$/m);
+	t.regex(odd.output, /git push <remote> 'a'\\''\$\(id\):main' *$/m);
 	t.is(endpoint.checked.length, 0);
 	t.is(endpoint.accepted.length, 0);
 });

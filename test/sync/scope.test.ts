@@ -1,7 +1,7 @@
 /** Whose Applications count, whose credentials are used, and what of this machine is read. */
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, readdir, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { chmod, lchown, link, mkdir, readdir, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import test, { type ExecutionContext } from 'ava';
@@ -240,6 +240,96 @@ test('a repository that is granted leads to no other one: by no link, borrowed s
 		t.is(await lookedAt(source), commit, way);
 		await rm(join(grantsFolder(dataDir), 'other'));
 	}
+});
+
+/** Some user without rights of his own on this machine. */
+const SOMEBODY = 23_456;
+const asRoot = process.getuid?.() === 0 ? test : test.skip;
+
+/** A folder of somebody, with what `fill` puts there, a link in DATA/sources to `shop` in it, and what only root may read. */
+async function somebodys(fill: (shop: string, secret: string) => Promise<void>) {
+	const stack = new AsyncDisposableStack();
+	const { path } = stack.use(await temporaryDirectory());
+	const [theirs, secret, dataDir] = ['theirs', 'secret', 'data'].map((name) => join(path, name)) as [
+		string,
+		string,
+		string,
+	];
+	const shop = join(theirs, 'shop');
+	await chmod(path, 0o755);
+	await mkdir(theirs);
+	await mkdir(secret, { mode: 0o700 });
+	await mkdir(grantsFolder(dataDir), { recursive: true });
+	await fill(shop, secret);
+	await promisify(execFile)('chown', ['-R', `${SOMEBODY}:${SOMEBODY}`, theirs]);
+	await symlink(shop, join(grantsFolder(dataDir), 'shop'));
+	const sources = stack.use(createSources({ dataDir, log: silentLog, poll: 3_600_000 }));
+	const exchange = async () => {
+		await rename(shop, `${shop}-away`);
+		await symlink(secret, shop);
+		await lchown(shop, SOMEBODY, SOMEBODY);
+	};
+	return { shop, exchange, open: (url: string) => stack.use(sources.open({ url })), stack };
+}
+
+asRoot(
+	'a repository below a folder of somebody is read with his rights, wherever he makes its path lead',
+	async (t) => {
+		const ids: string[] = [];
+		const { shop, exchange, open, stack } = await somebodys(async (...places) => {
+			for (const place of places) {
+				await using tree = await createWorkTree();
+				ids.push(await tree.commit({ 'a.yaml': configMap('a', place) }));
+				await promisify(execFile)('cp', ['-r', `${tree.directory}/.`, place]);
+			}
+		});
+		await using _ = stack;
+		const source = open(shop);
+		t.is(await lookedAt(source), ids[0] ?? '');
+		t.is((await source.blame('HEAD', 'a.yaml', 1))?.id, ids[0]);
+		await exchange();
+		const said = await lookedAt(source);
+		t.not(said, ids[1] ?? '');
+		t.regex(said, /[Pp]ermission denied|no git repository/);
+		await t.throwsAsync(source.tree(ids[1] ?? ''));
+	},
+);
+
+asRoot('a folder below one of somebody is read where he may read, wherever he makes its path lead', async (t) => {
+	const { shop, exchange, open, stack } = await somebodys(async (...places) => {
+		for (const place of places) {
+			await mkdir(place, { recursive: true });
+			await writeFile(join(place, 'a.yaml'), configMap('a', place));
+		}
+	});
+	await using _ = stack;
+	const source = open(folderURL(shop));
+	t.regex(await lookedAt(source), /^[0-9a-f]{64}$/);
+	await exchange();
+	t.regex(await lookedAt(source), new RegExp(`leads where user ${SOMEBODY}, who may exchange it, may read nothing`));
+});
+
+test('a file of a folder is not read by way of a link that was put in the place of one of its folders', async (t) => {
+	await using directory = await temporaryDirectory();
+	const [dataDir, shop, other] = ['data', 'shop', 'other'].map((name) => join(directory.path, name)) as [
+		string,
+		string,
+		string,
+	];
+	await mkdir(join(shop, 'sub'), { recursive: true });
+	await mkdir(other);
+	await writeFile(join(shop, 'sub/a.yaml'), configMap('a', '1'));
+	await link(join(shop, 'sub/a.yaml'), join(other, 'a.yaml'));
+	await grant(dataDir, shop);
+	await using sources = createSources({ dataDir, log: silentLog, poll: 3_600_000 });
+	await using source = sources.open({ url: folderURL(shop) });
+	const tree = await source.tree(await lookedAt(source));
+	const file = { path: 'sub/a.yaml', id: '' };
+	t.is((await tree.read([file])).length, 1);
+	await rename(join(shop, 'sub'), join(shop, 'away'));
+	await symlink(other, join(shop, 'sub'));
+	// The same file, so that only its place tells.
+	await t.throwsAsync(tree.read([file]), { message: /changed while it was read/ });
 });
 
 test('what the flags of a start name is granted, in place of what those of an earlier one did', async (t) => {

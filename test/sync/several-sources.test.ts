@@ -364,6 +364,11 @@ test('while one of the sources cannot be read nothing is pruned, and pushes to t
 	const pushed = await fixture.push({ 'app/a.yaml': configMap('a', '2').replace('default', 'shop') });
 	t.is(pushed.code, 0, pushed.output);
 	t.regex(pushed.output, /is valid: 2 objects/);
+	t.regex(
+		pushed.output,
+		/^remote: nothing is applied at present: .*\nremote: it goes on by itself when that can be read/m,
+	);
+	t.notRegex(pushed.output, /not converged/);
 	const refused = await fixture.push({ 'app/a.yaml': configMap('a', '2').replace('default', 'nowhere') });
 	t.regex(refused.output, /put a Namespace of this name into the source/);
 	t.is(await fixture.value('a'), '1', 'nothing is applied or pruned before all can be read again');
@@ -408,6 +413,8 @@ test('two branches that are pushed at once are checked together, where both are 
 	};
 	const one = await branch('one', 'a.yaml', configMap('a', '1').replace('default', 'later'));
 	const two = await branch('two', 'b.yaml', 'apiVersion: v1\nkind: Namespace\nmetadata: {name: later}\n');
+	const broken = await world.git('push', world.url, 'one:main', 'one:cluster');
+	t.is(broken.output.match(/main\/\/a\.yaml:5:3: namespaces "later" not found/g)?.length, 1, broken.output);
 	const alone = await world.git('push', world.url, 'one:main');
 	t.not(alone.code, 0);
 	t.regex(alone.output, /main\/\/a\.yaml:5:3: namespaces "later" not found/);
@@ -417,7 +424,7 @@ test('two branches that are pushed at once are checked together, where both are 
 	// Of a branch and a tag of one name the branch is meant.
 	await world.git('tag', 'cluster', 'one');
 	const three = await branch('three', 'b.yaml', 'kind: [');
-	const broken = await world.git('push', '--force', world.url, 'refs/tags/cluster', `${three}:refs/heads/cluster`);
-	t.regex(broken.output, /cluster\/\/b\.yaml:1:/);
+	const invalid = await world.git('push', '--force', world.url, 'refs/tags/cluster', `${three}:refs/heads/cluster`);
+	t.regex(invalid.output, /cluster\/\/b\.yaml:1:/);
 	t.is((await world.client.get(ConfigMap, { name: 'a', namespace: 'later' })).data?.value, '1');
 });

@@ -11,7 +11,7 @@ import { dataDirectory, takeDataDirectory, writeRunning } from '../data-dir.ts';
 import type { NodeFlags } from '../node-options.ts';
 import type { Component } from '../options.ts';
 import { UserError } from '../user-error.ts';
-import { ownAddress } from './addresses.ts';
+import { ownAddress, seenByNone } from './addresses.ts';
 import { type ControlPlane, startControlPlane } from './control-plane.ts';
 import { embeddedName, ensureArgoNamespace, ensureDefaultApplication, openGitOps } from './gitops.ts';
 import { createLog, type LogOptions } from './log.ts';
@@ -170,6 +170,8 @@ export async function runPlatform(
 	};
 	const node = withNode ? startNode() : Promise.resolve();
 	for (const line of readyText(dataDir, source, options.engine)) say(line);
+	const unseen = seenByNone(options.store, address);
+	if (unseen) say(`  ! ${unseen}`);
 	try {
 		await Promise.all([running, node]);
 	} finally {

@@ -1,7 +1,7 @@
 /** The door of sync/git: the only code that talks to git. */
 export { defaultLimits, type HttpLimits } from './http.ts';
 export { leadsOf } from './leads.ts';
-export { exited, GitError, gitEnvironment, requireGit } from './program.ts';
+export { exited, GitError, gitEnvironment, type Identity, requireGit } from './program.ts';
 export type { Refs } from './refs.ts';
 export { type Credentials, type Mirror, type MirrorOptions, openMirror } from './remote.ts';
 export {

@@ -1,5 +1,5 @@
 /** Where a git directory leads whoever reads it: whoever writes into it may have git read what he could not read himself. */
-import type { Dirent } from 'node:fs';
+import { constants, type Dirent } from 'node:fs';
 import { lstat, readdir, readFile, realpath } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 
@@ -60,4 +60,6 @@ async function isNew(path: string, seen: Set<string>): Promise<boolean> {
 	return !seen.has(place) && Boolean(seen.add(place));
 }
 
-const text = (file: string) => readFile(file, 'utf8').catch(() => '');
+/** The file itself and not where a link leads: what it says is told. */
+const text = (file: string) =>
+	readFile(file, { encoding: 'utf8', flag: constants.O_RDONLY | constants.O_NOFOLLOW }).catch(() => '');

@@ -3,7 +3,7 @@
  * as one batch; answers come in the order of requests. Measured against isomorphic-git in bench/git-read.ts.
  */
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
-import { exited, GitError, gitEnvironment } from './program.ts';
+import { exited, GitError, gitEnvironment, type Identity } from './program.ts';
 
 /** Milliseconds without a request after which the child goes. The next request starts another (a few ms). */
 const IDLE = 60_000;
@@ -34,8 +34,8 @@ interface Request {
 	fail(error: Error): void;
 }
 
-/** `environment`: of a quarantine, for objects that only a hook's git sees. */
-export function openObjects(gitdir: string, environment: NodeJS.ProcessEnv = {}): Objects {
+/** `environment`: of a quarantine, for objects that only a hook's git sees. `as`: who reads; default this process. */
+export function openObjects(gitdir: string, environment: NodeJS.ProcessEnv = {}, as?: Identity): Objects {
 	const env = gitEnvironment({ ...environment, GIT_DIR: gitdir });
 	let child: ChildProcessWithoutNullStreams | undefined;
 	let waiting: Request[] = [];
@@ -44,7 +44,7 @@ export function openObjects(gitdir: string, environment: NodeJS.ProcessEnv = {})
 	let closed = false;
 
 	function start(): ChildProcessWithoutNullStreams {
-		const started = spawn('git', ['cat-file', '--batch-command', '--buffer'], { env, stdio: 'pipe' });
+		const started = spawn('git', ['cat-file', '--batch-command', '--buffer'], { ...as, env, stdio: 'pipe' });
 		let complaint = '';
 		const fail = (error: Error) => {
 			if (child !== started) return;

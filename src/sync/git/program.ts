@@ -38,8 +38,16 @@ export function gitEnvironment(extra: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv
 	};
 }
 
+/** The user as whom a child runs, with no other group of his. */
+export interface Identity {
+	readonly uid: number;
+	readonly gid: number;
+}
+
 export interface CommandOptions {
 	readonly gitdir?: string;
+	/** Default: as this process. */
+	readonly as?: Identity;
 	readonly signal?: AbortSignal;
 	/** More of its environment. */
 	readonly env?: NodeJS.ProcessEnv;
@@ -52,11 +60,11 @@ export interface CommandOptions {
 /** Runs a command to its end and gives what it printed. Throws GitError with git's own complaint. */
 export function git(
 	args: readonly string[],
-	{ gitdir, signal, env: more, input, time = COMMAND_TIME }: CommandOptions = {},
+	{ gitdir, as, signal, env: more, input, time = COMMAND_TIME }: CommandOptions = {},
 ): Promise<string> {
 	const env = gitEnvironment({ ...(gitdir !== undefined && { GIT_DIR: gitdir }), ...more });
 	return new Promise((resolve, reject) => {
-		const options = { env, signal, timeout: time, maxBuffer: COMMAND_OUTPUT, killSignal: 'SIGKILL' } as const;
+		const options = { ...as, env, signal, timeout: time, maxBuffer: COMMAND_OUTPUT, killSignal: 'SIGKILL' } as const;
 		const child = execFile('git', args, options, (error, stdout, stderr) => {
 			if (!error) return resolve(stdout);
 			if (signal?.aborted) return reject(signal.reason);

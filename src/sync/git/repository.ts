@@ -3,7 +3,7 @@ import { mkdir, stat } from 'node:fs/promises';
 import type { Commit } from '../source/source.ts';
 import type { Tree } from '../source/tree.ts';
 import { type Objects, openObjects } from './objects.ts';
-import { GitError, git } from './program.ts';
+import { GitError, git, type Identity } from './program.ts';
 import { type Refs, readRefs } from './refs.ts';
 import { gitTree } from './tree.ts';
 
@@ -55,9 +55,9 @@ export const shortName = (ref: string): string => ref.replace(/^refs\/(?:heads|t
 /** Whether a name may be a commit's id, in full or shortened as git allows it. */
 export const isCommitId = (name: string): boolean => /^[0-9a-f]{4,40}$/.test(name);
 
-/** Opens what is there; reads nothing yet. */
-export function openRepository(gitdir: string): Repository {
-	const objects = openObjects(gitdir);
+/** Opens what is there; reads nothing yet. `as`: who reads commits, trees and files; default this process. */
+export function openRepository(gitdir: string, as?: Identity): Repository {
+	const objects = openObjects(gitdir, {}, as);
 	const resolve = async (revision: string) => (await objects.info(`${revision}^{commit}`))?.id;
 	const commit = async (id: string) => {
 		const object = await objects.read(`${id}^{commit}`);
@@ -94,9 +94,9 @@ export function openRepository(gitdir: string): Repository {
 			const id = await resolve(revision);
 			if (!id) return undefined;
 			try {
-				const output = await git(['blame', '--no-textconv', '--porcelain', '-L', `${line},${line}`, id, '--', file], {
-					gitdir,
-				});
+				// The file that a repository's configuration names here may be any: git would tell of its content.
+				const blame = ['-c', 'blame.ignoreRevsFile=', 'blame', '--no-textconv', '--porcelain'];
+				const output = await git([...blame, '-L', `${line},${line}`, id, '--', file], { gitdir, as });
 				return await commit(output.slice(0, output.indexOf(' ')));
 			} catch (error) {
 				if (error instanceof GitError && /no such path|has only \d+ line/.test(error.message)) return undefined;

@@ -129,6 +129,8 @@ async function check(
 		const moved = new Map(
 			question.updates.flatMap(({ ref, after }) => (after ? [[ref, () => quarantine.tree(after)] as const] : [])),
 		);
+		// An application that follows two of the branches is checked with each, and says the same.
+		const told = new Set<string>();
 		for (const update of question.updates) {
 			if (!isTracked(options, update.ref)) {
 				if (update.after) stored.push(update.ref);
@@ -143,7 +145,8 @@ async function check(
 			}
 			const push = pushOf(update, question, options, signal);
 			const verdict = await handler.check({ ...push, tree, moved });
-			for (const line of verdict.lines) tell(line);
+			for (const line of verdict.lines) if (!told.has(line)) tell(line);
+			for (const line of verdict.lines) told.add(line);
 			accept &&= verdict.accept;
 		}
 	} catch (error) {
@@ -234,7 +237,11 @@ async function move(
 function note(ref: string, tell: (text: string) => void): void {
 	if (!ref.startsWith('refs/heads/')) return;
 	tell(`${short(ref)} is stored, and changes nothing: no application follows it`);
-	tell(`to apply it, push it to a branch that one follows: git push <remote> ${short(ref)}:main`);
+	// As a shell and git take it: a name may look like an option, and hold what a shell would run.
+	const name = short(ref).startsWith('-') ? ref : short(ref);
+	const target = `${name}:main`;
+	const quoted = /^[\w./:@+-]+$/.test(target) ? target : `'${target.replaceAll("'", "'\\''")}'`;
+	tell(`to apply it, push it to a branch that one follows: git push <remote> ${quoted}`);
 }
 
 /** What an accepted push does, as it happens. */

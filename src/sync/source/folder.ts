@@ -3,12 +3,13 @@
  * content, so that a renderer sees either all of a change or none of it.
  */
 import { hash } from 'node:crypto';
-import type { BigIntStats } from 'node:fs';
-import { lstat, open, readdir, realpath } from 'node:fs/promises';
+import { type BigIntStats, constants } from 'node:fs';
+import { lstat, open, readdir, readlink, realpath } from 'node:fs/promises';
 import { join, relative, sep } from 'node:path';
 import { watch } from 'chokidar';
 import type { Log } from '../../log.ts';
 import type { Reader } from './follow.ts';
+import { mayList, ownerAlong } from './owner.ts';
 import { SourceError } from './source.ts';
 import type { Located, Tree, TreeEntry } from './tree.ts';
 
@@ -38,6 +39,8 @@ interface Known {
 
 interface Snapshot {
 	readonly id: string;
+	/** Where it was, without links. */
+	readonly root: string;
 	readonly folders: ReadonlyMap<string, readonly TreeEntry[]>;
 	readonly stamps: ReadonlyMap<string, string>;
 }
@@ -57,7 +60,8 @@ export function folderReader(root: string, url: string, quiet = QUIET): Reader {
 				for (const id of snapshots.keys()) if (snapshots.size > SNAPSHOTS) snapshots.delete(id);
 				return taken.snapshot.id;
 			} catch (error) {
-				const moving = error instanceof Moved || isErrno(error, 'ENOENT') || isErrno(error, 'ENOTDIR');
+				const moving =
+					error instanceof Moved || isErrno(error, 'ENOENT') || isErrno(error, 'ENOTDIR') || isErrno(error, 'ELOOP');
 				if (!moving || attempt === ATTEMPTS)
 					throw error instanceof Moved ? new SourceError(url, `${root}: ${error.message}`) : error;
 			}
@@ -92,8 +96,13 @@ export function folderReader(root: string, url: string, quiet = QUIET): Reader {
 async function rootOf(root: string, url: string): Promise<string> {
 	try {
 		const real = await realpath(root);
-		if ((await lstat(real)).isDirectory()) return real;
-		throw new SourceError(url, `${root} is not a folder`);
+		if (!(await lstat(real)).isDirectory()) throw new SourceError(url, `${root} is not a folder`);
+		const owner = await ownerAlong(root);
+		if (!owner || (await mayList(owner, real))) return real;
+		throw new SourceError(
+			url,
+			`${root} leads where user ${owner.uid}, who may exchange it, may read nothing: it is read with his rights`,
+		);
 	} catch (cause) {
 		if (!isErrno(cause, 'ENOENT')) throw cause;
 		throw new SourceError(url, `the folder ${root} is gone: nothing is changed or pruned until it is back`, { cause });
@@ -143,16 +152,22 @@ async function takeSnapshot(root: string, before: ReadonlyMap<string, Known>, si
 	}
 
 	const id = await folder('');
-	const snapshot: Snapshot = { id, folders, stamps };
+	const snapshot: Snapshot = { id, root, folders, stamps };
 	return { snapshot, known };
 }
 
 const stampOf = (stats: BigIntStats) => [stats.dev, stats.ino, stats.size, stats.mtimeNs, stats.ctimeNs].join(':');
 
-/** The bytes of a file that is still the one with this stamp; none where it is larger than `limit`. Throws Moved. */
+/**
+ * The bytes of a file that is still the one with this stamp, and lies where its path says: no link has come to be on the way. None
+ * where it is larger than `limit`. Throws Moved.
+ */
 async function readStamped(path: string, stamp: string, limit: number): Promise<{ bytes?: Uint8Array }> {
-	const file = await open(path);
+	const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW);
 	try {
+		// Source: proc(5), /proc/PID/fd: where the file is that was opened, whatever its path may lead to.
+		if ((await readlink(`/proc/self/fd/${file.fd}`)) !== path)
+			throw new Moved('a folder was exchanged while it was read');
 		const stats = await file.stat({ bigint: true });
 		if (stampOf(stats) !== stamp) throw new Moved('a file changes faster than it can be read');
 		if (stats.size > limit) return {};
@@ -186,11 +201,11 @@ function folderTree(root: string, url: string, snapshot: Snapshot): Tree {
 
 	async function readOne(file: Located): Promise<Uint8Array> {
 		try {
-			const { bytes } = await readStamped(join(root, file.path), stampFor(file), Number.MAX_SAFE_INTEGER);
+			const { bytes } = await readStamped(join(snapshot.root, file.path), stampFor(file), Number.MAX_SAFE_INTEGER);
 			return bytes ?? new Uint8Array();
 		} catch (cause) {
 			// The watch has seen it too: the next snapshot is on its way.
-			if (!(cause instanceof Moved) && !isErrno(cause, 'ENOENT')) throw cause;
+			if (!(cause instanceof Moved) && !isErrno(cause, 'ENOENT') && !isErrno(cause, 'ELOOP')) throw cause;
 			throw new SourceError(url, `${join(root, file.path)} changed while it was read; it is read again in a moment`, {
 				cause,
 			});

@@ -2,9 +2,10 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { watch } from 'chokidar';
-import { leadsOf, openRepository, type Repository } from '../git/index.ts';
+import { type Identity, leadsOf, openRepository, type Repository } from '../git/index.ts';
 import { repositoryReader } from './embedded.ts';
 import type { LocalReader } from './grants.ts';
+import { ownerAlong } from './owner.ts';
 import { SourceError } from './source.ts';
 
 const exists = (path: string) =>
@@ -27,12 +28,15 @@ async function gitdirOf(path: string): Promise<string | undefined> {
 /** `path` is absolute; `poll` in milliseconds. */
 export function localReader(path: string, url: string, revision: string, poll: () => number): LocalReader {
 	let opened: Repository | undefined;
+	let openedAs: Identity | undefined;
 	async function repository(): Promise<Repository> {
 		const gitdir = await gitdirOf(path);
 		if (!gitdir) throw new SourceError(url, `${url}: there is no git repository at ${path}`);
-		if (opened?.gitdir !== gitdir) {
+		const as = await ownerAlong(path);
+		if (opened?.gitdir !== gitdir || openedAs?.uid !== as?.uid || openedAs?.gid !== as?.gid) {
 			await opened?.[Symbol.asyncDispose]();
-			opened = openRepository(gitdir);
+			opened = openRepository(gitdir, as);
+			openedAs = as;
 		}
 		return opened;
 	}

@@ -44,6 +44,11 @@ export async function* answer(
 	let sayAt = started + FIRST_WORD_MS;
 	let applied = 0;
 	for await (const progress of withPauses(feed, LOOK_MS)) {
+		if (progress?.type === 'unread') {
+			yield `nothing is applied at present: ${progress.message}`;
+			yield 'it goes on by itself when that can be read; see: driftless status';
+			return;
+		}
 		if (progress && !(progress.revision && isAt(progress.revision, push.after))) {
 			if (progress.type !== 'compared' || !progress.revision || isAt(progress.revision, push.before ?? '')) continue;
 			yield `a newer revision, ${revisionText(progress.revision)}, has taken over`;

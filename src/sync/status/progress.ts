@@ -5,6 +5,8 @@ import type { Revision } from '../revision.ts';
 
 export type Progress =
 	| { readonly type: 'refused'; readonly revision: Revision; readonly lines: readonly string[] }
+	/** A source cannot be read: nothing is taken over before. */
+	| { readonly type: 'unread'; readonly revision: undefined; readonly message: string }
 	| { readonly type: 'outcome'; readonly revision: Revision; readonly outcome: Outcome }
 	| {
 			readonly type: 'finished';

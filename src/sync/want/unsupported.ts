@@ -5,7 +5,9 @@ import { isListed, sourcesOf, wrongRevisions } from '../revision.ts';
 import { problemsOfOptions } from './options.ts';
 
 /** What git does not take in the name of a branch or tag, and version ranges are made of. */
-const range = /[*^~<>=|\s]/;
+const range = /[*^~<>=|]/;
+/** A name or a URL with these would be lines and colours of its own in the answer to a push, or in a log. */
+const control = /\p{Cc}/u;
 
 /** Bytes of JSON of a list of sources: the status, its history and an operation repeat it, and an object is bounded. */
 const MAX_SOURCES_BYTES = 16_384;
@@ -39,6 +41,9 @@ function unsupportedSource(source: ApplicationSource, path: string): string[] {
 	const problems: string[] = [];
 	const no = (field: string, instead: string) => problems.push(`${path}.${field} is not supported; ${instead}`);
 	if (!source.repoURL) problems.push(`${path}.repoURL is required`);
+	for (const field of ['repoURL', 'path', 'name', 'ref'] as const)
+		if (control.test(source[field] ?? ''))
+			problems.push(`${path}.${field} has control characters in it; leave them out`);
 	if (source.chart) no('chart', 'render the chart and commit what it gives');
 	if (source.helm) no('helm', 'render the chart and commit what it gives');
 	if (source.plugin) no('plugin', 'commit what the plugin gives');
@@ -47,6 +52,10 @@ function unsupportedSource(source: ApplicationSource, path: string): string[] {
 	const { targetRevision } = source;
 	if (targetRevision && range.test(targetRevision))
 		no(`targetRevision: the version range ${JSON.stringify(targetRevision)}`, 'name a branch, a tag or a commit');
+	else if (targetRevision && /[\s\p{Cc}]/u.test(targetRevision))
+		problems.push(
+			`${path}.targetRevision: ${JSON.stringify(targetRevision)} has blanks in it, as no branch, tag or commit has`,
+		);
 	return problems;
 }
 
