@@ -54,12 +54,14 @@ test('what a commit names is read, whatever a reference below refs/replace puts 
 	t.is((await repository.blame(commit, 'a.txt', 1))?.id, commit);
 });
 
-test('a file that the configuration of a repository names as revisions to ignore is not read for blame', async (t) => {
+test('a file that the configuration of a repository names as revisions to ignore is not quoted from', async (t) => {
 	await using work = await createWorkTree();
 	const commit = await work.commit({ 'a.txt': 'one\n' });
 	await work.write({ secret: 'the-secret-of-another\n' });
 	await work.git('config', 'blame.ignoreRevsFile', join(work.directory, 'secret'));
 	await using repository = openRepository(join(work.directory, '.git'));
+	t.is(await repository.blame('HEAD', 'a.txt', 1), undefined);
+	await work.write({ secret: `${commit}\n` });
 	t.is((await repository.blame('HEAD', 'a.txt', 1))?.id, commit);
 });
 

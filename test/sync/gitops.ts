@@ -46,7 +46,7 @@ export interface GitOpsTestOptions {
 }
 
 export async function startGitOps(
-	t: ExecutionContext,
+	t: Pick<ExecutionContext, 'teardown'>,
 	{ source, pushWaitMs = 2_000, pollMs = 1_000, applicationNamespaces }: GitOpsTestOptions = {},
 ): Promise<GitOpsWorld> {
 	const directory = await mkdtemp(join(tmpdir(), 'driftless-gitops-'));

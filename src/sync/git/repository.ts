@@ -94,12 +94,13 @@ export function openRepository(gitdir: string, as?: Identity): Repository {
 			const id = await resolve(revision);
 			if (!id) return undefined;
 			try {
-				// The file that a repository's configuration names here may be any: git would tell of its content.
-				const blame = ['-c', 'blame.ignoreRevsFile=', 'blame', '--no-textconv', '--porcelain'];
-				const output = await git([...blame, '-L', `${line},${line}`, id, '--', file], { gitdir, as });
+				const args = ['blame', '--no-textconv', '--porcelain', '-L', `${line},${line}`, id, '--', file];
+				const output = await git(args, { gitdir, as });
 				return await commit(output.slice(0, output.indexOf(' ')));
 			} catch (error) {
-				if (error instanceof GitError && /no such path|has only \d+ line/.test(error.message)) return undefined;
+				// There is no such line, or the file that blame.ignoreRevsFile of the repository's own configuration names is none of
+				// that kind: git would quote from it, and it may be any.
+				if (error instanceof GitError && error.message.startsWith('git blame: ')) return undefined;
 				throw error;
 			}
 		},
