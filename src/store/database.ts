@@ -1,6 +1,7 @@
-import { chmod, mkdir, open } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { chmod, mkdir, open, stat } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import { pathToFileURL } from 'node:url';
 import { Unavailable } from './store.ts';
 
 /** Marks the file as ours, for `file` and for us (SQLite's application_id): "drft". */
@@ -27,8 +28,8 @@ const PAGE_BYTES = 8192;
 /** Pages that SQLite keeps in memory, in KiB: those that writes come back to. Reads are answered by the cache of the API. */
 const CACHE_KIB = 8 * 1024;
 
-/** The write-ahead log is copied into the database once it has this many pages (16 MiB), and cut back to this size. */
-const CHECKPOINT_PAGES = 2048;
+/** The file of the log is cut back to this size when it is begun anew. To write over what is there costs less than to let it grow. */
+const LOG_KEPT_BYTES = 24 * 1024 * 1024;
 
 /** How long opening waits for another process to let go of the file, in ms: a predecessor that is about to end. */
 const LOCK_TIMEOUT_MS = 1000;
@@ -46,11 +47,54 @@ const CODE = {
 	notADb: 26,
 };
 
+/** A database that is open. */
+export interface Database {
+	readonly path: string;
+	readonly connection: DatabaseSync;
+	/** What other connections of this process open it by, and which file that is. */
+	readonly url: URL;
+	readonly device: bigint;
+	readonly inode: bigint;
+	/** The size of the write-ahead log since it was begun anew, in bytes. */
+	logBytes(): number;
+	close(): void;
+}
+
+/**
+ * What this process has open. The lock of a file is the process's: it would let itself in, and lose the lock when it closes any
+ * descriptor of the file. Source: fcntl(2), "Advisory record locking"
+ */
+const opened = new Set<string>();
+
 /**
  * Opens the database file, created (0600, its folder 0700) when absent, locked against every other process.
  * @throws Unavailable when it is in use or its disk fails; Error when it is damaged, of another program or of a newer version.
  */
-export async function openDatabase(path: string): Promise<DatabaseSync> {
+export async function openDatabase(path: string): Promise<Database> {
+	const name = resolve(path);
+	if (opened.has(name)) throw inUse(path);
+	opened.add(name);
+	let connection: DatabaseSync | undefined;
+	const close = () => {
+		connection?.close();
+		opened.delete(name);
+	};
+	try {
+		await makePrivate(path);
+		const url = urlOf(path);
+		connection = new DatabaseSync(url, { timeout: LOCK_TIMEOUT_MS });
+		prepare(connection, path);
+		await protectLog(path);
+		const { dev: device, ino: inode } = await stat(path, { bigint: true });
+		const log = connection.prepare('PRAGMA wal_checkpoint(NOOP)');
+		return { path, connection, url, device, inode, logBytes: () => Number(log.get()?.log) * PAGE_BYTES, close };
+	} catch (error) {
+		close();
+		throw fault(error, path);
+	}
+}
+
+async function makePrivate(path: string): Promise<void> {
 	await mkdir(dirname(path), { recursive: true, mode: 0o700 });
 	try {
 		await (await open(path, 'a', 0o600)).close();
@@ -58,24 +102,24 @@ export async function openDatabase(path: string): Promise<DatabaseSync> {
 	} catch (error) {
 		throw new Unavailable(`${path} cannot be opened: ${String(error)}`, { cause: error });
 	}
-	let database: DatabaseSync | undefined;
-	try {
-		database = new DatabaseSync(path, { timeout: LOCK_TIMEOUT_MS });
-		prepare(database, path);
-		await protectLog(path);
-		return database;
-	} catch (error) {
-		database?.close();
-		throw fault(error, path);
-	}
+}
+
+/**
+ * With `unix-excl` the lock of the file is the process's, from the first statement on until its last connection closes or it ends:
+ * no other process gets in. Its own connections share the index of the log on its heap, and lock each other out in
+ * memory, without a system call. Source: https://sqlite.org/vfs.html#standard_unix_vfses
+ */
+function urlOf(path: string): URL {
+	const url = pathToFileURL(path);
+	url.search = 'vfs=unix-excl&mode=rw';
+	return url;
 }
 
 function prepare(database: DatabaseSync, path: string): void {
-	// Exclusive: one process owns the file, and the log's index lives on its heap instead of in a shared file.
-	database.exec(`PRAGMA locking_mode=EXCLUSIVE; PRAGMA page_size=${PAGE_BYTES}; PRAGMA cache_size=-${CACHE_KIB}`);
+	database.exec(`PRAGMA page_size=${PAGE_BYTES}; PRAGMA cache_size=-${CACHE_KIB}`);
 	refuseForeign(database, path);
-	database.exec(`PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=${CHECKPOINT_PAGES};
-		PRAGMA journal_size_limit=${CHECKPOINT_PAGES * PAGE_BYTES}; BEGIN IMMEDIATE`);
+	database.exec(`PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=0;
+		PRAGMA journal_size_limit=${LOG_KEPT_BYTES}; BEGIN IMMEDIATE`);
 	const version = pragma(database, 'user_version');
 	if (version < MIGRATIONS.length) {
 		for (const step of MIGRATIONS.slice(version)) database.exec(step);
@@ -111,6 +155,10 @@ async function protectLog(path: string): Promise<void> {
 	});
 }
 
+function inUse(path: string, cause?: unknown): Unavailable {
+	return new Unavailable(`${path} is in use by another process: stop it, or choose another data directory`, { cause });
+}
+
 /** What an error of SQLite means to the caller of the store: Unavailable where the same call may succeed later. */
 export function fault(error: unknown, path: string): Error {
 	if (!(error instanceof Error)) return new Error(String(error));
@@ -118,9 +166,7 @@ export function fault(error: unknown, path: string): Error {
 	switch (code) {
 		case CODE.busy:
 		case CODE.locked:
-			return new Unavailable(`${path} is in use by another process: stop it, or choose another data directory`, {
-				cause: error,
-			});
+			return inUse(path, error);
 		case CODE.full:
 			return new Unavailable(`${path} cannot grow, its disk is full: free some space`, { cause: error });
 		case CODE.ioError:

@@ -36,7 +36,7 @@ export async function openStore(url: string, dataDir: string, { log, etcd }: Sto
 	if (url === 'sqlite') {
 		if (Object.values(etcd ?? {}).some(Boolean))
 			throw new RangeError('certificates, names and passwords for etcd need a store on etcd, and this one is "sqlite"');
-		return openSqlite(join(dataDir, 'store', 'driftless.db'));
+		return openSqlite(join(dataDir, 'store', 'driftless.db'), { log });
 	}
 	const connection = etcdConnection(url, etcd);
 	// Loaded here only: those who use SQLite do not pay for gRPC.

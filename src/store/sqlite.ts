@@ -1,7 +1,9 @@
 import type { DatabaseSync } from 'node:sqlite';
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { Log } from '../log.ts';
 import { checkChange } from './change.ts';
-import { fault, openDatabase } from './database.ts';
+import { Checkpoints } from './checkpoints.ts';
+import { type Database, fault, openDatabase } from './database.ts';
 import { pageStart } from './keys.ts';
 import {
 	type Change,
@@ -23,7 +25,7 @@ export const HISTORY_REVISIONS = 10_000;
 export const HISTORY_BYTES = 64 * 1024 * 1024;
 
 /** Compaction goes in steps of about this many changes and bytes, each within the transaction of commits that come anyway. */
-const COMPACTION_STEP = { rows: 256, bytes: 8 * 1024 * 1024 };
+const COMPACTION_STEP = { rows: 32, bytes: 8 * 1024 * 1024 };
 
 /** One transaction takes at most this many commits and bytes of the queue, so that the event loop is never held for long. */
 const GROUP_COMMITS = 512;
@@ -39,10 +41,10 @@ const GROUP_BYTES = 8 * 1024 * 1024;
  * @throws Unavailable when another process has it open or the disk fails; Error when the file is damaged, of another program
  * or of a newer driftless.
  */
-export async function openSqlite(path: string): Promise<Store> {
+export async function openSqlite(path: string, { log }: { readonly log?: Log } = {}): Promise<Store> {
 	const database = await openDatabase(path);
 	try {
-		return new SqliteStore(database, path);
+		return new SqliteStore(database, new Checkpoints(database, log));
 	} catch (error) {
 		database.close();
 		throw fault(error, path);
@@ -57,24 +59,27 @@ interface Pending {
 }
 
 class SqliteStore implements Store {
-	readonly #database: DatabaseSync;
+	readonly #database: Database;
 	readonly #path: string;
+	readonly #checkpoints: Checkpoints;
 	readonly #tables: ReturnType<typeof tables>;
 	readonly #transaction: Transaction;
 	readonly #waiting = new Waiting();
 	#queue: Pending[] = [];
 	#turn: NodeJS.Immediate | undefined;
+	#closing: Promise<void> | undefined;
 	#closed = false;
 	#newest: Revision;
 	#compacted: Revision;
 	/** Bytes of the values after `#compacted`. */
 	#historyBytes: number;
 
-	constructor(database: DatabaseSync, path: string) {
+	constructor(database: Database, checkpoints: Checkpoints) {
 		this.#database = database;
-		this.#path = path;
-		this.#tables = tables(database);
-		this.#transaction = transactions(database);
+		this.#path = database.path;
+		this.#checkpoints = checkpoints;
+		this.#tables = tables(database.connection);
+		this.#transaction = transactions(database.connection, checkpoints);
 		const { newest, compacted } = this.#tables.revisions();
 		this.#newest = newest;
 		this.#compacted = compacted;
@@ -107,7 +112,7 @@ class SqliteStore implements Store {
 		this.#checkOpen();
 		const { promise, resolve, reject } = Promise.withResolvers<Revision>();
 		this.#queue.push({ change, resolve, reject });
-		this.#turn ??= setImmediate(() => this.#flush());
+		this.#turn ??= setImmediate(() => this.#flushWhenFree());
 		return promise;
 	}
 
@@ -128,6 +133,7 @@ class SqliteStore implements Store {
 	async compact(upTo: Revision): Promise<void> {
 		if (upTo > this.#newest) throw new RangeError(`revision ${upTo} is yet to come: the newest is ${this.#newest}`);
 		while (this.#compacted < upTo) {
+			await this.#checkpoints.running;
 			this.#checkOpen();
 			try {
 				this.#transaction(() => this.#compactStep(upTo));
@@ -139,7 +145,12 @@ class SqliteStore implements Store {
 	}
 
 	async [Symbol.asyncDispose](): Promise<void> {
-		if (this.#closed) return;
+		this.#closing ??= this.#close();
+		await this.#closing;
+	}
+
+	async #close(): Promise<void> {
+		await this.#checkpoints.close();
 		while (this.#queue.length > 0) this.#flush();
 		this.#closed = true;
 		clearImmediate(this.#turn);
@@ -147,11 +158,18 @@ class SqliteStore implements Store {
 		this.#database.close();
 	}
 
+	/** While a checkpoint is made the turn stays taken, so that commits queue. */
+	#flushWhenFree(): void {
+		const { running } = this.#checkpoints;
+		if (running) void running.then(() => this.#flush());
+		else this.#flush();
+	}
+
 	/** Makes the commits that queue, in one transaction, and tells their callers and the watches. */
 	#flush(): void {
 		this.#turn = undefined;
 		const group = this.#takeGroup();
-		if (this.#queue.length > 0) this.#turn = setImmediate(() => this.#flush());
+		if (this.#queue.length > 0) this.#turn = setImmediate(() => this.#flushWhenFree());
 		const before = { newest: this.#newest, compacted: this.#compacted, bytes: this.#historyBytes };
 		const events: Event[] = [];
 		/** What the keys are that this transaction has met; commits of one turn share what they expect. */
@@ -265,14 +283,16 @@ class SqliteStore implements Store {
 /** Runs what it is given in one transaction: all of it on the disk when it returns, nothing of it when it throws. */
 type Transaction = <Result>(work: () => Result) => Result;
 
-function transactions(database: DatabaseSync): Transaction {
+function transactions(database: DatabaseSync, checkpoints: Checkpoints): Transaction {
 	const begin = database.prepare('BEGIN IMMEDIATE');
 	const commit = database.prepare('COMMIT');
 	return (work) => {
+		checkpoints.check();
 		begin.run();
 		try {
 			const result = work();
 			commit.run();
+			checkpoints.written();
 			return result;
 		} catch (error) {
 			// On some errors, a full disk among them, SQLite has rolled back by itself.

@@ -1,6 +1,6 @@
 /**
  * Commits without end to the SQLite store at argv[2], and prints each once it is acknowledged, until it is killed:
- * `WRITER NUMBER`. Each commit puts the same number under three keys of its writer.
+ * `WRITER NUMBER`. Each commit puts the same number under three keys of its writer, with argv[3] bytes (2000).
  */
 import { writeSync } from 'node:fs';
 import { openSqlite } from '../../src/store/sqlite.ts';
@@ -8,7 +8,7 @@ import { openSqlite } from '../../src/store/sqlite.ts';
 const WRITERS = 16;
 
 const store = await openSqlite(process.argv[2] ?? '');
-const filling = '.'.repeat(2000);
+const filling = '.'.repeat(Number(process.argv[3] ?? 2000));
 await Promise.all(
 	Array.from({ length: WRITERS }, async (_, writer) => {
 		const prefix = `/storm/${String(writer).padStart(2, '0')}`;
