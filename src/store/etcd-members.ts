@@ -2,12 +2,23 @@ import { isIP } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { checkServerIdentity } from 'node:tls';
 import { isDeepStrictEqual } from 'node:util';
-import { type Client, type ClientDuplexStream, credentials, Metadata, type ServiceError } from '@grpc/grpc-js';
+import {
+	type Client,
+	type ClientDuplexStream,
+	credentials,
+	logVerbosity,
+	Metadata,
+	type ServiceError,
+	setLogVerbosity,
+} from '@grpc/grpc-js';
 import type { IWatchRequest, IWatchResponse } from 'etcd3';
 import { Host } from 'etcd3/lib/connection-pool.js';
 import type { Log } from '../log.ts';
 import type { Credentials } from './etcd-access.ts';
 import { Unavailable } from './store.ts';
+
+// It writes to standard error by itself, in a form of its own; what concerns us comes as errors of calls.
+setLogVerbosity(logVerbosity.NONE);
 
 /** A call answers, or throws Unavailable, within this time, in ms. */
 export const CALL_TIMEOUT_MS = 5000;
@@ -58,9 +69,13 @@ const NEVER_DONE =
 /** Failures that a new token may cure: tokens expire, and a restarted etcd has forgotten them. */
 const TOKEN_REFUSED = /invalid auth token|permission denied/;
 
-/** What gRPC says of a failed connection, less what it puts around it. */
+/**
+ * What gRPC says of a failure, less what it puts around it. What differs from one attempt to the next is left out, so that a
+ * fault that goes on has one text, by which those who are told know it again.
+ */
 const reason = (details = 'no connection') =>
 	details
+		.replace(/^Deadline exceeded.*$/s, 'no answer in time')
 		.replace(/^No connection established\. Last error: (?:null|Error: )?/, '')
 		.replace(/\.? Resolution note:\s*$/, '') || 'no connection';
 
@@ -123,9 +138,8 @@ export class Members {
 				member.failed(error);
 				this.#avoid(index);
 				if (!repeatable && !(error instanceof Unreached) && !NEVER_DONE.test(error.details)) {
-					throw new Unavailable(`${member.endpoint} failed; the commit may have been made or not: ${error.details}`, {
-						cause,
-					});
+					const why = reason(error.details);
+					throw new Unavailable(`${member.endpoint} failed; the commit may have been made or not: ${why}`, { cause });
 				}
 			}
 		}

@@ -320,6 +320,21 @@ test.serial('an etcd without room says so once and what is to be done, and all g
 	t.is(lines[1], 'etcd has room again');
 });
 
+test.serial('an etcd that hangs is told in the same words each time, so that who retries tells it once', async (t) => {
+	const own = await startEtcd();
+	t.teardown(() => own.stop());
+	await using store = await openEtcd({ endpoints: own.endpoints });
+	own.signal(0, 'SIGSTOP');
+	for (let attempt = 0; attempt < 3; attempt++) {
+		const writing = store.commit({ puts: [{ key: '/a', value: bytes('a') }] });
+		for (const call of [writing, store.get('/a')]) {
+			const error = await t.throwsAsync(call, { instanceOf: Unavailable });
+			t.regex(error?.message ?? '', /: (no answer in time|Connection dropped)$/);
+		}
+	}
+	own.signal(0, 'SIGCONT');
+});
+
 test.serial('a watch on which nothing happens resumes where etcd was, not where it began', async (t) => {
 	const own = await startEtcd({ flags: ['--experimental-watch-progress-notify-interval', '100ms'] });
 	t.teardown(() => own.stop());

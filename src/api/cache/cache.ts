@@ -203,9 +203,10 @@ export class WatchCache implements AsyncDisposable {
 				reload ||= cause instanceof Compacted;
 				if (cause instanceof NewerFormat) this.#unreadable = cause;
 				if (!faulty) {
-					const level = reload || cause instanceof Unavailable ? 'warn' : 'error';
 					const then = reload ? 'fell behind its history; loading anew' : 'broke; trying again';
-					this.#log[level]({ err: cause }, `the watch of the store ${then}`);
+					if (reload || cause instanceof Unavailable)
+						this.#log.warn({ cause: String(cause) }, `the watch of the store ${then}`);
+					else this.#log.error({ err: cause }, `the watch of the store ${then}`);
 				}
 				faulty = true;
 			}
