@@ -565,3 +565,19 @@ test('what has no health counts for nothing', (t) => {
 		'nothing scales by it yet, and what waits for it waits for ever',
 	);
 });
+
+test('what is shown of a few is not made of all: each address with each port, each gate with each condition', (t) => {
+	let asked = 0;
+	const ip = Object.assign(new String('192.0.2.1'), { includes: () => ++asked < 0 });
+	const many = <T>(item: T) => Array.from({ length: 1_000 }, () => item);
+	const endpoints = { ...of('Endpoints'), subsets: [{ addresses: many({ ip }), ports: many({ port: 80 }) }] };
+	t.is(cells(endpoints).Endpoints, '192.0.2.1:80,192.0.2.1:80,192.0.2.1:80 + 999997 more...');
+	t.true(asked <= 10, `${asked} addresses are made`);
+
+	let read = 0;
+	const condition = Object.defineProperty({ status: 'True' }, 'type', { get: () => `g${++read}`, enumerable: true });
+	const readinessGates = many({ conditionType: 'none' });
+	const pod = { ...changed(of('Pod'), { spec: { readinessGates } }), status: { conditions: many(condition) } };
+	t.is(cells(pod)['Readiness Gates'], '0/1000');
+	t.true(read < 20_000, `${read} conditions are looked at`);
+});

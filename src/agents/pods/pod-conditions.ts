@@ -77,8 +77,9 @@ function written(
 
 function readinessGates(pod: Pod): Omit<Condition, 'type'> {
 	const faults: string[] = [];
+	const conditions = new Map((pod.status?.conditions ?? []).map((condition) => [condition.type, condition]));
 	for (const { conditionType } of pod.spec.readinessGates ?? []) {
-		const condition = pod.status?.conditions?.find(({ type }) => type === conditionType);
+		const condition = conditions.get(conditionType);
 		if (!condition) faults.push(`corresponding condition of pod readiness gate "${conditionType}" does not exist.`);
 		else if (condition.status !== 'True') {
 			faults.push(`the status of pod readiness gate "${conditionType}" is not "True", but ${condition.status}`);

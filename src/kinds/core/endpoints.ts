@@ -56,15 +56,17 @@ export const Endpoints: Kind<Endpoints> = kind<Endpoints>({
 	},
 });
 
-function addresses({ subsets }: Endpoints): string {
-	const all: string[] = [];
-	for (const subset of subsets ?? []) {
-		const ready = (subset.addresses ?? []).map(({ ip }) => ip);
-		if (!subset.ports?.length) all.push(...ready);
-		for (const { port } of subset.ports ?? [])
-			all.push(...ready.map((ip) => (ip.includes(':') ? `[${ip}]:${port}` : `${ip}:${port}`)));
-	}
-	if (all.length === 0) return '<none>';
-	const shown = all.slice(0, SHOWN).join(',');
-	return all.length > SHOWN ? `${shown} + ${all.length - SHOWN} more...` : shown;
+function addresses({ subsets = [] }: Endpoints): string {
+	// Each address with each port may be more than fit into memory: they are counted, and those made that are shown.
+	let count = 0;
+	for (const { addresses = [], ports } of subsets) count += addresses.length * (ports?.length || 1);
+	if (count === 0) return '<none>';
+	const shown = subsets.values().flatMap(pairs).take(SHOWN).toArray().join(',');
+	return count > SHOWN ? `${shown} + ${count - SHOWN} more...` : shown;
+}
+
+function* pairs({ addresses = [], ports }: core.EndpointSubset): Generator<string> {
+	if (!ports?.length) for (const { ip } of addresses) yield ip;
+	for (const { port } of ports ?? [])
+		for (const { ip } of addresses) yield ip.includes(':') ? `[${ip}]:${port}` : `${ip}:${port}`;
 }

@@ -32,7 +32,10 @@ export const podColumns: readonly Column<Pod>[] = [
 	wide('Readiness Gates', 'string', 'How many of the additional conditions of readiness hold.', (pod) => {
 		const gates = pod.spec.readinessGates ?? [];
 		if (gates.length === 0) return '<none>';
-		const met = gates.filter((gate) => conditionStatus(pod, gate.conditionType) === 'True').length;
+		const held = new Set(
+			(pod.status?.conditions ?? []).flatMap(({ type, status }) => (status === 'True' ? [type] : [])),
+		);
+		const met = gates.filter((gate) => held.has(gate.conditionType)).length;
 		return `${met}/${gates.length}`;
 	}),
 ];
