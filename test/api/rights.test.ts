@@ -1,6 +1,7 @@
 import test from 'ava';
 import { type Authorizer, chain, type Decision, noRules } from '../../src/api/auth/authorizer.ts';
 import { everybody, masters } from '../../src/api/auth/everybody.ts';
+import { impersonated } from '../../src/api/auth/impersonate.ts';
 import type { User } from '../../src/api/auth/user.ts';
 import type { AdmissionRequest, Mutation } from '../../src/api/index.ts';
 import { ApiError, ConfigMap, type Dynamic, type Kind, kind, Lease, loadRegistry } from '../../src/kinds/index.ts';
@@ -170,6 +171,31 @@ test('rights are asked of the authorizers that are there: reviews, rules and imp
 		body: { apiVersion: 'authentication.k8s.io/v1', kind: 'SelfSubjectReview' },
 	});
 	t.deepEqual(account.body.status.userInfo.groups, ['system:serviceaccounts', 'system:serviceaccounts:shop', group]);
+});
+
+test('headers that ask for somebody else are read a few times, however many somebody sends who may not', async (t) => {
+	const names = Array.from({ length: 2_000 }, (_, index) => `Impersonate-Extra-${index}`);
+	const written = [
+		'Impersonate-User',
+		'ann',
+		...names.flatMap((name) => [name, 'x']),
+		'Impersonate-Extra-__proto__',
+		'y',
+	];
+	let reads = 0;
+	const rawHeaders = new Proxy(written, {
+		get(target, key) {
+			reads++;
+			return Reflect.get(target, key) as unknown;
+		},
+	});
+	const headers = { 'impersonate-user': 'ann', ...Object.fromEntries(names.map((name) => [name.toLowerCase(), 'x'])) };
+	const nobody = { name: 'system:anonymous', groups: [] };
+	await t.throwsAsync(impersonated({ headers, rawHeaders }, nobody, chain([])), { message: /cannot impersonate/ });
+	t.true(reads < 10 * written.length, `${reads} reads of ${written.length}`);
+	const all: Authorizer = { authorize: () => ({ allowed: true, reason: '' }), rules: () => noRules };
+	const { extra = {} } = await impersonated({ headers, rawHeaders }, nobody, all);
+	t.is(Object.keys(extra).length, 2_001, 'whatever its name is');
 });
 
 test('over all namespaces objects are listed and watched, and not deleted or created', async (t) => {

@@ -4,7 +4,8 @@ import { badRequest } from '../../kinds/status.ts';
 import { type Authorizer, forbiddenBy, type ResourceAttributes } from './authorizer.ts';
 import { anonymous, authenticatedGroup, type User } from './user.ts';
 
-const extraHeader = 'impersonate-extra-';
+const prefix = 'impersonate-';
+const extraHeader = `${prefix}extra-`;
 const serviceAccount = /^system:serviceaccount:([^:]+):([^:]+)$/;
 
 /**
@@ -18,9 +19,10 @@ export async function impersonated(
 ): Promise<User> {
 	if (!asksForIt(headers)) return user;
 	const name = headers['impersonate-user'];
-	const groups = valuesOf(rawHeaders, 'impersonate-group');
+	const values = valuesOf(rawHeaders);
+	const groups = values.get('impersonate-group') ?? [];
 	const uid = headers['impersonate-uid'];
-	const extra = extraOf(headers, rawHeaders);
+	const extra = extraOf(values);
 	if (name === undefined) {
 		if (groups.length > 0 || uid !== undefined || extra)
 			throw badRequest('requested to impersonate groups, a uid or extra without impersonating a user');
@@ -61,27 +63,38 @@ export async function impersonated(
 
 /** Hardly a request does, and each is looked at. */
 function asksForIt(headers: IncomingHttpHeaders): boolean {
-	for (const name in headers) if (name.startsWith('impersonate-')) return true;
+	for (const name in headers) if (name.startsWith(prefix)) return true;
 	return false;
 }
 
-/** Each value of a header by itself, whatever is in it: `headers` has them joined. */
-function valuesOf(rawHeaders: readonly string[], header: string): string[] {
-	const isName = (index: number) => index % 2 === 0 && rawHeaders[index]?.toLowerCase() === header;
-	return rawHeaders.filter((_, index) => index > 0 && isName(index - 1));
+/**
+ * The values of the headers that ask for it, each by itself, whatever is in it: `headers` has them joined. Read once, since
+ * there may be thousands, and it is not known yet whether the one who asks may ask for anything.
+ */
+function valuesOf(rawHeaders: readonly string[]): ReadonlyMap<string, readonly string[]> {
+	const values = new Map<string, string[]>();
+	for (const [index, written] of rawHeaders.entries()) {
+		if (index % 2 !== 0) continue;
+		const header = written.toLowerCase();
+		if (!header.startsWith(prefix)) continue;
+		const known = values.get(header);
+		const value = rawHeaders[index + 1] ?? '';
+		if (known) known.push(value);
+		else values.set(header, [value]);
+	}
+	return values;
 }
 
 /** Keys are escaped, since names of headers have no upper case. Throws 400 for what is not properly escaped. */
-function extraOf(headers: IncomingHttpHeaders, rawHeaders: readonly string[]): User['extra'] {
-	const extra: Record<string, readonly string[]> = {};
-	for (const header of Object.keys(headers)) {
+function extraOf(values: ReadonlyMap<string, readonly string[]>): User['extra'] {
+	const extra: [string, readonly string[]][] = [];
+	for (const [header, of] of values) {
 		if (!header.startsWith(extraHeader)) continue;
-		const key = header.slice(extraHeader.length);
 		try {
-			extra[decodeURIComponent(key)] = valuesOf(rawHeaders, header);
+			extra.push([decodeURIComponent(header.slice(extraHeader.length)), of]);
 		} catch {
 			throw badRequest(`the header ${header} is not properly escaped`);
 		}
 	}
-	return Object.keys(extra).length > 0 ? extra : undefined;
+	return extra.length > 0 ? Object.fromEntries(extra) : undefined;
 }
