@@ -132,6 +132,8 @@ function countFields(node: FieldsV1): number {
  * would leave. Empty where that apply changes no ownership.
  */
 export function heldBy(live: Entries, applied: Entries, manager: string): string[] {
+	// Most objects belong to sync alone.
+	if (live === applied && live.every((entry) => isOwn(entry, manager))) return [];
 	const names = sharers(live, manager).map((entry) => entry.manager ?? 'unknown');
 	const [before, after] = [appliedBy(live, manager), appliedBy(applied, manager)];
 	if (equalSets(before?.fieldsV1, after?.fieldsV1)) return [...new Set(names)];

@@ -47,6 +47,8 @@ export function createRegistry(kinds: readonly Kind[], schemas: Schemas | (() =>
 	const handlers = new Set<() => void>();
 	let generation = 0;
 	let merged: Schemas | undefined;
+	/** The versions of each kind that is stored. */
+	let byStored: Map<Kind, Kind[]> | undefined;
 
 	const put = (kind: Kind) => {
 		const path = pathOf(kind);
@@ -69,6 +71,7 @@ export function createRegistry(kinds: readonly Kind[], schemas: Schemas | (() =>
 	const changed = () => {
 		generation++;
 		merged = undefined;
+		byStored = undefined;
 		for (const handler of handlers) handler();
 	};
 	for (const kind of kinds) put(kind);
@@ -78,7 +81,10 @@ export function createRegistry(kinds: readonly Kind[], schemas: Schemas | (() =>
 		*stored() {
 			for (const kind of byPath.values()) if (!kind.storedAs) yield kind;
 		},
-		versions: (stored) => [...byPath.values()].filter((kind) => storageOf(kind) === stored),
+		versions(stored) {
+			byStored ??= Map.groupBy(byPath.values(), storageOf);
+			return byStored.get(stored) ?? [];
+		},
 		resource: (group, version, plural) => byPath.get(pathOf({ group, version, plural })),
 		of: (apiVersion, kind) => byName.get(`${apiVersionOf(parseApiVersion(apiVersion))}/${kind}`),
 		has: (kind) => byPath.has(pathOf(kind)),

@@ -56,7 +56,8 @@ export function checked(
 	if (!schema) throw new Error(`the kind ${kind.kind} names the schema ${kind.schema}, which does not exist`);
 	const { unknown, mistyped, errors } = validateSchema(object, schema, schemas);
 	if (mistyped.length > 0) throw decodeError(kind, object, mistyped);
-	if (errors.length === 0) complete.add(object);
+	// What is applied is merged into something else.
+	if (errors.length === 0 && !applied) complete.add(object);
 	if (unknown.length > 0 && options.fieldValidation !== 'Ignore') {
 		if (applied)
 			throw undeclared(
