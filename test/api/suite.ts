@@ -1,6 +1,7 @@
 /** What the API promises on every store: run on SQLite by semantics.test.ts, on etcd by etcd.test.ts. */
 import type { ExecutionContext, TestFn } from 'ava';
 import { type Api, openApi } from '../../src/api/index.ts';
+import { draft, storageKey } from '../../src/api/storage.ts';
 import {
 	ApiError,
 	ConfigMap,
@@ -279,6 +280,27 @@ export function semantics(test: TestFn, openStore: () => Promise<Store | undefin
 			t.deepEqual(one.object.metadata.labels, { ...made.object.metadata.labels, a: 'b' });
 			t.is(one.object.metadata.ownerReferences, undefined);
 		}
+	});
+
+	it('what a stored object broke already keeps nothing else from being changed', async (t, api, store) => {
+		const target = { ...maps, name: 'old' };
+		// As if it had been stored before there was a rule for keys.
+		const odd = {
+			apiVersion: 'v1',
+			kind: 'ConfigMap',
+			metadata: { name: 'old', namespace: ns, uid: 'u', finalizers: ['example.com/one'] },
+			data: { 'no key': '1' },
+		};
+		const storeKey = storageKey(ConfigMap, `${ns}/old`);
+		await store.commit({ puts: [{ key: storeKey, value: draft(odd).value }] });
+		const merge = (body: object) => api.patch(target, { type: 'merge', body }, {}, admin);
+		const { object } = await merge({ metadata: { labels: { a: 'b' } }, data: { key: '2' } });
+		t.deepEqual(object.data, { 'no key': '1', key: '2' });
+		const error = await refused(t, merge({ data: { 'nor this': '3' } }), 422, /data\[nor this\]/);
+		t.false(error.message.includes('no key'), error.message);
+		await api.delete(target, {}, admin);
+		await merge({ metadata: { finalizers: null } });
+		await refused(t, api.get(target, {}, admin), 404, /not found/);
 	});
 
 	it('an apply of the status applies of the metadata what a write of the status may change', async (t, api) => {

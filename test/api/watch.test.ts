@@ -159,6 +159,20 @@ test('when the history of the store is gone, watchers are told what came of it, 
 	t.is(error?.status.code, 410);
 });
 
+test('who comes with a later state from another server is told what came after it, and not what led to it', async (t) => {
+	const { link, behind, sound } = await pair(t);
+	await behind.list(maps, {}, admin);
+	link.lag();
+	await sound.create(maps, configMap('before'), {}, admin);
+	await sound.delete({ ...maps, name: 'before' }, {}, admin);
+	const { revision } = await sound.create(maps, configMap('known'), {}, admin);
+	const { signal } = new AbortController();
+	const seen = take(behind.watch(maps, { resourceVersion: String(revision), signal }, admin), 1);
+	link.flow();
+	await sound.create(maps, configMap('after'), {}, admin);
+	t.deepEqual(await seen, ['ADDED after']);
+});
+
 test('while the state is read anew, readers see the old one whole, and who begins to watch misses nothing', async (t) => {
 	const { link, behind, sound } = await pair(t);
 	const count = limits.page + 50;
