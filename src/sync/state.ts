@@ -49,6 +49,8 @@ export interface ApplicationState extends Healing, Readonly<Wanted>, Pick<Loadin
 	reportedAt: number;
 	/** The source has, or may have, something new. */
 	markStale(): void;
+	/** Has the application looked at again. */
+	wake(): void;
 	/**
 	 * Whether the source has been looked at: once at all, and since somebody asked for it, by the annotation
 	 * argocd.argoproj.io/refresh or by asking for a sync. Begins the look, which wakes the application when it is over: nobody
@@ -181,6 +183,7 @@ export function createState({
 		markStale() {
 			following.stale = true;
 		},
+		wake: onChange,
 		looked: following.looked,
 		load,
 		at,

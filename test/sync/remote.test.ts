@@ -1,11 +1,14 @@
 import test from 'ava';
 import { Application, ConfigMap, Secret } from '../../src/kinds/index.ts';
+import { createApplications, outsideOf } from '../../src/sync/index.ts';
 import { createRenderer } from '../../src/sync/render/index.ts';
 import { follow } from '../../src/sync/source/follow.ts';
 import { createState } from '../../src/sync/state.ts';
+import { eventually, run, world } from '../client/world.ts';
 import { createGitRemote, createWorkTree } from '../testbed/git.ts';
 import { silentLog } from '../testbed/silent-log.ts';
 import { startGitOps } from './gitops.ts';
+import { memoryTree } from './memory-tree.ts';
 
 const configMap = (value: string) =>
 	`apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\n  namespace: default\ndata:\n  value: "${value}"\n`;
@@ -148,4 +151,64 @@ test('an application does not wait for a remote that never answers', async (t) =
 	};
 	t.false(await state.looked(application));
 	t.false(await state.looked({ ...application, operation: { sync: {} } }));
+});
+
+test('applications that are asked for what their remote never gives hold up no other, and can be told to stop', async (t) => {
+	const w = await world(t);
+	const tree = memoryTree({
+		'map.yaml': 'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: page}\ndata: {a: b}\n',
+	});
+	const commit = '0'.repeat(40);
+	const forever = () => new Promise<never>(() => {});
+	const reader = (url: string) => ({
+		url,
+		look: async () => commit,
+		tree: async () => ({ ...tree, revision: commit }),
+		resolve: forever,
+		commit: async () => undefined,
+		blame: async () => undefined,
+		close: async () => {},
+	});
+	const { controller } = createApplications({
+		renderer: createRenderer(),
+		outside: outsideOf(),
+		openSource: async ({ repoURL }) => follow(reader(repoURL), silentLog),
+	});
+	run(t, w, [controller]);
+	const application = (name: string, rest: Partial<Application>): Application => ({
+		apiVersion: 'argoproj.io/v1alpha1',
+		kind: 'Application',
+		metadata: { name, namespace: 'default' },
+		...rest,
+		spec: { project: 'default', source: { repoURL: `http://${name}` }, destination: {}, ...rest.spec },
+	});
+	const told = (name: string, wanted: (application: Application) => boolean) =>
+		eventually(
+			w,
+			[Application],
+			async () => {
+				const found = await w.client.get(Application, { name, namespace: 'default' });
+				return wanted(found) ? found : undefined;
+			},
+			90_000,
+		);
+	const asking = ['a1', 'a2', 'a3', 'a4', 'a5', 'a6'];
+	for (const name of asking)
+		await w.client.create(Application, application(name, { operation: { sync: { revision: 'v2' } } }));
+	for (const name of asking)
+		await told(name, ({ status }) => /^waiting for the source/.test(status?.operationState?.message ?? ''));
+	await w.client.create(
+		Application,
+		application('other', { spec: { syncPolicy: { automated: {} } } as Application['spec'] }),
+	);
+	await told('other', ({ status }) => status?.operationState?.phase === 'Succeeded');
+	const body = { status: { operationState: { phase: 'Terminating' } } };
+	await w.client.patch(
+		Application,
+		{ name: 'a1', namespace: 'default' },
+		{ type: 'merge', body },
+		{ subresource: 'status' },
+	);
+	await told('a1', ({ status }) => status?.operationState?.phase === 'Failed');
+	t.is((await told('a2', () => true)).status?.operationState?.phase, 'Running');
 });

@@ -24,7 +24,7 @@ import { addResults } from './record.ts';
 import { begin } from './request.ts';
 import type { Stage, Staged } from './stage.ts';
 import { standingOf } from './standing.ts';
-import { type Subject, subjectOf } from './subject.ts';
+import { READING, type Subject, subjectOf } from './subject.ts';
 import { optionsOf, type Work } from './work.ts';
 
 /** `waits`: nothing can be done before something becomes healthy, or is gone. */
@@ -41,7 +41,7 @@ export async function operate(
 ): Promise<Progressed> {
 	const { operation, why } = decision;
 	const running = await begin(application, decision, state, context);
-	let subject: Subject;
+	let subject: Subject | typeof READING;
 	try {
 		const wrong = unsupportedOperation(operation, application);
 		if (wrong.length > 0) throw new SourceError('', wrong.join('; '));
@@ -54,6 +54,7 @@ export async function operate(
 		await finish(application, running, undefined, why, error.message, state, context);
 		return 'finished';
 	}
+	if (subject === READING) return wait(application, running, 'waiting for the source to give that revision', context);
 	return carryOn({ application, running, decision, shared, state, context, subject });
 }
 

@@ -7,6 +7,7 @@ import { formatProblem } from '../render/index.ts';
 import { commitsOf, type Revision, revisionText, sameRevision, sourcesOf } from '../revision.ts';
 import { SourceError } from '../source/index.ts';
 import type { ApplicationState } from '../state.ts';
+import type { Asked, CheckedRevision } from '../unfollowed.ts';
 import { type Desired, managerOf } from '../want/desired.ts';
 import { othersOf, revisionsOf } from './request.ts';
 
@@ -19,13 +20,15 @@ export interface Subject {
 	readonly desired: ReadonlyMap<string, Desired>;
 }
 
-/** Another revision than the one that is followed, kept while a sync to it runs: it is rendered and checked once. */
+/** Another revision than the one that is followed, kept while a sync to it runs: it is read, rendered and checked once. */
 export interface Aside {
 	readonly asked: string;
-	readonly revision: Revision;
-	readonly desired: ReadonlyMap<string, Desired>;
-	readonly comparison: Comparison;
+	/** Undefined while it is looked at. */
+	found?: { readonly checked: CheckedRevision; readonly comparison: Comparison } | { readonly error: unknown };
 }
+
+/** The revision is being looked at, and the application is woken when that is over: nobody waits for a network here. */
+export const READING = 'reading';
 
 /** Throws SourceError where the revision cannot be read, or is refused. */
 export async function subjectOf(
@@ -34,7 +37,7 @@ export async function subjectOf(
 	requested: boolean,
 	state: ApplicationState,
 	context: Context,
-): Promise<Subject> {
+): Promise<Subject | typeof READING> {
 	const asked = await askedFor(application, operation, state, context);
 	if (asked) return asked;
 	if (state.revision === undefined || (state.problem && requested))
@@ -47,8 +50,9 @@ async function askedFor(
 	application: Application,
 	{ sync = {}, initiatedBy }: Operation,
 	state: ApplicationState,
-	{ client, cache, signal }: Context,
-): Promise<Subject | undefined> {
+	context: Context,
+): Promise<Subject | typeof READING | undefined> {
+	const { client, cache } = context;
 	const revisions = revisionsOf(sync);
 	const others = othersOf(sync);
 	if (initiatedBy?.automated || (!revisions && !others)) return undefined;
@@ -64,26 +68,53 @@ async function askedFor(
 		)
 	)
 		return undefined;
-	const asked = JSON.stringify([wanted, application.spec.destination, application.spec.syncPolicy?.syncOptions]);
-	if (state.aside?.asked !== asked) {
-		const other = await state.at(wanted, application, client, signal);
-		if (other.problems.length > 0)
-			throw new SourceError(
-				'',
-				`revision ${revisionText(other.revision)} is refused: ${other.problems.map(formatProblem).join('; ')}`,
-			);
-		if (sameRevision(other.revision, state.revision)) return undefined;
-		refuseToGoBack(application, sync, other.revision, state);
-		state.aside = { asked, ...other, comparison: createComparison() };
+	const found = look(application, wanted, state, context);
+	if (!found) return READING;
+	if ('error' in found) {
+		state.aside = undefined;
+		throw found.error;
 	}
-	const { desired, comparison, revision: other } = state.aside;
+	const { checked, comparison } = found;
+	if (checked.problems.length > 0) {
+		state.aside = undefined;
+		const problems = checked.problems.map(formatProblem).join('; ');
+		throw new SourceError('', `revision ${revisionText(checked.revision)} is refused: ${problems}`);
+	}
+	if (sameRevision(checked.revision, state.revision)) return undefined;
+	refuseToGoBack(application, sync, checked.revision, state);
+	const { desired, revision } = checked;
 	for (const id of desired.keys()) comparison.touch(id);
 	const live = (id: string) => {
 		const wanted = desired.get(id);
 		return wanted && (cache.informer(wanted.kind).get(wanted.key) as Dynamic | undefined);
 	};
 	await comparison.refresh(desired, live, client, managerOf(application));
-	return { revision: other, objects: comparison.objects, left: state.left(desired), desired };
+	return { revision, objects: comparison.objects, left: state.left(desired), desired };
+}
+
+/** What came of the look at other revisions, which is begun where it has not been; undefined while it goes on. */
+function look(
+	application: Application,
+	wanted: readonly Asked[],
+	state: ApplicationState,
+	{ client, signal }: Context,
+): Aside['found'] {
+	const asked = JSON.stringify([wanted, application.spec.destination, application.spec.syncPolicy?.syncOptions]);
+	if (state.aside?.asked === asked) return state.aside.found;
+	const aside: Aside = { asked };
+	state.aside = aside;
+	void state
+		.at(wanted, application, client, signal)
+		.then(
+			(checked) => {
+				aside.found = { checked, comparison: createComparison() };
+			},
+			(error: unknown) => {
+				aside.found = { error };
+			},
+		)
+		.finally(state.wake);
+	return undefined;
 }
 
 /** Automated sync would undo it in the next moment. Source: Argo CD refuses the same. */
