@@ -4,7 +4,6 @@ import type { IncomingMessage } from 'node:http';
 import { request } from 'node:https';
 import { setTimeout as delay } from 'node:timers/promises';
 import test, { type ExecutionContext } from 'ava';
-import { createCache, inProcess } from '../../src/client/index.ts';
 import {
 	ApiError,
 	ConfigMap,
@@ -16,6 +15,7 @@ import {
 	loadRegistry,
 } from '../../src/kinds/index.ts';
 import { clusterControllers, runControllers } from '../../src/reconcile/index.ts';
+import { worldOf } from '../client/world.ts';
 import { admin, serveTestApi, type TestServer } from '../testbed/api.ts';
 import { kubectl } from '../testbed/kubectl.ts';
 import { silentLog } from '../testbed/silent-log.ts';
@@ -58,15 +58,7 @@ const widget = (name: string, more: object = {}) => ({
 async function open(t: ExecutionContext) {
 	const registry = loadRegistry();
 	const server = await serveTestApi({ registry });
-	const stop = new AbortController();
-	const client = inProcess(server.api, admin);
-	const cache = createCache(client, { signal: stop.signal, log: silentLog });
-	t.teardown(async () => {
-		stop.abort();
-		await cache[Symbol.asyncDispose]();
-		await server[Symbol.asyncDispose]();
-	});
-	return { registry, server, client, cache, signal: stop.signal };
+	return { registry, server, ...worldOf(t, server) };
 }
 
 /** Asks again until the condition holds; fails with what was last seen. */

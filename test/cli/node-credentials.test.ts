@@ -7,12 +7,12 @@ import test, { type ExecutionContext } from 'ava';
 import { claimDataDir } from '../../src/agents/node/identity.ts';
 import { nodeOfRequest, signNodeRequest } from '../../src/api/index.ts';
 import { nodeCredentials, renewNodeCredentials } from '../../src/cli/platform/node-credentials.ts';
-import { createCache, followKubeconfig, inProcess, loadKubeconfig, overHttp } from '../../src/client/index.ts';
+import { followKubeconfig, loadKubeconfig, overHttp } from '../../src/client/index.ts';
 import { Node, Secret } from '../../src/kinds/index.ts';
 import { nodeCertificates } from '../../src/reconcile/nodes/node-certificates.ts';
 import { handClock } from '../client/clock.ts';
-import { run, type World } from '../client/world.ts';
-import { admin, serveTestApi } from '../testbed/api.ts';
+import { run, worldOf } from '../client/world.ts';
+import { serveTestApi } from '../testbed/api.ts';
 import { silentLog } from '../testbed/silent-log.ts';
 
 const DAY_MS = 24 * 3_600_000;
@@ -20,18 +20,14 @@ const DAY_MS = 24 * 3_600_000;
 async function start(t: ExecutionContext) {
 	const server = await serveTestApi();
 	const dataDir = await mkdtemp(join(tmpdir(), 'driftless-node-'));
+	const w = worldOf(t, server);
 	const stop = new AbortController();
-	const client = inProcess(server.api, admin);
-	const cache = createCache(client, { signal: stop.signal, log: silentLog });
-	t.teardown(async () => {
+	t.teardown(() => {
 		stop.abort();
-		await cache[Symbol.asyncDispose]();
-		await server[Symbol.asyncDispose]();
-		await rm(dataDir, { recursive: true });
+		return rm(dataDir, { recursive: true });
 	});
 	let signedAt = Date.now();
 	const sign = (spec: Parameters<typeof nodeOfRequest>[0]) => signNodeRequest(server.pki.authority, spec, signedAt);
-	const w = { client, api: server.api as World['api'], cache, signal: stop.signal };
 	run(t, w, [nodeCertificates({ nodeOf: nodeOfRequest, sign })]);
 	const said: string[] = [];
 	return {

@@ -1,20 +1,17 @@
 /** A real API on a real SQLite store in a fresh directory, and a client of it in process. */
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import type { ExecutionContext } from 'ava';
-import { openApi } from '../../src/api/index.ts';
+import type { OpenApi } from '../../src/api/index.ts';
 import { type Cache, type Client, type Clock, createCache, inProcess } from '../../src/client/index.ts';
-import { type Kind, type KubeObject, loadRegistry } from '../../src/kinds/index.ts';
+import type { Kind, KubeObject } from '../../src/kinds/index.ts';
 import type { Log } from '../../src/log.ts';
 import { type Controller, type Metrics, runControllers } from '../../src/reconcile/index.ts';
-import { openStore } from '../../src/store/index.ts';
+import { openTestApi } from '../testbed/api.ts';
 import { silentLog } from '../testbed/silent-log.ts';
 import type { HandClock } from './clock.ts';
 
 export interface World {
 	readonly client: Client;
-	readonly api: Awaited<ReturnType<typeof openApi>>;
+	readonly api: OpenApi;
 	readonly cache: Cache;
 	/** Aborted at the end of the test. */
 	readonly signal: AbortSignal;
@@ -23,21 +20,19 @@ export interface World {
 export const caller = { name: 'admin', groups: ['system:masters'], userAgent: 'test' };
 
 /** Everything is closed when the test is over. */
-export async function world(t: ExecutionContext): Promise<World> {
-	const directory = await mkdtemp(join(tmpdir(), 'driftless-client-'));
-	const store = await openStore('sqlite', directory);
-	const api = await openApi({ store, registry: loadRegistry(), log: silentLog });
+export const world = async (t: ExecutionContext): Promise<World> => worldOf(t, await openTestApi());
+
+/** The world of an API that has been opened; it is closed with the test, too. */
+export function worldOf(t: ExecutionContext, opened: { readonly api: OpenApi } & AsyncDisposable): World {
 	const stop = new AbortController();
-	const client = inProcess(api, caller);
+	const client = inProcess(opened.api, caller);
 	const cache = createCache(client, { signal: stop.signal, log: silentLog });
 	t.teardown(async () => {
 		stop.abort();
 		await cache[Symbol.asyncDispose]();
-		await api[Symbol.asyncDispose]();
-		await store[Symbol.asyncDispose]();
-		await rm(directory, { recursive: true, force: true });
+		await opened[Symbol.asyncDispose]();
 	});
-	return { client, api, cache, signal: stop.signal };
+	return { client, api: opened.api, cache, signal: stop.signal };
 }
 
 export interface Running {

@@ -4,13 +4,11 @@ import { webcrypto, X509Certificate } from 'node:crypto';
 import { type JsonName, Pkcs10CertificateRequestGenerator, SubjectAlternativeNameExtension } from '@peculiar/x509';
 import test, { type ExecutionContext } from 'ava';
 import { nodeOfRequest, signNodeRequest } from '../../src/api/index.ts';
-import { createCache, inProcess } from '../../src/client/index.ts';
 import { CertificateSigningRequest } from '../../src/kinds/index.ts';
 import { NODE_SIGNER, nodeCertificates } from '../../src/reconcile/nodes/node-certificates.ts';
 import { handClock } from '../client/clock.ts';
-import { found, run, settled, type World } from '../client/world.ts';
-import { admin, serveTestApi } from '../testbed/api.ts';
-import { silentLog } from '../testbed/silent-log.ts';
+import { found, run, settled, worldOf } from '../client/world.ts';
+import { serveTestApi } from '../testbed/api.ts';
 
 const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
 const PATH = '/apis/certificates.k8s.io/v1/certificatesigningrequests';
@@ -34,15 +32,8 @@ const nodeName = (name: string, organization = 'system:nodes'): JsonName => [
 
 async function start(t: ExecutionContext) {
 	const server = await serveTestApi();
-	const stop = new AbortController();
-	const client = inProcess(server.api, admin);
-	const cache = createCache(client, { signal: stop.signal, log: silentLog });
-	t.teardown(async () => {
-		stop.abort();
-		await cache[Symbol.asyncDispose]();
-		await server[Symbol.asyncDispose]();
-	});
-	const w = { client, api: server.api as World['api'], cache, signal: stop.signal };
+	const w = worldOf(t, server);
+	const { client } = w;
 	const clock = handClock();
 	const began = Date.now();
 	const sign = (spec: CertificateSigningRequest['spec'], now: number) =>

@@ -1,11 +1,9 @@
 /** A world as test/client/world.ts makes it, whose API refuses pods beyond a number, as an admission plugin for quotas does. */
 import type { ExecutionContext } from 'ava';
 import type { AdmissionPlugin } from '../../src/api/index.ts';
-import { createCache, inProcess } from '../../src/client/index.ts';
 import { forbidden, Pod } from '../../src/kinds/index.ts';
-import { caller, type World } from '../client/world.ts';
+import { type World, worldOf } from '../client/world.ts';
 import { openTestApi } from '../testbed/api.ts';
-import { silentLog } from '../testbed/silent-log.ts';
 
 export interface Quota {
 	/** How many more pods may be made. */
@@ -25,14 +23,5 @@ export async function worldWithQuota(t: ExecutionContext, left: number): Promise
 			throw forbidden(Pod, name, 'exceeded quota: pods');
 		},
 	};
-	const opened = await openTestApi({ admission: [limit] });
-	const stop = new AbortController();
-	const client = inProcess(opened.api, caller);
-	const cache = createCache(client, { signal: stop.signal, log: silentLog });
-	t.teardown(async () => {
-		stop.abort();
-		await cache[Symbol.asyncDispose]();
-		await opened[Symbol.asyncDispose]();
-	});
-	return { client, api: { ...opened.api, [Symbol.asyncDispose]: async () => {} }, cache, signal: stop.signal, quota };
+	return { ...worldOf(t, await openTestApi({ admission: [limit] })), quota };
 }
