@@ -6,36 +6,12 @@
 import type { Container, Part } from '../engine/index.ts';
 
 /** What holds the pod's namespaces. */
-export interface Sandbox {
-	readonly id: string;
-	readonly attempt: number;
-	readonly state: Part['state'];
-	readonly created: number;
-	readonly address?: string;
-}
+export type Sandbox = Omit<Extract<Part, { readonly kind: 'sandbox' }>, 'kind' | 'pod'>;
 
 /** One run of one of the pod's containers. */
-export interface Instance {
-	readonly id: string;
-	/** Its id as statuses name it. */
-	readonly uri: string;
-	/** Name of the container in the pod's spec. */
-	readonly name: string;
-	readonly attempt: number;
+export interface Instance extends Omit<Container, 'kind' | 'pod' | 'state' | 'tty' | 'stopSignal'> {
 	/** `created`: not started yet; `failed`: could not be started. */
-	readonly state: 'created' | 'failed' | 'running' | 'exited';
-	readonly sandbox: string;
-	readonly hash: string;
-	/** Seconds that its successor has to wait once it has ended. */
-	readonly backoff: number;
-	readonly image: string;
-	readonly imageId: string;
-	readonly created: number;
-	readonly startedAt?: number;
-	readonly finishedAt?: number;
-	readonly exitCode: number;
-	readonly oomKilled: boolean;
-	readonly error: string;
+	readonly state: Container['state'] | 'failed';
 	/** What it left at its terminationMessagePath. */
 	readonly message?: string;
 }
