@@ -1,7 +1,14 @@
 /** Parsers of option values: each says what it takes when it gets something else. */
 import { isIPv4 } from 'node:net';
 import { InvalidArgumentError } from 'commander';
-import { dnsSubdomain, labelValue, qualifiedName, reachableAddress } from '../kinds/index.ts';
+import {
+	allowedNodeLabels,
+	dnsSubdomain,
+	isReservedNodeLabel,
+	labelValue,
+	qualifiedName,
+	reachableAddress,
+} from '../kinds/index.ts';
 
 export function oneOf<const T extends string>(...values: readonly T[]) {
 	return (text: string): T => {
@@ -54,12 +61,16 @@ export function collect<T>(parse: (text: string) => T) {
 	return (text: string, before: readonly T[] = []): T[] => [...before, parse(text)];
 }
 
-/** `key=value`, each as a label of Kubernetes has it. */
+/** `key=value`, each as a label of Kubernetes has it, and of those that a node may give to itself. */
 export function label(text: string): [string, string] {
 	const mark = text.indexOf('=');
 	const [key, value] = [text.slice(0, mark), text.slice(mark + 1)];
 	if (mark < 1 || qualifiedName(key).length > 0 || labelValue(value).length > 0)
 		throw new InvalidArgumentError('It takes a label such as disk=ssd.');
+	if (isReservedNodeLabel(key))
+		throw new InvalidArgumentError(
+			`It takes no ${key}, which is the administrator's to give by kubectl label: ${allowedNodeLabels}.`,
+		);
 	return [key, value];
 }
 

@@ -6,6 +6,7 @@ export * from './builtins.generated.ts';
 export { loadRegistry } from './builtins.ts';
 export { LEASE_WRITER, termOf } from './coordination/lease.ts';
 export { SIMULATED_TAINT } from './core/node.ts';
+export { allowedNodeLabels, isReservedNodeLabel } from './core/node-labels.ts';
 export { hasHealthPort, hasOwnEndpoints } from './core/service-spec.ts';
 export { age, column, type Declaration, kind, wide } from './declare.ts';
 export { SERVICE_NAME, TRIGGER_TIME } from './discovery/endpoint-slice.ts';

@@ -238,7 +238,8 @@ test('the agent of a node reads what its own pods need and writes what is its ow
 		await make(`${at}/secrets`, { apiVersion: 'v1', kind: 'Secret', metadata: { name } });
 		await make(`${at}/configmaps`, { ...map, metadata: { name } });
 	}
-	for (const name of ['n1', 'n2']) await make('/api/v1/nodes', { apiVersion: 'v1', kind: 'Node', metadata: { name } });
+	const labelled = (name: string, labels: object) => ({ apiVersion: 'v1', kind: 'Node', metadata: { name, labels } });
+	for (const name of ['n1', 'n2']) await make('/api/v1/nodes', labelled(name, { 'given.kubernetes.io/a': 'b' }));
 	await make(
 		`${at}/pods`,
 		pod('own', 'n1', {
@@ -295,6 +296,13 @@ test('the agent of a node reads what its own pods need and writes what is its ow
 		[403, '/api/v1/nodes/n2/status', 'PATCH', { status: { phase: 'Running' } }],
 		[403, '/api/v1/nodes/n1', 'PATCH', { spec: { podCIDR: '0.0.0.0/0', podCIDRs: ['0.0.0.0/0'] } }],
 		[403, '/api/v1/nodes/n1', 'PATCH', { metadata: { labels: { 'x.node-restriction.kubernetes.io/a': 'b' } } }],
+		[403, '/api/v1/nodes/n1', 'PATCH', { metadata: { labels: { 'node-role.kubernetes.io/control-plane': '' } } }],
+		[403, '/api/v1/nodes/n1/status', 'PATCH', { metadata: { labels: { 'k8s.io/a': 'b' } } }],
+		[403, '/api/v1/nodes/n1', 'PATCH', { metadata: { labels: { 'given.kubernetes.io/a': null } } }],
+		[200, '/api/v1/nodes/n1', 'PATCH', { metadata: { labels: { 'given.kubernetes.io/a': 'b' } } }],
+		[200, '/api/v1/nodes/n1', 'PATCH', { metadata: { labels: { 'topology.kubernetes.io/zone': 'z' } } }],
+		[200, '/api/v1/nodes/n1', 'PATCH', { metadata: { labels: { 'a.node.kubernetes.io/b': 'c' } } }],
+		[403, '/api/v1/nodes', 'POST', labelled('n1', { 'node-role.kubernetes.io/a': '' })],
 		[403, '/api/v1/nodes/n1', 'PATCH', { spec: { taints: [{ key: 'a', effect: 'NoSchedule' }] } }],
 		[200, '/api/v1/nodes/n1', 'PATCH', { metadata: { labels: { 'example.com/a': 'b' } } }],
 		[403, '/api/v1/nodes/n1', 'PATCH', { metadata: { ownerReferences: [owner] } }],

@@ -3,6 +3,7 @@
  * pods. It makes no pods, not even mirrors of its own: one that named a Secret would let it read any.
  * Source: Kubernetes documentation, "Admission Control in Kubernetes", NodeRestriction.
  */
+import { isReservedNodeLabel } from '../../kinds/core/node-labels.ts';
 import { deepEqual } from '../../kinds/equal.ts';
 import type { Kind } from '../../kinds/kind.ts';
 import type { Dynamic, KubeObject } from '../../kinds/object.ts';
@@ -10,9 +11,6 @@ import { forbidden } from '../../kinds/status.ts';
 import { nodeOf } from '../auth/user.ts';
 import { isObject } from '../json.ts';
 import type { AdmissionPlugin, AdmissionRequest } from './admission.ts';
-
-/** Labels that only an administrator may give to a node, so that a node cannot draw pods to itself. */
-const restricted = 'node-restriction.kubernetes.io/';
 
 export const nodeRestriction: AdmissionPlugin = {
 	name: 'NodeRestriction',
@@ -47,12 +45,12 @@ function wrongOfNode(node: string, { operation, name, object, old }: AdmissionRe
 	// One that is not there would have its Node collected, which it then makes anew without the taints that it had.
 	if (old && !deepEqual(object?.metadata.ownerReferences ?? [], old.metadata.ownerReferences ?? []))
 		return `node "${node}" is not allowed to modify ownerReferences`;
-	const labels = (of: KubeObject | undefined) =>
-		Object.fromEntries(
-			Object.entries(of?.metadata.labels ?? {}).filter(([key]) => key.split('/')[0]?.endsWith(restricted.slice(0, -1))),
-		);
-	if (!deepEqual(labels(object), labels(old))) return `node "${node}" is not allowed to modify labels of ${restricted}`;
-	return undefined;
+	const [labels, were] = [object?.metadata.labels ?? {}, old?.metadata.labels ?? {}];
+	const wrong = Object.keys({ ...were, ...labels }).filter(
+		(key) => isReservedNodeLabel(key) && labels[key] !== were[key],
+	);
+	if (wrong.length === 0) return undefined;
+	return `node "${node}" is not allowed to ${old ? 'modify labels' : 'set the following labels'}: ${wrong.join(', ')}`;
 }
 
 function wrongOfPod(node: string, { operation, name, object, old }: AdmissionRequest): string | undefined {
