@@ -66,6 +66,8 @@ export interface WatchOptions {
 	readonly allowWatchBookmarks?: boolean;
 	readonly sendInitialEvents?: boolean;
 	readonly signal: AbortSignal;
+	/** Called when the reader has taken what there was when the watch began. */
+	readonly begun?: () => void;
 }
 
 export type WatchEvent<T extends KubeObject = KubeObject> =

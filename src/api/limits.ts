@@ -41,8 +41,11 @@ export const limits = {
 	/** A request takes a seat for so many objects that it goes through, and so many seats at most (both as Kubernetes). */
 	seatObjects: 100,
 	widest: 10,
-	/** Open watches of the whole server: a thousand nodes, each with those of what its pods name. */
-	watches: 40_000,
+	/**
+	 * Open watches and streams of the whole server, of which each level and each flow have the same part as of the seats: what
+	 * nodes can have is enough for a thousand of them, each with those of what its pods name.
+	 */
+	watches: 60_000,
 	/**
 	 * Changes that a kind remembers for its watchers, and their bytes. One that falls behind further is answered with 410. Those
 	 * older than `changeAge` (ms) are forgotten, but for the last `changesLeast`. (Kubernetes: 102,400 changes, 75 s.)

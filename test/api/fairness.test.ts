@@ -86,7 +86,10 @@ test('a list takes a seat for each hundred objects that it goes through, and ten
 		['limit=250&labelSelector=a', 'list', undefined, 30_000, 10],
 		['', 'list', 'one', 30_000, 1],
 		['', 'deletecollection', undefined, 450, 5],
-		['', 'watch', undefined, 30_000, 1],
+		['', 'watch', undefined, 450, 5],
+		['resourceVersion=0', 'watch', undefined, 450, 5],
+		['resourceVersion=7&sendInitialEvents=true', 'watch', undefined, 450, 5],
+		['resourceVersion=7', 'watch', undefined, 450, 1],
 	] as const) {
 		const asked = { query: new URLSearchParams(query), verb, attributes: { ...of(verb, 'pods'), name } } as Asked;
 		t.is(

@@ -206,11 +206,13 @@ test('more requests at once than a connection may have are refused, and the othe
 	for (const watch of watches) watch.close();
 });
 
+const DATA = 0;
 const HEADERS = 1;
 const RST_STREAM = 3;
 const SETTINGS = 4;
 const PING = 6;
 const GOAWAY = 7;
+const WINDOW_UPDATE = 8;
 const CONTINUATION = 9;
 const END_STREAM = 1;
 const END_HEADERS = 4;
@@ -313,6 +315,19 @@ async function rawConnection(t: ExecutionContext, { tls: { ca, cert, key, port }
 	};
 }
 
+/** Requests, of each of which the window is changed to one that it cannot have. */
+function resetByServer(raw: Awaited<ReturnType<typeof rawConnection>>, by: number): Buffer {
+	const pieces: Buffer[] = [];
+	const increment = Buffer.alloc(4);
+	increment.writeUInt32BE(by);
+	for (let index = 0; index < 20; index++) {
+		const stream = raw.stream();
+		pieces.push(frame(HEADERS, END_STREAM | END_HEADERS, stream, block(maps)));
+		pieces.push(frame(WINDOW_UPDATE, 0, stream, increment));
+	}
+	return Buffer.concat(pieces);
+}
+
 const floods: Readonly<Record<string, (raw: Awaited<ReturnType<typeof rawConnection>>) => () => Uint8Array>> = {
 	// CVE-2023-44487
 	'takes back each request at once': (raw) => () => {
@@ -323,6 +338,14 @@ const floods: Readonly<Record<string, (raw: Awaited<ReturnType<typeof rawConnect
 			pieces.push(frame(HEADERS, END_STREAM | END_HEADERS, stream, block(maps)), frame(RST_STREAM, 0, stream, cancel));
 		}
 		return Buffer.concat(pieces);
+	},
+	// CVE-2025-8671: what the server has to reset is not open any more, and still in work.
+	'makes the server reset each request by a window of nothing': (raw) => () => resetByServer(raw, 0),
+	'makes the server reset each request by a window that overflows': (raw) => () => resetByServer(raw, 2 ** 31 - 1),
+	'sends a body after the end of each request': (raw) => () => {
+		const stream = raw.stream();
+		const request = frame(HEADERS, END_STREAM | END_HEADERS, stream, block(maps));
+		return Buffer.concat([request, frame(DATA, 0, stream, Buffer.alloc(1))]);
 	},
 	// CVE-2024-27983 and its like
 	'never ends its headers': (raw) => {
@@ -358,6 +381,58 @@ for (const [what, make] of Object.entries(floods))
 		const [event] = await once(watch, 'data');
 		t.is(JSON.parse(String(event)).object.metadata.name, 'a');
 	});
+
+/** The first byte of a block of headers that says `:status 200`, by the table of RFC 7541. */
+const ok = 0x88;
+
+/** What another version of HTTP, or the end of a body, could make of a request. Source: RFC 9113, 8.1.1, 8.2.2, 8.3.1. */
+const ambiguous: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+	'a transfer encoding': { 'transfer-encoding': 'chunked' },
+	'a header of the connection': { connection: 'close' },
+	'an upgrade': { upgrade: 'h2c' },
+	'a longer body announced than sent': { 'content-length': '9999' },
+	'a shorter body announced than sent': { 'content-length': '1' },
+	'two lengths': { 'content-length': '2, 3' },
+	'a name in capitals': { 'X-A': 'b' },
+	'a path that is none': { ':path': 'version HTTP/1.1\r\n\r\nGET' },
+};
+
+for (const [what, more] of Object.entries(ambiguous))
+	test(`a request with ${what} is reset or refused, and nothing of it done`, async (t) => {
+		const server = await opened(t);
+		const raw = await rawConnection(t, server);
+		const stream = raw.stream();
+		const headers = { ':method': 'POST', 'content-type': 'application/json', ...more };
+		raw.socket.write(
+			Buffer.concat([
+				frame(HEADERS, END_HEADERS, stream, block(maps, headers)),
+				frame(DATA, END_STREAM, stream, Buffer.from(JSON.stringify(configMap('odd')))),
+			]),
+		);
+		const answer = await Promise.race([
+			raw.frame(({ type, stream: of }) => type === GOAWAY || (of === stream && [RST_STREAM, HEADERS].includes(type))),
+			once(raw.socket, 'close').then(() => undefined),
+		]);
+		if (answer?.type === HEADERS) t.not(answer.payload[0], ok, 'it is refused');
+		t.deepEqual((await server.ask(maps)).body.items, []);
+	});
+
+test('a small block of headers that stands for a large one is refused', async (t) => {
+	const server = await opened(t);
+	const raw = await rawConnection(t, server);
+	const stream = raw.stream();
+	// A field that is put into the table, and then named by its place there: RFC 7541, 6.2.1 and 6.1.
+	const large = field('x-large', 'x'.repeat(3_000));
+	large[0] = 0x40;
+	const headers = Buffer.concat([block(maps), large, Buffer.alloc(10_000, 0x80 | 62)]);
+	raw.socket.write(frame(HEADERS, END_STREAM | END_HEADERS, stream, headers));
+	const answer = await Promise.race([
+		raw.frame(({ type, stream: of }) => type === GOAWAY || (of === stream && type !== DATA)),
+		once(raw.socket, 'close').then(() => undefined),
+	]);
+	t.false(answer?.type === HEADERS && answer.payload[0] === ok, 'it is refused');
+	t.is((await server.ask('/healthz')).code, 200);
+});
 
 test('methods that nobody knows are refused, and counted together', async (t) => {
 	const server = await opened(t);

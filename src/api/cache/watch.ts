@@ -26,6 +26,8 @@ export interface Watching {
 	/** A bookmark marked as the end of the initial events follows the present state. */
 	readonly markInitialEnd: boolean;
 	readonly signal: AbortSignal;
+	/** Called when the reader has taken what there was at the beginning. */
+	readonly begun?: () => void;
 }
 
 const tooOld = (wanted: Revision, oldest: Revision) => expired(`too old resource version: ${wanted} (${oldest})`);
@@ -38,6 +40,8 @@ export async function* watch(
 ): AsyncGenerator<readonly WatchEvent[]> {
 	const { ring } = resource;
 	const { signal, trigger } = watching;
+	/** Not yet called. */
+	let begun = watching.begun;
 	using stack = new DisposableStack();
 	let feed = resource.feed;
 	let next: number;
@@ -55,6 +59,8 @@ export async function* watch(
 		const selected = matches ? state.filter((stored) => matches(stored)) : state;
 		yield* added(selected, signal);
 		if (watching.markInitialEnd) yield [bookmark(revision, true)];
+		begun?.();
+		begun = undefined;
 	} else {
 		const found = ring.after(known);
 		if (found === undefined) throw tooOld(known, ring.floor);
@@ -82,6 +88,8 @@ export async function* watch(
 		if (batch.length > 0) {
 			yield batch;
 		} else if (next >= feed.ring.end) {
+			begun?.();
+			begun = undefined;
 			if (trigger && feed === resource.feed) {
 				place = next;
 				part ??= stack.use(resource.read(trigger));

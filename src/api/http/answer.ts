@@ -35,13 +35,14 @@ export interface Answering {
 	readonly closing: AbortSignal;
 }
 
-/** Answers a request. Throws ApiError. */
+/** Answers a request; `begun` is called when a watch has sent what there was when it began. Throws ApiError. */
 export async function answer(
 	with_: Answering,
 	request: Request,
 	response: Response,
 	asked: Asked,
 	caller: Caller,
+	begun: () => void,
 ): Promise<void> {
 	const { serving, paths, git, closing } = with_;
 	const { route, kind, query, verb, user } = asked;
@@ -57,7 +58,7 @@ export async function answer(
 	if (verb !== 'watch' && !stream && !given)
 		return serveResource(serving, { request, response, query, caller, signal: closing }, kind, route, verb);
 	return whileOpen(response, closing, async (signal) => {
-		const exchange = { request, response, query, caller, signal };
+		const exchange = { request, response, query, caller, signal, begun };
 		if (given) return serveGiven({ api: serving.api, answers: with_.answers }, exchange, kind, route, verb);
 		if (!stream) return serveResource(serving, exchange, kind, route, verb);
 		const subresource = subresourceOf(kind, route.subresource ?? '');

@@ -35,7 +35,8 @@ export function readBody(request: Request): Promise<Buffer> {
 			request.off('close', broken);
 			resolve(chunks.length === 1 ? (chunks[0] ?? empty) : Buffer.concat(chunks));
 		});
-		request.on('error', reject);
+		// Nothing is wrong here when a client goes, or what it sends is no HTTP.
+		request.on('error', broken);
 		request.on('close', broken);
 	});
 }

@@ -43,6 +43,8 @@ export interface Exchange<R = Response> {
 	readonly caller: Caller;
 	/** Aborts when the server closes and, for watches and streams, when the client goes. */
 	readonly signal: AbortSignal;
+	/** Called when a watch has sent what there was when it began. */
+	readonly begun?: () => void;
 }
 
 /** Runs what goes on until it is told to end: its signal is aborted when the answer's connection closes, or the server does (`closing`). */

@@ -13,6 +13,7 @@ import { anonymous } from '../auth/user.ts';
 import { type Answering, answer } from './answer.ts';
 import { type Asked, attributesOf, locate, verbOf } from './attributes.ts';
 import { createCohort } from './cohort.ts';
+import { type Connection, checkWaiting, createConnections, sent } from './connections.ts';
 import type { Request, Response } from './exchange.ts';
 import { createFairness } from './flow/index.ts';
 import type { Checks } from './health.ts';
@@ -44,11 +45,7 @@ export function createHandler(options: ServeOptions, closing: AbortSignal): Hand
 		yield* options.metrics?.() ?? [];
 	});
 	const cohort = createCohort();
-	/**
-	 * Connections that had a request before. The first is answered at once: where a client certificate is of another authority,
-	 * what OpenSSL has left behind of that ends the connection with the turn that brought both, and the answer would be lost.
-	 */
-	const met = new WeakSet<Duplex>();
+	const connectionOf = createConnections();
 	const answering: Answering = {
 		serving: { api, log, now },
 		streaming: { api, client: () => pki.kubelet },
@@ -92,15 +89,22 @@ export function createHandler(options: ServeOptions, closing: AbortSignal): Hand
 		else sendError(request, response, error);
 	};
 
-	const handle = async (request: Request, response: Response): Promise<void> => {
+	const handle = async (request: Request, response: Response, connection: Connection): Promise<void> => {
+		let inTurn = false;
+		const before = connection.unanswered++ > 0 && request.httpVersionMajor === 1 ? connection.last : undefined;
 		const started = performance.now();
 		let label = { verb: (request.method ?? '').toLowerCase(), resource: '' };
 		let long = false;
 		/** Gives back what the request holds of the server. */
 		let leave = () => {};
 		try {
-			if (met.has(request.socket)) await cohort();
-			else met.add(request.socket);
+			if (before) {
+				checkWaiting(connection, response);
+				await before;
+			}
+			inTurn = request.httpVersionMajor === 1;
+			if (connection.met) await cohort();
+			else connection.met = true;
 			const asked = await identify(request);
 			const { route, kind, verb } = asked;
 			// Only names of kinds become labels: a client must not make new ones.
@@ -108,46 +112,66 @@ export function createHandler(options: ServeOptions, closing: AbortSignal): Hand
 			const entered = fairness.enter(asked, response);
 			const seats = entered instanceof Promise ? await entered : entered;
 			metrics.inFlight++;
-			leave = () => {
+			let seated = true;
+			const stand = () => {
+				if (!seated) return;
+				seated = false;
 				metrics.inFlight--;
 				seats.leave();
 			};
+			leave = stand;
 			await authorize(asked);
 			if (verb === 'watch' || (route.type === 'resource' && route.subresource === 'log')) {
-				leave();
+				const place = fairness.stay(asked);
 				long = true;
 				metrics.watches++;
 				leave = () => {
+					stand();
 					metrics.watches--;
+					place.leave();
 				};
+				// A watch goes through a kind until its client has what there is of it. Source: KEP-1040.
+				if (verb !== 'watch') stand();
 			}
-			await answer(answering, request, response, asked, callerOf(request, asked));
+			await answer(answering, request, response, asked, callerOf(request, asked), stand);
 		} catch (cause) {
 			failed(request, response, cause);
 		} finally {
 			leave();
 			if (!long) metrics.observe(label.verb, label.resource, response.statusCode, (performance.now() - started) / 1000);
 		}
+		// What has come behind it waits until its client has read it, since answers would pile up here.
+		if (inTurn && connection.unanswered > 1) await sent(request.socket, response);
+		connection.unanswered--;
 	};
 
 	const upgrade = async (request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> => {
 		// Before anything is awaited: a connection that breaks meanwhile must not end the process.
 		socket.on('error', (cause) => log.debug({ err: cause }, 'a stream broke'));
 		metrics.watches++;
+		using held = new DisposableStack();
+		held.defer(() => {
+			metrics.watches--;
+		});
 		try {
+			await connectionOf(socket).last;
 			const asked = await identify(request);
+			const seats = asked.verb === 'watch' ? await fairness.enter(asked, socket) : undefined;
+			const stand = () => seats?.leave();
+			held.defer(stand);
 			await authorize(asked);
-			await serveUpgrade(answering, { request, socket, head }, asked, callerOf(request, asked));
+			const place = fairness.stay(asked);
+			held.defer(() => place.leave());
+			await serveUpgrade(answering, { request, socket, head }, asked, callerOf(request, asked), stand);
 		} catch (cause) {
 			if (!socket.destroyed) refuseUpgrade(socket, asApiError(cause, request, log));
-		} finally {
-			metrics.watches--;
 		}
 	};
 
 	return {
 		request: (request, response) => {
-			void handle(request, response);
+			const connection = connectionOf(request.socket);
+			connection.last = handle(request, response, connection);
 		},
 		upgrade: (request, socket, head) => {
 			void upgrade(request, socket, head);

@@ -93,8 +93,6 @@ export class Response2 extends Http2ServerResponse<Request2> {
 
 	override end(...what: unknown[]): this {
 		const { stream } = this;
-		// Whoever does not read what is for him does not keep it here. It ends with the stream.
-		stream.setTimeout(limits.watchStall, () => stream.close(constants.NGHTTP2_CANCEL));
 		// The rest of a body that nobody will read need not come. Source: RFC 9113, 8.1.
 		if (!this.req.complete) stream.once('finish', () => stream.close(constants.NGHTTP2_NO_ERROR));
 		return super.end(...(what as []));

@@ -202,7 +202,7 @@ function* yamlPieces(head: object, items: Listed['items']): Generator<Uint8Array
 /** Answers a watch. Throws ApiError before its first event. */
 export async function serveWatch(
 	{ api, log, now }: Serving,
-	{ request, response, query, caller, signal }: Exchange<Answer>,
+	{ request, response, query, caller, signal, begun }: Exchange<Answer>,
 	kind: Kind,
 	route: ResourceRoute,
 ): Promise<void> {
@@ -219,7 +219,7 @@ export async function serveWatch(
 	const timer = setTimeout(end, Math.min(timeout, 2 ** 31 - 1));
 	signal.addEventListener('abort', end);
 	try {
-		const events = api.watch({ kind, namespace }, { ...options, fieldSelector, signal: ended.signal }, caller);
+		const events = api.watch({ kind, namespace }, { ...options, fieldSelector, signal: ended.signal, begun }, caller);
 		await streamEvents(response, events, {
 			kind,
 			apiVersion: apiVersionOf(kind),

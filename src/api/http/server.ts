@@ -16,6 +16,7 @@ import type { Bounds } from './flow/index.ts';
 import type { Answers } from './given.ts';
 import { createHandler } from './handler.ts';
 import { keepWhileUsed, Request2, Response2, sendAway } from './http2.ts';
+import { cutOffUnread } from './unread.ts';
 import { upgrades } from './upgrade.ts';
 
 export interface ServeOptions {
@@ -43,6 +44,8 @@ export interface ServeOptions {
 	/** The share of requests over HTTP/2 with which their connection is told to go away, so that clients spread over servers. Default 0. */
 	readonly goawayChance?: number;
 	readonly random?: () => number;
+	/** How long (ms) a client may leave unread what is for it. Default: that of limits.ts. */
+	readonly unread?: number;
 	/** How many requests are in work, and how many wait. */
 	readonly fairness?: Partial<Bounds>;
 	/** Figures of others in this process, served at /metrics with the server's own. */
@@ -72,6 +75,7 @@ export async function serveApi(options: ServeOptions): Promise<Served> {
 		socket.once('close', () => sockets.delete(socket));
 	});
 	server.on('session', keepWhileUsed);
+	cutOffUnread(server, options.unread ?? limits.watchStall);
 	server.on('request', (request: IncomingMessage | Request2, response: ServerResponse | Response2) => {
 		// Once the server closes, a connection ends with its answer: it would hold up the close until it is cut off, or bring more.
 		if (request instanceof IncomingMessage)

@@ -26,15 +26,16 @@ export function upgrades(request: IncomingMessage): boolean {
 	}
 }
 
-/** Serves a connection until it ends. Throws ApiError while it may still be refused. */
+/** Serves a connection until it ends; `begun` is called when a watch has sent what there was when it began. Throws ApiError while it may still be refused. */
 export async function serveUpgrade(
 	with_: Answering,
 	upgrade: { readonly request: IncomingMessage; readonly socket: Duplex; readonly head: Buffer },
 	{ route, kind, verb, query }: Asked,
 	caller: Caller,
+	begun: () => void,
 ): Promise<void> {
 	if (!kind || route.type !== 'resource') throw notServed();
-	if (isReadOverSocket(route, verb)) return readOverSocket(with_, upgrade, { route, kind, verb, query }, caller);
+	if (isReadOverSocket(route, verb)) return readOverSocket(with_, upgrade, { route, kind, verb, query }, caller, begun);
 	if (!route.name) throw notServed();
 	const { name, namespace, subresource = '' } = route;
 	if (!subresourceOf(kind, subresource)?.upgrade) throw notServed();
@@ -54,11 +55,12 @@ async function readOverSocket(
 		query,
 	}: { readonly route: ResourceRoute; readonly kind: Kind; readonly verb: string; readonly query: URLSearchParams },
 	caller: Caller,
+	begun: () => void,
 ): Promise<void> {
 	const response = socketAnswer(request, socket, head, verb === 'watch');
 	try {
 		await whileOpen(response, closing, async (signal) => {
-			const exchange = { request, response, query, caller, signal };
+			const exchange = { request, response, query, caller, signal, begun };
 			if (verb === 'watch') await serveWatch(serving, exchange, kind, route);
 			else {
 				if (!route.name || !subresourceOf(kind, 'log')) throw notServed();

@@ -1,16 +1,12 @@
 /** watch: from a revision, or from the present state. */
 import type { Kind } from '../../kinds/kind.ts';
 import type { KubeObject } from '../../kinds/object.ts';
-import { expired, tooManyRequests } from '../../kinds/status.ts';
+import { expired } from '../../kinds/status.ts';
 import type { Collection, WatchEvent, WatchOptions } from '../api.ts';
 import { watch as watchCache } from '../cache/watch.ts';
-import { limits } from '../limits.ts';
 import type { Context } from './context.ts';
 import { freshEnough, parseRevision } from './read.ts';
 import { type Selection, select } from './selection.ts';
-
-/** Open watches, by context. */
-const open = new WeakMap<Context, number>();
 
 /** Throws 400 at once for options that are none; what goes wrong later is thrown where the events are read. */
 export function watch<T extends KubeObject>(
@@ -27,30 +23,24 @@ export function watch<T extends KubeObject>(
 async function* follow<T extends KubeObject>(
 	context: Context,
 	kind: Kind<T>,
-	{ resourceVersion = '', sendInitialEvents, allowWatchBookmarks, signal }: WatchOptions,
+	{ resourceVersion = '', sendInitialEvents, allowWatchBookmarks, signal, begun }: WatchOptions,
 	selection: Selection,
 	after: number,
 ): AsyncGenerator<readonly WatchEvent<T>[]> {
-	const count = (open.get(context) ?? 0) + 1;
-	if (count > limits.watches) throw tooManyRequests(`${limits.watches} watches are open, which is the limit`, 5);
-	open.set(context, count);
-	try {
-		const { cache } = context;
-		const fromState = sendInitialEvents ?? after === 0;
-		if (fromState || after === 0) await freshEnough(context, resourceVersion);
-		else await checkHistory(context, after);
-		const events = watchCache(cache, cache.of(kind), {
-			...selection,
-			from: fromState ? 'state' : { revision: after === 0 ? cache.position : after },
-			bookmarks: allowWatchBookmarks === true,
-			markInitialEnd: sendInitialEvents === true,
-			signal,
-		});
-		// The cache of a kind holds objects of its type only.
-		yield* events as AsyncGenerator<readonly WatchEvent<T>[]>;
-	} finally {
-		open.set(context, (open.get(context) ?? 1) - 1);
-	}
+	const { cache } = context;
+	const fromState = sendInitialEvents ?? after === 0;
+	if (fromState || after === 0) await freshEnough(context, resourceVersion);
+	else await checkHistory(context, after);
+	const events = watchCache(cache, cache.of(kind), {
+		...selection,
+		from: fromState ? 'state' : { revision: after === 0 ? cache.position : after },
+		bookmarks: allowWatchBookmarks === true,
+		markInitialEnd: sendInitialEvents === true,
+		signal,
+		begun,
+	});
+	// The cache of a kind holds objects of its type only.
+	yield* events as AsyncGenerator<readonly WatchEvent<T>[]>;
 }
 
 /**

@@ -5,10 +5,15 @@ import type { Asked } from '../attributes.ts';
 /** Seats: more for what goes through many objects; `count` tells how many those are. */
 export function widthOf(asked: Asked, count: (asked: Asked) => number): number {
 	const { verb, query, attributes } = asked;
-	if ((verb !== 'list' && verb !== 'deletecollection') || attributes.type !== 'resource' || attributes.name) return 1;
+	const goesThrough = verb === 'list' || verb === 'deletecollection' || (verb === 'watch' && isFromState(query));
+	if (!goesThrough || attributes.type !== 'resource' || attributes.name) return 1;
 	const limit = Number(query.get('limit')) || Number.POSITIVE_INFINITY;
 	// A page of what is selected may go through all.
 	const selects = query.has('labelSelector') || query.has('fieldSelector');
 	const objects = selects ? count(asked) : Math.min(limit, count(asked));
 	return Math.min(limits.widest, Math.max(1, Math.ceil(objects / limits.seatObjects)));
 }
+
+/** Whether a watch begins with the present state, which is a list in another form. */
+const isFromState = (query: URLSearchParams) =>
+	query.get('sendInitialEvents') === 'true' || ['', '0'].includes(query.get('resourceVersion') ?? '');
