@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import test from 'ava';
+import { Application } from '../../src/kinds/argoproj/application.ts';
 import { applicationSchemas } from '../../src/kinds/argoproj/schema.ts';
 
 /** Types that have another name in Argo CD's schema. */
@@ -41,3 +42,26 @@ for (const [name, fields] of types)
 		const required = [...fields].filter(([, isRequired]) => isRequired).map(([field]) => field);
 		t.deepEqual((schema?.required ?? []).filter((field) => !inherited.includes(field)).toSorted(), required.sort());
 	});
+
+test('what the status repeats leaves room for it: a longer operation or source is refused when it is written', (t) => {
+	const application = (more: Partial<Application>, bytes = 0): Application => ({
+		apiVersion: 'argoproj.io/v1alpha1',
+		kind: 'Application',
+		metadata: { name: 'a', namespace: 'default' },
+		...more,
+		spec: {
+			project: 'default',
+			source: { repoURL: 'https://x', helm: { values: 'x'.repeat(bytes) } },
+			destination: {},
+			...more.spec,
+		},
+	});
+	const told = (object: Application) =>
+		Application.validate(object, undefined).map(({ field, detail }) => [field, detail]);
+	const tooLong = 'Too long: may not be more than 65536 bytes';
+	t.deepEqual(told(application({ operation: { sync: { manifests: ['x'.repeat(65_000)] } } }, 65_000)), []);
+	t.deepEqual(told(application({ operation: { sync: { manifests: ['x'.repeat(66_000)] } } })), [
+		['operation', tooLong],
+	]);
+	t.deepEqual(told(application({}, 66_000)), [['spec.source', tooLong]]);
+});

@@ -107,12 +107,15 @@ interface Both extends AsyncDisposable {
 	value(name: string): Promise<string | undefined>;
 }
 
-/** The embedded repository with `app/`, and a remote with `deploy/`; the application `default` has a path of its own. */
-async function both(t: ExecutionContext): Promise<Both> {
+/**
+ * The embedded repository with `app/`, and a remote with `deploy/`; the application `default` has a path of its own. A push is
+ * answered until all have converged: `pushWaitMs` is for one where they never do.
+ */
+async function both(t: ExecutionContext, pushWaitMs = 60_000): Promise<Both> {
 	const stack = new AsyncDisposableStack();
 	const remote = stack.use(await createGitRemote());
 	const tree = stack.use(await createWorkTree(remote.url));
-	const world = await startGitOps(t);
+	const world = await startGitOps(t, { pushWaitMs });
 	const { spec } = await world.client.get(Application, { name: 'default', namespace: 'default' });
 	const repoURL = spec.source?.repoURL ?? '';
 	await world.client.patch(
@@ -376,7 +379,7 @@ test('while one of the sources cannot be read nothing is pruned, and pushes to t
 });
 
 test('a push does not wait for another source that never answered, and says that it was not looked at', async (t) => {
-	await using fixture = await both(t);
+	await using fixture = await both(t, 2_000);
 	const { repoURL, remote } = fixture;
 	await fixture.commit({ 'b.yaml': configMap('b', '1') });
 	remote.behaviour.mode = 'hang';

@@ -8,7 +8,8 @@ const configMap = (name: string) =>
 	`apiVersion: v1\nkind: ConfigMap\nmetadata: {name: ${name}, namespace: default}\ndata: {a: b}\n`;
 
 test('a push that several applications follow is answered for each as it happens, by name', async (t) => {
-	const world = await startGitOps(t);
+	// One of them never converges: the answer takes as long as this.
+	const world = await startGitOps(t, { pushWaitMs: 15_000 });
 	const { spec } = await world.client.get(Application, { name: 'default', namespace: 'default' });
 	const repoURL = spec.source?.repoURL ?? '';
 	const application = (name: string, more: Partial<Application['spec']>): Application => ({

@@ -12,6 +12,12 @@ export interface Application extends KubeObject {
 	operation?: Operation;
 }
 
+/**
+ * Bytes of JSON that an operation may have, and the sources: the status repeats them, beside all else that it tells, and an object is
+ * bounded. Of larger ones there would be no room for an answer.
+ */
+const MAX_REPEATED_BYTES = 65_536;
+
 const text = (name: string, priority: 0 | 1, description: string, cell: Column<Application>['cell']) =>
 	({ name, type: 'string', priority, description, cell }) satisfies Column<Application>;
 
@@ -44,8 +50,9 @@ export const Application: Kind<Application> = kind<Application>({
 		),
 		text('Project', 1, 'The project it belongs to.', ({ spec }) => spec.project ?? ''),
 	],
-	validate({ spec }) {
+	validate({ spec, operation }) {
 		const errors: FieldError[] = [];
+		if (isTooLong(operation)) errors.push(fieldError.tooLong('operation', MAX_REPEATED_BYTES));
 		if (!spec) return [fieldError.required('spec')];
 		const { destination, source, sources = [], sourceHydrator } = spec;
 		if (!source && sources.length === 0 && !sourceHydrator)
@@ -59,10 +66,15 @@ export const Application: Kind<Application> = kind<Application>({
 		for (const [path, item] of each) {
 			if (!item.repoURL) errors.push(fieldError.required(`${path}.repoURL`));
 		}
+		for (const field of ['source', 'sources'] as const)
+			if (isTooLong(spec[field])) errors.push(fieldError.tooLong(`spec.${field}`, MAX_REPEATED_BYTES));
 		return errors;
 	},
 	health,
 });
+
+const isTooLong = (value: unknown) =>
+	value !== undefined && Buffer.byteLength(JSON.stringify(value)) > MAX_REPEATED_BYTES;
 
 type Status = Application['status'];
 

@@ -12,8 +12,8 @@ import type { Outcome } from './execute.ts';
 
 /** Past syncs that status.history keeps where spec.revisionHistoryLimit names none. Source: Argo CD. */
 const DEFAULT_HISTORY_LIMIT = 10;
-/** Bytes of JSON that operationState.syncResult.resources takes at most: a third of what an object may hold. */
-export const MAX_RESULTS_BYTES = 400_000;
+/** Bytes of JSON that operationState.syncResult.resources takes at most: a quarter of what an object may hold. */
+export const MAX_RESULTS_BYTES = 350_000;
 
 /** Bytes of JSON that the history takes at most, the newest entries first. */
 const MAX_HISTORY_BYTES = 80_000;

@@ -9,7 +9,7 @@ const range = /[*^~<>=|]/;
 /** A name or a URL with these would be lines and colours of its own in the answer to a push, or in a log. */
 const control = /\p{Cc}/u;
 
-/** Bytes of JSON of a list of sources: the status, its history and an operation repeat it, and an object is bounded. */
+/** Bytes of JSON of the sources: the status, its history and an operation repeat it, and an object is bounded. */
 const MAX_SOURCES_BYTES = 16_384;
 
 export function unsupported(spec: ApplicationSpec): string[] {
@@ -30,8 +30,10 @@ export function unsupported(spec: ApplicationSpec): string[] {
 }
 
 function unsupportedSources(sources: readonly ApplicationSource[], path: string, listed: boolean): string[] {
-	if (listed && Buffer.byteLength(JSON.stringify(sources)) > MAX_SOURCES_BYTES)
-		return [`${path}.sources is longer than ${MAX_SOURCES_BYTES} bytes; use several Applications`];
+	if (Buffer.byteLength(JSON.stringify(sources)) > MAX_SOURCES_BYTES) {
+		const field = listed ? 'sources is longer' : 'source is longer';
+		return [`${path}.${field} than ${MAX_SOURCES_BYTES} bytes; use several Applications`];
+	}
 	return sources.flatMap((source, index) =>
 		unsupportedSource(source, listed ? `${path}.sources[${index}]` : `${path}.source`),
 	);
