@@ -64,7 +64,7 @@ const REFUSALS: ReadonlySet<number> = new Set([
 
 /** The details of failures after which the member has certainly done nothing: the same request may be sent again. */
 const NEVER_DONE =
-	/No connection established|Channel closed before call|Name resolution failed|Waiting for LB pick|too many requests|invalid auth token/;
+	/No connection established|Channel closed before call|Name resolution failed|Waiting for LB pick|too many requests|invalid auth token|not supported for learner/;
 
 /** Failures that a new token may cure: tokens expire, and a restarted etcd has forgotten them. */
 const TOKEN_REFUSED = /invalid auth token|permission denied/;

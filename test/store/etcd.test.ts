@@ -335,6 +335,20 @@ test.serial('an etcd that hangs is told in the same words each time, so that who
 	own.signal(0, 'SIGCONT');
 });
 
+test.serial('a member without a vote that is named among the others costs no commit', async (t) => {
+	const own = await startEtcd();
+	t.teardown(() => own.stop());
+	const learner = await own.addLearner();
+	const put = { request_put: { key: bytes('/a'), value: bytes('x') } };
+	// Each begins with any of the two.
+	for (let index = 0; index < 12; index++) {
+		const members = new Members({ endpoints: [learner, ...own.endpoints] });
+		const call = members.call('txn', { compare: [], success: [put], failure: [] }, { repeatable: false });
+		await t.notThrowsAsync(call);
+		members.close();
+	}
+});
+
 test.serial('a watch on which nothing happens resumes where etcd was, not where it began', async (t) => {
 	const own = await startEtcd({ flags: ['--experimental-watch-progress-notify-interval', '100ms'] });
 	t.teardown(() => own.stop());

@@ -1,10 +1,11 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { promisify } from 'node:util';
 
 /** A member must serve within this time, in ms. */
 const START_TIMEOUT_MS = 30_000;
@@ -21,6 +22,8 @@ export interface EtcdCluster extends AsyncDisposable {
 	empty(member: number): Promise<void>;
 	/** Starts a killed member on its data and its ports, and waits until it serves. */
 	start(member: number): Promise<void>;
+	/** Adds a member without a vote, which answers nothing but that. @returns its `HOST:PORT`, when it runs. */
+	addLearner(): Promise<string>;
 	/** Stops (SIGSTOP) or continues (SIGCONT) a member: it hangs without closing its connections. */
 	signal(member: number, signal: 'SIGSTOP' | 'SIGCONT'): void;
 }
@@ -38,20 +41,21 @@ export async function startEtcd({
 	readonly flags?: readonly string[];
 } = {}): Promise<EtcdCluster> {
 	const folder = await mkdtemp(join(tmpdir(), 'driftless-etcd-'));
-	const ports = await freePorts(members * 3);
-	const all = Array.from({ length: members }, (_, index) => ({
+	const ports = await freePorts((members + 1) * 3);
+	const memberAt = (index: number) => ({
 		name: `m${index}`,
 		client: `127.0.0.1:${ports[index * 3]}`,
 		peer: `127.0.0.1:${ports[index * 3 + 1]}`,
 		health: `http://127.0.0.1:${ports[index * 3 + 2]}`,
-	}));
+	});
+	const all = Array.from({ length: members }, (_, index) => memberAt(index));
 	const running = new Map<number, ChildProcess>();
 	const scheme = tls ? 'https' : 'http';
 	const secured = tls
 		? ['--client-cert-auth', '--trusted-ca-file', tls.ca, '--cert-file', tls.cert, '--key-file', tls.key]
 		: [];
 
-	const launch = (index: number): void => {
+	const launch = (index: number, state = 'new'): void => {
 		const member = all[index];
 		if (!member) throw new RangeError(`the cluster has no member ${index}`);
 		const child = spawn(
@@ -64,6 +68,7 @@ export async function startEtcd({
 				...['--advertise-client-urls', `${scheme}://${member.client}`, '--listen-metrics-urls', member.health],
 				...['--listen-peer-urls', `http://${member.peer}`, '--initial-advertise-peer-urls', `http://${member.peer}`],
 				...['--initial-cluster', all.map(({ name, peer }) => `${name}=http://${peer}`).join(',')],
+				...['--initial-cluster-state', state],
 				...['--heartbeat-interval', '50', '--election-timeout', '500', ...secured, ...flags],
 			],
 			{ stdio: 'ignore' },
@@ -117,6 +122,22 @@ export async function startEtcd({
 		async start(index) {
 			launch(index);
 			await ready(index);
+		},
+		async addLearner() {
+			const learner = memberAt(all.length);
+			const added = ['member', 'add', learner.name, '--learner', `--peer-urls=http://${learner.peer}`];
+			const env = { ...process.env, ETCDCTL_API: '3' };
+			const etcdctl = (...args: string[]) =>
+				promisify(execFile)('etcdctl', [`--endpoints=${all[0]?.client}`, ...args], { env });
+			await etcdctl(...added);
+			all.push(learner);
+			launch(all.length - 1, 'existing');
+			for (const end = Date.now() + START_TIMEOUT_MS; ; await delay(50)) {
+				const { stdout } = await etcdctl('member', 'list');
+				if (stdout.split('\n').some((line) => line.includes(` ${learner.name},`) && line.includes(' started,')))
+					return learner.client;
+				if (Date.now() > end) throw new Error(`the learner did not start within ${START_TIMEOUT_MS} ms: ${stdout}`);
+			}
 		},
 		signal: (index, signal) => running.get(index)?.kill(signal),
 		[Symbol.asyncDispose]: stop,
