@@ -9,6 +9,7 @@ import { type TLSSocket, connect as tlsConnect } from 'node:tls';
 import { promisify } from 'node:util';
 import { gunzipSync } from 'node:zlib';
 import test, { type ExecutionContext } from 'ava';
+import type { Response } from '../../src/api/http/exchange.ts';
 import { limits } from '../../src/api/limits.ts';
 import { serveTestApi, type TestServer } from '../testbed/api.ts';
 import { configMap } from './objects.ts';
@@ -381,6 +382,45 @@ for (const [what, make] of Object.entries(floods))
 		const [event] = await once(watch, 'data');
 		t.is(JSON.parse(String(event)).object.metadata.name, 'a');
 	});
+
+/** A server whose answers are more than what the buffers on the way take, and what becomes of the first of them. */
+async function lavish(t: ExecutionContext) {
+	const { promise: answer, resolve } = Promise.withResolvers<Response>();
+	const git = async (_request: unknown, response: Response) => {
+		response.end(Buffer.alloc(32 * 1024 * 1024));
+		resolve(response);
+	};
+	return { server: await opened(t, { unread: 200, git }), answer };
+}
+
+test('an answer of which nobody reads the stream is reset, and the others of its connection go on', async (t) => {
+	const { server, answer } = await lavish(t);
+	const one = session(t, server);
+	const unread = one.request({ ':path': '/git/x' });
+	unread.on('error', () => {});
+	await answer;
+	// An error, or an end, is told to who reads.
+	await new Promise((resolve) => unread.once('aborted', resolve).once('close', resolve));
+	t.is(unread.rstCode, constants.NGHTTP2_CANCEL);
+	t.is((await ask(one, maps)).code, 200);
+});
+
+test('a connection that reads nothing at all is ended', async (t) => {
+	const { server, answer } = await lavish(t);
+	const raw = await rawConnection(t, server);
+	raw.socket.pause();
+	const all = Buffer.alloc(4);
+	all.writeUInt32BE(2 ** 31 - 1);
+	const rest = Buffer.alloc(4);
+	rest.writeUInt32BE(2 ** 31 - 1 - 65_535);
+	const windows = [frame(SETTINGS, 0, 0, Buffer.concat([Buffer.of(0, 4), all])), frame(WINDOW_UPDATE, 0, 0, rest)];
+	raw.socket.write(Buffer.concat(windows));
+	raw.request('/git/x');
+	const response = await answer;
+	if (!response.destroyed) await once(response, 'close');
+	t.false(response.writableFinished);
+	t.is((await server.ask('/healthz')).code, 200);
+});
 
 /** The first byte of a block of headers that says `:status 200`, by the table of RFC 7541. */
 const ok = 0x88;

@@ -7,6 +7,25 @@ import test from 'ava';
 import { sendPieces } from '../../src/api/http/respond.ts';
 import { limits } from '../../src/api/limits.ts';
 
+test('a large answer that its client takes too long to read is cut off, though it goes on reading', async (t) => {
+	function* pieces() {
+		for (;;) yield Buffer.alloc(limits.chunk);
+	}
+	const ended = Promise.withResolvers<boolean>();
+	const server = createServer((request, answer) => {
+		answer.on('close', () => ended.resolve(answer.writableFinished));
+		void sendPieces(request, answer, 'application/json', pieces(), 100);
+	});
+	t.teardown(() => server.close());
+	server.listen(0, '127.0.0.1');
+	await once(server, 'listening');
+	const client = connect((server.address() as AddressInfo).port, '127.0.0.1');
+	t.teardown(() => client.destroy());
+	client.on('error', () => {});
+	client.resume().write('GET / HTTP/1.1\r\nhost: x\r\n\r\n');
+	t.false(await ended.promise);
+});
+
 for (const encoding of ['identity', 'gzip'])
 	test(`a large answer waits for the client that does not read it (${encoding})`, async (t) => {
 		const total = 400;

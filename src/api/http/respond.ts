@@ -84,14 +84,17 @@ const acceptsGzip = (request: Request) =>
 
 /**
  * Sends a body in pieces, made as they are asked for, so that a large one is never whole in memory: no further ahead than the
- * client reads, and other work of the process in between.
+ * client reads, and other work of the process in between. A client that takes longer than `within` ms is cut off, since a list
+ * has its seats until it is sent. Source: Kubernetes API server, `--request-timeout`.
  */
 export async function sendPieces(
 	request: Request,
 	response: Response,
 	type: string,
 	pieces: Iterable<Uint8Array>,
+	within: number = limits.request,
 ): Promise<void> {
+	const until = performance.now() + within;
 	const chunks = inChunks(pieces);
 	const first = chunks.next();
 	const second = chunks.next();
@@ -111,7 +114,7 @@ export async function sendPieces(
 	try {
 		for (let next: IteratorResult<Uint8Array> = first; !next.done; next = next === first ? second : chunks.next()) {
 			if (into.write(next.value)) await setImmediate();
-			else if (!(await drained(response, into))) return;
+			else if (!(await drained(response, into, until - performance.now()))) return;
 			if (response.destroyed) return;
 		}
 		into.end();
@@ -135,8 +138,12 @@ function* inChunks(pieces: Iterable<Uint8Array>): Generator<Uint8Array, undefine
 	if (size > 0) yield Buffer.concat(parts);
 }
 
-/** Settles when the client has read what waits for it: true; or when it is gone or stalls for too long, then cut off: false. `into` leads to it. */
-export function drained(response: Writable, into: Writable = response): Promise<boolean> {
+/** Settles when the client has read what waits for it: true; or when it is gone, or has not in time (ms), then cut off: false. `into` leads to it. */
+export function drained(
+	response: Writable,
+	into: Writable = response,
+	within = Number.POSITIVE_INFINITY,
+): Promise<boolean> {
 	if (response.destroyed) return Promise.resolve(false);
 	return new Promise((resolve) => {
 		const finish = (alive: boolean) => {
@@ -147,10 +154,13 @@ export function drained(response: Writable, into: Writable = response): Promise<
 		};
 		const onDrain = () => finish(true);
 		const onClose = () => finish(false);
-		const timer = setTimeout(() => {
-			response.destroy();
-			finish(false);
-		}, limits.watchStall);
+		const timer = setTimeout(
+			() => {
+				response.destroy();
+				finish(false);
+			},
+			Math.min(within, limits.watchStall),
+		);
 		into.on('drain', onDrain);
 		response.on('close', onClose);
 	});
