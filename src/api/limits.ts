@@ -77,8 +77,11 @@ export const limits = {
 	eventAge: 60 * minutes,
 	/** Answers larger than this are compressed where the client allows it (Kubernetes: 128 KiB). */
 	gzip: 128 * KiB,
-	/** Bytes written to a socket in one piece of a large list. */
+	/** Bytes written to a socket in one piece of a large list, and how long (ms) one is made before other work has its turn. */
 	chunk: 512 * KiB,
+	slice: 8,
+	/** Fields and items of an object that is answered in blocks of YAML, each of which takes some microseconds. A larger one is answered as JSON, which is YAML too. */
+	yamlParts: 5_000,
 	/** Time (ms) for the headers, and for the whole request. */
 	headers: 20 * seconds,
 	request: 60 * seconds,

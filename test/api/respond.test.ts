@@ -2,9 +2,12 @@
 import { once } from 'node:events';
 import { createServer, type ServerResponse } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
+import { setImmediate as setImmediateOnce } from 'node:timers';
 import { setImmediate as turn } from 'node:timers/promises';
 import test from 'ava';
+import { parse } from 'yaml';
 import { sendPieces } from '../../src/api/http/respond.ts';
+import { yamlItem, yamlOf } from '../../src/api/http/yaml-answer.ts';
 import { limits } from '../../src/api/limits.ts';
 
 test('a large answer that its client takes too long to read is cut off, though it goes on reading', async (t) => {
@@ -59,3 +62,44 @@ for (const encoding of ['identity', 'gzip'])
 		}
 		t.true(made < total / 2, `${made} of ${total} pieces are made for nobody`);
 	});
+
+test('other work goes on while a large answer is made', async (t) => {
+	const total = 50;
+	let turns = 0;
+	let done = false;
+	const other = () => {
+		turns++;
+		if (!done) setImmediateOnce(other);
+	};
+	function* pieces() {
+		for (let made = 0; made < total; made++) {
+			for (const end = performance.now() + limits.slice / 2; performance.now() < end; );
+			yield Buffer.from('x');
+		}
+	}
+	const server = createServer((request, answer) => {
+		setImmediateOnce(other);
+		void sendPieces(request, answer, 'text/plain', pieces()).finally(() => {
+			done = true;
+		});
+	});
+	t.teardown(() => server.close());
+	server.listen(0, '127.0.0.1');
+	await once(server, 'listening');
+	const answer = await fetch(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`);
+	t.is(await answer.text(), 'x'.repeat(total));
+	t.true(turns > total / 10, `${turns} turns while ${total} pieces were made`);
+});
+
+test('an object of very many parts is YAML that costs no more than JSON, alone and in a list', (t) => {
+	const data = Object.fromEntries(
+		Array.from({ length: limits.yamlParts }, (_, index) => [`k${index}`, `a: "b" #${index}`]),
+	);
+	const long = { kind: 'ConfigMap', metadata: { name: 'a' }, data };
+	const short = { kind: 'ConfigMap', metadata: { name: 'b' }, data: { text: 'one\ntwo\n', no: 'no' } };
+	t.is(yamlOf(long), `${JSON.stringify(long)}\n`);
+	t.regex(yamlOf(short), /^kind: ConfigMap\nmetadata:\n {2}name: b\n/);
+	t.deepEqual(parse(yamlOf(long)), long);
+	const list = `kind: List\nitems:\n${yamlItem(long)}${yamlItem(short)}`;
+	t.deepEqual(parse(list), { kind: 'List', items: [long, short] });
+});

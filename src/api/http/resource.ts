@@ -1,5 +1,4 @@
 /** Requests about resources: each HTTP method as the verb it means. */
-import { stringify } from 'yaml';
 import { apiVersionOf, type Kind } from '../../kinds/kind.ts';
 import { ApiError, badRequest, notServed } from '../../kinds/status.ts';
 import type { Log } from '../../log.ts';
@@ -11,9 +10,10 @@ import { mediaType, parseBody, readBody, readObject, unsupported } from './body.
 import type { Answer, Exchange } from './exchange.ts';
 import { type Form, negotiate } from './negotiate.ts';
 import { deleteOptions, flag, listOptions, watchQuery, writeOptions } from './query.ts';
-import { addWarning, sendBytes, sendJson, sendPieces, yamlStyle } from './respond.ts';
+import { addWarning, sendBytes, sendJson, sendPieces } from './respond.ts';
 import type { ResourceRoute } from './route.ts';
 import { streamEvents } from './watch.ts';
+import { yamlItem, yamlOf } from './yaml-answer.ts';
 
 export interface Serving {
 	readonly api: Api;
@@ -191,12 +191,9 @@ function* jsonPieces(
 }
 
 function* yamlPieces(head: object, items: Listed['items']): Generator<Uint8Array> {
-	yield Buffer.from(stringify(head, yamlStyle));
+	yield Buffer.from(yamlOf(head));
 	yield Buffer.from(items.length > 0 ? 'items:\n' : 'items: []\n');
-	for (const { object } of items) {
-		const list = stringify({ items: [object] }, yamlStyle);
-		yield Buffer.from(list.slice(list.indexOf('\n') + 1));
-	}
+	for (const { object } of items) yield Buffer.from(yamlItem(object));
 }
 
 /** Answers a watch. Throws ApiError before its first event. */

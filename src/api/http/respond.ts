@@ -3,11 +3,11 @@ import type { Writable } from 'node:stream';
 import { setImmediate } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { constants, createGzip, gzip as gzipCallback } from 'node:zlib';
-import { stringify } from 'yaml';
 import type { ApiError } from '../../kinds/status.ts';
 import { limits } from '../limits.ts';
 import type { Request, Response } from './exchange.ts';
 import type { Form } from './negotiate.ts';
+import { yamlOf } from './yaml-answer.ts';
 
 const gzip = promisify(gzipCallback);
 
@@ -28,9 +28,6 @@ export function addWarning(response: Response, message: string): void {
 	response.appendHeader('Warning', warning);
 }
 
-/** The rules of YAML 1.1 put in quotes what any reader might take for something else than text. */
-export const yamlStyle = { version: '1.1', lineWidth: 0, aliasDuplicateObjects: false } as const;
-
 /** Sends JSON bytes, as YAML where the client wants that. */
 export async function sendBytes(
 	request: Request,
@@ -40,7 +37,7 @@ export async function sendBytes(
 	form: Form,
 ): Promise<void> {
 	if (form.media === 'yaml') {
-		const body = stringify(JSON.parse(Buffer.from(bytes).toString()), yamlStyle);
+		const body = yamlOf(JSON.parse(Buffer.from(bytes).toString()) as object);
 		return send(request, response, code, 'application/yaml', Buffer.from(body));
 	}
 	return send(request, response, code, 'application/json', bytes);
@@ -96,8 +93,9 @@ export async function sendPieces(
 ): Promise<void> {
 	const until = performance.now() + within;
 	const chunks = inChunks(pieces);
-	const first = chunks.next();
-	const second = chunks.next();
+	const first = await chunks.next();
+	const second = first.done ? first : await chunks.next();
+	if (response.destroyed) return;
 	if (second.done) return send(request, response, 200, type, first.done ? Buffer.alloc(0) : first.value);
 	const zipped = acceptsGzip(request);
 	if (zipped) response.appendHeader('Vary', 'Accept-Encoding');
@@ -112,7 +110,11 @@ export async function sendPieces(
 	zip?.pipe(response);
 	const into = zip ?? response;
 	try {
-		for (let next: IteratorResult<Uint8Array> = first; !next.done; next = next === first ? second : chunks.next()) {
+		for (
+			let next: IteratorResult<Uint8Array> = first;
+			!next.done;
+			next = next === first ? second : await chunks.next()
+		) {
 			if (into.write(next.value)) await setImmediate();
 			else if (!(await drained(response, into, until - performance.now()))) return;
 			if (response.destroyed) return;
@@ -123,17 +125,23 @@ export async function sendPieces(
 	}
 }
 
-/** Pieces joined to chunks of about `limits.chunk`. */
-function* inChunks(pieces: Iterable<Uint8Array>): Generator<Uint8Array, undefined> {
+/** Pieces joined to chunks of about `limits.chunk`. Some are dear to make: other work has its turn between them, too. */
+async function* inChunks(pieces: Iterable<Uint8Array>): AsyncGenerator<Uint8Array, undefined> {
 	let parts: Uint8Array[] = [];
 	let size = 0;
+	let began = performance.now();
 	for (const piece of pieces) {
 		parts.push(piece);
 		size += piece.byteLength;
-		if (size < limits.chunk) continue;
-		yield Buffer.concat(parts);
-		parts = [];
-		size = 0;
+		if (size >= limits.chunk) {
+			yield Buffer.concat(parts);
+			parts = [];
+			size = 0;
+			began = performance.now();
+		} else if (performance.now() - began > limits.slice) {
+			await setImmediate();
+			began = performance.now();
+		}
 	}
 	if (size > 0) yield Buffer.concat(parts);
 }
