@@ -73,3 +73,20 @@ test('an out-of-memory score that the machine does not grant is the lowest that 
 	t.is(scoreAt(-1000), -998);
 	t.is(scoreAt(0), 0);
 });
+
+test('a container has not ended before it has begun, whenever Docker has heard of its start', (t) => {
+	const part = (Status: string, StartedAt: string, FinishedAt: string) => {
+		const State = { Status, StartedAt, FinishedAt, ExitCode: 0, OOMKilled: false };
+		const body = { Id: 'abc', Created: '2026-01-01T00:00:00Z', State, Config: { Labels: containerLabels } };
+		const found = toPart(body as unknown as Docker.ContainerInspectInfo);
+		return found?.kind === 'container' ? [found.startedAt, found.finishedAt] : [];
+	};
+	const [first, second] = ['2026-01-01T00:00:01.1Z', '2026-01-01T00:00:01.2Z'];
+	const none = '0001-01-01T00:00:00Z';
+	const ms = Date.parse;
+	t.deepEqual(part('exited', first, second), [ms(first), ms(second)]);
+	t.deepEqual(part('exited', second, first), [ms(first), ms(first)]);
+	t.deepEqual(part('running', second, first), [ms(second), ms(first)], 'an end of before');
+	t.deepEqual(part('running', first, none), [ms(first), undefined]);
+	t.deepEqual(part('created', none, none), [undefined, undefined]);
+});

@@ -3,7 +3,7 @@
  * this one and a route to its pods. Needs root. Everything is gone after its disposal.
  */
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { mkdir, open, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -125,9 +125,15 @@ export async function startEngine(options: EngineOptions = {}): Promise<TestEngi
 		},
 		kill: () => end('SIGKILL'),
 		async [Symbol.asyncDispose]() {
-			if (!daemon) await start();
-			const containers = await docker.listContainers({ all: true });
-			await Promise.all(containers.map(({ Id }) => docker.getContainer(Id).remove({ force: true, v: true })));
+			try {
+				if (!daemon) await start();
+				const containers = await docker.listContainers({ all: true });
+				await Promise.all(containers.map(({ Id }) => docker.getContainer(Id).remove({ force: true, v: true })));
+			} catch (error) {
+				// What made a test fail is not to be hidden by this.
+				const log = await readFile(join(folder, 'dockerd.log'), 'utf8').catch(String);
+				console.error(`the test engine ${number} could not remove its containers: ${error}: ${log.slice(-1_000)}`);
+			}
 			await end('SIGTERM');
 			await tearDown(number);
 		},
@@ -193,7 +199,7 @@ const forwarding = (link: string) => ['-i', '-o'].map((side) => ['FORWARD', side
 async function tearDown(number: number): Promise<void> {
 	const folder = join(ROOT, String(number));
 	for (const pid of readdirSync('/proc').map(Number)) {
-		const command = pid > 0 && pid !== process.pid ? commandLine(pid) : '';
+		const command = pid > 0 && pid !== process.pid && isOurs(pid) ? commandLine(pid) : '';
 		// The daemon, its containerd, and the shims of containers that a dead test run has left.
 		if (/^(\S*\/)?(dockerd|containerd|containerd-shim\S*)\0/.test(command) && command.includes(`${folder}/`)) {
 			process.kill(pid, 'SIGKILL');
@@ -208,6 +214,15 @@ async function tearDown(number: number): Promise<void> {
 	const ours = mounts.map((line) => line.split(' ')[4] ?? '').filter((path) => path.startsWith(`${folder}/`));
 	for (const path of ours.reverse()) await run('umount', ['--lazy', path]).catch(() => undefined);
 	await rm(folder, { recursive: true, force: true, maxRetries: 5 });
+}
+
+/** Whether a process sees the processes that we see: in a namespace of its own a test run has the same folders, and they are others. */
+function isOurs(pid: number): boolean {
+	try {
+		return readlinkSync(`/proc/${pid}/ns/pid`) === readlinkSync('/proc/self/ns/pid');
+	} catch {
+		return false;
+	}
 }
 
 const isContainerdOf = (folder: string, pid: number) => {

@@ -24,6 +24,7 @@ export function toPart(body: Docker.ContainerInspectInfo): Part | undefined {
 		const address = networks.find((network) => network.IPAddress)?.IPAddress;
 		return { kind: 'sandbox', ...shared, attempt: notes.attempt, address };
 	}
+	const [startedAt, finishedAt] = [time(state.StartedAt), time(state.FinishedAt)];
 	return {
 		kind: 'container',
 		...shared,
@@ -31,8 +32,9 @@ export function toPart(body: Docker.ContainerInspectInfo): Part | undefined {
 		uri: `${SCHEME}://${body.Id}`,
 		image: config.Image,
 		imageId: body.Image,
-		startedAt: time(state.StartedAt),
-		finishedAt: time(state.FinishedAt),
+		// Docker notes the start when it hears of it, and the end as the runtime has it: a short one may end before it began.
+		startedAt: shared.state === 'exited' ? earlier(startedAt, finishedAt) : startedAt,
+		finishedAt,
 		exitCode: state.ExitCode,
 		oomKilled: state.OOMKilled,
 		error: state.Error ?? '',
@@ -79,6 +81,8 @@ export function toUsage(body: Docker.ContainerStats): Usage | undefined {
 		sent: sum((network) => network.tx_bytes),
 	};
 }
+
+const earlier = (a: number | undefined, b: number | undefined) => (a && b ? Math.min(a, b) : a);
 
 /** Docker's zero time, `0001-01-01T00:00:00Z`, is none. */
 function time(text: string | undefined): number | undefined {
