@@ -25,7 +25,7 @@ export const HISTORY_REVISIONS = 10_000;
 export const HISTORY_BYTES = 64 * 1024 * 1024;
 
 /** Compaction goes in steps of about this many changes and bytes, each within the transaction of commits that come anyway. */
-const COMPACTION_STEP = { rows: 32, bytes: 8 * 1024 * 1024 };
+const COMPACTION_STEP = { rows: 128, bytes: 8 * 1024 * 1024 };
 
 /** One transaction takes at most this many commits and bytes of the queue, so that the event loop is never held for long. */
 const GROUP_COMMITS = 512;
@@ -91,7 +91,7 @@ class SqliteStore implements Store {
 	}
 
 	async list(prefix: string, page: Page = {}): Promise<Listing> {
-		return this.#read(() => {
+		const listing = this.#read(() => {
 			const revision = page.revision ?? this.#newest;
 			this.#checkKept(revision);
 			const range = rangeOf(pageStart(prefix, page.after), prefix);
@@ -101,6 +101,9 @@ class SqliteStore implements Store {
 			const found = now ? this.#tables.page(range, limit) : this.#tables.pageAt(range, limit, revision);
 			return { entries: found.slice(0, page.limit), revision, more: found.length === limit };
 		});
+		// Else whoever goes on at once would read all pages in one turn of the event loop.
+		if (listing.more) await nextTurn();
+		return listing;
 	}
 
 	async revision(): Promise<Revision> {
@@ -120,13 +123,16 @@ class SqliteStore implements Store {
 		let position = after;
 		while (!signal.aborted) {
 			const passed = position;
+			const newest = this.#newest;
 			const { events, upTo } =
 				this.#read(() => {
 					if (passed < this.#compacted) throw new Compacted(this.#compacted);
-					return passed < this.#newest ? this.#tables.passage(prefix, passed, this.#newest) : undefined;
+					return passed < newest ? this.#tables.passage(prefix, passed, newest) : undefined;
 				}) ?? (await this.#waiting.next(prefix, passed, signal));
 			position = upTo;
 			if (events.length > 0 && !signal.aborted) yield events;
+			// One piece of a long history, and one turn of the event loop.
+			if (upTo < newest) await nextTurn();
 		}
 	}
 

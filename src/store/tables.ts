@@ -141,6 +141,7 @@ export function tables(database: DatabaseSync) {
 			let revision = Math.min(upTo, from + limit.rows);
 			let passed = 0;
 			let bytes = 0;
+			const gone: number[] = [];
 			// Read whole before the first delete: SQLite leaves open what a scan sees of rows deleted under it.
 			const found = rows<WindowRow>(window, (from + 1) * SLOTS, (revision + 1) * SLOTS);
 			for (const [index, [id, previous, deleted, length]] of found.entries()) {
@@ -151,9 +152,11 @@ export function tables(database: DatabaseSync) {
 				}
 				passed++;
 				bytes += length;
-				if (previous !== null) erase.run(previous);
-				if (deleted) erase.run(id);
+				if (previous !== null) gone.push(previous);
+				if (deleted) gone.push(id);
 			}
+			// In the order of their pages.
+			for (const id of gone.sort((a, b) => a - b)) erase.run(id);
 			setCompacted.run(revision);
 			return { revision, bytes };
 		},

@@ -148,6 +148,25 @@ test('large values bound the history by their bytes', async (t) => {
 	t.true(kept.length > 1, 'a reader that is behind is handed the history in pieces');
 });
 
+test('whoever reads many pages, or a long history, leaves the event loop its turns', async (t) => {
+	await using store = await openSqlite(join(await folder(t), 'store.db'));
+	await commitAll(store, numbered(0, 3000));
+	let turned = false;
+	const note = () => {
+		turned = true;
+	};
+	setImmediate(note);
+	await store.list('/', { limit: 1000 });
+	t.true(turned, 'between two pages');
+	turned = false;
+	let pieces = 0;
+	for await (const _ of store.watch('/', 0, new AbortController().signal)) {
+		if (++pieces === 2) break;
+		setImmediate(note);
+	}
+	t.true(turned, 'between two pieces of the history');
+});
+
 test('a full disk makes commits Unavailable and loses nothing; they succeed again when there is space', async (t) => {
 	const path = await folder(t);
 	const mount = promisify(execFile)('mount', ['-t', 'tmpfs', '-o', 'size=6m', 'tmpfs', path]);
