@@ -54,6 +54,21 @@ test('what a commit names is read, whatever a reference below refs/replace puts 
 	t.is((await repository.blame(commit, 'a.txt', 1))?.id, commit);
 });
 
+test('a line that is older than the history at hand is said to be of no commit, and not of the oldest that is there', async (t) => {
+	await using work = await createWorkTree();
+	const root = await work.commit({ 'a.txt': 'first\nsecond\n' });
+	await work.commit({ 'b.txt': 'other\n' });
+	const newest = await work.commit({ 'a.txt': 'first\nchanged\n' });
+	await using clones = await temporaryDirectory();
+	const url = `file://${work.directory}`;
+	await runGit(clones.path, ['clone', '-q', '--bare', '--depth', '2', url, 'cut.git']);
+	await using cut = openRepository(`${clones.path}/cut.git`);
+	t.is(await cut.blame(newest, 'a.txt', 1), undefined);
+	t.is((await cut.blame(newest, 'a.txt', 2))?.id, newest);
+	await using whole = openRepository(join(work.directory, '.git'));
+	t.is((await whole.blame(newest, 'a.txt', 1))?.id, root);
+});
+
 test('a file that the configuration of a repository names as revisions to ignore is not quoted from', async (t) => {
 	await using work = await createWorkTree();
 	const commit = await work.commit({ 'a.txt': 'one\n' });

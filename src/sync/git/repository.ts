@@ -29,7 +29,7 @@ export interface Repository extends AsyncDisposable {
 	/** Throws GitError where there is no such commit. */
 	tree(commit: string): Promise<Tree>;
 	commit(id: string): Promise<Commit | undefined>;
-	/** The commit that last changed a line (1-based) of a file; undefined where the file or line is not there. */
+	/** The commit that last changed a line (1-based) of a file; undefined where the file or line is not there, or is older than the history that is. */
 	blame(revision: string, file: string, line: number): Promise<Commit | undefined>;
 	/** Reads what only a hook's environment sees (GIT_OBJECT_DIRECTORY and its like), until disposed of. */
 	quarantine(environment: NodeJS.ProcessEnv): Quarantine;
@@ -62,6 +62,11 @@ export function openRepository(gitdir: string, as?: Identity): Repository {
 	const commit = async (id: string) => {
 		const object = await objects.read(`${id}^{commit}`);
 		return object && parseCommit(object.id, Buffer.from(object.bytes).toString('utf8'));
+	};
+	/** Also those that are not here. */
+	const hasParents = async (id: string) => {
+		const object = await objects.read(id);
+		return object !== undefined && /^tree \S+\nparent /.test(Buffer.from(object.bytes).toString('utf8'));
 	};
 	return {
 		gitdir,
@@ -96,7 +101,10 @@ export function openRepository(gitdir: string, as?: Identity): Repository {
 			try {
 				const args = ['blame', '--no-textconv', '--porcelain', '-L', `${line},${line}`, id, '--', file];
 				const output = await git(args, { gitdir, as });
-				return await commit(output.slice(0, output.indexOf(' ')));
+				const found = output.slice(0, output.indexOf(' '));
+				// Where the history that is here ends, what is older looks as if it had been written there.
+				if (/^boundary$/m.test(output) && (await hasParents(found))) return undefined;
+				return await commit(found);
 			} catch (error) {
 				// There is no such line, or the file that blame.ignoreRevsFile of the repository's own configuration names is none of
 				// that kind: git would quote from it, and it may be any.
