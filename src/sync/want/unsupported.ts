@@ -30,10 +30,10 @@ export function unsupported(spec: ApplicationSpec): string[] {
 }
 
 function unsupportedSources(sources: readonly ApplicationSource[], path: string, listed: boolean): string[] {
-	if (Buffer.byteLength(JSON.stringify(sources)) > MAX_SOURCES_BYTES) {
-		const field = listed ? 'sources is longer' : 'source is longer';
-		return [`${path}.${field} than ${MAX_SOURCES_BYTES} bytes; use several Applications`];
-	}
+	if (Buffer.byteLength(JSON.stringify(sources)) > MAX_SOURCES_BYTES)
+		return [
+			`${path}.${listed ? 'sources' : 'source'} is longer than ${MAX_SOURCES_BYTES} bytes; use several Applications`,
+		];
 	return sources.flatMap((source, index) =>
 		unsupportedSource(source, listed ? `${path}.sources[${index}]` : `${path}.source`),
 	);
