@@ -36,7 +36,7 @@ export function nodeOf(type: MergeType, value: unknown, whole: boolean, isIn: bo
 	let empty = true;
 	if (shape.type === 'map') {
 		const fields = value as Fields;
-		for (const key of inOrder(fields)) {
+		for (const key in fields) {
 			const field = shape.fields.get(key);
 			const element = field?.element ?? `f:${key}`;
 			const child = childFields(element, field?.type ?? shape.element, fields[key], whole, !field);
@@ -60,17 +60,6 @@ export function nodeOf(type: MergeType, value: unknown, whole: boolean, isIn: bo
 		}
 	}
 	return empty ? undefined : sorted(out);
-}
-
-/** The names of the members in their order, which is that of their elements: a set that is built in order need not be built again. */
-function inOrder(fields: Fields): readonly string[] {
-	const keys = Object.keys(fields);
-	for (let index = 1, before = keys[0] ?? ''; index < keys.length; index++) {
-		const key = keys[index] ?? '';
-		if (key < before) return keys.sort();
-		before = key;
-	}
-	return keys;
 }
 
 /** The node of a child. `always`: it is a member beside its children, because the schema does not name it. */
