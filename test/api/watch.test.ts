@@ -259,19 +259,28 @@ test('a watcher of one object that falls behind what is kept for it goes on with
 			if (seen.includes('MODIFIED 12')) return;
 		}
 	})();
+	let ended = false;
+	const until = async (count: number) => {
+		while (seen.length < count && !ended) await new Promise((resolve) => setImmediate(resolve));
+		if (ended) await reading;
+	};
+	const end = () => {
+		ended = true;
+	};
+	reading.then(end, end);
 	const wanted = ['ADDED first'];
 	const write = async (round: number) => {
 		await api.update({ ...maps, name: 'a' }, big(round), {}, admin);
 		await api.update({ ...maps, name: 'b' }, configMap('b', { round: String(round) }), {}, admin);
 		wanted.push(`MODIFIED ${round}`);
 	};
-	while (seen.length < 1) await new Promise((resolve) => setImmediate(resolve));
+	await until(1);
 	await write(0);
 	await gates[0]?.promise;
 	// More bytes than are kept for one object, while its watcher is busy.
 	for (let round = 1; round <= 8; round++) await write(round);
 	gates[1]?.resolve();
-	while (seen.length < 9) await new Promise((resolve) => setImmediate(resolve));
+	await until(9);
 	for (let round = 9; round <= 12; round++) await write(round);
 	await reading;
 	t.deepEqual(seen, wanted);
