@@ -23,9 +23,8 @@ export const serverVersion = {
 	platform: `${process.platform}/${process.arch === 'x64' ? 'amd64' : process.arch}`,
 } as const;
 
-/** Media types with which a client asks for aggregated discovery, newest first. */
+/** The media type with which a client asks for aggregated discovery. */
 export const aggregatedDiscovery = 'application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList';
-export const aggregatedDiscoveryBeta = 'application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList';
 
 /** What is served under a group version: a kind whose objects are stored, or a review, which is answered only. */
 interface Served extends GroupVersionKind {

@@ -45,11 +45,6 @@ export function milli(text: string | number): number {
 	return Number(ceilDivide(read(text).nanos, 1_000_000n));
 }
 
-/** The amount in whole units, rounded up, exactly. Throws RangeError where the text is no quantity. */
-export function wholeUnits(text: string | number): bigint {
-	return ceilDivide(read(text).nanos, nano);
-}
-
 /** Whether the text is a quantity. */
 export function isQuantity(text: unknown): text is string | number {
 	return typeof text === 'number' ? Number.isFinite(text) : typeof text === 'string' && parse(text) !== undefined;
@@ -60,13 +55,6 @@ export function compareQuantities(a: string | number, b: string | number): numbe
 	if (a === b) return 0;
 	const difference = read(a).nanos - read(b).nanos;
 	return difference < 0n ? -1 : difference > 0n ? 1 : 0;
-}
-
-/** The sum in canonical form, in the format of the first that is not zero. */
-export function addQuantities(a: string | number, b: string | number): string {
-	const left = read(a);
-	const right = read(b);
-	return format(left.nanos + right.nanos, left.nanos === 0n ? right.format : left.format);
 }
 
 /**

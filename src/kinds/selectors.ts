@@ -117,12 +117,6 @@ export function selectorPredicate(selector: LabelSelector | null | undefined): L
 	return selector ? matchRequirements(requirementsOf(selector)) : () => false;
 }
 
-/** The predicate of a plain map, as Services and ReplicationControllers have it: an absent or empty map matches nothing. */
-export function mapPredicate(map: Labels | null | undefined): LabelPredicate {
-	const requirements = Object.entries(map ?? {}).map(([key, value]) => equal(key, value));
-	return requirements.length === 0 ? () => false : matchRequirements(requirements);
-}
-
 /** The requirements of a LabelSelector object. Throws RangeError for an operator that does not exist. */
 export function requirementsOf(selector: LabelSelector): Requirement[] {
 	const requirements = Object.entries(selector.matchLabels ?? {}).map(([key, value]) => equal(key, value));

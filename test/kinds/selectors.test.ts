@@ -5,7 +5,6 @@ import {
 	formatLabelSelector,
 	type LabelSelector,
 	labelPredicate,
-	mapPredicate,
 	matchFields,
 	matchRequirements,
 	Pod,
@@ -76,12 +75,6 @@ test('a selector object needs all its expressions, an empty one matches all, an 
 	t.true(selectorPredicate({})(undefined));
 	t.false(selectorPredicate(undefined)(labels));
 	t.throws(() => selectorPredicate({ matchExpressions: [{ key: 'a', operator: 'Like' }] }), { instanceOf: RangeError });
-});
-
-test('the plain selector of a service matches nothing while it is empty', (t) => {
-	t.true(mapPredicate({ app: 'web' })(labels));
-	t.false(mapPredicate({})(labels));
-	t.false(mapPredicate(undefined)(labels));
 });
 
 test('selectors are written as Kubernetes writes them, and read back the same', (t) => {
