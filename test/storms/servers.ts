@@ -22,45 +22,45 @@ export interface ServerProcess {
 	output(): string;
 }
 
-/** `mends`: what it may end with by itself, since another start mends it. */
-export function superviseServer(dataDir: string, store: string, mends?: RegExp): ServerProcess {
+export interface ServerOptions {
+	readonly dataDir: string;
+	readonly store: string;
+	/** Of its API, also when it is started again. */
+	readonly port: number;
+	/** What it may end with by itself, since another start mends it. */
+	readonly mends?: RegExp;
+}
+
+export function superviseServer({ dataDir, store, port, mends }: ServerOptions): ServerProcess {
 	let output = '';
-	let printed = '';
+	/** Where in it the present process begins, and whether that one serves. */
+	let begins = 0;
+	let serves = false;
 	let child: ChildProcess;
 	let over: Promise<void>;
 	let failed: Error | undefined;
 	let stopping = false;
 	const launch = () => {
-		printed = '';
-		const flags = [
-			'--api-address',
-			'127.0.0.1',
-			'--api-port',
-			'0',
-			'--http-port',
-			'0',
-			'--advertise-address',
-			'127.0.0.1',
-		];
+		begins = output.length;
+		const listen = ['--api-address', '127.0.0.1', '--api-port', String(port), '--http-port', '0'];
+		const flags = ['--store', store, ...listen, '--advertise-address', '127.0.0.1'];
 		// A run that is cut short stops nobody: the kernel then ends the server with whoever started it.
-		const started = spawn(
-			'setpriv',
-			['--pdeathsig', 'KILL', program, '--data-dir', dataDir, 'server', '--store', store, ...flags],
-			{ stdio: ['ignore', 'pipe', 'pipe'] },
-		);
+		const started = spawn('setpriv', ['--pdeathsig', 'KILL', program, '--data-dir', dataDir, 'server', ...flags], {
+			stdio: ['ignore', 'pipe', 'pipe'],
+		});
 		child = started;
 		for (const stream of [started.stdout, started.stderr])
 			stream.setEncoding('utf8').on('data', (text: string) => {
-				printed += text;
 				output += text;
+				serves ||= output.includes(READY, begins);
 			});
 		over = once(started, 'close').then(async ([code]) => {
 			if (stopping) return;
-			if (code !== null && !mends?.test(/error:.*/.exec(printed)?.[0] ?? '')) {
+			if (code !== null && !mends?.test(/^error:.*/m.exec(output.slice(begins))?.[0] ?? '')) {
 				failed = new Error(`${dataDir} ended by itself with ${code}`);
 				return;
 			}
-			printed = '';
+			serves = false;
 			if (code !== null) await sleep(AGAIN_MS);
 			if (!stopping) launch();
 		});
@@ -71,7 +71,7 @@ export function superviseServer(dataDir: string, store: string, mends?: RegExp):
 		kubeconfig: join(dataDir, 'kubeconfig'),
 		output: () => output,
 		async ready() {
-			while (!printed.includes(READY)) {
+			while (!serves) {
 				if (failed) throw failed;
 				await sleep(20);
 			}
@@ -79,10 +79,10 @@ export function superviseServer(dataDir: string, store: string, mends?: RegExp):
 		async kill() {
 			const killed = child;
 			if (killed.exitCode !== null || killed.signalCode !== null) return;
-			printed = '';
 			const end = once(killed, 'close');
 			killed.kill('SIGKILL');
 			await end;
+			serves = false;
 		},
 		async stop() {
 			stopping = true;

@@ -8,9 +8,11 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Client, loadKubeconfig, overHttp } from '../../src/client/index.ts';
 import {
+	ApiError,
 	Application,
 	ConfigMap,
 	type Kind,
+	type KubeObject,
 	keyOf,
 	Lease,
 	Namespace,
@@ -19,7 +21,7 @@ import {
 	ServiceAccount,
 } from '../../src/kinds/index.ts';
 import { openEtcd } from '../../src/store/etcd.ts';
-import { type EtcdCluster, startEtcd } from '../testbed/etcd.ts';
+import { type EtcdCluster, freePorts, startEtcd } from '../testbed/etcd.ts';
 import { numbers } from './numbers.ts';
 import { type ServerProcess, superviseServer } from './servers.ts';
 
@@ -38,10 +40,12 @@ export async function startRound(seed: number): Promise<string[]> {
 	const store = `etcd://${etcd.endpoints.join(',')}`;
 	const shaky = random() < 0.4;
 	const gap = random() < 0.5 ? 0 : 400;
+	const ports = await freePorts(random() < 0.5 ? 2 : 3);
 	const servers = await Promise.all(
-		Array.from({ length: random() < 0.5 ? 2 : 3 }, async (_, index) => {
+		ports.map(async (port, index) => {
 			await sleep(random() * gap);
-			return superviseServer(join(folder, `s${index}`), store, shaky ? STORE_IS_AWAY : undefined);
+			const mends = shaky ? STORE_IS_AWAY : undefined;
+			return superviseServer({ dataDir: join(folder, `s${index}`), store, port, mends });
 		}),
 	);
 	stack.defer(() => Promise.all(servers.map((server) => server.stop())).then(() => undefined));
@@ -97,11 +101,28 @@ async function within<T>(coming: Promise<T>): Promise<T> {
 /** Asks again until there is nothing wrong; throws what is in the end. */
 async function until(wrong: () => Promise<string | undefined>): Promise<void> {
 	for (const end = Date.now() + PATIENCE_MS; ; await sleep(200)) {
-		const found = await wrong();
+		const found = await wrong().catch((error: unknown) => {
+			if (isAway(error)) return error.message;
+			throw error;
+		});
 		if (found === undefined) return;
 		if (Date.now() > end) throw new Error(found);
 	}
 }
+
+/** A server that was killed is back soon. */
+const isAway = (error: unknown): error is ApiError => error instanceof ApiError && error.code >= 500;
+
+/** Makes an object, whatever becomes of the servers meanwhile. */
+const make = <T extends KubeObject>(any: () => Client, kind: Kind<T>, object: T): Promise<void> =>
+	until(async () => {
+		await any()
+			.create(kind, object)
+			.catch((error: unknown) => {
+				if (!(error instanceof ApiError && error.reason === 'AlreadyExists')) throw error;
+			});
+		return undefined;
+	});
 
 /** Throws what is no single cluster. */
 async function look(servers: readonly ServerProcess[], random: () => number): Promise<void> {
@@ -128,7 +149,13 @@ async function look(servers: readonly ServerProcess[], random: () => number): Pr
 		metadata: { name, namespace: 'default' },
 		spec: { type: 'NodePort', ports: [{ port: 80 }] },
 	});
-	await Promise.all(names.flatMap((name) => [any().create(Node, node(name)), any().create(Service, service(name))]));
+	const killed = servers[Math.floor(random() * servers.length)];
+	// One of them, maybe that which leads, while ranges and addresses are given out.
+	await Promise.all([
+		sleep(random() * 500).then(() => killed?.kill()),
+		...names.flatMap((name) => [make(any, Node, node(name)), make(any, Service, service(name))]),
+	]);
+	await killed?.ready();
 	await until(async () => {
 		const ranges = (await any().list(Node)).items.flatMap(({ spec }) => spec.podCIDR ?? []);
 		return new Set(ranges).size === names.length && ranges.length === names.length
