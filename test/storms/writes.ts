@@ -26,13 +26,12 @@ interface Server extends AsyncDisposable {
 async function startServer(target: string, prefix: string): Promise<Server> {
 	const link = await openLink(target);
 	const begin = async () => {
-		const store = await openEtcd({ endpoints: [link.endpoint], prefix });
-		const api = await openApi({ store, registry: loadRegistry(), log });
-		const end = async () => {
-			await api[Symbol.asyncDispose]();
-			await store[Symbol.asyncDispose]();
-		};
-		return { api, end };
+		// Where etcd goes away in between, nothing is left of it.
+		await using stack = new AsyncDisposableStack();
+		const store = stack.use(await openEtcd({ endpoints: [link.endpoint], prefix }));
+		const api = stack.use(await openApi({ store, registry: loadRegistry(), log }));
+		const life = stack.move();
+		return { api, end: () => life.disposeAsync() };
 	};
 	let running = await begin();
 	/** What is under way to get well again. */
