@@ -1,6 +1,7 @@
 /** What several servers on one store promise, when the watch of one lags behind and when the answer to a commit is lost. */
 import test, { type ExecutionContext } from 'ava';
 import { type Api, openApi } from '../../src/api/index.ts';
+import { StoredObject } from '../../src/api/storage.ts';
 import { ApiError, ConfigMap, loadRegistry, Namespace, Pod } from '../../src/kinds/index.ts';
 import { admin, openTestApi } from '../testbed/api.ts';
 import { silentLog } from '../testbed/silent-log.ts';
@@ -209,10 +210,21 @@ test('pods of a node are listed as they come to it and leave, whole and in pages
 	const of = async (node: string, limit?: number) =>
 		names((await api.list({ kind: Pod }, { fieldSelector: `spec.nodeName=${node}`, limit }, admin)).items);
 	t.deepEqual(await of('n1'), []);
-	for (const name of ['c', 'a', 'b', 'd']) await api.create(pods, pod(name), {}, admin);
+	for (const name of ['c', 'a', 'another', 'd']) await api.create(pods, pod(name), {}, admin);
 	for (const name of ['c', 'a']) await bind(name, 'n1');
-	await bind('b', 'n2');
+	await bind('another', 'n2');
+	const looks = new Set<string>();
+	const { attributes } = StoredObject.prototype;
+	StoredObject.prototype.attributes = function (this: StoredObject, fields) {
+		looks.add(this.object.metadata.name);
+		return attributes.call(this, fields);
+	};
+	t.teardown(() => {
+		StoredObject.prototype.attributes = attributes;
+	});
 	t.deepEqual(await of('n1'), ['a', 'c']);
+	t.true(looks.has('c'));
+	t.false(looks.has('another'), 'that of another node');
 	t.deepEqual(await of(''), ['d']);
 	t.deepEqual(await of('n1', 1), ['a'], 'a page of them');
 	const { items } = await api.list(pods, { fieldSelector: 'spec.nodeName=n1,metadata.namespace!=default' }, admin);
