@@ -7,6 +7,7 @@ import { closeSync, fdatasyncSync, openSync, writeSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { DatabaseSync } from 'node:sqlite';
 import { openEtcd } from '../src/store/etcd.ts';
 import { openSqlite } from '../src/store/sqlite.ts';
@@ -133,11 +134,36 @@ async function watchLatency(name: string, store: Store): Promise<void> {
 	row(`${name}: commit to event, p99`, sorted[Math.floor(sorted.length * 0.99)] ?? 0, 'ms');
 }
 
+/** 32 writers that change 20,000 entries of 2 KB: so much that the history is compacted and the log copied all the time. */
+async function constantLoad(store: Store): Promise<void> {
+	const value = new Uint8Array(2048).fill(120);
+	const put = (index: number) => store.commit({ puts: [{ key: `/load/${index}`, value }] });
+	const change = () => put(Math.floor(Math.random() * 20_000));
+	await Promise.all(Array.from({ length: 20_000 }, (_, index) => put(index)));
+	await Promise.all(Array.from({ length: 12_000 }, change));
+	const delay = monitorEventLoopDelay({ resolution: 1 });
+	delay.enable();
+	const before = { all: process.cpuUsage(), own: process.threadCpuUsage() };
+	let count = 0;
+	await rate(32, () => {
+		count++;
+		return change();
+	});
+	const each = ({ user, system }: NodeJS.CpuUsage) => (user + system) / count;
+	row('sqlite: a change under constant load, CPU', each(process.cpuUsage(before.all)), 'µs');
+	row('sqlite: of that on the event loop', each(process.threadCpuUsage(before.own)), 'µs');
+	row('sqlite: longest hold of the event loop meanwhile', delay.max / 1e6, 'ms');
+}
+
 async function sqlite(folder: string): Promise<void> {
 	limits(folder);
 	{
 		await using store = await openSqlite(join(folder, 'bench.db'));
 		await measure('sqlite', store);
+	}
+	{
+		await using store = await openSqlite(join(folder, 'load.db'));
+		await constantLoad(store);
 	}
 	const path = join(folder, 'open.db');
 	{
