@@ -53,8 +53,8 @@ async function cluster(t: ExecutionContext) {
 
 test('servers that have nothing but their etcd in common are one control plane: one leads, the service kubernetes leads to each, and a kubeconfig of any opens all', async (t) => {
 	const { start } = await cluster(t);
-	const first = await start('first', '192.0.2.1');
-	const second = await start('second', '192.0.2.2');
+	// At the same moment, so that each finds the store empty.
+	const [first, second] = await Promise.all([start('first', '192.0.2.1'), start('second', '192.0.2.2')]);
 
 	for (const [kubeconfig, port] of [
 		[first.plane.kubeconfig, second.plane.port],
