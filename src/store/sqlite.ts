@@ -249,7 +249,7 @@ class SqliteStore implements Store {
 	 * too much. It passes more changes than were made, so that it always catches up.
 	 */
 	#compactIfDue(changes: number): void {
-		const step = { ...COMPACTION_STEP, rows: Math.max(COMPACTION_STEP.rows, changes * 2) };
+		const step = { ...COMPACTION_STEP, rows: COMPACTION_STEP.rows + changes };
 		const enough = this.#newest - HISTORY_REVISIONS;
 		if (this.#historyBytes > HISTORY_BYTES) this.#compactStep(this.#newest, step);
 		else if (enough >= this.#compacted + COMPACTION_STEP.rows) this.#compactStep(enough, step);
