@@ -269,7 +269,7 @@ async function somebodys(fill: (shop: string, secret: string) => Promise<void>) 
 		await symlink(secret, shop);
 		await lchown(shop, SOMEBODY, SOMEBODY);
 	};
-	return { shop, exchange, open: (url: string) => stack.use(sources.open({ url })), stack };
+	return { shop, secret, dataDir, exchange, open: (url: string) => stack.use(sources.open({ url })), stack };
 }
 
 asRoot(
@@ -295,18 +295,63 @@ asRoot(
 	},
 );
 
-asRoot('a folder below one of somebody is read where he may read, wherever he makes its path lead', async (t) => {
-	const { shop, exchange, open, stack } = await somebodys(async (...places) => {
+/** A folder of somebody with a manifest, that is granted, and such a folder of root's. */
+const withManifests = () =>
+	somebodys(async (...places) => {
 		for (const place of places) {
 			await mkdir(place, { recursive: true });
 			await writeFile(join(place, 'a.yaml'), configMap('a', place));
 		}
 	});
+
+asRoot('a folder below one of somebody is read where he may read, wherever he makes its path lead', async (t) => {
+	const { shop, exchange, open, stack } = await withManifests();
 	await using _ = stack;
 	const source = open(folderURL(shop));
 	t.regex(await lookedAt(source), /^[0-9a-f]{64}$/);
 	await exchange();
 	t.regex(await lookedAt(source), new RegExp(`leads where user ${SOMEBODY}, who may exchange it, may read nothing`));
+});
+
+asRoot('what is granted by a link in a folder of root alone is read with the rights of whose it is, too', async (t) => {
+	const { dataDir, exchange, open, stack } = await withManifests();
+	await using _ = stack;
+	await chmod(dataDir, 0o700);
+	const source = open(folderURL(join(grantsFolder(dataDir), 'shop')));
+	t.regex(await lookedAt(source), /^[0-9a-f]{64}$/);
+	await exchange();
+	t.regex(await lookedAt(source), new RegExp(`leads where user ${SOMEBODY}, who may exchange it, may read nothing`));
+});
+
+asRoot('of a folder below one of somebody no file and no folder is read that he may not read', async (t) => {
+	const { secret, exchange, open, shop, stack } = await withManifests();
+	await using _ = stack;
+	await exchange();
+	await chmod(secret, 0o755);
+	await chmod(join(secret, 'a.yaml'), 0o600);
+	const source = open(folderURL(shop));
+	const denied = (name: string) =>
+		new RegExp(`user ${SOMEBODY}, with whose rights it is read, may not read .*/secret/${name}$`);
+	t.regex(await lookedAt(source), denied('a.yaml'));
+	await chmod(join(secret, 'a.yaml'), 0o644);
+	t.regex(await lookedAt(source), /^[0-9a-f]{64}$/);
+	await mkdir(join(secret, 'b'), { mode: 0o700 });
+	t.regex(await lookedAt(source), denied('b'));
+	await rm(join(secret, 'b'), { recursive: true });
+	// A file that is no manifest is read when a kustomization asks for it.
+	await writeFile(join(secret, 'c.txt'), 'c', { mode: 0o600 });
+	const tree = await source.tree(await lookedAt(source));
+	const named = (await tree.list({ path: '', id: tree.id })).find(({ name }) => name === 'c.txt');
+	await t.throwsAsync(tree.read([{ path: 'c.txt', id: named?.id ?? '' }]), { message: denied('c.txt') });
+});
+
+asRoot('the group of what somebody owns gives no rights that he has not', async (t) => {
+	const { secret, exchange, open, shop, stack } = await withManifests();
+	await using _ = stack;
+	await chmod(secret, 0o750);
+	await lchown(join(shop, '..'), SOMEBODY, 0);
+	await exchange();
+	t.regex(await lookedAt(open(folderURL(shop))), new RegExp(`leads where user ${SOMEBODY}, .*may read nothing`));
 });
 
 test('a file of a folder is not read by way of a link that was put in the place of one of its folders', async (t) => {

@@ -8,8 +8,9 @@ import { lstat, open, readdir, readlink, realpath } from 'node:fs/promises';
 import { join, relative, sep } from 'node:path';
 import { watch } from 'chokidar';
 import type { Log } from '../../log.ts';
+import type { Identity } from '../git/index.ts';
 import type { Reader } from './follow.ts';
-import { mayList, ownerAlong } from './owner.ts';
+import { mayAccess, mayList, ownerAlong } from './owner.ts';
 import { SourceError } from './source.ts';
 import type { Located, Tree, TreeEntry } from './tree.ts';
 
@@ -41,6 +42,8 @@ interface Snapshot {
 	readonly id: string;
 	/** Where it was, without links. */
 	readonly root: string;
+	/** With whose rights it is read, where that is not this process. */
+	readonly as: Identity | undefined;
 	readonly folders: ReadonlyMap<string, readonly TreeEntry[]>;
 	readonly stamps: ReadonlyMap<string, string>;
 }
@@ -63,7 +66,9 @@ export function folderReader(root: string, url: string, quiet = QUIET): Reader {
 				const moving =
 					error instanceof Moved || isErrno(error, 'ENOENT') || isErrno(error, 'ENOTDIR') || isErrno(error, 'ELOOP');
 				if (!moving || attempt === ATTEMPTS)
-					throw error instanceof Moved ? new SourceError(url, `${root}: ${error.message}`) : error;
+					throw error instanceof Moved || error instanceof Denied
+						? new SourceError(url, `${root}: ${error.message}`)
+						: error;
 			}
 		}
 	}
@@ -92,13 +97,13 @@ export function folderReader(root: string, url: string, quiet = QUIET): Reader {
 	};
 }
 
-/** A folder's own place: it may be given through a symbolic link, and what is below it may not leave it. */
-async function rootOf(root: string, url: string): Promise<string> {
+/** A folder's own place: it may be given through a symbolic link, and what is below it may not leave it. And with whose rights it is read. */
+async function rootOf(root: string, url: string): Promise<Pick<Snapshot, 'root' | 'as'>> {
 	try {
 		const real = await realpath(root);
 		if (!(await lstat(real)).isDirectory()) throw new SourceError(url, `${root} is not a folder`);
 		const owner = await ownerAlong(root);
-		if (!owner || (await mayList(owner, real))) return real;
+		if (!owner || (await mayList(owner, real))) return { root: real, as: owner };
 		throw new SourceError(
 			url,
 			`${root} leads where user ${owner.uid}, who may exchange it, may read nothing: it is read with his rights`,
@@ -110,8 +115,13 @@ async function rootOf(root: string, url: string): Promise<string> {
 }
 
 class Moved extends Error {}
+class Denied extends Error {}
 
-async function takeSnapshot(root: string, before: ReadonlyMap<string, Known>, signal: AbortSignal) {
+async function takeSnapshot(
+	{ root, as }: Pick<Snapshot, 'root' | 'as'>,
+	before: ReadonlyMap<string, Known>,
+	signal: AbortSignal,
+) {
 	const known = new Map<string, Known>();
 	const folders = new Map<string, readonly TreeEntry[]>();
 	const stamps = new Map<string, string>();
@@ -119,6 +129,7 @@ async function takeSnapshot(root: string, before: ReadonlyMap<string, Known>, si
 
 	async function folder(path: string): Promise<string> {
 		signal.throwIfAborted();
+		if (as) requireAccess(as, join(root, path), await lstat(join(root, path)), 0o5);
 		const found = await readdir(join(root, path), { withFileTypes: true });
 		entries += found.length;
 		if (entries > MAX_ENTRIES)
@@ -147,22 +158,33 @@ async function takeSnapshot(root: string, before: ReadonlyMap<string, Known>, si
 
 	async function identify(path: string, stamp: string): Promise<string> {
 		if (!/\.(?:ya?ml|json)$/i.test(path) && !path.endsWith('Kustomization')) return hash('sha256', `stamp ${stamp}`);
-		const { bytes } = await readStamped(join(root, path), stamp, MAX_HASHED);
+		const { bytes } = await readStamped(join(root, path), stamp, MAX_HASHED, as);
 		return hash('sha256', bytes ?? `stamp ${stamp}`);
 	}
 
 	const id = await folder('');
-	const snapshot: Snapshot = { id, root, folders, stamps };
+	const snapshot: Snapshot = { id, root, as, folders, stamps };
 	return { snapshot, known };
 }
 
 const stampOf = (stats: BigIntStats) => [stats.dev, stats.ino, stats.size, stats.mtimeNs, stats.ctimeNs].join(':');
 
+/** Throws Denied. */
+function requireAccess(as: Identity, path: string, stats: Parameters<typeof mayAccess>[1], wanted: number): void {
+	if (!mayAccess(as, stats, wanted))
+		throw new Denied(`user ${as.uid}, with whose rights it is read, may not read ${path}`);
+}
+
 /**
  * The bytes of a file that is still the one with this stamp, and lies where its path says: no link has come to be on the way. None
- * where it is larger than `limit`. Throws Moved.
+ * where it is larger than `limit`. `as`: who must be allowed to read it. Throws Moved and Denied.
  */
-async function readStamped(path: string, stamp: string, limit: number): Promise<{ bytes?: Uint8Array }> {
+async function readStamped(
+	path: string,
+	stamp: string,
+	limit: number,
+	as: Identity | undefined,
+): Promise<{ bytes?: Uint8Array }> {
 	const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW);
 	try {
 		// Source: proc(5), /proc/PID/fd: where the file is that was opened, whatever its path may lead to.
@@ -170,6 +192,7 @@ async function readStamped(path: string, stamp: string, limit: number): Promise<
 			throw new Moved('a folder was exchanged while it was read');
 		const stats = await file.stat({ bigint: true });
 		if (stampOf(stats) !== stamp) throw new Moved('a file changes faster than it can be read');
+		if (as) requireAccess(as, path, stats, 0o4);
 		if (stats.size > limit) return {};
 		const bytes = await file.readFile();
 		if (stampOf(await file.stat({ bigint: true })) !== stamp)
@@ -201,9 +224,15 @@ function folderTree(root: string, url: string, snapshot: Snapshot): Tree {
 
 	async function readOne(file: Located): Promise<Uint8Array> {
 		try {
-			const { bytes } = await readStamped(join(snapshot.root, file.path), stampFor(file), Number.MAX_SAFE_INTEGER);
+			const { bytes } = await readStamped(
+				join(snapshot.root, file.path),
+				stampFor(file),
+				Number.MAX_SAFE_INTEGER,
+				snapshot.as,
+			);
 			return bytes ?? new Uint8Array();
 		} catch (cause) {
+			if (cause instanceof Denied) throw new SourceError(url, `${root}: ${cause.message}`);
 			// The watch has seen it too: the next snapshot is on its way.
 			if (!(cause instanceof Moved) && !isErrno(cause, 'ENOENT') && !isErrno(cause, 'ELOOP')) throw cause;
 			throw new SourceError(url, `${join(root, file.path)} changed while it was read; it is read again in a moment`, {
