@@ -53,6 +53,9 @@ const customTags = (core: Tags): Tags => [
 
 /** Made once: the parser would make it anew for each document. */
 const schema = new Schema({ schema: 'core', merge: true, customTags, resolveKnownTags: false });
+// Its tags by name, of which it has none: the parser would take a tag `constructor` from Object's prototype, and add what it finds to
+// the tags of all documents to come.
+schema.knownTags = Object.create(null);
 
 /** Options of the parser. Keys are compared here (duplicateKeys): the parser compares each with all before it. Tags of other types (`!!binary`, `!!timestamp`, `!!set`) make values that JSON has not: they are faults. */
 export const kubernetesYaml = {

@@ -3,6 +3,7 @@ import test from 'ava';
 import { parseBody } from '../../src/api/http/body.ts';
 import { limits } from '../../src/api/limits.ts';
 import { ApiError } from '../../src/kinds/status.ts';
+import { kubernetesYaml } from '../../src/yaml.ts';
 import { serveTestApi } from '../testbed/api.ts';
 
 const read = (text: string) => parseBody(Buffer.from(text), true);
@@ -56,6 +57,14 @@ test('a key that stands twice is told with its line, and the last one counts', a
 	});
 	t.deepEqual((await read('{"a":1,"a":2}')).duplicates, ['duplicate field "a"']);
 	t.is((await read('a: 1\n'.repeat(5000))).duplicates.length, limits.strictErrors);
+});
+
+test('a tag that is named like a part of JavaScript is unknown, and leaves nothing behind for other bodies', async (t) => {
+	const tags = kubernetesYaml.schema.tags.length;
+	for (const name of ['constructor', '__proto__', 'toString'])
+		for (const value of ['b', '{b: 1}', '[b]'])
+			await t.throwsAsync(read(`a: !<${name}> ${value}`), { message: /no valid YAML: Unresolved tag: / }, name);
+	t.is(kubernetesYaml.schema.tags.length, tags);
 });
 
 const half = 'x'.repeat(limits.body / 2);
