@@ -586,12 +586,27 @@ test('a generator of kustomize fetches nothing', async (t) => {
 			'map.yaml': 'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n',
 			'patch.yaml': `apiVersion: builtin\nkind: PatchStrategicMergeTransformer\nmetadata: {name: a}\npaths: ["${url}"]\n`,
 		},
+		'in a field in capitals': { 'kustomization.yaml': `ConfigMapGenerator:\n- name: a\n  ENVS: ["${url}"]\n` },
+		'in a field with other letters of the same case': { 'kustomization.yaml': `re\u017fource\u017f: ["${url}"]\n` },
+		'in place, in a field in capitals': {
+			'kustomization.yaml': inPlace.replace(/generators|envs/g, (name) => name.toUpperCase()),
+		},
 	};
 	for (const [how, files] of Object.entries(places))
 		t.regex(problems(await render(files)).join('\n'), /http:.* is remote, and nothing is fetched/, how);
 	t.is(asked, 0);
 	const good = await render({ 'kustomization.yaml': 'generators: [one.yaml]\n', 'one.yaml': quiet });
 	t.deepEqual(problems(good), []);
+});
+
+test('a kustomization of very many fields is read with pauses, and one of too many is refused', async (t) => {
+	const fields = Array.from({ length: 200_000 }, (_, i) => `  k${i}: v\n`).join('');
+	let turns = 0;
+	const ticking = setInterval(() => turns++);
+	const rendered = await render({ 'kustomization.yaml': `commonAnnotations:\n${fields}` });
+	clearInterval(ticking);
+	t.deepEqual(problems(rendered), ['kustomization.yaml:1:1: a document has more than 1000000 tokens']);
+	t.true(turns > 10, `other work had ${turns} turns`);
 });
 
 test('a kustomization that is broken or wants the network is refused in one line', async (t) => {

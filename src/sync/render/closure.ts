@@ -1,8 +1,8 @@
 /** What a kustomization needs of a tree: the files it names, and those of the kustomizations it names. Nothing else is written out for it. */
 import { posix } from 'node:path';
-import { parseAllDocuments } from 'yaml';
+import { composeYaml } from '../../yaml.ts';
 import type { Located, Tree, TreeEntry } from '../source/tree.ts';
-import { bytes, MAX_DEPTH, MAX_FILE_BYTES } from './limits.ts';
+import { bytes, MAX_DEPTH, MAX_FILE_BYTES, MAX_TOKENS } from './limits.ts';
 import type { RenderProblem } from './render.ts';
 import { at, isKustomization, join } from './scan.ts';
 
@@ -16,16 +16,23 @@ export interface Closure {
 	readonly problems: readonly RenderProblem[];
 }
 
+/**
+ * The name of a field as kustomize knows it, which takes `ENVS` for `envs`. Source: Go's encoding/json, Unmarshal: names match without
+ * regard to case, by which also the long s and the Kelvin sign are letters.
+ */
+const fold = (name: string) => name.toUpperCase().toLowerCase();
+const folded = (...names: string[]): ReadonlySet<string> => new Set(names.map(fold));
+
 /** Fields whose items are files, folders or remote places. */
-const bases = new Set(['resources', 'bases', 'components']);
+const bases = folded('resources', 'bases', 'components');
 /** Fields whose items are configurations of plugins: files or folders of them, or their text itself. */
-const plugins = new Set(['generators', 'transformers', 'validators']);
+const plugins = folded('generators', 'transformers', 'validators');
 /** Fields of a generator, whose items may be `KEY=PATH`. kustomize fetches those that are URLs, too. */
-const generated = new Set(['files', 'env', 'envs']);
-const paths = new Set([
+const generated = folded('files', 'env', 'envs');
+const paths = folded(
 	...[...bases, ...plugins, ...generated],
 	...['crds', 'configurations', 'patchesStrategicMerge', 'path', 'paths', 'valuesFile', 'additionalValuesFiles'],
-]);
+);
 const remote =
 	/^(?:[a-z][a-z0-9+.-]*:\/\/|git::|git@|[\w.-]+@[\w.-]+:)|^(?:github|gitlab|bitbucket)\.[a-z]+[/:]|[?&]ref=/i;
 
@@ -54,7 +61,8 @@ export async function closureOf(tree: Tree, folder: Located, signal?: AbortSigna
 			if (read.has(next.path)) continue;
 			read.add(next.path);
 			files.set(next.path, next);
-			for (const { text: written, field } of await strings(tree, next, problems, signal)) {
+			for (const { text: written, name } of await strings(tree, next, problems, signal)) {
+				const field = fold(name);
 				const text = generated.has(field) ? written.replace(/^[^=]*=/, '') : written;
 				// The key of a generator's item may have been a part of a URL.
 				const url = paths.has(field) ? [text, written].find((each) => remote.test(each)) : undefined;
@@ -62,7 +70,7 @@ export async function closureOf(tree: Tree, folder: Located, signal?: AbortSigna
 					problems.push(
 						at(
 							file.path,
-							`${field}: ${url} is remote, and nothing is fetched while rendering: vendor it into the source`,
+							`${name}: ${url} is remote, and nothing is fetched while rendering: vendor it into the source`,
 						),
 					);
 					continue;
@@ -113,7 +121,7 @@ async function strings(
 	file: Located,
 	problems: RenderProblem[],
 	signal?: AbortSignal,
-): Promise<{ text: string; field: string }[]> {
+): Promise<{ text: string; name: string }[]> {
 	const [size = 0] = await tree.sizes([file], signal);
 	if (size > MAX_FILE_BYTES) {
 		problems.push(
@@ -122,26 +130,28 @@ async function strings(
 		return [];
 	}
 	const [content] = await tree.read([file], signal);
-	const found: { text: string; field: string }[] = [];
-	const gather = (value: unknown, field: string, depth: number): void => {
+	const found: { text: string; name: string }[] = [];
+	const gather = async (value: unknown, name: string, depth: number): Promise<void> => {
 		if (typeof value === 'string') {
-			found.push({ text: value, field });
-			if (plugins.has(field))
-				for (const each of documents(value)) if (typeof each === 'object') gather(each, '', depth + 1);
+			found.push({ text: value, name });
+			if (!plugins.has(fold(name))) return;
+			for await (const each of documents(value)) if (typeof each === 'object') await gather(each, '', depth + 1);
 		} else if (depth > MAX_DEPTH || typeof value !== 'object' || value === null) return;
-		else if (Array.isArray(value)) for (const item of value) gather(item, field, depth + 1);
-		else for (const [key, item] of Object.entries(value)) gather(item, key, depth + 1);
+		else if (Array.isArray(value)) for (const item of value) await gather(item, name, depth + 1);
+		else for (const [key, item] of Object.entries(value)) await gather(item, key, depth + 1);
 	};
 	try {
-		for (const each of documents(new TextDecoder().decode(content))) gather(each, '', 0);
+		for await (const each of documents(new TextDecoder().decode(content))) await gather(each, '', 0);
 	} catch (error) {
 		problems.push(at(file.path, error instanceof Error ? error.message : String(error)));
 	}
 	return found;
 }
 
-const documents = (text: string): unknown[] =>
-	Array.from(parseAllDocuments(text), (document) => document.toJS({ maxAliasCount: 100 }));
+async function* documents(text: string): AsyncGenerator<unknown> {
+	for await (const document of composeYaml(text, { depth: MAX_DEPTH, tokens: MAX_TOKENS }))
+		yield document.toJS({ maxAliasCount: 100 });
+}
 
 function createLookup(tree: Tree, signal?: AbortSignal) {
 	const listed = new Map<string, Promise<readonly TreeEntry[]>>();

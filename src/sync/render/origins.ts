@@ -16,7 +16,8 @@ const ANNOTATION = 'config.kubernetes.io/origin';
 
 /** Has kustomize say the origin of each object; false where it would have said so anyway, and the annotation is wanted. */
 export async function askForOrigins(kustomization: string): Promise<boolean> {
-	const document = parseDocument(await readFile(kustomization, 'utf8'));
+	// Keys are not compared: the parser compares each with all before it.
+	const document = parseDocument(await readFile(kustomization, 'utf8'), { uniqueKeys: false });
 	// What is broken is left to kustomize to complain about.
 	if (document.errors.length > 0) return false;
 	const given: unknown = document.toJS()?.buildMetadata ?? [];
