@@ -31,6 +31,14 @@ export interface Problem {
 	readonly message: string;
 }
 
+/** An object with which an attempt of a sync has failed, and the uid of what was there then. */
+export interface Stumbled {
+	readonly id: string;
+	/** Of the revision that was synced, which may be another one than the application follows. */
+	readonly desired: Desired | undefined;
+	readonly uid: string | undefined;
+}
+
 export interface ApplicationState extends Healing, Readonly<Wanted>, Pick<Loading, 'load' | 'commitOf'>, Unfollowed {
 	readonly key: Key;
 	readonly comparison: Comparison;
@@ -41,8 +49,8 @@ export interface ApplicationState extends Healing, Readonly<Wanted>, Pick<Loadin
 	synced: Revision | undefined;
 	/** The attempt of a sync that runs. */
 	attempt: Attempt | undefined;
-	/** What the last attempt could not apply, by id, with the uid of what was there. */
-	stumbled: ReadonlyMap<string, string | undefined> | undefined;
+	/** What the last attempt could not apply, or not prune. */
+	stumbled: readonly Stumbled[] | undefined;
 	/** What a sync to another revision is about, while it runs. */
 	aside: Aside | undefined;
 	/** Milliseconds since the epoch of the last status written. */

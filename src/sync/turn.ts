@@ -14,7 +14,7 @@ import { refuse } from './operation/finish.ts';
 import { operate } from './operation/operate.ts';
 import { isSelective } from './operation/selection.ts';
 import { revisionFrom } from './revision.ts';
-import type { ApplicationState, Problem } from './state.ts';
+import type { ApplicationState, Problem, Stumbled } from './state.ts';
 import { writeReport } from './status/write-status.ts';
 import { managerOf } from './want/desired.ts';
 import { inApplication } from './want/namespace.ts';
@@ -45,7 +45,7 @@ export async function turn(
 	for (const id of state.tracked.keys()) if (!state.comparison.objects.has(id)) state.comparison.touch(id);
 	const changed = await state.comparison.refresh(
 		state.desired,
-		(id) => live(id, state, context.cache),
+		(id) => live({ id, desired: state.desired.get(id) }, state, context.cache),
 		client,
 		managerOf(application),
 	);
@@ -134,11 +134,13 @@ function recall({ status }: Application, state: ApplicationState): void {
 
 /** Whether what the last attempt stumbled over has been deleted or made anew meanwhile. */
 function isFreed(state: ApplicationState, cache: Cache): boolean {
-	const stumbled = [...(state.stumbled ?? [])];
-	return stumbled.some(([id, uid]) => live(id, state, cache)?.metadata.uid !== uid);
+	return (state.stumbled ?? []).some((each) => live(each, state, cache)?.metadata.uid !== each.uid);
 }
 
-function live(id: string, state: ApplicationState, cache: Cache): Dynamic | undefined {
-	const desired = state.desired.get(id);
-	return desired ? (cache.informer(desired.kind).get(desired.key) as Dynamic | undefined) : state.tracked.get(id);
+function live(
+	{ id, desired }: Pick<Stumbled, 'id' | 'desired'>,
+	{ tracked }: ApplicationState,
+	cache: Cache,
+): Dynamic | undefined {
+	return desired ? (cache.informer(desired.kind).get(desired.key) as Dynamic | undefined) : tracked.get(id);
 }

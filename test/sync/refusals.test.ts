@@ -277,3 +277,25 @@ test('a sync to another revision that a dead process had to leave goes on when t
 	await world.status(({ operationState: last }) => last?.phase === 'Succeeded');
 	t.deepEqual(await names(world, 'shop'), ['b']);
 });
+
+test('a sync to another revision that fails for an object that is not of this application keeps to its retry policy', async (t) => {
+	const { world, commit } = await remoteWorld(t);
+	await change(world, { spec: { syncPolicy: { automated: null } } });
+	await world.client.create(Deployment, JSON.parse(web('theirs')));
+	const other = await commit({ 'web.yaml': web('ours') });
+	await commit({ 'web.yaml': undefined });
+	await change(world, { operation: { sync: { revision: other }, retry: patient } });
+	const { operationState } = await world.status(
+		({ operationState: last }) => last?.phase === 'Failed' || last?.retryCount !== undefined,
+	);
+	t.regex(operationState?.message ?? '', /field is immutable.* Retrying attempt #1 at /);
+	// It is looked at again, more than once: whoever asks for that is answered by the annotation's going.
+	for (let time = 0; time < 3; time++) {
+		await change(world, { metadata: { annotations: { 'argocd.argoproj.io/refresh': 'normal' } } });
+		while ((await world.client.get(Application, home)).metadata.annotations?.['argocd.argoproj.io/refresh'])
+			await new Promise((resolve) => setTimeout(resolve, 50));
+	}
+	const { status } = await world.client.get(Application, home);
+	t.is(status?.operationState?.phase, 'Running', 'the next attempt is an hour away');
+	t.is(status?.operationState?.finishedAt, operationState?.finishedAt);
+});

@@ -68,7 +68,10 @@ async function carryOn(work: Work): Promise<Progressed> {
 		finish(application, result, revision, why, failure, state, context);
 	const fail = async (failed: readonly Outcome[], result: OperationState) => {
 		for (const outcome of failed) state.progress.tell({ type: 'outcome', revision, outcome });
-		state.stumbled = new Map(failed.map(({ id }) => [id, subject.objects.get(id)?.live?.metadata.uid]));
+		state.stumbled = failed.map(({ id }) => {
+			const { desired, live } = subject.objects.get(id) ?? {};
+			return { id, desired, uid: live?.metadata.uid };
+		});
 		await end(`one or more objects failed to apply: ${failed.map(failureText).join('; ')}`, result);
 		return 'finished' as const;
 	};
