@@ -1,7 +1,19 @@
 /** Whose Applications count, whose credentials are used, and what of this machine is read. */
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmod, lchown, link, mkdir, readdir, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import {
+	chmod,
+	lchown,
+	link,
+	mkdir,
+	readdir,
+	readFile,
+	readlink,
+	rename,
+	rm,
+	symlink,
+	writeFile,
+} from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import test, { type ExecutionContext } from 'ava';
@@ -246,6 +258,16 @@ test('a repository that is granted leads to no other one: by no link, borrowed s
 const SOMEBODY = 23_456;
 const asRoot = process.getuid?.() === 0 ? test : test.skip;
 
+/** Where the children of this process stand that run as somebody. Source: proc(5). */
+async function placesOfChildren(uid: number): Promise<string[]> {
+	const places = (await readdir('/proc')).map(async (pid) => {
+		const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '');
+		const isOurs = status.includes(`\nPPid:\t${process.pid}\n`) && status.includes(`\nUid:\t${uid}\t`);
+		return isOurs ? [await readlink(`/proc/${pid}/cwd`)] : [];
+	});
+	return (await Promise.all(places)).flat();
+}
+
 /** A folder of somebody, with what `fill` puts there, a link in DATA/sources to `shop` in it, and what only root may read. */
 async function somebodys(fill: (shop: string, secret: string) => Promise<void>) {
 	const stack = new AsyncDisposableStack();
@@ -287,6 +309,11 @@ asRoot(
 		const source = open(shop);
 		t.is(await lookedAt(source), ids[0] ?? '');
 		t.is((await source.blame('HEAD', 'a.yaml', 1))?.id, ids[0]);
+		t.deepEqual(
+			await placesOfChildren(SOMEBODY),
+			['/'],
+			'who may look into the child sees nothing of where the server stands',
+		);
 		await exchange();
 		const said = await lookedAt(source);
 		t.not(said, ids[1] ?? '');

@@ -3,7 +3,7 @@
  * as one batch; answers come in the order of requests. Measured against isomorphic-git in bench/git-read.ts.
  */
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
-import { exited, GitError, gitEnvironment, type Identity } from './program.ts';
+import { exited, GitError, gitEnvironment, type Identity, spawnedAs } from './program.ts';
 
 /** Milliseconds without a request after which the child goes. The next request starts another (a few ms). */
 const IDLE = 60_000;
@@ -44,7 +44,7 @@ export function openObjects(gitdir: string, environment: NodeJS.ProcessEnv = {},
 	let closed = false;
 
 	function start(): ChildProcessWithoutNullStreams {
-		const started = spawn('git', ['cat-file', '--batch-command', '--buffer'], { ...as, env, stdio: 'pipe' });
+		const started = spawn('git', ['cat-file', '--batch-command', '--buffer'], { ...spawnedAs(as), env, stdio: 'pipe' });
 		let complaint = '';
 		const fail = (error: Error) => {
 			if (child !== started) return;

@@ -44,6 +44,9 @@ export interface Identity {
 	readonly gid: number;
 }
 
+/** How a child runs as somebody. He may look into it: it does not stand where this process does, which he might not get to otherwise. */
+export const spawnedAs = (as: Identity | undefined) => as && { ...as, cwd: '/' };
+
 export interface CommandOptions {
 	readonly gitdir?: string;
 	/** Default: as this process. */
@@ -64,7 +67,8 @@ export function git(
 ): Promise<string> {
 	const env = gitEnvironment({ ...(gitdir !== undefined && { GIT_DIR: gitdir }), ...more });
 	return new Promise((resolve, reject) => {
-		const options = { ...as, env, signal, timeout: time, maxBuffer: COMMAND_OUTPUT, killSignal: 'SIGKILL' } as const;
+		const limits = { timeout: time, maxBuffer: COMMAND_OUTPUT, killSignal: 'SIGKILL' } as const;
+		const options = { ...spawnedAs(as), ...limits, env, signal };
 		const child = execFile('git', args, options, (error, stdout, stderr) => {
 			if (!error) return resolve(stdout);
 			if (signal?.aborted) return reject(signal.reason);
