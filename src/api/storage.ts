@@ -63,7 +63,7 @@ export class StoredObject<T extends KubeObject = KubeObject> implements Stored<T
 	#object: T | undefined;
 	#held: WeakRef<T> | undefined;
 	#attributes: Attributes | undefined;
-	/** Where each member of the object ends in the bytes, in the order of its keys; known of what this server has written. */
+	/** Where each member of the object that has a value ends in the bytes, in their order; known of what this server has written. */
 	readonly #ends: readonly number[] | undefined;
 
 	constructor(bytes: Uint8Array, revision: number, object?: T, ends?: readonly number[]) {
@@ -91,8 +91,8 @@ export class StoredObject<T extends KubeObject = KubeObject> implements Stored<T
 	/** The bytes of a member with its key, `"spec":{...}`, where the member is this very value. */
 	member(key: string, value: unknown): Uint8Array | undefined {
 		const object = this.#ends && (this.#object ?? this.#held?.deref());
-		if (!object || value === undefined || object[key as keyof T] !== value) return undefined;
-		const index = Object.keys(object).indexOf(key);
+		if (!object || object[key as keyof T] !== value) return undefined;
+		const index = keysOf(object).indexOf(key);
 		const [start, end] = [this.#ends?.[index - 1], this.#ends?.[index]];
 		// The first one has no comma before it.
 		return start === undefined || end === undefined ? undefined : this.bytes.subarray(start + 1, end);
@@ -191,7 +191,7 @@ export function draft(object: KubeObject, before?: StoredObject): Draft {
 			if (stored) return stored.revision === revision ? stored : decode(value, revision);
 			head.resourceVersion = String(revision);
 			const bytes = splice(value, revision);
-			const later = Object.keys(own).indexOf('metadata');
+			const later = keysOf(own).indexOf('metadata');
 			const moved = ends.map((end, index) => (index < later ? end : end + bytes.length - value.length));
 			stored = new StoredObject(bytes, revision, freeze(own), moved);
 			parsed.add(stored);
@@ -200,19 +200,22 @@ export function draft(object: KubeObject, before?: StoredObject): Draft {
 	};
 }
 
+/** The members that the JSON of an object has. What was parsed of that has no others, and what was written may. */
+const keysOf = (object: KubeObject): string[] =>
+	Object.keys(object).filter((key) => object[key as keyof KubeObject] !== undefined);
+
 /** The JSON of an object, and where each of its members ends in it. */
 function serialize(object: KubeObject, before: StoredObject | undefined): { value: Buffer; ends: readonly number[] } {
 	const parts: (string | Uint8Array)[] = [];
 	const ends: number[] = [];
 	let length = 0;
 	for (const [key, member] of Object.entries(object)) {
+		if (member === undefined) continue;
 		// What is frozen makes V8 serialize all that it is part of in a slower way: the members are serialized each by itself.
-		const part = before?.member(key, member) ?? memberText(key, member);
-		if (part) {
-			// A comma, or the brace.
-			length += 1 + (typeof part === 'string' ? Buffer.byteLength(part) : part.length);
-			parts.push(part);
-		}
+		const part = before?.member(key, member) ?? `${JSON.stringify(key)}:${JSON.stringify(member)}`;
+		// A comma, or the brace.
+		length += 1 + (typeof part === 'string' ? Buffer.byteLength(part) : part.length);
+		parts.push(part);
 		ends.push(length);
 	}
 	const value = Buffer.allocUnsafe(length + 1);
@@ -228,11 +231,6 @@ function serialize(object: KubeObject, before: StoredObject | undefined): { valu
 	}
 	value[at] = 0x7d;
 	return { value, ends };
-}
-
-function memberText(key: string, member: unknown): string | undefined {
-	const text = JSON.stringify(member);
-	return text === undefined ? undefined : `${JSON.stringify(key)}:${text}`;
 }
 
 /** The object of a value of the store. */

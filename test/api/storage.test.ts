@@ -1,3 +1,6 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import test from 'ava';
 import fc from 'fast-check';
 import type { Collection } from '../../src/api/api.ts';
@@ -60,6 +63,25 @@ test('what an update shares with what it replaces is stored as if it were writte
 			}
 		}),
 	);
+});
+
+test('an update shares members with an object that was parsed anew, too, and that has no members without a value', async (t) => {
+	setFlagsFromString('--expose_gc');
+	const collect = runInNewContext('gc') as () => void;
+	const held = () => {
+		const stored = draft(object('a', { spec: undefined, data: { a: 1 }, more: { b: 2 } })).finish(1);
+		stored.release();
+		return stored;
+	};
+	const stored = held();
+	// A weak reference is kept to the end of the turn that made or read it.
+	for (let turn = 0; turn < 3; turn++) {
+		await nextTurn();
+		collect();
+	}
+	const { object: parsed } = stored;
+	t.false('spec' in parsed, 'it is not the one that was written');
+	t.is(textOf(draft({ ...parsed }, stored).value), textOf(draft(copy(parsed)).value));
 });
 
 test('keys of the store name kind, namespace and object', (t) => {
