@@ -101,6 +101,68 @@ test('a connection with more requests at once than it may have is told so, and e
 	t.is(code, 200);
 });
 
+test('what comes behind a request too many is not done, however much has been answered meanwhile', async (t) => {
+	const begun: string[] = [];
+	const gates: (() => void)[] = [];
+	const server = await opened(t, {
+		git: async (_request, response, path) => {
+			begun.push(path);
+			await new Promise<void>((resolve) => gates.push(resolve));
+			response.end();
+		},
+	});
+	const one = await connection(t, server);
+	one.socket.write(request('GET', '/git/some').repeat(limits.streams + 1));
+	for (let turn = 1; turn <= 3; turn++) {
+		await until(t, one, () => gates.length === turn);
+		gates[turn - 1]?.();
+	}
+	await until(t, one, (seen) => codes(seen).length === 3);
+	one.socket.write(request('POST', '/git/behind', {}));
+	while (!one.ended) {
+		gates.at(-1)?.();
+		await server.ask(maps);
+	}
+	t.deepEqual(begun, Array(limits.streams).fill('/some'));
+	t.deepEqual(codes(one.text), [...Array(limits.streams).fill(200), 429]);
+});
+
+/** How many watches and streams a server has open, once it is so many, or when patience ends. */
+async function watches({ ask }: TestServer, wanted: number): Promise<number> {
+	for (let turn = 0; ; turn++) {
+		const seen = Number(/^apiserver_longrunning_requests (.*)$/m.exec((await ask('/metrics')).text)?.[1]);
+		if (seen === wanted || turn === 600) return seen;
+		await pause(20);
+	}
+}
+
+test('what a client has sent behind another request is not done when the client has gone before its turn', async (t) => {
+	const begun: string[] = [];
+	const late = Promise.withResolvers<void>();
+	const server = await opened(t, {
+		git: async (_request, response, path) => {
+			begun.push(path);
+			if (path === '/late') await late.promise;
+			response.end();
+		},
+	});
+	const one = await connection(t, server);
+	const watch = request('GET', `${maps}?watch=true`);
+	one.socket.write(request('GET', '/git/late') + watch + request('GET', '/git/behind'));
+	await until(t, one, () => begun.length > 0);
+	const other = await connection(t, server);
+	other.socket.write(watch);
+	t.is(await watches(server, 1), 1);
+	one.socket.destroy();
+	await until(t, one, () => one.ended);
+	late.resolve();
+	// What others ask is answered later than what has begun by then.
+	for (let turn = 0; turn < 10; turn++) await server.ask(maps);
+	other.socket.destroy();
+	t.is(await watches(server, 0), 0, 'no watch is open that nobody reads');
+	t.deepEqual(begun, ['/late']);
+});
+
 test('an answer that nobody reads is cut off, and neither a watch on which nothing happens nor a late answer', async (t) => {
 	const { promise: response, resolve } = Promise.withResolvers<Response>();
 	const late = Promise.withResolvers<void>();

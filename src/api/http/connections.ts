@@ -14,8 +14,10 @@ export interface Connection {
 	 */
 	met: boolean;
 	unanswered: number;
-	/** Settles when the last of them is answered. */
-	last: Promise<void> | undefined;
+	/** The newest of its requests, over HTTP/1.1: when that is done, and its answer. */
+	last: { readonly done: Promise<void>; readonly response: Response } | undefined;
+	/** One of its answers says that it is the last. What comes behind that is not done. Source: RFC 9112, 9.6. */
+	ending: boolean;
 }
 
 /** Returns what is known of the connection of a socket, the same for all its requests. */
@@ -24,28 +26,37 @@ export function createConnections(): (socket: Duplex) => Connection {
 	return (socket) => {
 		const known = connections.get(socket);
 		if (known) return known;
-		const connection = { met: false, unanswered: 0, last: undefined };
+		const connection = { met: false, unanswered: 0, last: undefined, ending: false };
 		connections.set(socket, connection);
 		return connection;
 	};
 }
 
+/**
+ * Settles when it is the turn of what comes now: when its client has read the answers to all before it, which would pile up here.
+ * Undefined where that is so already. Only then does an answer learn of the end of its connection.
+ */
+export function turn({ last }: Connection, socket: Duplex): Promise<void> | undefined {
+	if (!last || last.response.closed) return undefined;
+	return last.done.then(() => sent(socket, last.response));
+}
+
 /** Throws 429 where more wait than may, and ends the connection with that: in the order of its answers there is no place for more. */
-export function checkWaiting({ unanswered }: Connection, response: Response): void {
-	if (unanswered <= limits.streams) return;
+export function checkWaiting(connection: Connection, response: Response): void {
+	if (!connection.ending && connection.unanswered <= limits.streams) return;
+	connection.ending = true;
 	response.setHeader('Connection', 'close');
 	throw tooManyRequests(`more than ${limits.streams} requests of this connection wait for their answers`, 1);
 }
 
 /** Settles when an answer has been sent, or cannot be any more. */
-export function sent(socket: Duplex, response: Response): Promise<void> {
+function sent(socket: Duplex, response: Response): Promise<void> {
 	return new Promise((resolve) => {
 		const done = () => {
 			response.off('close', done);
 			socket.off('close', done);
 			resolve();
 		};
-		// An answer that is not the first of its connection does not learn of its end.
 		response.on('close', done);
 		socket.on('close', done);
 		if (response.closed || socket.destroyed) done();

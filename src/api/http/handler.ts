@@ -13,7 +13,7 @@ import { anonymous } from '../auth/user.ts';
 import { type Answering, answer } from './answer.ts';
 import { type Asked, attributesOf, locate, verbOf } from './attributes.ts';
 import { createCohort } from './cohort.ts';
-import { type Connection, checkWaiting, createConnections, sent } from './connections.ts';
+import { type Connection, checkWaiting, createConnections, turn } from './connections.ts';
 import type { Request, Response } from './exchange.ts';
 import { createFairness } from './flow/index.ts';
 import type { Checks } from './health.ts';
@@ -90,19 +90,20 @@ export function createHandler(options: ServeOptions, closing: AbortSignal): Hand
 	};
 
 	const handle = async (request: Request, response: Response, connection: Connection): Promise<void> => {
-		let inTurn = false;
-		const before = connection.unanswered++ > 0 && request.httpVersionMajor === 1 ? connection.last : undefined;
+		connection.unanswered++;
 		const started = performance.now();
 		let label = { verb: (request.method ?? '').toLowerCase(), resource: '' };
 		let long = false;
 		/** Gives back what the request holds of the server. */
 		let leave = () => {};
 		try {
-			if (before) {
+			if (request.httpVersionMajor === 1) {
 				checkWaiting(connection, response);
-				await before;
+				const before = turn(connection, request.socket);
+				if (before) await before;
+				// Nobody would get the answer, and what goes on until its client goes would not end.
+				if (before && request.socket.destroyed) return;
 			}
-			inTurn = request.httpVersionMajor === 1;
 			if (connection.met) await cohort();
 			else connection.met = true;
 			const asked = await identify(request);
@@ -138,11 +139,9 @@ export function createHandler(options: ServeOptions, closing: AbortSignal): Hand
 			failed(request, response, cause);
 		} finally {
 			leave();
+			connection.unanswered--;
 			if (!long) metrics.observe(label.verb, label.resource, response.statusCode, (performance.now() - started) / 1000);
 		}
-		// What has come behind it waits until its client has read it, since answers would pile up here.
-		if (inTurn && connection.unanswered > 1) await sent(request.socket, response);
-		connection.unanswered--;
 	};
 
 	const upgrade = async (request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> => {
@@ -154,7 +153,9 @@ export function createHandler(options: ServeOptions, closing: AbortSignal): Hand
 			metrics.watches--;
 		});
 		try {
-			await connectionOf(socket).last;
+			const connection = connectionOf(socket);
+			await turn(connection, socket);
+			if (socket.destroyed || connection.ending) return;
 			const asked = await identify(request);
 			const seats = asked.verb === 'watch' ? await fairness.enter(asked, socket) : undefined;
 			const stand = () => seats?.leave();
@@ -171,7 +172,8 @@ export function createHandler(options: ServeOptions, closing: AbortSignal): Hand
 	return {
 		request: (request, response) => {
 			const connection = connectionOf(request.socket);
-			connection.last = handle(request, response, connection);
+			const done = handle(request, response, connection);
+			if (request.httpVersionMajor === 1) connection.last = { done, response };
 		},
 		upgrade: (request, socket, head) => {
 			void upgrade(request, socket, head);
