@@ -26,7 +26,7 @@ async function fromGit(gitdir: string): Promise<Refs> {
 async function fromFiles(gitdir: string): Promise<Refs | undefined> {
 	// In this order: what is packed meanwhile is in the packed file before its own is gone.
 	const names = (await Promise.all(roots.map((root) => looseNames(gitdir, root)))).flat();
-	if (names.length > MOST_LOOSE) return undefined;
+	if (names.length > MOST_LOOSE || !names.every((name) => name !== undefined)) return undefined;
 	const loose = await Promise.all(
 		names.map(async (name) => [name, (await readIfThere(join(gitdir, name)))?.trim()] as const),
 	);
@@ -42,18 +42,24 @@ async function fromFiles(gitdir: string): Promise<Refs | undefined> {
 		if (id && ref) refs.set(ref, id);
 	for (const [name, id] of loose) {
 		if (id === undefined) continue;
-		if (!/^[0-9a-f]{40,64}$/.test(id)) return undefined;
+		if (!/^(?!0+$)[0-9a-f]{40,64}$/.test(id)) return undefined;
 		refs.set(name, id);
 	}
 	return refs;
 }
 
-async function looseNames(gitdir: string, folder: string): Promise<string[]> {
+/** A part of a name that git takes wherever it stands. Source: git-check-ref-format(1), which allows a few more. */
+const plain = /^[\p{L}\p{N}_+-][\p{L}\p{N}_+=,#%!-]*(?:\.[\p{L}\p{N}_+=,#%!-]+)*$/u;
+
+/** Undefined among them: something of which git says whether it is a reference, as what a file system leaves of a deleted file. */
+async function looseNames(gitdir: string, folder: string): Promise<(string | undefined)[]> {
 	const entries = await readdir(join(gitdir, folder), { withFileTypes: true }).catch(absent<Dirent[]>([]));
 	const found = entries.map(async (entry) => {
 		const path = `${folder}/${entry.name}`;
+		if (entry.isFile() && entry.name.endsWith('.lock')) return [];
+		if (!plain.test(entry.name)) return [undefined];
 		if (entry.isDirectory()) return looseNames(gitdir, path);
-		return entry.name.endsWith('.lock') ? [] : [path];
+		return [entry.isFile() ? path : undefined];
 	});
 	return (await Promise.all(found)).flat();
 }
