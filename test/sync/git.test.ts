@@ -1,9 +1,12 @@
+import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { rm, symlink } from 'node:fs/promises';
+import { mkdir, rm, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import test from 'ava';
 import type { ServerRef } from 'isomorphic-git';
 import { initRepository, openRepository } from '../../src/sync/git/index.ts';
+import { openObjects } from '../../src/sync/git/objects.ts';
 import { meant } from '../../src/sync/git/remote.ts';
 import { createWorkTree, runGit, temporaryDirectory } from '../testbed/git.ts';
 
@@ -167,6 +170,38 @@ test('a repository that is gone, or closed while it is asked, is an error and no
 	const pending = t.throwsAsync(closing.resolve('main'), { message: /closed/ });
 	await closing[Symbol.asyncDispose]();
 	await pending;
+});
+
+test('an object that never comes fails who waits for it, and the next one is read', async (t) => {
+	await using work = await createWorkTree();
+	const commit = await work.commit({ 'a.txt': 'a' });
+	const gitdir = join(work.directory, '.git');
+	const pipe = 'ab'.repeat(20);
+	await mkdir(join(gitdir, 'objects/ab'), { recursive: true });
+	await promisify(execFile)('mkfifo', [join(gitdir, 'objects/ab', pipe.slice(2))]);
+	await using objects = openObjects(gitdir, {}, undefined, 5_000);
+	t.is((await objects.info(commit))?.type, 'commit');
+	const answers = await Promise.allSettled([objects.read(pipe), objects.info(commit)]);
+	for (const answer of answers)
+		t.regex(String(answer.status === 'rejected' && answer.reason), /git cat-file ended in .*: no answer in 5 s/);
+	t.is((await objects.info(commit))?.type, 'commit');
+	// Nor is its end waited for.
+	const again = t.throwsAsync(objects.read(pipe), { message: /was closed/ });
+	await objects[Symbol.asyncDispose]();
+	await again;
+});
+
+test('an object that is larger than any that is needed is not read, and others are', async (t) => {
+	await using work = await createWorkTree();
+	const commit = await work.commit({ 'a.txt': 'a' });
+	await work.write({ '.git/message': `tree ${'0'.repeat(40)}\n\n${'x'.repeat(33 * 1024 * 1024)}` });
+	const large = await work.git('hash-object', '-t', 'commit', '-w', '--literally', '.git/message');
+	await using objects = openObjects(join(work.directory, '.git'));
+	t.is((await objects.info(large))?.type, 'commit');
+	await t.throwsAsync(objects.read(large), {
+		message: /^the commit .* bytes, more than the 33554432 that are read of one$/,
+	});
+	t.is((await objects.read(commit))?.type, 'commit');
 });
 
 test('what is pushed after a read is seen by the next, packed or not', async (t) => {

@@ -12,6 +12,7 @@ import {
 	rename,
 	rm,
 	symlink,
+	truncate,
 	writeFile,
 } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -19,6 +20,7 @@ import { promisify } from 'node:util';
 import test, { type ExecutionContext } from 'ava';
 import { ApiError, Application, ConfigMap, Namespace, Secret } from '../../src/kinds/index.ts';
 import { createSources, folderURL, grant, grantsFolder, localPath, type Source } from '../../src/sync/source/index.ts';
+import { ownerAlong } from '../../src/sync/source/owner.ts';
 import { outsideOf } from '../../src/sync/want/scope.ts';
 import { program } from '../cli/driftless.ts';
 import { createGitRemote, createWorkTree, temporaryDirectory } from '../testbed/git.ts';
@@ -254,6 +256,28 @@ test('a repository that is granted leads to no other one: by no link, borrowed s
 	}
 });
 
+test('a repository whose list of other places is a pipe, or without end, is refused, and nobody waits for it', async (t) => {
+	await using directory = await temporaryDirectory();
+	const dataDir = join(directory.path, 'data');
+	const place = join(grantsFolder(dataDir), 'shop');
+	await mkdir(place, { recursive: true });
+	await promisify(execFile)('git', ['init', '--quiet', '--initial-branch=main', place]);
+	await using sources = createSources({ dataDir, log: silentLog, poll: 3_600_000 });
+	for (const name of ['commondir', 'objects/info/alternates']) {
+		const file = join(place, '.git', name);
+		await mkdir(join(file, '..'), { recursive: true });
+		await promisify(execFile)('mkfifo', [file]);
+		await using piped = sources.open({ url: place, revision: 'main' });
+		t.regex(await lookedAt(piped), new RegExp(`/${name} is not a file`), name);
+		await rm(file);
+		await writeFile(file, '');
+		await truncate(file, 2 ** 40);
+		await using endless = sources.open({ url: place, revision: 'main' });
+		t.regex(await lookedAt(endless), new RegExp(`/${name} is larger than 1048576 bytes`), name);
+		await rm(file);
+	}
+});
+
 /** Some user without rights of his own on this machine. */
 const SOMEBODY = 23_456;
 const asRoot = process.getuid?.() === 0 ? test : test.skip;
@@ -370,6 +394,20 @@ asRoot('of a folder below one of somebody no file and no folder is read that he 
 	const tree = await source.tree(await lookedAt(source));
 	const named = (await tree.list({ path: '', id: tree.id })).find(({ name }) => name === 'c.txt');
 	await t.throwsAsync(tree.read([{ path: 'c.txt', id: named?.id ?? '' }]), { message: denied('c.txt') });
+});
+
+asRoot('what is not there at the moment is not taken for what root alone may put there', async (t) => {
+	await using directory = await temporaryDirectory();
+	await chmod(directory.path, 0o755);
+	const shop = join(directory.path, 'shop');
+	await t.throwsAsync(ownerAlong(shop), { code: 'ENOENT' });
+	await symlink('shop', shop);
+	await t.throwsAsync(ownerAlong(shop), { message: /leads through more than 40 links/ });
+	await lchown(shop, SOMEBODY, SOMEBODY);
+	t.is((await ownerAlong(shop))?.uid, SOMEBODY);
+	await rm(shop);
+	await mkdir(shop);
+	t.is(await ownerAlong(shop), undefined, 'all of it is of root');
 });
 
 asRoot('the group of what somebody owns gives no rights that he has not', async (t) => {

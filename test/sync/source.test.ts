@@ -1,4 +1,4 @@
-import { mkdir, rename, rm, symlink, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, rm, stat, symlink, utimes, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import test from 'ava';
 import type { Log } from '../../src/log.ts';
@@ -15,6 +15,7 @@ import {
 	type SourcesOptions,
 	type Tree,
 } from '../../src/sync/source/index.ts';
+import { localReader } from '../../src/sync/source/local.ts';
 import { createGitRemote, createWorkTree, runGit, temporaryDirectory } from '../testbed/git.ts';
 
 const quiet: Log = { debug() {}, info() {}, warn() {}, error() {} };
@@ -270,6 +271,30 @@ async function put(root: string, path: string, content: string): Promise<void> {
 	await writeFile(join(root, path), content);
 }
 
+test('what a link in a repository on this machine leads to is not watched', async (t) => {
+	await using elsewhere = await temporaryDirectory();
+	await using work = await createWorkTree();
+	const first = await work.commit({ 'a.yaml': configMap('a') });
+	const heads = join(work.directory, '.git/refs/heads');
+	await symlink(elsewhere.path, join(heads, 'linked'));
+	const stop = new AbortController();
+	t.teardown(() => stop.abort());
+	let changes = 0;
+	localReader(work.directory, work.directory, '', () => hour).watch?.(async () => void changes++, stop.signal, quiet);
+	for (let count = 0; changes === 0; count++) {
+		await writeFile(join(heads, `branch${count}`), `${first}\n`);
+		await new Promise((resolve) => setTimeout(resolve, 50));
+	}
+	// Source: proc(5), /proc/PID/fdinfo: the inodes that are watched, in hexadecimal.
+	const opened = (await readdir('/proc/self/fdinfo')).map((fd) => readFile(`/proc/self/fdinfo/${fd}`, 'utf8'));
+	const watched = (await Promise.allSettled(opened))
+		.map((each) => (each.status === 'fulfilled' ? each.value : ''))
+		.join('');
+	const isWatched = async (path: string) => watched.includes(` ino:${(await stat(path)).ino.toString(16)} `);
+	t.true(await isWatched(heads));
+	t.false(await isWatched(elsewhere.path));
+});
+
 test('a folder is a snapshot, taken anew when its content changes and only then', async (t) => {
 	await using directory = await temporaryDirectory();
 	const root = join(directory.path, 'manifests');
@@ -374,6 +399,19 @@ test('a folder that is no folder, and one of too many problems, says so', async 
 	await t.throwsAsync(async () => sources.open({ url: folderURL(join(directory.path, 'none')) }).current(), {
 		message: /is gone/,
 	});
+});
+
+test('a name in a folder that is not UTF-8 is told, and no riddle', async (t) => {
+	await using directory = await temporaryDirectory();
+	await using sources = await open();
+	const at = (name: Uint8Array) => Buffer.concat([Buffer.from(`${directory.path}/caf`), name]);
+	await writeFile(at(Buffer.from('\ufffd.txt')), 'a name like any other');
+	const source = sources.open({ url: folderURL(directory.path) });
+	await source.refresh();
+	t.is(source.state.error, undefined);
+	await writeFile(at(Buffer.from('e9', 'hex')), 'in Latin-1');
+	await source.refresh();
+	t.regex(source.state.error?.message ?? '', /: caf\ufffd has a name that is not UTF-8: rename it$/);
 });
 
 test('the ways to write a repository URL are one', (t) => {

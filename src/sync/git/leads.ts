@@ -1,16 +1,19 @@
 /** Where a git directory leads whoever reads it: whoever writes into it may have git read what he could not read himself. */
 import { constants, type Dirent } from 'node:fs';
-import { lstat, readdir, readFile, realpath } from 'node:fs/promises';
+import { type FileHandle, lstat, open, readdir, realpath } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import { GitError } from './program.ts';
 
 /** What git reads of a git directory for what is done here. Source: gitrepository-layout(5). */
 const READ = ['HEAD', 'commondir', 'config', 'objects', 'packed-refs', 'refs', 'reftable', 'shallow'];
+/** Bytes of a file that names other places. */
+const MAX_BYTES = 1024 * 1024;
 /** The folders among these. */
 const FOLDERS = new Set(['objects', 'refs', 'reftable']);
 
 /**
  * The symbolic links, the common directory and the stores of borrowed objects. Nothing is read of a place before the next one is
- * asked for, and then what it leads to comes too.
+ * asked for, and then what it leads to comes too. Throws GitError.
  */
 export async function* leadsOf(gitdir: string, seen = new Set<string>()): AsyncGenerator<string> {
 	yield* linkIn(gitdir);
@@ -60,6 +63,23 @@ async function isNew(path: string, seen: Set<string>): Promise<boolean> {
 	return !seen.has(place) && Boolean(seen.add(place));
 }
 
-/** The file itself and not where a link leads: what it says is told. */
-const text = (file: string) =>
-	readFile(file, { encoding: 'utf8', flag: constants.O_RDONLY | constants.O_NOFOLLOW }).catch(() => '');
+/**
+ * What a file says: itself, and not where a link leads. Empty where there is none. Throws GitError for a pipe, which nobody may ever
+ * write into and which may say something else to git, and for what is too large.
+ */
+async function text(file: string): Promise<string> {
+	let opened: FileHandle;
+	try {
+		opened = await open(file, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+	} catch {
+		return '';
+	}
+	try {
+		const stats = await opened.stat();
+		if (!stats.isFile()) throw new GitError(`${file} is not a file`);
+		if (stats.size > MAX_BYTES) throw new GitError(`${file} is larger than ${MAX_BYTES} bytes`);
+		return await opened.readFile('utf8');
+	} finally {
+		await opened.close();
+	}
+}

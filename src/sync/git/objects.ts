@@ -5,8 +5,16 @@
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { exited, GitError, gitEnvironment, type Identity, spawnedAs } from './program.ts';
 
-/** Milliseconds without a request after which the child goes. The next request starts another (a few ms). */
-const IDLE = 60_000;
+/** Milliseconds without a word after which the child goes: one that is asked nothing, and one that does not answer. The next request starts another (a few ms). */
+const SILENCE = 60_000;
+
+/** Bytes of an object that is read; who wants files asks for their sizes before. A tree of this size has half a million entries. */
+const MAX_BYTES: Readonly<Record<ObjectType, number>> = {
+	blob: 128 * 1024 * 1024,
+	tree: 32 * 1024 * 1024,
+	commit: 32 * 1024 * 1024,
+	tag: 32 * 1024 * 1024,
+};
 
 export type ObjectType = 'blob' | 'tree' | 'commit' | 'tag';
 
@@ -24,6 +32,7 @@ export interface GitObject extends ObjectInfo {
 export interface Objects extends AsyncDisposable {
 	/** Of an id or any revision expression (`main^{commit}`); undefined where there is no such object. */
 	info(name: string): Promise<ObjectInfo | undefined>;
+	/** Throws GitError for what is larger than any that is needed. */
 	read(name: string): Promise<GitObject | undefined>;
 }
 
@@ -34,8 +43,13 @@ interface Request {
 	fail(error: Error): void;
 }
 
-/** `environment`: of a quarantine, for objects that only a hook's git sees. `as`: who reads; default this process. */
-export function openObjects(gitdir: string, environment: NodeJS.ProcessEnv = {}, as?: Identity): Objects {
+/** `environment`: of a quarantine, for objects that only a hook's git sees. `as`: who reads; default this process. `silence`: in milliseconds. */
+export function openObjects(
+	gitdir: string,
+	environment: NodeJS.ProcessEnv = {},
+	as?: Identity,
+	silence = SILENCE,
+): Objects {
 	const env = gitEnvironment({ ...environment, GIT_DIR: gitdir });
 	let child: ChildProcessWithoutNullStreams | undefined;
 	let waiting: Request[] = [];
@@ -46,6 +60,16 @@ export function openObjects(gitdir: string, environment: NodeJS.ProcessEnv = {},
 	function start(): ChildProcessWithoutNullStreams {
 		const started = spawn('git', ['cat-file', '--batch-command', '--buffer'], { ...spawnedAs(as), env, stdio: 'pipe' });
 		let complaint = '';
+		clearTimeout(idle);
+		idle = setTimeout(() => {
+			if (waiting.length === 0) {
+				stop();
+				return;
+			}
+			// An object that is a pipe is waited for, and whose child it is may hold it.
+			complaint = `no answer in ${silence / 1000} s`;
+			started.kill('SIGKILL');
+		}, silence);
 		const fail = (error: Error) => {
 			if (child !== started) return;
 			child = undefined;
@@ -55,8 +79,13 @@ export function openObjects(gitdir: string, environment: NodeJS.ProcessEnv = {},
 		};
 		const parse = createParser(() => waiting[0]?.wantsContent ?? false);
 		started.stdout.on('data', (chunk: Buffer) => {
-			for (const object of parse(chunk)) waiting.shift()?.answer(object);
-			if (waiting.length === 0 && child === started) idle?.refresh();
+			if (child !== started) return;
+			idle?.refresh();
+			for (const answer of parse(chunk)) {
+				const request = waiting.shift();
+				if (answer instanceof GitError) request?.fail(answer);
+				else request?.answer(answer);
+			}
 		});
 		started.stderr.on('data', (chunk: Buffer) => {
 			complaint = `${complaint}${chunk}`.slice(-1000);
@@ -75,14 +104,8 @@ export function openObjects(gitdir: string, environment: NodeJS.ProcessEnv = {},
 			request.fail(new GitError(`the repository ${gitdir} is closed`));
 			return;
 		}
-		if (!child) {
-			child = start();
-			clearTimeout(idle);
-			idle = setTimeout(() => {
-				if (waiting.length) idle?.refresh();
-				else stop();
-			}, IDLE);
-		}
+		if (!child) child = start();
+		else if (waiting.length === 0) idle?.refresh();
 		waiting.push(request);
 		if (!outgoing) queueMicrotask(send);
 		outgoing += request.line;
@@ -120,7 +143,7 @@ export function openObjects(gitdir: string, environment: NodeJS.ProcessEnv = {},
 			const stopped = stop();
 			for (const one of failed) one.fail(new GitError(`the repository ${gitdir} was closed`));
 			if (!stopped) return;
-			stopped.kill();
+			stopped.kill('SIGKILL');
 			await exited(stopped);
 		},
 	};
@@ -131,13 +154,16 @@ function isPlain(name: string): boolean {
 	return name !== '' && name.length < 1000 && !name.startsWith('-') && !/[\s:\p{Cc}]/u.test(name);
 }
 
-/** Splits cat-file's output: a header line each, and after it, for `contents`, the bytes and a newline. */
+/** Splits cat-file's output: a header line each, and after it, for `contents`, the bytes and a newline. Of what is too large the bytes are passed over. */
 function createParser(wantsContent: () => boolean) {
 	let held: Buffer[] = [];
 	let length = 0;
 	let needed = 1;
 	let header: ObjectInfo | undefined;
-	return function* parse(chunk: Buffer): Generator<(ObjectInfo & { bytes?: Uint8Array }) | undefined> {
+	let passed = 0;
+	return function* parse(given: Buffer): Generator<(ObjectInfo & { bytes?: Uint8Array }) | GitError | undefined> {
+		const chunk = given.subarray(passed);
+		passed = Math.max(0, passed - given.length);
 		held.push(chunk);
 		length += chunk.length;
 		// Large contents arrive in many pieces: joined once, when all are there.
@@ -163,8 +189,15 @@ function createParser(wantsContent: () => boolean) {
 					continue;
 				}
 				const info = { id, type: type as ObjectType, size: Number(size) };
-				if (wantsContent()) header = info;
-				else yield info;
+				if (!wantsContent()) yield info;
+				else if (info.size <= MAX_BYTES[info.type]) header = info;
+				else {
+					yield new GitError(
+						`the ${type} ${id} has ${size} bytes, more than the ${MAX_BYTES[info.type]} that are read of one`,
+					);
+					passed = Math.max(0, info.size + 1 - buffer.length);
+					buffer = buffer.subarray(info.size + 1);
+				}
 			}
 		}
 		held = [buffer];

@@ -45,7 +45,7 @@ export interface Identity {
 }
 
 /** How a child runs as somebody. He may look into it: it does not stand where this process does, which he might not get to otherwise. */
-export const spawnedAs = (as: Identity | undefined) => as && { ...as, cwd: '/' };
+export const spawnedAs = (as: Identity | undefined) => as && { uid: as.uid, gid: as.gid, cwd: '/' };
 
 export interface CommandOptions {
 	readonly gitdir?: string;

@@ -8,9 +8,8 @@ import { lstat, open, readdir, readlink, realpath } from 'node:fs/promises';
 import { join, relative, sep } from 'node:path';
 import { watch } from 'chokidar';
 import type { Log } from '../../log.ts';
-import type { Identity } from '../git/index.ts';
 import type { Reader } from './follow.ts';
-import { mayAccess, mayList, ownerAlong } from './owner.ts';
+import { mayAccess, mayList, type Owner, ownerAlong } from './owner.ts';
 import { SourceError } from './source.ts';
 import type { Located, Tree, TreeEntry } from './tree.ts';
 
@@ -29,6 +28,9 @@ const SNAPSHOTS = 4;
 /** Times that a snapshot is begun anew because the folder changed under it. */
 const ATTEMPTS = 5;
 
+/** What Node puts for bytes that are no UTF-8. A name with that of its own is there under it. */
+const NO_UTF8 = '\ufffd';
+
 /** What other programs keep beside the files they edit; and hidden files, which are never manifests. */
 const temporary = /^\.|~$|^#.*#$|\.(?:swp|swo|swx|tmp|part|crdownload)$|^4913$/;
 
@@ -43,7 +45,7 @@ interface Snapshot {
 	/** Where it was, without links. */
 	readonly root: string;
 	/** With whose rights it is read, where that is not this process. */
-	readonly as: Identity | undefined;
+	readonly as: Owner | undefined;
 	readonly folders: ReadonlyMap<string, readonly TreeEntry[]>;
 	readonly stamps: ReadonlyMap<string, string>;
 }
@@ -66,7 +68,7 @@ export function folderReader(root: string, url: string, quiet = QUIET): Reader {
 				const moving =
 					error instanceof Moved || isErrno(error, 'ENOENT') || isErrno(error, 'ENOTDIR') || isErrno(error, 'ELOOP');
 				if (!moving || attempt === ATTEMPTS)
-					throw error instanceof Moved || error instanceof Denied
+					throw error instanceof Moved || error instanceof Unreadable
 						? new SourceError(url, `${root}: ${error.message}`)
 						: error;
 			}
@@ -115,7 +117,8 @@ async function rootOf(root: string, url: string): Promise<Pick<Snapshot, 'root' 
 }
 
 class Moved extends Error {}
-class Denied extends Error {}
+/** What stays as it is until somebody does something about it. */
+class Unreadable extends Error {}
 
 async function takeSnapshot(
 	{ root, as }: Pick<Snapshot, 'root' | 'as'>,
@@ -138,6 +141,8 @@ async function takeSnapshot(
 		for (const entry of found) {
 			if (temporary.test(entry.name)) continue;
 			const inner = path ? `${path}/${entry.name}` : entry.name;
+			if (entry.name.includes(NO_UTF8) && !(await isThere(join(root, inner))))
+				throw new Unreadable(`${inner} has a name that is not UTF-8: rename it`);
 			if (entry.isDirectory()) listed.push({ name: entry.name, kind: 'directory', id: await folder(inner) });
 			else if (entry.isFile()) listed.push({ name: entry.name, kind: 'file', id: await file(inner) });
 			else if (entry.isSymbolicLink()) listed.push({ name: entry.name, kind: 'symlink', id: 'symlink' });
@@ -167,31 +172,38 @@ async function takeSnapshot(
 	return { snapshot, known };
 }
 
+const isThere = (path: string) =>
+	lstat(path).then(
+		() => true,
+		() => false,
+	);
+
 const stampOf = (stats: BigIntStats) => [stats.dev, stats.ino, stats.size, stats.mtimeNs, stats.ctimeNs].join(':');
 
-/** Throws Denied. */
-function requireAccess(as: Identity, path: string, stats: Parameters<typeof mayAccess>[1], wanted: number): void {
+/** Throws Unreadable. */
+function requireAccess(as: Owner, path: string, stats: Parameters<typeof mayAccess>[1], wanted: number): void {
 	if (!mayAccess(as, stats, wanted))
-		throw new Denied(`user ${as.uid}, with whose rights it is read, may not read ${path}`);
+		throw new Unreadable(`user ${as.uid}, with whose rights it is read, may not read ${path}`);
 }
 
 /**
  * The bytes of a file that is still the one with this stamp, and lies where its path says: no link has come to be on the way. None
- * where it is larger than `limit`. `as`: who must be allowed to read it. Throws Moved and Denied.
+ * where it is larger than `limit`. `as`: who must be allowed to read it. Throws Moved and Unreadable.
  */
 async function readStamped(
 	path: string,
 	stamp: string,
 	limit: number,
-	as: Identity | undefined,
+	as: Owner | undefined,
 ): Promise<{ bytes?: Uint8Array }> {
-	const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW);
+	// A pipe that was put in its place would be waited for.
+	const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
 	try {
 		// Source: proc(5), /proc/PID/fd: where the file is that was opened, whatever its path may lead to.
 		if ((await readlink(`/proc/self/fd/${file.fd}`)) !== path)
 			throw new Moved('a folder was exchanged while it was read');
 		const stats = await file.stat({ bigint: true });
-		if (stampOf(stats) !== stamp) throw new Moved('a file changes faster than it can be read');
+		if (!stats.isFile() || stampOf(stats) !== stamp) throw new Moved('a file changes faster than it can be read');
 		if (as) requireAccess(as, path, stats, 0o4);
 		if (stats.size > limit) return {};
 		const bytes = await file.readFile();
@@ -232,7 +244,7 @@ function folderTree(root: string, url: string, snapshot: Snapshot): Tree {
 			);
 			return bytes ?? new Uint8Array();
 		} catch (cause) {
-			if (cause instanceof Denied) throw new SourceError(url, `${root}: ${cause.message}`);
+			if (cause instanceof Unreadable) throw new SourceError(url, `${root}: ${cause.message}`);
 			// The watch has seen it too: the next snapshot is on its way.
 			if (!(cause instanceof Moved) && !isErrno(cause, 'ENOENT') && !isErrno(cause, 'ELOOP')) throw cause;
 			throw new SourceError(url, `${join(root, file.path)} changed while it was read; it is read again in a moment`, {

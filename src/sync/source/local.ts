@@ -32,7 +32,7 @@ export function localReader(path: string, url: string, revision: string, poll: (
 	async function repository(): Promise<Repository> {
 		const gitdir = await gitdirOf(path);
 		if (!gitdir) throw new SourceError(url, `${url}: there is no git repository at ${path}`);
-		const as = await ownerAlong(path);
+		const as = await ownerAlong(gitdir);
 		if (opened?.gitdir !== gitdir || openedAs?.uid !== as?.uid || openedAs?.gid !== as?.gid) {
 			await opened?.[Symbol.asyncDispose]();
 			opened = openRepository(gitdir, as);
@@ -56,7 +56,9 @@ export function localReader(path: string, url: string, revision: string, poll: (
 			const places = candidates(path).flatMap((gitdir) =>
 				['HEAD', 'packed-refs', 'refs'].map((name) => join(gitdir, name)),
 			);
-			const watcher = watch(places, { ignoreInitial: true, ignored: (file) => file.endsWith('.lock') });
+			// A link may lead to all of the machine.
+			const options = { ignoreInitial: true, followSymlinks: false };
+			const watcher = watch(places, { ...options, ignored: (file) => file.endsWith('.lock') });
 			watcher.on('all', () => void changed());
 			watcher.once('error', (error) => {
 				log.warn(
