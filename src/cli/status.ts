@@ -156,13 +156,11 @@ function details(application: Application, healed: readonly Event[], options: St
 
 /** Objects that are missing for one and the same reason, as in a namespace that is not there: they are told of once. */
 function byLack(resources: readonly ResourceStatus[], wide: boolean) {
-	const lacking = new Map<string, ResourceStatus[]>();
-	for (const each of wide ? [] : resources) {
-		if (each.health?.status !== 'Missing' || !each.message || !each.namespace) continue;
-		const why = JSON.stringify([each.namespace, each.message]);
-		lacking.set(why, [...(lacking.get(why) ?? []), each]);
-	}
-	const groups = [...lacking.values()].filter(({ length }) => length > 1);
+	const lacking = resources.filter(
+		({ health, message, namespace }) => !wide && health?.status === 'Missing' && message && namespace,
+	);
+	const alike = Map.groupBy(lacking, ({ namespace, message }) => JSON.stringify([namespace, message]));
+	const groups = [...alike.values()].filter(({ length }) => length > 1);
 	const told = new Set(groups.flat());
 	return {
 		/** The first of each group, and how many more there are. */
