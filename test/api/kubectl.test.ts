@@ -2,6 +2,7 @@ import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
+import { limits } from '../../src/api/limits.ts';
 import { serveTestApi } from '../testbed/api.ts';
 import { type Kubectl, kubectl } from '../testbed/kubectl.ts';
 import { configMap, deployment, pod, service } from './objects.ts';
@@ -42,6 +43,33 @@ test('kubectl auth whoami and can-i', async (t) => {
 	t.is((await k.ok('auth', 'can-i', 'delete', 'pods')).trim(), 'yes');
 	const ann = await k('auth', 'can-i', 'delete', 'pods', '--as', 'ann');
 	t.deepEqual([ann.code, ann.stdout.trim()], [1, 'no']);
+});
+
+test('kubectl reads an answer in YAML as what is stored, whatever characters are in it', async (t) => {
+	const path = '/api/v1/namespaces/default/configmaps/characters';
+	const special = [
+		'\t',
+		'\r',
+		'\u007f',
+		'\u0085',
+		'\u009b',
+		'\u00a0',
+		'\u2028',
+		'\u2029',
+		'\ufeff',
+		'\ufffe',
+		'\uffff',
+		'\u{1f600}',
+	];
+	const forms = (at: string) => [`a${at}b`, ` ${at} `, `${at}a\n${at}\n b${at}\n`, `"${at}'`, `\\${at}\\`];
+	const short = Object.fromEntries(special.flatMap(forms).map((text, at) => [`k${at}`, text]));
+	const more = Object.fromEntries(Array.from({ length: limits.yamlParts }, (_, at) => [`n${at}`, 'a: b']));
+	for (const data of [short, { ...short, ...more }]) {
+		await k.ok('replace', '--force', '-f', '-', { input: manifest(configMap('characters', data)) });
+		const { text } = await server.ask(path, { headers: { accept: 'application/yaml' } });
+		const read = await k.ok('create', '--dry-run=client', '-o', 'json', '-f', '-', { input: text });
+		t.deepEqual(JSON.parse(read).data, data);
+	}
 });
 
 test('kubectl asks a review from a file, and says clearly what is not there', async (t) => {
