@@ -55,7 +55,7 @@ export async function openSqlite(path: string, { log }: { readonly log?: Log } =
 interface Pending {
 	readonly change: Change;
 	readonly resolve: (revision: Revision) => void;
-	readonly reject: (error: Error) => void;
+	readonly reject: (error: unknown) => void;
 }
 
 class SqliteStore implements Store {
@@ -141,11 +141,7 @@ class SqliteStore implements Store {
 		while (this.#compacted < upTo) {
 			await this.#checkpoints.running;
 			this.#checkOpen();
-			try {
-				this.#transaction(() => this.#compactStep(upTo));
-			} catch (error) {
-				throw fault(error, this.#path);
-			}
+			this.#write(() => this.#compactStep(upTo));
 			await nextTurn();
 		}
 	}
@@ -176,21 +172,18 @@ class SqliteStore implements Store {
 		this.#turn = undefined;
 		const group = this.#takeGroup();
 		if (this.#queue.length > 0) this.#turn = setImmediate(() => this.#flushWhenFree());
-		const before = { newest: this.#newest, compacted: this.#compacted, bytes: this.#historyBytes };
 		const events: Event[] = [];
 		/** What the keys are that this transaction has met; commits of one turn share what they expect. */
 		const heads = new Map<string, Head | undefined>();
 		let outcomes: (Revision | Conflict)[];
 		try {
-			outcomes = this.#transaction(() => {
+			outcomes = this.#write(() => {
 				const made = group.map(({ change }) => this.#apply(change, heads, events));
 				if (events.length > 0) this.#compactIfDue(events.length);
 				return made;
 			});
 		} catch (error) {
-			({ newest: this.#newest, compacted: this.#compacted, bytes: this.#historyBytes } = before);
-			const reason = fault(error, this.#path);
-			for (const { reject } of group) reject(reason);
+			for (const { reject } of group) reject(error);
 			return;
 		}
 		for (const [index, { resolve, reject }] of group.entries()) {
@@ -259,6 +252,17 @@ class SqliteStore implements Store {
 		const { revision, bytes } = this.#tables.compact(this.#compacted, upTo, step);
 		this.#compacted = revision;
 		this.#historyBytes -= bytes;
+	}
+
+	/** Does `work` in a transaction. Where that fails, what it has counted here is as before. */
+	#write<Result>(work: () => Result): Result {
+		const before = { newest: this.#newest, compacted: this.#compacted, bytes: this.#historyBytes };
+		try {
+			return this.#transaction(work);
+		} catch (error) {
+			({ newest: this.#newest, compacted: this.#compacted, bytes: this.#historyBytes } = before);
+			throw fault(error, this.#path);
+		}
 	}
 
 	#read<Result>(query: () => Result): Result {

@@ -167,6 +167,29 @@ test('whoever reads many pages, or a long history, leaves the event loop its tur
 	t.true(turned, 'between two pieces of the history');
 });
 
+test('a compaction that cannot be committed forgets nothing', async (t) => {
+	const file = join(await folder(t), 'store.db');
+	const value = (text: string) => ({ puts: [{ key: '/a', value: Buffer.from(text) }] });
+	{
+		await using store = await openSqlite(file);
+		for (const text of ['one', 'two', 'three']) await store.commit(value(text));
+	}
+	{
+		using database = new DatabaseSync(file);
+		// What is wrong with this is found out by COMMIT.
+		database.exec(`CREATE TABLE whole (id INTEGER PRIMARY KEY);
+			CREATE TABLE part (whole INTEGER REFERENCES whole DEFERRABLE INITIALLY DEFERRED);
+			CREATE TRIGGER refuse AFTER UPDATE ON compaction BEGIN INSERT INTO part VALUES (1); END`);
+	}
+	await using store = await openSqlite(file);
+	await t.throwsAsync(store.compact(3), { message: /FOREIGN KEY/ });
+	const { entries } = await store.list('/', { revision: 1 });
+	t.deepEqual(
+		entries.map((entry) => Buffer.from(entry.value).toString()),
+		['one'],
+	);
+});
+
 test('a full disk makes commits Unavailable and loses nothing; they succeed again when there is space', async (t) => {
 	const path = await folder(t);
 	const mount = promisify(execFile)('mount', ['-t', 'tmpfs', '-o', 'size=6m', 'tmpfs', path]);
