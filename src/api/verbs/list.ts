@@ -163,9 +163,9 @@ async function storedPage<T extends KubeObject>(
 	const items: StoredObject[] = [];
 	let last = after;
 	for (;;) {
-		// One more than is needed tells whether there is one more.
+		// One more than is needed tells whether there is one more; of what is selected few may be among many.
 		const listing = await context.store.list(prefix, {
-			limit: Math.min(limits.page, limit - items.length + 1),
+			limit: matches ? limits.page : Math.min(limits.page, limit - items.length + 1),
 			after: last === undefined ? undefined : storageKey(kind, last),
 			revision,
 		});
