@@ -1,11 +1,14 @@
 /** The streams of pods, against an agent that answers as a kubelet does over TLS with a certificate of its own. */
 import { once } from 'node:events';
+import type { IncomingMessage } from 'node:http';
 import { createServer } from 'node:https';
 import { type AddressInfo, createConnection } from 'node:net';
+import { PassThrough } from 'node:stream';
 import { connect, type TLSSocket } from 'node:tls';
 import test from 'ava';
 import { WebSocket } from 'ws';
 import { makeAuthority } from '../../src/api/certificates.ts';
+import { socketAnswer } from '../../src/api/http/socket.ts';
 import { fingerprint, servingCertificateAnnotation } from '../../src/api/index.ts';
 import { ConfigMap, Node, Pod } from '../../src/kinds/index.ts';
 import { admin, serveTestApi } from '../testbed/api.ts';
@@ -243,6 +246,12 @@ test('logs come over a WebSocket, as bytes or in base64', async (t) => {
 	t.is(await frames('/api/v1/namespaces/default/pods/two/log'), 400);
 	t.is(await frames('/api/v1/namespaces/default/pods/broken/log'), 500);
 	t.is(await frames('/api/v1/namespaces/default/configmaps/one/log'), 404);
+});
+
+test('an answer over a WebSocket whose connection ended while it was found out who asks has ended, too', (t) => {
+	const ended = new PassThrough().destroy();
+	const { destroyed } = socketAnswer({ headers: {} } as IncomingMessage, ended, Buffer.alloc(0), true);
+	t.true(destroyed);
 });
 
 test('a watch comes over a WebSocket, an event a frame', async (t) => {

@@ -35,6 +35,7 @@ test.before(async () => {
 const requests: Readonly<Record<string, readonly [path: string, ask: Ask]>> = {
 	'a create': [maps, { body: whole('new') }],
 	'a create of what is there already': [maps, { body: whole('there') }],
+	'a create of a name that is to be given': [maps, { body: { ...whole(''), metadata: { generateName: 'new' } } }],
 	'a create as a dry run': [`${maps}?dryRun=All`, { body: whole('new') }],
 	'an update': [path, { method: 'PUT', body: whole('there') }],
 	'an update of another state': [path, { method: 'PUT', body: whole('there', { uid: 'another' }) }],

@@ -93,7 +93,8 @@ export function createHandler(options: ServeOptions, closing: AbortSignal): Hand
 		connection.unanswered++;
 		const started = performance.now();
 		let label = { verb: (request.method ?? '').toLowerCase(), resource: '' };
-		let long = false;
+		/** Whether how long it takes says anything. */
+		let timed = true;
 		/** Gives back what the request holds of the server. */
 		let leave = () => {};
 		try {
@@ -102,7 +103,10 @@ export function createHandler(options: ServeOptions, closing: AbortSignal): Hand
 				const before = turn(connection, request.socket);
 				if (before) await before;
 				// Nobody would get the answer, and what goes on until its client goes would not end.
-				if (before && request.socket.destroyed) return;
+				if (before && request.socket.destroyed) {
+					timed = false;
+					return;
+				}
 			}
 			if (connection.met) await cohort();
 			else connection.met = true;
@@ -124,7 +128,7 @@ export function createHandler(options: ServeOptions, closing: AbortSignal): Hand
 			await authorize(asked);
 			if (verb === 'watch' || (route.type === 'resource' && route.subresource === 'log')) {
 				const place = fairness.stay(asked);
-				long = true;
+				timed = false;
 				metrics.watches++;
 				leave = () => {
 					stand();
@@ -140,7 +144,7 @@ export function createHandler(options: ServeOptions, closing: AbortSignal): Hand
 		} finally {
 			leave();
 			connection.unanswered--;
-			if (!long) metrics.observe(label.verb, label.resource, response.statusCode, (performance.now() - started) / 1000);
+			if (timed) metrics.observe(label.verb, label.resource, response.statusCode, (performance.now() - started) / 1000);
 		}
 	};
 

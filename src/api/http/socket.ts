@@ -77,7 +77,9 @@ export function socketAnswer(request: IncomingMessage, connection: Duplex, head:
 			});
 		},
 	});
-	connection.once('close', () => body.destroy());
+	// It may have ended while it was found out who asks: what goes on until its end would not end.
+	if (connection.destroyed) body.destroy();
+	else connection.once('close', () => body.destroy());
 	// A hand that was not shaken, a reader that takes leave: whoever writes sees it by the end of the answer.
 	body.on('error', () => {});
 	return answer;

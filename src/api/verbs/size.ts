@@ -21,8 +21,8 @@ function refuse(kind: Kind, object: Dynamic, length: number): void {
 	if (length > limits.object) throw tooLarge(kind, object, `: at least ${length} bytes, the limit is ${limits.object}`);
 }
 
-export const tooLarge = (kind: Kind, { metadata: { name } }: KubeObject, why: string) =>
-	new ApiError(413, 'RequestEntityTooLarge', `${kind.kind} "${name}" is too large${why}`);
+export const tooLarge = (kind: Kind, { metadata: { name, generateName } }: KubeObject, why: string) =>
+	new ApiError(413, 'RequestEntityTooLarge', `${kind.kind} "${name || generateName || ''}" is too large${why}`);
 
 /** The bytes that the JSON of a value has at least: as many as it has where all its text is ASCII, but for some commas and numbers. */
 function leastLength(value: unknown): number {
