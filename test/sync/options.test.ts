@@ -72,6 +72,11 @@ const specs: readonly [string, Partial<ApplicationSpec>, RegExp][] = [
 		{ sources: [{ repoURL: 'x', name: 'a\nremote: b' }] },
 		/^spec\.sources\[0\]\.name has control characters in it; leave them out$/,
 	],
+	[
+		'a source that is too long for another reason',
+		{ source: { repoURL: 'x', helm: { values: 'x'.repeat(20_000) } } },
+		/source\.helm is not supported; .*spec\.source is longer than 16384 bytes/,
+	],
 	['a URL with an escape', { source: { repoURL: 'x\u001b[31m' } }, /^spec\.source\.repoURL has control characters/],
 	['an option that is not carried out', { syncPolicy: { syncOptions: ['Replace=true'] } }, /Replace=true is not supp/],
 ];
@@ -94,6 +99,8 @@ const operations: readonly [Operation, RegExp][] = [
 	[{ sync: { manifests: ['x'] } }, /manifests is not supported; push them/],
 	[{ sync: { source: { repoURL: 'x', chart: 'c' } } }, /sync\.source\.chart is not supported/],
 	[{ sync: { syncOptions: ['Replace=true'] } }, /Replace=true is not supported/],
+	[{ sync: { revision: 'main\nx' } }, /^operation\.sync\.revision: "main\\nx" has blanks in it/],
+	[{ sync: { revisions: ['\u001b[31m'] } }, /^operation\.sync\.revision: "\\u001b\[31m" has blanks in it/],
 ];
 for (const [operation, expected] of operations)
 	test(`a request ${JSON.stringify(operation)} is refused: ${expected}`, (t) =>

@@ -30,13 +30,14 @@ export function unsupported(spec: ApplicationSpec): string[] {
 }
 
 function unsupportedSources(sources: readonly ApplicationSource[], path: string, listed: boolean): string[] {
-	if (Buffer.byteLength(JSON.stringify(sources)) > MAX_SOURCES_BYTES)
-		return [
-			`${path}.${listed ? 'sources' : 'source'} is longer than ${MAX_SOURCES_BYTES} bytes; use several Applications`,
-		];
-	return sources.flatMap((source, index) =>
+	const problems = sources.flatMap((source, index) =>
 		unsupportedSource(source, listed ? `${path}.sources[${index}]` : `${path}.source`),
 	);
+	if (Buffer.byteLength(JSON.stringify(sources)) > MAX_SOURCES_BYTES) {
+		const field = listed ? 'sources is longer' : 'source is longer';
+		problems.push(`${path}.${field} than ${MAX_SOURCES_BYTES} bytes; use several Applications`);
+	}
+	return problems;
 }
 
 function unsupportedSource(source: ApplicationSource, path: string): string[] {
@@ -54,12 +55,14 @@ function unsupportedSource(source: ApplicationSource, path: string): string[] {
 	const { targetRevision } = source;
 	if (targetRevision && range.test(targetRevision))
 		no(`targetRevision: the version range ${JSON.stringify(targetRevision)}`, 'name a branch, a tag or a commit');
-	else if (targetRevision && /[\s\p{Cc}]/u.test(targetRevision))
-		problems.push(
-			`${path}.targetRevision: ${JSON.stringify(targetRevision)} has blanks in it, as no branch, tag or commit has`,
-		);
+	else problems.push(...withBlanks(targetRevision, `${path}.targetRevision`));
 	return problems;
 }
+
+const withBlanks = (revision: string | undefined, field: string): string[] =>
+	/[\s\p{Cc}]/u.test(revision ?? '')
+		? [`${field}: ${JSON.stringify(revision)} has blanks in it, as no branch, tag or commit has`]
+		: [];
 
 /** The same of a request to sync. */
 export function unsupportedOperation({ sync, initiatedBy }: Operation, application: Application): string[] {
@@ -73,6 +76,7 @@ export function unsupportedOperation({ sync, initiatedBy }: Operation, applicati
 	// What a sync by itself has recorded is no request: it gives way where the list of sources is another one by now.
 	const wrong = revisions && !initiatedBy?.automated && wrongRevisions(revisions, others ?? sourcesOf(application));
 	if (wrong) problems.push(wrong);
+	for (const revision of revisions ?? []) problems.push(...withBlanks(revision, 'operation.sync.revision'));
 	if (sync.manifests?.length) no('manifests', 'push them');
 	problems.push(...problemsOfOptions(sync.syncOptions));
 	return problems;
