@@ -80,7 +80,7 @@ export const limits = {
 	/** Bytes written to a socket in one piece of a large list, and how long (ms) one is made before other work has its turn. */
 	chunk: 512 * KiB,
 	slice: 8,
-	/** Fields and items of an object that is answered in blocks of YAML, each of which takes some microseconds. A larger one is answered as JSON, which is YAML too. */
+	/** Fields and items of an object that is answered in blocks of YAML, each of which takes some microseconds; ten lines of a text count as one. A larger one is answered as JSON, which is YAML too. */
 	yamlParts: 5_000,
 	/** Time (ms) for the headers, and for the whole request. */
 	headers: 20 * seconds,

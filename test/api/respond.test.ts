@@ -98,6 +98,9 @@ test('an object of very many parts is YAML that costs no more than JSON, alone a
 	const long = { kind: 'ConfigMap', metadata: { name: 'a' }, data };
 	const short = { kind: 'ConfigMap', metadata: { name: 'b' }, data: { text: 'one\ntwo\n', no: 'no' } };
 	t.is(yamlOf(long), `${JSON.stringify(long)}\n`);
+	const lines = { data: { text: 'a\n'.repeat(limits.yamlParts), more: '\n '.repeat(limits.yamlParts * 10) } };
+	t.is(yamlOf(lines), `${JSON.stringify(lines)}\n`);
+	t.regex(yamlOf({ data: { text: lines.data.text } }), /^data:\n {2}text: \|\n {4}a\n/);
 	t.regex(yamlOf(short), /^kind: ConfigMap\nmetadata:\n {2}name: b\n/);
 	t.deepEqual(parse(yamlOf(long)), long);
 	const list = `kind: List\nitems:\n${yamlItem(long)}${yamlItem(short)}`;

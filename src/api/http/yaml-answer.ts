@@ -45,9 +45,15 @@ function blocks(object: object): string {
 const needsQuotes = (text: string) =>
 	SPECIAL.test(text) || (text.includes('\t') && (!text.includes('\n') || /^\s*\t/.test(text)));
 
+/** A line of a text takes about so much less than a part of an object. */
+const LINES_A_PART = 10;
+
 function isLong(object: object): boolean {
 	let left: number = limits.yamlParts;
 	const count = (value: unknown): boolean => {
+		if (typeof value === 'string')
+			for (let at = value.indexOf('\n'); at >= 0 && left > 0; at = value.indexOf('\n', at + 1))
+				left -= 1 / LINES_A_PART;
 		if (typeof value !== 'object' || value === null) return left > 0;
 		for (const part of Object.values(value)) if (--left <= 0 || !count(part)) return false;
 		return true;
