@@ -163,6 +163,27 @@ test('what a client has sent behind another request is not done when the client 
 	t.deepEqual(begun, ['/late']);
 });
 
+test('a server that closes ends what it has begun, and begins nothing that waits behind it', async (t) => {
+	const begun: string[] = [];
+	const late = Promise.withResolvers<void>();
+	const server = await opened(t, {
+		git: async (_request, response, path) => {
+			begun.push(path);
+			if (path === '/late') await late.promise;
+			response.end('done');
+		},
+	});
+	const one = await connection(t, server);
+	one.socket.write(request('GET', '/git/late') + request('POST', '/git/behind', {}));
+	await until(t, one, () => begun.length > 0);
+	const closed = server.served.close();
+	late.resolve();
+	await closed;
+	await until(t, one, () => one.ended);
+	t.deepEqual(codes(one.text), [200]);
+	t.deepEqual(begun, ['/late']);
+});
+
 test('an answer that nobody reads is cut off, and neither a watch on which nothing happens nor a late answer', async (t) => {
 	const { promise: response, resolve } = Promise.withResolvers<Response>();
 	const late = Promise.withResolvers<void>();

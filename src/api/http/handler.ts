@@ -102,8 +102,8 @@ export function createHandler(options: ServeOptions, closing: AbortSignal): Hand
 				checkWaiting(connection, response);
 				const before = turn(connection, request.socket);
 				if (before) await before;
-				// Nobody would get the answer, and what goes on until its client goes would not end.
-				if (before && request.socket.destroyed) {
+				// Nobody would get the answer: the client has gone, or this server closes. And what goes on until then would not end.
+				if (before && !request.socket.writable) {
 					timed = false;
 					return;
 				}
@@ -159,7 +159,7 @@ export function createHandler(options: ServeOptions, closing: AbortSignal): Hand
 		try {
 			const connection = connectionOf(socket);
 			await turn(connection, socket);
-			if (socket.destroyed || connection.ending) return;
+			if (!socket.writable || connection.ending) return;
 			const asked = await identify(request);
 			const seats = asked.verb === 'watch' ? await fairness.enter(asked, socket) : undefined;
 			const stand = () => seats?.leave();
