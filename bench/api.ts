@@ -142,6 +142,7 @@ async function start(what: string, dataDir: string): Promise<Started> {
 	const child = fork(import.meta.filename, ['--serve', what, '--data', dataDir, '--store', values.store], {
 		// As bin/driftless starts it.
 		execArgv: [...process.execArgv, '--max-semi-space-size=16'],
+		env: { ...process.env, MALLOC_ARENA_MAX: '2' },
 	});
 	const [{ port }] = (await once(child, 'message')) as [{ port: number }];
 	return { child, port };
