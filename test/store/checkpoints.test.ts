@@ -4,11 +4,13 @@ import { mkdtemp, readFile, rename, rm, stat, writeFile } from 'node:fs/promises
 import { createRequire, syncBuiltinESMExports } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import type { Worker } from 'node:worker_threads';
 import test, { type ExecutionContext } from 'ava';
 import { CHECKPOINT_BYTES, LOG_BYTES } from '../../src/store/checkpoints.ts';
+import { openDatabase } from '../../src/store/database.ts';
 import { openSqlite } from '../../src/store/sqlite.ts';
 import { Compacted, type Store, Unavailable } from '../../src/store/store.ts';
 import { numbers } from '../storms/numbers.ts';
@@ -78,6 +80,24 @@ test.serial('what the event loop writes goes to the log: another thread writes i
 	t.true((await size(path)) >= 64 * MIB, 'checkpoints were made');
 	t.true(own >= 100 * MIB && own <= 110 * MIB, `${own} bytes`);
 });
+
+test.serial(
+	'the log is measured in the pages of its file: one that an earlier version made has larger ones',
+	async (t) => {
+		for (const pageBytes of [4096, 8192]) {
+			const path = join(await folder(t), 'store.db');
+			const made = new DatabaseSync(path);
+			made.exec(`PRAGMA page_size=${pageBytes}; CREATE TABLE a (b); DROP TABLE a; PRAGMA application_id=${0x64726674}`);
+			made.close();
+			const database = await openDatabase(path);
+			database.connection.exec('BEGIN; CREATE TABLE c (d); INSERT INTO c VALUES (zeroblob(3000000)); COMMIT');
+			const written = await size(`${path}-wal`);
+			const counted = database.logBytes();
+			database.close();
+			t.true(counted <= written && counted > written * 0.98, `${counted} of ${written} in pages of ${pageBytes}`);
+		}
+	},
+);
 
 test.serial('while a checkpoint is made reads are answered, and commits wait', async (t) => {
 	const path = join(await folder(t), 'store.db');

@@ -1,11 +1,12 @@
 /** One push: what its hooks ask, in order, and what they are answered. */
 import type { Readable, Writable } from 'node:stream';
 import type { Log } from '../../log.ts';
-import { type Quarantine, type Refs, shortName as short } from '../git/index.ts';
+import { type Refs, shortName as short } from '../git/index.ts';
 import { type Embedded, HeadMoved, type RefChange } from '../source/index.ts';
 import { createQuestionReader, type Question } from './hooks.ts';
 import type { Lock } from './lock.ts';
 import type { Push, PushHandler } from './push.ts';
+import { clashes, isBehind, unsound } from './references.ts';
 
 /** Milliseconds that the check of one push may take: others wait for it. */
 export const CHECK_TIME = 120_000;
@@ -43,7 +44,14 @@ export async function answerPush(options: SessionOptions): Promise<void> {
 	let heads: Refs = new Map();
 	/** Whether all heads of the push have moved. */
 	let moved: Promise<boolean> | undefined;
-	let updates: readonly RefChange[] = [];
+	/** The question that was accepted. */
+	let pushed: Question | undefined;
+	let shown: Promise<readonly Shown[]> | undefined;
+	const begin = async (question: Question) => {
+		const done = await move(question.updates, heads, options, tell);
+		if (done && embedded.heads.apart) shown = show(question, options);
+		return done;
+	};
 	try {
 		for await (const chunk of asks as AsyncIterable<Buffer>) {
 			for (const question of read(chunk)) {
@@ -55,17 +63,18 @@ export async function answerPush(options: SessionOptions): Promise<void> {
 					// Read when this server leads: what another one has taken until then is known.
 					else heads = await embedded.heads.read();
 					accepted = !busy && (await check(question, heads, options, tell));
-					({ updates } = question);
-					if (!accepted) release();
+					if (accepted) pushed = question;
+					else release();
 					answer(answers, accepted ? 'accept' : 'refuse');
 				} else if (question.hook === 'update') {
 					// Git asks for one reference after the other; those of an atomic push it then moves all or none.
-					if (accepted) moved ??= move(updates, heads, options, tell);
+					if (accepted && pushed) moved ??= begin(pushed);
 					answer(answers, (await moved) ? 'accept' : 'refuse');
 				} else {
 					release?.();
 					accepted = false;
-					await report(question, options, tell);
+					if (pushed) shown ??= show(pushed, options);
+					await report((await shown) ?? [], options, tell);
 					answer(answers, 'accept');
 				}
 			}
@@ -80,6 +89,7 @@ export async function answerPush(options: SessionOptions): Promise<void> {
 	} finally {
 		signal.removeEventListener('abort', hangUp);
 		release?.();
+		for (const { lines } of (await shown) ?? []) lines.return?.().catch(() => {});
 		// Accepted, and yet no word of what became of it: the references know.
 		if (accepted) await embedded.announce();
 	}
@@ -163,49 +173,6 @@ async function check(
 	return accept;
 }
 
-/** What git takes in no name of a reference, and what was no UTF-8. Source: git-check-ref-format(1). */
-const unsoundName = /(?:^|\/)\.|\.\.|[\p{Cc} ~^:?*[\\\ufffd]|\/(?:\/|$)|\.$|@\{|\.lock(?:\/|$)/u;
-
-/** A name that git would refuse when other heads of the push have moved already. */
-function unsound(updates: readonly RefChange[]): string | undefined {
-	const found = updates.find(({ ref, after }) => after && unsoundName.test(ref));
-	return found && `${short(found.ref)} is no name for a branch or tag: choose another one`;
-}
-
-/**
- * A name that git has no room for beside another: `a/b` beside `a`, since references are files. Git would refuse it when its head
- * has moved already.
- */
-function clashes(updates: readonly RefChange[], heads: Refs): string | undefined {
-	const above = (ref: string) => ref.split('/').map((_, index, parts) => parts.slice(0, index).join('/'));
-	const names = new Set([...heads.keys(), ...updates.map(({ ref }) => ref)]);
-	const folders = new Map([...names].flatMap((ref) => above(ref).map((folder) => [folder, ref] as const)));
-	for (const { ref, after } of updates) {
-		const other = above(ref).find((folder) => names.has(folder)) ?? folders.get(ref);
-		if (after && other)
-			return `${short(ref)} cannot be beside ${short(other)}: choose another name, or delete that one first`;
-	}
-	return undefined;
-}
-
-/**
- * What is wrong with the place that a push starts from: another push has moved the reference while this one was on its way (git
- * would refuse it too, after the check), or the commit that it would replace is not here.
- */
-async function isBehind(
-	{ ref, before, after }: RefChange,
-	head: string | undefined,
-	quarantine: Quarantine,
-	{ exchange }: Embedded,
-): Promise<string | undefined> {
-	if (head === before || head === after) return undefined;
-	if (head === undefined || (await exchange.obtain(head)))
-		return `${short(ref)} has moved on since you fetched it: fetch, rebase and push again`;
-	// This server missed some pushes, and the pusher may have them.
-	if (after && (await quarantine.follows(after, head))) return undefined;
-	return `${short(ref)} is at ${head.slice(0, 12)}, which no server that is there has: only a push of that commit, or of one that follows it, is taken`;
-}
-
 /** Moves the heads of all branches and tags of a push, or none, the moment before git moves its references. */
 async function move(
 	updates: readonly RefChange[],
@@ -244,22 +211,51 @@ function note(ref: string, tell: (text: string) => void): void {
 	tell(`to apply it, push it to a branch that one follows: git push <remote> ${quoted}`);
 }
 
-/** What an accepted push does, as it happens. */
-async function report(question: Question, options: SessionOptions, tell: (text: string) => void): Promise<void> {
+/** What an accepted push of one reference does, as it happens. */
+interface Shown {
+	readonly ref: string;
+	readonly lines: AsyncIterator<string>;
+	/** Asked for already, so that nothing is missed of what happens before somebody reads on. */
+	readonly first: Promise<IteratorResult<string>>;
+}
+
+/**
+ * The heads have moved, which is what counts: all who follow them are told while git still moves its references, and what they
+ * do is noted for the pusher.
+ */
+async function show(question: Question, options: SessionOptions): Promise<Shown[]> {
 	const { embedded, handler, log, signal } = options;
-	await embedded.announce();
+	// What is told of it begins with what they have seen: of a look before the push nobody wants to hear.
+	await embedded
+		.announce()
+		.catch((error: unknown) =>
+			log.warn({ repository: embedded.name, error: String(error) }, 'a push was not looked at by all who follow it'),
+		);
+	const shown: Shown[] = [];
 	for (const update of question.updates) {
 		if (!update.after || !isTracked(options, update.ref)) continue;
+		// Applications know an annotated tag by its commit.
+		const after = (await embedded.repository.resolve(update.after).catch(() => undefined)) ?? update.after;
+		const lines = handler.accepted(pushOf({ ...update, after }, question, options, signal))[Symbol.asyncIterator]();
+		const first = lines.next();
+		first.catch(() => {});
+		shown.push({ ref: update.ref, lines, first });
+	}
+	return shown;
+}
+
+/** Reads on to the end of what is shown. */
+async function report(
+	shown: readonly Shown[],
+	{ embedded, log, signal }: SessionOptions,
+	tell: (text: string) => void,
+): Promise<void> {
+	for (const { ref, lines, first } of shown) {
 		try {
-			// Applications know an annotated tag by its commit.
-			const after = (await embedded.repository.resolve(update.after)) ?? update.after;
-			for await (const line of handler.accepted(pushOf({ ...update, after }, question, options, signal))) tell(line);
+			for (let line = await first; !line.done; line = await lines.next()) tell(line.value);
 		} catch (error) {
 			if (signal.aborted) continue;
-			log.warn(
-				{ repository: embedded.name, ref: update.ref, error: String(error) },
-				'the progress of a push cannot be shown',
-			);
+			log.warn({ repository: embedded.name, ref, error: String(error) }, 'the progress of a push cannot be shown');
 			tell(
 				`the push is stored, but its progress cannot be shown: ${error instanceof Error ? error.message : String(error)}`,
 			);

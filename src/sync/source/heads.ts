@@ -15,6 +15,8 @@ export interface RefChange {
 }
 
 export interface Heads {
+	/** They are kept apart from git's references, and move before those. */
+	readonly apart?: true;
 	read(): Promise<Refs>;
 	/** Moves references, all or none. Throws HeadMoved where one is not at its `before` any more. Moving what has been moved is no fault. */
 	move(changes: readonly RefChange[]): Promise<void>;
@@ -47,6 +49,7 @@ export function clusterHeads(client: () => Client | undefined, name: string, rep
 		return made ?? get();
 	};
 	return {
+		apart: true,
 		async read() {
 			return parse((await get()) ?? (await begin()));
 		},
