@@ -581,6 +581,18 @@ test('a generator of kustomize fetches nothing', async (t) => {
 			'folder/kustomization.yaml': 'resources: [one.yaml]\n',
 			'folder/one.yaml': generator('a'),
 		},
+		'by a patch in a folder': {
+			'kustomization.yaml': 'generators: [folder]\n',
+			'folder/kustomization.yaml':
+				'resources: [one.yaml]\npatches: [{path: patch.yaml, target: {kind: ConfigMapGenerator}}]\n',
+			'folder/one.yaml': quiet,
+			'folder/patch.yaml': `- {op: add, path: /envs, value: ["${url}"]}\n`,
+		},
+		'by a patch in place in a folder': {
+			'kustomization.yaml': 'generators: [folder]\n',
+			'folder/kustomization.yaml': `resources: [one.yaml]\npatches: [{patch: '[{"op": "add", "path": "/envs", "value": ["${url}"]}]', target: {kind: ConfigMapGenerator}}]\n`,
+			'folder/one.yaml': quiet,
+		},
 		'by a transformer': {
 			'kustomization.yaml': 'resources: [map.yaml]\ntransformers: [patch.yaml]\n',
 			'map.yaml': 'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n',
@@ -597,6 +609,18 @@ test('a generator of kustomize fetches nothing', async (t) => {
 	t.is(asked, 0);
 	const good = await render({ 'kustomization.yaml': 'generators: [one.yaml]\n', 'one.yaml': quiet });
 	t.deepEqual(problems(good), []);
+	const patched = await render({
+		'kustomization.yaml': 'generators: [folder]\n',
+		'folder/kustomization.yaml':
+			'resources: [one.yaml]\npatches: [{path: patch.yaml, target: {kind: ConfigMapGenerator}}]\n',
+		'folder/one.yaml': quiet.replace('a=b', '"a=https://example.com"'),
+		'folder/patch.yaml': '- {op: add, path: /options, value: {disableNameSuffixHash: true}}\n',
+	});
+	t.deepEqual(problems(patched), []);
+	t.deepEqual(
+		patched.manifests.map(({ object }) => object.metadata.name),
+		['b'],
+	);
 });
 
 test('a kustomization of very many fields is read with pauses, and one of too many is refused', async (t) => {

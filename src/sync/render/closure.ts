@@ -36,6 +36,9 @@ const paths = folded(
 const remote =
 	/^(?:[a-z][a-z0-9+.-]*:\/\/|git::|git@|[\w.-]+@[\w.-]+:)|^(?:github|gitlab|bitbucket)\.[a-z]+[/:]|[?&]ref=/i;
 
+/** What a patch might write into a plugin's configuration, wherever in a text it stands: in such a folder there is no telling. */
+const anywhere = /https?:\/\//i;
+
 /** Rejects only where the tree itself cannot be read. */
 export async function closureOf(tree: Tree, folder: Located, signal?: AbortSignal): Promise<Closure> {
 	const lookup = createLookup(tree, signal);
@@ -55,17 +58,20 @@ export async function closureOf(tree: Tree, folder: Located, signal?: AbortSigna
 		if (!named) continue;
 		const file = { path: join(current.path, named.name), id: named.id };
 		if (current === folder) kustomization = file;
-		const reading = [file];
+		const reading: { readonly each: Located; readonly patches: boolean }[] = [{ each: file, patches: ofPlugins }];
 		const read = new Set<string>();
 		for (let next = reading.pop(); next; next = reading.pop()) {
-			if (read.has(next.path)) continue;
-			read.add(next.path);
-			files.set(next.path, next);
-			for (const { text: written, name } of await strings(tree, next, problems, signal)) {
+			const { each, patches } = next;
+			if (read.has(each.path)) continue;
+			read.add(each.path);
+			files.set(each.path, each);
+			for (const { text: written, name } of await strings(tree, each, problems, signal)) {
 				const field = fold(name);
 				const text = generated.has(field) ? written.replace(/^[^=]*=/, '') : written;
 				// The key of a generator's item may have been a part of a URL.
-				const url = paths.has(field) ? [text, written].find((each) => remote.test(each)) : undefined;
+				const url = [text, written].find(
+					(part) => (paths.has(field) && remote.test(part)) || (patches && anywhere.test(part)),
+				);
 				if (url !== undefined) {
 					problems.push(
 						at(
@@ -91,8 +97,8 @@ export async function closureOf(tree: Tree, folder: Located, signal?: AbortSigna
 					else if (entry.kind === 'directory') {
 						pending.push({ current: target, ofPlugins: ofPlugins || plugins.has(field) });
 						uses.add(path);
-					} else if (entry.kind === 'file' && (plugins.has(field) || (ofPlugins && bases.has(field))))
-						reading.push(target);
+					} else if (entry.kind === 'file' && (plugins.has(field) || ofPlugins))
+						reading.push({ each: target, patches: !plugins.has(field) && !bases.has(field) });
 					else if (entry.kind === 'file') files.set(path, target);
 				}
 			}
