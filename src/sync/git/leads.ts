@@ -7,7 +7,7 @@ import { GitError } from './program.ts';
 /** What git reads of a git directory for what is done here. Source: gitrepository-layout(5). */
 const READ = ['HEAD', 'commondir', 'config', 'objects', 'packed-refs', 'refs', 'reftable', 'shallow'];
 /** Bytes of a file that names other places. */
-const MAX_BYTES = 1024 * 1024;
+const MAX_LEAD_BYTES = 1024 * 1024;
 /** The folders among these. */
 const FOLDERS = new Set(['objects', 'refs', 'reftable']);
 
@@ -77,7 +77,7 @@ async function text(file: string): Promise<string> {
 	try {
 		const stats = await opened.stat();
 		if (!stats.isFile()) throw new GitError(`${file} is not a file`);
-		if (stats.size > MAX_BYTES) throw new GitError(`${file} is larger than ${MAX_BYTES} bytes`);
+		if (stats.size > MAX_LEAD_BYTES) throw new GitError(`${file} is larger than ${MAX_LEAD_BYTES} bytes`);
 		return await opened.readFile('utf8');
 	} finally {
 		await opened.close();

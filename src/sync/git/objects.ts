@@ -8,13 +8,10 @@ import { exited, GitError, gitEnvironment, type Identity, spawnedAs } from './pr
 /** Milliseconds without a word after which the child goes: one that is asked nothing, and one that does not answer. The next request starts another (a few ms). */
 const SILENCE = 60_000;
 
-/** Bytes of an object that is read; who wants files asks for their sizes before. A tree of this size has half a million entries. */
-const MAX_BYTES: Readonly<Record<ObjectType, number>> = {
-	blob: 128 * 1024 * 1024,
-	tree: 32 * 1024 * 1024,
-	commit: 32 * 1024 * 1024,
-	tag: 32 * 1024 * 1024,
-};
+/** Bytes of a file that is read; who wants files asks for their sizes before. */
+const MAX_BLOB_BYTES = 128 * 1024 * 1024;
+/** The same of a folder, which has half a million entries then, of a commit and of a tag. */
+const MAX_TREE_BYTES = 32 * 1024 * 1024;
 
 export type ObjectType = 'blob' | 'tree' | 'commit' | 'tag';
 
@@ -189,12 +186,11 @@ function createParser(wantsContent: () => boolean) {
 					continue;
 				}
 				const info = { id, type: type as ObjectType, size: Number(size) };
+				const most = info.type === 'blob' ? MAX_BLOB_BYTES : MAX_TREE_BYTES;
 				if (!wantsContent()) yield info;
-				else if (info.size <= MAX_BYTES[info.type]) header = info;
+				else if (info.size <= most) header = info;
 				else {
-					yield new GitError(
-						`the ${type} ${id} has ${size} bytes, more than the ${MAX_BYTES[info.type]} that are read of one`,
-					);
+					yield new GitError(`the ${type} ${id} has ${size} bytes, more than the ${most} that are read of one`);
 					passed = Math.max(0, info.size + 1 - buffer.length);
 					buffer = buffer.subarray(info.size + 1);
 				}
