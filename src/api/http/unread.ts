@@ -24,6 +24,7 @@ function cutOffStreams(server: Http2SecureServer, after: number): void {
 		streams.set(stream, 0);
 		stream.once('close', () => streams.delete(stream));
 	});
+	// It holds no process: a server that could not listen has nothing that ends it.
 	const look = setInterval(() => {
 		for (const [stream, before] of streams) {
 			const left = stream.writableLength;
@@ -33,6 +34,6 @@ function cutOffStreams(server: Http2SecureServer, after: number): void {
 			if (stream.closed) stream.session?.destroy();
 			else stream.close(constants.NGHTTP2_CANCEL);
 		}
-	}, after);
+	}, after).unref();
 	server.once('close', () => clearInterval(look));
 }
