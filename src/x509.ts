@@ -1,3 +1,5 @@
+import { KeyObject } from 'node:crypto';
+
 /**
  * The library that makes certificates. It is loaded when one is made: a tenth of what a start of the program would load, and
  * most starts make none.
@@ -9,3 +11,7 @@ export async function x509(): Promise<typeof import('@peculiar/x509')> {
 	library.cryptoProvider.set(crypto);
 	return library;
 }
+
+/** A private key in PEM, as PKCS#8. */
+export const privateKeyPem = (key: CryptoKey): string =>
+	KeyObject.from(key).export({ type: 'pkcs8', format: 'pem' }).toString();

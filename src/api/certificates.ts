@@ -1,8 +1,8 @@
 /** Certificates of EC P-256 keys, made with WebCrypto. Files hold PEM. */
-import { createPrivateKey, createPublicKey, KeyObject, randomBytes, X509Certificate } from 'node:crypto';
+import { createPrivateKey, createPublicKey, randomBytes, X509Certificate } from 'node:crypto';
 import { isIP } from 'node:net';
 import type { X509Certificate as Parsed, PublicKeyType } from '@peculiar/x509';
-import { x509 } from '../x509.ts';
+import { privateKeyPem, x509 } from '../x509.ts';
 
 const day = 24 * 60 * 60 * 1000;
 /** Life of a certificate authority, and of what it signs (ms). */
@@ -59,13 +59,13 @@ export async function makeAuthority(commonName: string, now: number): Promise<Ke
 			await SubjectKeyIdentifierExtension.create(keys.publicKey),
 		],
 	});
-	return { cert: pem(certificate), key: exportKey(keys.privateKey) };
+	return { cert: pem(certificate), key: privateKeyPem(keys.privateKey) };
 }
 
 /** A certificate for an identity, signed by the authority, with a new key. */
 export async function issue(authority: KeyPair, identity: Identity, now: number): Promise<KeyPair> {
 	const keys = await crypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
-	return { cert: await signFor(authority, identity, keys.publicKey, now), key: exportKey(keys.privateKey) };
+	return { cert: await signFor(authority, identity, keys.publicKey, now), key: privateKeyPem(keys.privateKey) };
 }
 
 /** A certificate for an identity that has a key, for a year or less (ms), and no longer than the authority. @returns PEM. */
@@ -158,8 +158,6 @@ function serialNumber(): string {
 }
 
 const pem = (certificate: Parsed) => `${certificate.toString('pem')}\n`;
-
-const exportKey = (key: CryptoKey) => KeyObject.from(key).export({ type: 'pkcs8', format: 'pem' }).toString();
 
 function importKey(key: string): Promise<CryptoKey> {
 	const der = createPrivateKey(key).export({ type: 'pkcs8', format: 'der' });

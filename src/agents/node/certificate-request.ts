@@ -2,10 +2,10 @@
  * A node asks the API for a certificate of its own: a key that never leaves the machine, and a CertificateSigningRequest.
  * Source: Kubernetes documentation, "TLS bootstrapping".
  */
-import { KeyObject, randomUUID, webcrypto } from 'node:crypto';
+import { randomUUID, webcrypto } from 'node:crypto';
 import { type Client, pause } from '../../client/index.ts';
 import { CertificateSigningRequest } from '../../kinds/index.ts';
-import { x509 } from '../../x509.ts';
+import { privateKeyPem, x509 } from '../../x509.ts';
 
 const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
 const SIGNER = 'kubernetes.io/kube-apiserver-client-kubelet';
@@ -48,7 +48,7 @@ export async function requestNodeCertificate(
 		if (status?.certificate) {
 			return {
 				cert: Buffer.from(status.certificate, 'base64').toString('utf8'),
-				key: KeyObject.from(keys.privateKey).export({ type: 'pkcs8', format: 'pem' }).toString(),
+				key: privateKeyPem(keys.privateKey),
 			};
 		}
 		const refused = status?.conditions?.find(({ type }) => type === 'Denied' || type === 'Failed');

@@ -1,9 +1,9 @@
 /** The serving certificate of the agent: signed by itself, kept in the data directory, known to the API server by its fingerprint. */
-import { createHash, createPrivateKey, KeyObject, webcrypto, X509Certificate } from 'node:crypto';
+import { createHash, createPrivateKey, webcrypto, X509Certificate } from 'node:crypto';
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { isIP } from 'node:net';
 import { join } from 'node:path';
-import { x509 } from '../../x509.ts';
+import { privateKeyPem, x509 } from '../../x509.ts';
 
 const DAY_MS = 24 * 3600_000;
 /** How long a certificate lives, and how long before its end it is replaced. */
@@ -76,6 +76,5 @@ async function generate(nodeName: string, address: string, now: number): Promise
 			new ExtendedKeyUsageExtension([ExtendedKeyUsage.serverAuth]),
 		],
 	});
-	const key = KeyObject.from(keys.privateKey).export({ type: 'pkcs8', format: 'pem' }).toString();
-	return { cert: certificate.toString('pem'), key };
+	return { cert: certificate.toString('pem'), key: privateKeyPem(keys.privateKey) };
 }
