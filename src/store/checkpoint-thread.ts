@@ -10,7 +10,10 @@ export interface CheckpointThread {
 }
 
 /** What the thread is given: which file it is. Another one that took its name would get a log that is not its own. */
-type Subject = Pick<Database, 'device' | 'inode'> & { readonly url: string };
+type Subject = Pick<Database, 'device' | 'inode'> & { readonly url: string; readonly timeout: number };
+
+/** How long a checkpoint waits for a statement that reads, in ms: each is done within one turn of the event loop. */
+const READER_TIMEOUT_MS = 5000;
 
 /** What it answers: nothing, or what went wrong, as node:sqlite says it. */
 type Answer = { readonly message: string; readonly errcode?: number } | undefined;
@@ -19,7 +22,7 @@ type Answer = { readonly message: string; readonly errcode?: number } | undefine
 export function startThread({ url, device, inode }: Database, ended: () => void): CheckpointThread {
 	const worker = new Worker(`(${program})()`, {
 		eval: true,
-		workerData: { url: url.href, device, inode } satisfies Subject,
+		workerData: { url: url.href, device, inode, timeout: READER_TIMEOUT_MS } satisfies Subject,
 		execArgv: [],
 		name: 'checkpoint',
 		resourceLimits: { maxOldGenerationSizeMb: 16, maxYoungGenerationSizeMb: 1 },
@@ -45,8 +48,9 @@ export function startThread({ url, device, inode }: Database, ended: () => void)
 }
 
 /**
- * What runs in the thread: at each message one checkpoint, and an answer. PASSIVE takes no lock that a reader or a writer would wait
- * for; SQLite flushes the log before and the database after (https://sqlite.org/wal.html#ckpt).
+ * What runs in the thread: at each message one checkpoint, and an answer. SQLite flushes the log before and the database after
+ * (https://sqlite.org/wal.html#ckpt). FULL waits for who is about to read, who gets the newest pages and waits for nothing; PASSIVE
+ * would leave out what that reader may not have, all of the log as a rule.
  *
  * The thread gets the text of this function, which is JavaScript by then, and nothing that is outside of it: with a file of its own
  * it would load the compiler for TypeScript once more, which is half of the memory that it needs.
@@ -57,12 +61,12 @@ function program(): void {
 	const { parentPort, workerData } = process.getBuiltinModule('node:worker_threads');
 	let checkpoint: (() => void) | undefined;
 
-	const open = ({ url, device, inode }: Subject) => {
+	const open = ({ url, device, inode, timeout }: Subject) => {
 		const found = statSync(new URL(url), { bigint: true });
 		if (found.dev !== device || found.ino !== inode) throw new Error('another file has its name');
-		const database = new DatabaseSync(url);
+		const database = new DatabaseSync(url, { timeout });
 		database.exec('PRAGMA synchronous=FULL');
-		const statement = database.prepare('PRAGMA wal_checkpoint(PASSIVE)');
+		const statement = database.prepare('PRAGMA wal_checkpoint(FULL)');
 		return () => {
 			const { busy, log, checkpointed } = statement.get() ?? {};
 			if (busy !== 0 || log !== checkpointed) throw new Error(`only ${checkpointed} of ${log} pages could be copied`);

@@ -139,7 +139,7 @@ class SqliteStore implements Store {
 	async compact(upTo: Revision): Promise<void> {
 		if (upTo > this.#newest) throw new RangeError(`revision ${upTo} is yet to come: the newest is ${this.#newest}`);
 		while (this.#compacted < upTo) {
-			await this.#checkpoints.running;
+			while (this.#checkpoints.running) await this.#checkpoints.running;
 			this.#checkOpen();
 			this.#write(() => this.#compactStep(upTo));
 			await nextTurn();
@@ -163,7 +163,7 @@ class SqliteStore implements Store {
 	/** While a checkpoint is made the turn stays taken, so that commits queue. */
 	#flushWhenFree(): void {
 		const { running } = this.#checkpoints;
-		if (running) void running.then(() => this.#flush());
+		if (running) void running.then(() => this.#flushWhenFree());
 		else this.#flush();
 	}
 

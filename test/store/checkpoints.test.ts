@@ -9,6 +9,7 @@ import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises'
 import { promisify } from 'node:util';
 import type { Worker } from 'node:worker_threads';
 import test, { type ExecutionContext } from 'ava';
+import { startThread } from '../../src/store/checkpoint-thread.ts';
 import { CHECKPOINT_BYTES, LOG_BYTES } from '../../src/store/checkpoints.ts';
 import { openDatabase } from '../../src/store/database.ts';
 import { openSqlite } from '../../src/store/sqlite.ts';
@@ -175,6 +176,25 @@ test.serial('the log stays within bounds under constant load, whoever reads mean
 	t.true(seen > 0);
 	// 8,000 commits of 16 KiB are eight logs full. A transaction that was begun is finished.
 	t.true(largest >= CHECKPOINT_BYTES && largest <= CHECKPOINT_BYTES * 1.5, `${largest} bytes`);
+});
+
+test.serial('a checkpoint is whole whenever somebody begins to read', async (t) => {
+	const database = await openDatabase(join(await folder(t), 'store.db'));
+	const { connection } = database;
+	connection.exec('PRAGMA synchronous=OFF; CREATE TABLE a (b INTEGER PRIMARY KEY, c)');
+	const put = connection.prepare('INSERT OR REPLACE INTO a VALUES (?, ?)');
+	const read = connection.prepare('SELECT c FROM a WHERE b = ?');
+	const thread = startThread(database, () => {});
+	for (let round = 0; round < 4000; round++) {
+		put.run(round % 50, round);
+		const made = thread.checkpoint();
+		// The first read after a write moves its mark in the index of the log, which is when a checkpoint may find it in its way.
+		for (const until = performance.now() + (round % 100) / 1000; performance.now() < until; );
+		t.like(read.get(round % 50), { c: round });
+		await made;
+	}
+	await thread.end();
+	database.close();
 });
 
 test.serial('a checkpoint that fails is told once and tried again, and commits go on', async (t) => {
