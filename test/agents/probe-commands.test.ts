@@ -1,4 +1,5 @@
 /** What commands of probes leave behind on a real engine. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import test from 'ava';
 import { eventually, restarts, running, startNode, WAIT } from './node.ts';
 
@@ -33,6 +34,20 @@ test('a command of a probe that takes too long is ended with what it has started
 		'it has been asked some times',
 		async () => (await read('cat /tmp/asked')).split('asked').length > 5,
 	);
+	// One that begins only when its time is up is ended all the same, and those that follow wait for that.
+	await node.engine.signalContainerd('SIGSTOP');
+	let begins: unknown[] = [];
+	const waiting = async () => {
+		const { ExecIDs } = await container.inspect();
+		const all = (ExecIDs ?? []).map((id) => node.engine.docker.getExec(id).inspect());
+		begins = (await Promise.all(all)).filter(({ Pid, ExitCode }) => Pid === 0 && ExitCode === null);
+		return begins.length > 0;
+	};
+	await eventually('a command is asked for that cannot begin', waiting)
+		.then(() => sleep(5_000))
+		.then(waiting)
+		.finally(() => node.engine.signalContainerd('SIGCONT'));
+	t.is(begins.length, 1, JSON.stringify(begins));
 	const commands = async () => {
 		const { Processes } = await container.top();
 		return Processes.map((process: string[]) => process.at(-1) ?? '').filter((one: string) =>

@@ -42,6 +42,8 @@ export interface TestEngine extends AsyncDisposable {
 	kill(): Promise<void>;
 	/** Starts the daemon after `kill`. */
 	start(): Promise<void>;
+	/** Stops (SIGSTOP) or continues (SIGCONT) what begins processes for the daemon: what it is asked for meanwhile is done later. */
+	signalContainerd(signal: 'SIGSTOP' | 'SIGCONT'): Promise<void>;
 }
 
 /** Starts an engine; takes about three seconds. */
@@ -78,6 +80,12 @@ export async function startEngine(options: EngineOptions = {}): Promise<TestEngi
 		await exec(`iptables -C ${rule} 2>/dev/null || iptables -I ${rule}`);
 	}
 
+	const containerd = join(folder, 'exec/containerd/containerd.pid');
+
+	async function signalContainerd(signal: 'SIGSTOP' | 'SIGCONT'): Promise<void> {
+		process.kill(Number(await readFile(containerd, 'utf8')), signal);
+	}
+
 	async function end(signal: NodeJS.Signals): Promise<void> {
 		const child = daemon;
 		daemon = undefined;
@@ -86,11 +94,10 @@ export async function startEngine(options: EngineOptions = {}): Promise<TestEngi
 		child.kill(signal);
 		await gone;
 		// Its containerd dies a moment later, and dockerd takes a dead one that nobody has waited for for a living one.
-		const pidFile = join(folder, 'exec/containerd/containerd.pid');
-		const pid = await readFile(pidFile, 'utf8').catch(() => '');
+		const pid = await readFile(containerd, 'utf8').catch(() => '');
 		// By its command line, since numbers of processes come round again.
 		while (pid && isContainerdOf(folder, Number(pid))) await delay(10);
-		await rm(pidFile, { force: true });
+		await rm(containerd, { force: true });
 	}
 
 	try {
@@ -124,6 +131,7 @@ export async function startEngine(options: EngineOptions = {}): Promise<TestEngi
 			await start();
 		},
 		kill: () => end('SIGKILL'),
+		signalContainerd,
 		async [Symbol.asyncDispose]() {
 			try {
 				if (!daemon) await start();

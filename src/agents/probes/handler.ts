@@ -21,6 +21,8 @@ export interface Result {
 	readonly output: string;
 	/** It succeeded, but not as it should have. */
 	readonly warning?: boolean;
+	/** Settles when what was begun has ended, or cannot be: the next one waits for it. Absent: nothing goes on. */
+	readonly over?: Promise<void>;
 }
 
 export interface Handler {
@@ -57,9 +59,7 @@ export async function runHandler(handler: Handler, where: Where): Promise<Result
 		if (handler.grpc) return await askHealth(handler.grpc, where, signal);
 		return { ok: false, output: 'missing probe handler' };
 	} catch (error) {
-		if (timeout.aborted && handler.exec) {
-			return { ok: false, output: `command ${JSON.stringify(handler.exec.command?.join(' '))} timed out` };
-		}
+		if (timeout.aborted && handler.exec) return timedOut(handler.exec.command);
 		return { ok: false, output: (error as Error).message };
 	}
 }
@@ -83,14 +83,20 @@ async function runCommand(command: readonly string[], where: Where, signal: Abor
 		// When only the agent ends, a hook goes on.
 		if (!where.signal.aborted) await execution.kill();
 	};
-	const late = Promise.withResolvers<never>();
-	using _cutting = addAbortListener(signal, () => {
-		late.reject(signal.reason);
-		// An engine that does not answer now has no time for the result either: the next probe finds out.
-		cut().catch(() => undefined);
-	});
-	return await Promise.race([end(), late.promise]);
+	const late = Promise.withResolvers<undefined>();
+	using _cutting = addAbortListener(signal, () => late.resolve(undefined));
+	const result = await Promise.race([end(), late.promise]);
+	if (result) return result;
+	// An engine that does not answer now has no time for the result either: the next probe finds out.
+	const over = cut().catch(() => undefined);
+	where.signal.throwIfAborted();
+	return { ...timedOut(command), over };
 }
+
+const timedOut = (command: readonly string[] = []): Result => ({
+	ok: false,
+	output: `command ${JSON.stringify(command.join(' '))} timed out`,
+});
 
 async function get(action: core.HTTPGetAction, where: Where, signal: AbortSignal): Promise<Result> {
 	const scheme = (action.scheme ?? 'HTTP').toLowerCase();

@@ -93,8 +93,10 @@ export function createProber(options: ProberOptions): Prober {
 			events.event(entry.pod, 'Warning', reason, message.trim(), fieldPath(entry.pod, container.name));
 		if (!result.ok) tell('Unhealthy', `${kind} probe failed: ${result.output}`);
 		else if (result.warning) tell('ProbeWarning', `${kind} probe warning: ${result.output}`);
-		if (judge(entry, kind, probe, tally))
-			schedule(entry, kind, began + (probe.periodSeconds ?? 10) * 1000 - wheel.now());
+		if (!judge(entry, kind, probe, tally)) return;
+		// Else an engine that is slow would get more commands than it ends.
+		await result.over;
+		schedule(entry, kind, began + (probe.periodSeconds ?? 10) * 1000 - wheel.now());
 	};
 	/** Acts on a verdict; says whether to go on probing. */
 	const judge = (entry: Entry, kind: Kind, probe: core.Probe, { verdict }: Tally): boolean => {

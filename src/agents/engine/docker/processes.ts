@@ -1,5 +1,7 @@
 /** What Docker's containers write and read: logs, commands, attached streams. */
 import type { Duplex, Readable } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Exec } from 'dockerode';
 import type { Engine } from '../engine.ts';
 import type { Output } from '../process.ts';
 import { stateOf } from './answers.ts';
@@ -7,6 +9,9 @@ import { killCommand } from './kill.ts';
 import { short } from './parts.ts';
 import type { Requests } from './requests.ts';
 import { endedStreams, endWithContainer, outputOf, streamsOf } from './streams.ts';
+
+/** Between two looks at whether a command has begun, in ms. */
+const BEGIN_LOOK_MS = 50;
 
 type Processes = Pick<Engine['containers'], 'logs' | 'exec' | 'attach' | 'resize'>;
 
@@ -47,9 +52,9 @@ export function dockerProcesses({ docker, call, find, dial }: Requests): Process
 								async (abortSignal) => (await exec.inspect({ abortSignal })).ExitCode ?? -1,
 							),
 						kill: () =>
-							call(`end ${command[0]} in container ${short(id)}`, 'answerMs', async (abortSignal) => {
-								const { Running, Pid } = await exec.inspect({ abortSignal });
-								if (Running) await killCommand(Pid, id);
+							call(`end ${command[0]} in container ${short(id)}`, 'changeMs', async (abortSignal) => {
+								const pid = await pidOf(exec, abortSignal);
+								if (pid !== undefined) await killCommand(pid, id);
 							}),
 						resize: (w: number, h: number) =>
 							call('resize a terminal', 'changeMs', async (abortSignal) => {
@@ -86,4 +91,14 @@ export function dockerProcesses({ docker, call, find, dial }: Requests): Process
 			await call('resize a terminal', 'changeMs', (abortSignal) => container(id).resize({ w, h, abortSignal }));
 		},
 	};
+}
+
+/** The process of a command: Docker answers before it has begun it. Undefined where the command is over. */
+async function pidOf(exec: Exec, abortSignal: AbortSignal): Promise<number | undefined> {
+	for (;;) {
+		const { Running, Pid, ExitCode } = await exec.inspect({ abortSignal });
+		if (Running && Pid > 0) return Pid;
+		if (!Running && ExitCode !== null) return undefined;
+		await sleep(BEGIN_LOOK_MS, undefined, { signal: abortSignal });
+	}
 }
