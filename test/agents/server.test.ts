@@ -35,9 +35,10 @@ test.after.always(async () => {
 
 const tls = () => ({ host: '127.0.0.1', port, rejectUnauthorized: false, ...node.server.pki.kubelet });
 
-async function get(path: string, options: object = tls()): Promise<{ code: number; body: string }> {
+async function get(path: string, options: object = tls(), begun = () => {}): Promise<{ code: number; body: string }> {
 	const { promise, resolve, reject } = Promise.withResolvers<{ code: number; body: string }>();
 	request({ ...options, path, agent: false }, async (response) => {
+		begun();
 		resolve({ code: response.statusCode ?? 0, body: await text(response) });
 	})
 		.on('error', reject)
@@ -116,7 +117,9 @@ test('a followed log ends with its container, and the one before it can still be
 		],
 	});
 	await node.until('short', running);
-	const following = get('/containerLogs/default/short/main?follow=true');
+	const begun = Promise.withResolvers<void>();
+	const following = get('/containerLogs/default/short/main?follow=true', tls(), begun.resolve);
+	await Promise.race([begun.promise, following]);
 	const { status } = await run(`/exec/default/short/main?output=1&${command('touch', '/tmp/end')}`);
 	t.is(status.status, 'Success');
 	t.is((await following).body, 'begin\nend\n');
