@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import { Pod, Service } from '../../src/kinds/index.ts';
-import { running, startNode, type TestNode } from '../agents/node.ts';
+import { eventually, running, startNode, type TestNode } from '../agents/node.ts';
 import { type Driftless, driftless, program } from './driftless.ts';
 import { onTerminal } from './terminal.ts';
 
@@ -40,6 +40,9 @@ test.before(async () => {
 	});
 	await node.until('web', running);
 	await node.until('talker', running);
+	const lines = async (...args: string[]) => (await run('logs', ...args)).stdout;
+	await eventually('app has written', async () => (await lines('web', '-c', 'app')).includes('third'));
+	await eventually('side has written', async () => (await lines('web', '-c', 'side')).includes('beside'));
 });
 
 test.after.always(async () => {
