@@ -1,4 +1,6 @@
 /** A node under test: a real engine, a real API, and the agent between them. */
+import { readFile } from 'node:fs/promises';
+import { constants } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import { dockerEngine } from '../../src/agents/engine/docker/index.ts';
 import type { Deadlines } from '../../src/agents/engine/docker/requests.ts';
@@ -43,6 +45,8 @@ export interface TestNode extends AsyncDisposable {
 	get(name: string): Promise<Pod>;
 	/** Waits until the pod is as wanted; throws with the last one seen. */
 	until(name: string, wanted: (pod: Pod) => boolean): Promise<Pod>;
+	/** Waits until the container has a handler for SIGTERM: a process with number 1 does not hear it before. */
+	hears(name: string, container?: string): Promise<void>;
 	/** Waits until there is no such pod any more. */
 	untilGone(name: string): Promise<void>;
 	/** The reasons and messages of the events about a pod so far. */
@@ -117,6 +121,17 @@ export async function startNode(options: EngineOptions = {}): Promise<TestNode> 
 				);
 				throw new Error(`${(error as Error).message}: ${seen}`);
 			}
+		},
+		async hears(name, container = 'main') {
+			await eventually(`${name}/${container} hears SIGTERM`, async () => {
+				const filters = { label: [`io.kubernetes.pod.name=${name}`, `io.kubernetes.container.name=${container}`] };
+				const [found] = await engine.docker.listContainers({ filters });
+				if (!found) return undefined;
+				const { State } = await engine.docker.getContainer(found.Id).inspect();
+				const status = await readFile(`/proc/${State.Pid}/status`, 'utf8').catch(() => '');
+				const caught = BigInt(`0x${/^SigCgt:\t(\w+)$/m.exec(status)?.[1] ?? '0'}`);
+				return (caught & (1n << BigInt(constants.signals.SIGTERM - 1))) !== 0n;
+			});
 		},
 		async untilGone(name) {
 			await eventually(`${name} is gone`, async () => (await exists(client, Pod, name)) === false || undefined);
