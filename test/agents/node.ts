@@ -45,7 +45,10 @@ export interface TestNode extends AsyncDisposable {
 	get(name: string): Promise<Pod>;
 	/** Waits until the pod is as wanted; throws with the last one seen. */
 	until(name: string, wanted: (pod: Pod) => boolean): Promise<Pod>;
-	/** Waits until the container has a handler for SIGTERM: a process with number 1 does not hear it before. */
+	/**
+	 * Waits until the container's program has a handler for SIGTERM: a process with number 1 does not hear it before. What runs before
+	 * it, runc, has one as well, and ends with 2 by it.
+	 */
 	hears(name: string, container?: string): Promise<void>;
 	/** Waits until there is no such pod any more. */
 	untilGone(name: string): Promise<void>;
@@ -129,6 +132,7 @@ export async function startNode(options: EngineOptions = {}): Promise<TestNode> 
 				if (!found) return undefined;
 				const { State } = await engine.docker.getContainer(found.Id).inspect();
 				const status = await readFile(`/proc/${State.Pid}/status`, 'utf8').catch(() => '');
+				if (/^Name:\trunc/m.test(status)) return undefined;
 				const caught = BigInt(`0x${/^SigCgt:\t(\w+)$/m.exec(status)?.[1] ?? '0'}`);
 				return (caught & (1n << BigInt(constants.signals.SIGTERM - 1))) !== 0n;
 			});
