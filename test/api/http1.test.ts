@@ -275,6 +275,14 @@ test('a request of which it is not clear where it ends ends its connection, noth
 	t.deepEqual(faults, []);
 });
 
+test('a request that names two hosts is refused', async (t) => {
+	const one = await connection(t, await opened(t));
+	one.socket.write('GET /version HTTP/1.1\r\nhost: a\r\nHOST: a\r\n\r\n');
+	t.regex(await until(t, one, (text) => text.endsWith('}')), /400 Bad Request.*too many Host headers/s);
+	one.socket.write('GET /version HTTP/1.1\r\nHost: a\r\nconnection: close\r\n\r\n');
+	t.deepEqual(codes(await until(t, one, () => one.ended)), [400, 200]);
+});
+
 test('a body that is not read is nothing to go on from: the next request is the one behind it, or none', async (t) => {
 	const server = await opened(t);
 	const hidden = (method: string, path: string) =>

@@ -33,6 +33,13 @@ export function locate({ url = '/' }: Request): { readonly route: Route; readonl
 	}
 }
 
+/** Throws 400 where a request names several hosts, of which each on its way may take another one. Source: RFC 9112, 3.2. */
+export function checkHost({ rawHeaders }: Pick<Request, 'rawHeaders'>): void {
+	let hosts = 0;
+	for (let at = 0; at < rawHeaders.length; at += 2) if (rawHeaders[at]?.toLowerCase() === 'host') hosts++;
+	if (hosts > 1) throw badRequest('too many Host headers');
+}
+
 /** The verb of a request, as authorization names it. */
 export function verbOf({ method = '' }: Request, route: Route, query: URLSearchParams): string {
 	return route.type === 'path' ? method.toLowerCase() : resourceVerb(method, route, query);

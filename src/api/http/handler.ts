@@ -11,7 +11,7 @@ import { openTokenFile } from '../auth/token-file.ts';
 import { tokenSecret } from '../auth/token-secret.ts';
 import { anonymous } from '../auth/user.ts';
 import { type Answering, answer } from './answer.ts';
-import { type Asked, attributesOf, locate, verbOf } from './attributes.ts';
+import { type Asked, attributesOf, checkHost, locate, verbOf } from './attributes.ts';
 import { createCohort } from './cohort.ts';
 import { type Connection, checkWaiting, createConnections, turn } from './connections.ts';
 import type { Request, Response } from './exchange.ts';
@@ -62,6 +62,7 @@ export function createHandler(options: ServeOptions, closing: AbortSignal): Hand
 
 	/** Who asks, and for what. */
 	const identify = async (request: Request): Promise<Asked> => {
+		checkHost(request);
 		const { route, query } = locate(request);
 		checkTimeout(query);
 		const user = await impersonated(request, await authenticate(request, authenticators), authorizer);
