@@ -10,6 +10,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import Docker from 'dockerode';
 import { connectEngine, type Engine, ensureExampleImage } from '../../src/agents/index.ts';
+import { signalProcess } from './halt.ts';
 import { silentLog } from './silent-log.ts';
 
 const run = promisify(execFile);
@@ -83,7 +84,7 @@ export async function startEngine(options: EngineOptions = {}): Promise<TestEngi
 	const containerd = join(folder, 'exec/containerd/containerd.pid');
 
 	async function signalContainerd(signal: 'SIGSTOP' | 'SIGCONT'): Promise<void> {
-		process.kill(Number(await readFile(containerd, 'utf8')), signal);
+		signalProcess(Number(await readFile(containerd, 'utf8')), signal);
 	}
 
 	async function end(signal: NodeJS.Signals): Promise<void> {

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
+import { signalProcess } from './halt.ts';
 
 /** A member must serve within this time, in ms. */
 const START_TIMEOUT_MS = 30_000;
@@ -139,7 +140,10 @@ export async function startEtcd({
 				if (Date.now() > end) throw new Error(`the learner did not start within ${START_TIMEOUT_MS} ms: ${stdout}`);
 			}
 		},
-		signal: (index, signal) => running.get(index)?.kill(signal),
+		signal(index, signal) {
+			const pid = running.get(index)?.pid;
+			if (pid !== undefined) signalProcess(pid, signal);
+		},
 		[Symbol.asyncDispose]: stop,
 	};
 }
