@@ -4,12 +4,12 @@
  */
 import { inspect } from 'node:util';
 import test from 'ava';
-import fc from 'fast-check';
 import { stringify } from 'yaml';
 import { apiVersionOf, type Dynamic, type Kind } from '../../src/kinds/index.ts';
 import { resolve, type Schema, type Schemas } from '../../src/kinds/schema.ts';
 import { kindOf, manifests, registry } from '../kinds/manifests.ts';
 import { serveTestApi } from '../testbed/api.ts';
+import fc from '../testbed/fast-check.ts';
 
 const faults: unknown[] = [];
 const log = {

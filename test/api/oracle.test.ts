@@ -1,10 +1,10 @@
 /** The writes of the API beside a plain account of what they must come to, in sequences that nobody has thought of. */
 import assert from 'node:assert/strict';
 import test from 'ava';
-import fc from 'fast-check';
 import { openApi } from '../../src/api/index.ts';
 import { ConfigMap, loadRegistry } from '../../src/kinds/index.ts';
 import { type Answer, admin, serveTestApi, type TestServer } from '../testbed/api.ts';
+import fc from '../testbed/fast-check.ts';
 import { silentLog } from '../testbed/silent-log.ts';
 import {
 	apply,

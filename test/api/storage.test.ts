@@ -2,7 +2,6 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import test from 'ava';
-import fc from 'fast-check';
 import type { Collection } from '../../src/api/api.ts';
 import { ResourceCache } from '../../src/api/cache/resource.ts';
 import { Change, Ring } from '../../src/api/cache/ring.ts';
@@ -13,6 +12,7 @@ import { decode, draft, parseStorageKey, removedAt, StoredObject, storageKey } f
 import { select } from '../../src/api/verbs/selection.ts';
 import { deepEqual } from '../../src/kinds/equal.ts';
 import { Event, type FieldReaders, type Kind, type KubeObject, Node } from '../../src/kinds/index.ts';
+import fc from '../testbed/fast-check.ts';
 import { textOf } from './objects.ts';
 
 const object = (name: string, extra: object = {}): KubeObject => ({

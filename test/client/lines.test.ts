@@ -1,6 +1,6 @@
 import test from 'ava';
-import fc from 'fast-check';
 import { LineTooLong, lines } from '../../src/client/lines.ts';
+import fc from '../testbed/fast-check.ts';
 
 async function* chunksOf(bytes: Uint8Array, cuts: readonly number[]) {
 	const at = [0, ...cuts.map((cut) => cut % (bytes.length + 1)).sort((one, other) => one - other), bytes.length];

@@ -1,7 +1,7 @@
 import test from 'ava';
-import fc from 'fast-check';
 import { createQueue } from '../../src/client/index.ts';
 import { FIRST_RETRY_MS, LONGEST_RETRY_MS } from '../../src/client/queue.ts';
+import fc from '../testbed/fast-check.ts';
 import { handClock } from './clock.ts';
 
 const queue = () => {

@@ -1,5 +1,4 @@
 import test from 'ava';
-import fc from 'fast-check';
 import {
 	type Dynamic,
 	Event,
@@ -10,6 +9,7 @@ import {
 	type KubeObject,
 	validateObject,
 } from '../../src/kinds/index.ts';
+import fc from '../testbed/fast-check.ts';
 import { registry } from './manifests.ts';
 
 /** What a kind is stored as, and back. */

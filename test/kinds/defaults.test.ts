@@ -1,6 +1,6 @@
 import test from 'ava';
-import fc from 'fast-check';
 import type { Dynamic } from '../../src/kinds/index.ts';
+import fc from '../testbed/fast-check.ts';
 import { admit, at, changed, kindOf, manifests } from './manifests.ts';
 
 const of = (kind: string, name?: string): Dynamic => {

@@ -251,6 +251,11 @@ const refused: [string, Dynamic, string[]][] = [
 		],
 	],
 	[
+		'sysctls without a name',
+		pod({ securityContext: { sysctls: [{ value: '0' }, { value: '1' }] } }),
+		['spec.securityContext.sysctls[0].name: Required value', 'spec.securityContext.sysctls[1].name: Required value'],
+	],
+	[
 		'profiles of the machine without a name, and names without such a profile',
 		pod({
 			securityContext: { seccompProfile: { type: 'Localhost' } },

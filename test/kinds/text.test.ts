@@ -1,5 +1,4 @@
 import test from 'ava';
-import fc from 'fast-check';
 import {
 	ageOf,
 	canonicalQuantity,
@@ -19,6 +18,7 @@ import {
 	qualifiedName,
 	quantity,
 } from '../../src/kinds/index.ts';
+import fc from '../testbed/fast-check.ts';
 
 const canonical: [string | number, string][] = [
 	['0.5', '500m'],

@@ -1,10 +1,10 @@
 import { execFileSync } from 'node:child_process';
 import test from 'ava';
-import fc from 'fast-check';
 import { ProgramError } from '../../src/proxy/programs.ts';
 import { compile, difference } from '../../src/proxy/rules.ts';
 import type { ServicePort } from '../../src/proxy/services.ts';
 import { createTable, type Refused } from '../../src/proxy/table.ts';
+import fc from '../testbed/fast-check.ts';
 import { network, port } from './objects.ts';
 
 /** Tables of their own, in a network namespace that nobody else is in. */

@@ -1,10 +1,10 @@
 import test from 'ava';
-import fc from 'fast-check';
 import type { EndpointSlice, Endpoints, Pod, Service } from '../../src/kinds/index.ts';
 import { planSlices } from '../../src/reconcile/services/endpoint-slices.ts';
 import { planEndpoints } from '../../src/reconcile/services/endpoint-subsets.ts';
 import { isToBeMirrored, planMirror } from '../../src/reconcile/services/mirrored-slices.ts';
 import type { SlicePlan } from '../../src/reconcile/services/slice-distribution.ts';
+import fc from '../testbed/fast-check.ts';
 import { ago, pod, service } from './workloads.ts';
 
 const ip = (number: number) => `10.244.${number >> 8}.${number & 255}`;

@@ -1,9 +1,9 @@
 import test from 'ava';
-import fc from 'fast-check';
 import type { Deployment, ReplicaSet } from '../../src/kinds/index.ts';
 import { podTemplateHash, sameTemplate } from '../../src/reconcile/workloads/pod-template-hash.ts';
 import { nextRevision, revisionAnnotations, superfluous } from '../../src/reconcile/workloads/revision.ts';
 import { bounds, initialReplicas, rollOut, sizeAnnotations } from '../../src/reconcile/workloads/rollout.ts';
+import fc from '../testbed/fast-check.ts';
 import { deployment, replicaSet, template } from './workloads.ts';
 
 const rolling = (maxSurge: number | string, maxUnavailable: number | string) => ({

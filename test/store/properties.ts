@@ -1,7 +1,7 @@
 /** Random histories, against a model of what a store is. */
 import type { TestFn } from 'ava';
-import fc from 'fast-check';
 import { type Change, Compacted, Conflict, type Event, type Revision, type Store } from '../../src/store/store.ts';
+import fc from '../testbed/fast-check.ts';
 import { bytes, type Open } from './contract.ts';
 import { Model } from './model.ts';
 

@@ -86,7 +86,7 @@ function validateProfiles(
 
 function validateSysctls(spec: core.PodSpec, path: string, errors: FieldError[]): void {
 	const names = new Set<string>();
-	for (const [index, { name }] of (spec.securityContext?.sysctls ?? []).entries()) {
+	for (const [index, { name = '' }] of (spec.securityContext?.sysctls ?? []).entries()) {
 		const field = `${path}[${index}].name`;
 		if (!name) errors.push(fieldError.required(field));
 		else if (name.length > SYSCTL_NAME_MAX || !new RegExp(SYSCTL_NAME).test(name))

@@ -1,10 +1,10 @@
 /** What must hold of every sequence of writes. */
 import assert from 'node:assert/strict';
 import test from 'ava';
-import fc from 'fast-check';
 import { type PathElement, walk } from '../../../src/kinds/fieldset.ts';
 import type { Dynamic, FieldsV1 } from '../../../src/kinds/object.ts';
 import { ApiError } from '../../../src/kinds/status.ts';
+import fc from '../../testbed/fast-check.ts';
 import { applied, apply, deployment, fieldsOf, frozen, t1, t2, updated } from './deployment.ts';
 import { equalButTimes } from './equal-but-times.ts';
 

@@ -1,5 +1,4 @@
 import test from 'ava';
-import fc from 'fast-check';
 import {
 	canonical,
 	differenceSets,
@@ -18,6 +17,7 @@ import {
 } from '../../../src/kinds/fieldset.ts';
 import { objectMergeType } from '../../../src/kinds/mergetype.ts';
 import type { FieldsV1, ManagedFieldsEntry } from '../../../src/kinds/object.ts';
+import fc from '../../testbed/fast-check.ts';
 import { applied, schema, schemas, updated, withContainers, withSpec } from './deployment.ts';
 
 const elements: [PathElement, string, string][] = [
