@@ -38,7 +38,7 @@ export async function serveProcess(caller: Caller, process: Process): Promise<vo
 	caller.listen({
 		input: (data) => receive(data, process, ended.signal),
 		inputEnded: () => void (process.stdin && input.end()),
-		// A size that comes before the terminal is there or after it has gone is worth nothing.
+		// A size that comes after the terminal has gone is worth nothing.
 		resized: (columns, rows) => void process.resize(columns, rows).catch(() => undefined),
 		gone() {
 			gone.abort();

@@ -1,6 +1,7 @@
-/** What commands of probes leave behind on a real engine. */
+/** Commands on a real engine that is slow to begin them. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import test from 'ava';
+import { collect } from '../../src/agents/engine/index.ts';
 import { eventually, restarts, running, startNode, WAIT } from './node.ts';
 
 test('a command of a probe that takes too long is ended with what it has started', async (t) => {
@@ -61,4 +62,22 @@ test('a command of a probe that takes too long is ended with what it has started
 	}).catch((error: Error) => t.fail(`${error.message}: ${seen.join(', ')}`));
 	t.is(restarts(await node.get('slow')), 0);
 	await node.untilEvent('slow', /^Unhealthy: Liveness probe failed: command "sh -c .*" timed out/);
+});
+
+test('a terminal has the last size that it was given before its command had begun', async (t) => {
+	await using node = await startNode();
+	await using agent = await node.runAgent();
+	await node.pod('sized', {});
+	await node.until('sized', running);
+	const main = (await node.containers()).find(({ name }) => name === 'sized/main');
+	await node.engine.signalContainerd('SIGSTOP');
+	const command = ['sh', '-c', 'read line; stty size'];
+	const execution = await agent.engine.containers.exec(main?.id ?? '', { command, stdin: true, tty: true });
+	const sized = Promise.all([execution.resize(80, 24), execution.resize(111, 33)]);
+	sized.catch(() => undefined);
+	await sleep(500);
+	await node.engine.signalContainerd('SIGCONT');
+	await sized;
+	execution.input.write('\n');
+	t.regex(await collect(execution.output, 1000), /^33 111\r$/m);
 });
