@@ -33,13 +33,16 @@ export async function serveProcess(caller: Caller, process: Process): Promise<vo
 	const { input, output } = process;
 	const gone = new AbortController();
 	const ended = new AbortController();
+	let sized: Promise<void> = Promise.resolve();
 	// Both ends may break at any time; the other is closed then.
 	input.on('error', () => undefined);
 	caller.listen({
 		input: (data) => receive(data, process, ended.signal),
 		inputEnded: () => void (process.stdin && input.end()),
-		// A size that comes after the terminal has gone is worth nothing.
-		resized: (columns, rows) => void process.resize(columns, rows).catch(() => undefined),
+		resized(columns, rows) {
+			// One after the other: the last is the one that stays. One that comes after the terminal has gone is worth nothing.
+			sized = sized.then(() => process.resize(columns, rows)).catch(() => undefined);
+		},
 		gone() {
 			gone.abort();
 			ended.abort();

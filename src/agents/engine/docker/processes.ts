@@ -43,7 +43,6 @@ export function dockerProcesses({ docker, call, find, dial }: Requests): Process
 					});
 					// Upgraded in every case: only then can the input be closed while output still comes.
 					const stream = await exec.start({ hijack: true, stdin: true, Tty: tty, abortSignal });
-					let sized: Promise<void> = Promise.resolve();
 					return {
 						...streamsOf(stream, tty),
 						exitCode: () =>
@@ -57,16 +56,10 @@ export function dockerProcesses({ docker, call, find, dial }: Requests): Process
 								const pid = await pidOf(exec, abortSignal);
 								if (pid !== undefined) await killCommand(pid, id);
 							}),
-						resize(w: number, h: number) {
-							const resizing = sized.then(() =>
-								call('resize a terminal', 'changeMs', async (abortSignal) => {
-									if ((await pidOf(exec, abortSignal)) !== undefined) await exec.resize({ w, h, abortSignal });
-								}),
-							);
-							// One after the other: the last is the one that stays.
-							sized = resizing.catch(() => undefined);
-							return resizing;
-						},
+						resize: (w: number, h: number) =>
+							call('resize a terminal', 'changeMs', async (abortSignal) => {
+								if ((await pidOf(exec, abortSignal)) !== undefined) await exec.resize({ w, h, abortSignal });
+							}),
 					};
 				},
 				signal,
