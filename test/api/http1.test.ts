@@ -136,16 +136,22 @@ async function watches({ ask }: TestServer, wanted: number): Promise<number> {
 	}
 }
 
-test('what a client has sent behind another request is not done when the client has gone before its turn', async (t) => {
+/** A server that answers /git/late once `late` is resolved; what it has begun below /git is in `begun`. */
+async function answersLate(t: ExecutionContext) {
 	const begun: string[] = [];
 	const late = Promise.withResolvers<void>();
 	const server = await opened(t, {
 		git: async (_request, response, path) => {
 			begun.push(path);
 			if (path === '/late') await late.promise;
-			response.end();
+			response.end('done');
 		},
 	});
+	return { server, begun, late };
+}
+
+test('what a client has sent behind another request is not done when the client has gone before its turn', async (t) => {
+	const { server, begun, late } = await answersLate(t);
 	const one = await connection(t, server);
 	const watch = request('GET', `${maps}?watch=true`);
 	one.socket.write(request('GET', '/git/late') + watch + request('GET', '/git/behind'));
@@ -164,15 +170,7 @@ test('what a client has sent behind another request is not done when the client 
 });
 
 test('a server that closes ends what it has begun, and begins nothing that waits behind it', async (t) => {
-	const begun: string[] = [];
-	const late = Promise.withResolvers<void>();
-	const server = await opened(t, {
-		git: async (_request, response, path) => {
-			begun.push(path);
-			if (path === '/late') await late.promise;
-			response.end('done');
-		},
-	});
+	const { server, begun, late } = await answersLate(t);
 	const one = await connection(t, server);
 	one.socket.write(request('GET', '/git/late') + request('POST', '/git/behind', {}));
 	await until(t, one, () => begun.length > 0);
