@@ -129,6 +129,7 @@ const quantities = new Set([
 	'MetricValueStatus.value',
 	'NodeStatus.allocatable',
 	'NodeStatus.capacity',
+	'Overhead.podFixed',
 	'PersistentVolumeClaimStatus.allocatedResources',
 	'PersistentVolumeClaimStatus.capacity',
 	'PersistentVolumeSpec.capacity',

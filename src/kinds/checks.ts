@@ -38,6 +38,24 @@ export function checkNonNegative(value: number | undefined, field: string, error
 		errors.push(fieldError.invalid(field, value, 'must be greater than or equal to 0'));
 }
 
+/** A number of pods, or a share of them in percent. */
+export function checkCountOrPercent(value: number | string | undefined, field: string, errors: FieldError[]): void {
+	if (typeof value === 'number') checkNonNegative(value, field, errors);
+	else if (value !== undefined && !/^[0-9]+%$/.test(value))
+		errors.push(
+			fieldError.invalid(
+				field,
+				value,
+				"a valid percent string must be a numeric followed by an ending '%' (e.g. '1%',  or '93%', regex used for validation is '[0-9]+%')",
+			),
+		);
+}
+
+export function checkNotMoreThanAll(value: number | string | undefined, field: string, errors: FieldError[]): void {
+	if (typeof value === 'string' && Number.parseInt(value, 10) > 100)
+		errors.push(fieldError.invalid(field, value, 'must not be greater than 100%'));
+}
+
 export function checkRange(
 	value: number | undefined,
 	field: string,

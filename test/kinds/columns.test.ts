@@ -28,6 +28,11 @@ const printed: [string, string, string][] = [
 	['EndpointSlice', 'AddressType Ports Endpoints Age', ''],
 	['Lease', 'Holder Age', ''],
 	['CertificateSigningRequest', 'Age SignerName Requestor RequestedDuration Condition', ''],
+	['ResourceQuota', 'Request Limit Age', ''],
+	['LimitRange', 'Created At', ''],
+	['PriorityClass', 'Value Global-Default Age PreemptionPolicy', ''],
+	['PodDisruptionBudget', 'Min Available Max Unavailable Allowed Disruptions Age', ''],
+	['RuntimeClass', 'Handler Age', ''],
 	['Event', 'Last Seen Type Reason Object Message', 'Subobject Source First Seen Count Name'],
 	['Application', 'Sync Status Health Status', 'Revision Project'],
 ];

@@ -1,5 +1,5 @@
 import type * as apps from 'kubernetes-types/apps/v1.js';
-import { checkNonNegative, checkOneOf } from '../checks.ts';
+import { checkCountOrPercent, checkNonNegative, checkNotMoreThanAll, checkOneOf } from '../checks.ts';
 import { defaultPodSpec } from '../core/pod-defaults.ts';
 import { validatePodTemplate } from '../core/pod-validation.ts';
 import { age, column, kind } from '../declare.ts';
@@ -101,25 +101,10 @@ function validateStrategy(spec: Deployment['spec'], errors: FieldError[]): void 
 		errors.push(
 			fieldError.invalid(`${path}.rollingUpdate.maxUnavailable`, maxUnavailable, 'may not be 0 when `maxSurge` is 0'),
 		);
-	if (typeof maxUnavailable === 'string' && Number.parseInt(maxUnavailable, 10) > 100)
-		errors.push(
-			fieldError.invalid(`${path}.rollingUpdate.maxUnavailable`, maxUnavailable, 'must not be greater than 100%'),
-		);
+	checkNotMoreThanAll(maxUnavailable, `${path}.rollingUpdate.maxUnavailable`, errors);
 }
 
 const isZero = (value: number | string | undefined) => Number.parseInt(String(value), 10) === 0;
-
-function checkCountOrPercent(value: number | string | undefined, field: string, errors: FieldError[]): void {
-	if (typeof value === 'number') checkNonNegative(value, field, errors);
-	else if (value !== undefined && !/^[0-9]+%$/.test(value))
-		errors.push(
-			fieldError.invalid(
-				field,
-				value,
-				"a valid percent string must be a numeric followed by an ending '%' (e.g. '1%',  or '93%', regex used for validation is '[0-9]+%')",
-			),
-		);
-}
 
 /** Source: Argo CD documentation, "Resource Health". */
 function health({ metadata, spec, status }: Deployment): Health {
