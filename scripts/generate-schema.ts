@@ -33,6 +33,7 @@ interface Root {
 /** What is no stored kind: requests, answers, and types that belong to core though another group refers to them first. */
 const messages: readonly Root[] = [
 	{ package: 'io.k8s.api.core', model: 'V1PodTemplateSpec', list: false },
+	{ package: 'io.k8s.api.core', model: 'V1TopologySelectorTerm', list: false },
 	{ group: '', package: 'io.k8s.api.core', model: 'V1Binding', list: false },
 	...['V1Status', 'V1DeleteOptions'].map((model) => ({ group: '', package: metaPackage, model, list: false })),
 	{ group: 'autoscaling', package: 'io.k8s.api.autoscaling', model: 'V1Scale', list: false },
@@ -115,6 +116,8 @@ const scalars: Record<string, Schema> = {
 
 /** Fields that the models have as plain strings (or maps of them) and that are quantities. */
 const quantities = new Set([
+	'CSIStorageCapacity.capacity',
+	'CSIStorageCapacity.maximumVolumeSize',
 	'ContainerStatus.allocatedResources',
 	'DeviceCapacity.value',
 	'EmptyDirVolumeSource.sizeLimit',

@@ -1,6 +1,6 @@
 /** The rules of what decides where a pod runs. Source: Kubernetes documentation, "Assigning Pods to Nodes", "Taints and Tolerations". */
 import type * as core from 'kubernetes-types/core/v1.js';
-import { checkLabelSelector, checkOneOf } from '../checks.ts';
+import { checkLabelSelector, checkOneOf, checkUnique } from '../checks.ts';
 import { validateLabels } from '../metadata.ts';
 import { dnsLabel, dnsSubdomain, labelValue, qualifiedName } from '../names.ts';
 import type { LabelSelector } from '../selectors.ts';
@@ -115,17 +115,33 @@ function checkLabelKeys(
 
 function validateNodeAffinity(affinity: core.NodeAffinity, path: string, errors: FieldError[]): void {
 	const required = affinity.requiredDuringSchedulingIgnoredDuringExecution;
-	if (required) {
-		const at = `${path}.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms`;
-		if (!required.nodeSelectorTerms?.length)
-			errors.push(fieldError.required(at, 'must have at least one node selector term'));
-		for (const [index, term] of (required.nodeSelectorTerms ?? []).entries())
-			validateTerm(term, `${at}[${index}]`, errors);
-	}
+	if (required) validateNodeSelector(required, `${path}.requiredDuringSchedulingIgnoredDuringExecution`, errors);
 	for (const [index, preferred] of (affinity.preferredDuringSchedulingIgnoredDuringExecution ?? []).entries()) {
 		const at = `${path}.preferredDuringSchedulingIgnoredDuringExecution[${index}]`;
 		validateWeight(preferred.weight, at, errors);
 		validateTerm(preferred.preference ?? {}, `${at}.preference`, errors);
+	}
+}
+
+/** Which nodes a pod wants, or a volume can be reached from. */
+export function validateNodeSelector(selector: core.NodeSelector, path: string, errors: FieldError[]): void {
+	const at = `${path}.nodeSelectorTerms`;
+	if (!selector.nodeSelectorTerms?.length)
+		errors.push(fieldError.required(at, 'must have at least one node selector term'));
+	for (const [index, term] of (selector.nodeSelectorTerms ?? []).entries())
+		validateTerm(term, `${at}[${index}]`, errors);
+}
+
+/** Where volumes of a class may be made. */
+export function validateTopology(term: core.TopologySelectorTerm, path: string, errors: FieldError[]): void {
+	const seen = new Set<string>();
+	for (const [index, { key, values }] of (term.matchLabelExpressions ?? []).entries()) {
+		const at = `${path}.matchLabelExpressions[${index}]`;
+		for (const wrong of qualifiedName(key ?? '')) errors.push(fieldError.invalid(`${at}.key`, key ?? '', wrong));
+		checkUnique(key, `${at}.key`, seen, errors);
+		if (!values?.length) errors.push(fieldError.required(`${at}.values`));
+		const unique = new Set<string>();
+		for (const [place, value] of (values ?? []).entries()) checkUnique(value, `${at}.values[${place}]`, unique, errors);
 	}
 }
 

@@ -1,5 +1,6 @@
 /** The defaults of volumes. Source: Kubernetes API reference, "Volume". */
 import type * as core from 'kubernetes-types/core/v1.js';
+import { defaultClaimSpec } from './claim-validation.ts';
 import { defaultPullPolicy } from './container-defaults.ts';
 
 /** Octal 0644. */
@@ -46,7 +47,7 @@ export function defaultVolume(volume: core.Volume & ImageVolume): void {
 		volume.azureDisk.readOnly ??= false;
 	}
 	const claim = volume.ephemeral?.volumeClaimTemplate?.spec;
-	if (claim) claim.volumeMode ??= 'Filesystem';
+	if (claim) defaultClaimSpec(claim);
 	if (volume.image) volume.image.pullPolicy ||= defaultPullPolicy(volume.image.reference);
 }
 

@@ -4,6 +4,7 @@ import { checkListName, checkName, checkOneOf } from '../checks.ts';
 import { configKey, dnsSubdomain } from '../names.ts';
 import { compareQuantities, isQuantity } from '../quantity.ts';
 import { type FieldError, fieldError } from '../status.ts';
+import { validateClaimSpec } from './claim-validation.ts';
 import { validateRelative, validateResourceField } from './container-validation.ts';
 
 /** Octal 0777. */
@@ -47,13 +48,9 @@ export function validateVolumes(
 }
 
 function validateSource(volume: core.Volume, at: string, errors: FieldError[]): void {
-	const { hostPath, configMap, secret, emptyDir, persistentVolumeClaim, nfs, projected, downwardAPI } = volume;
-	if (hostPath) {
-		if (!hostPath.path) errors.push(fieldError.required(`${at}.hostPath.path`));
-		else if (hostPath.path.split('/').includes('..'))
-			errors.push(fieldError.invalid(`${at}.hostPath.path`, hostPath.path, "must not contain '..'"));
-		checkOneOf(hostPath.type, `${at}.hostPath.type`, hostPathTypes, errors);
-	}
+	const { hostPath, configMap, secret, emptyDir, persistentVolumeClaim, nfs, projected, downwardAPI, ephemeral } =
+		volume;
+	if (hostPath) validateHostPath(hostPath, `${at}.hostPath`, errors);
 	if (configMap) {
 		if (!configMap.name) errors.push(fieldError.required(`${at}.configMap.name`));
 		validateFiles(configMap, `${at}.configMap`, errors);
@@ -66,17 +63,32 @@ function validateSource(volume: core.Volume, at: string, errors: FieldError[]): 
 		errors.push(fieldError.forbidden(`${at}.emptyDir.sizeLimit`, 'SizeLimit field must be a valid resource quantity'));
 	if (persistentVolumeClaim && !persistentVolumeClaim.claimName)
 		errors.push(fieldError.required(`${at}.persistentVolumeClaim.claimName`));
-	if (nfs) {
-		if (!nfs.server) errors.push(fieldError.required(`${at}.nfs.server`));
-		if (!nfs.path) errors.push(fieldError.required(`${at}.nfs.path`));
-		else if (!nfs.path.startsWith('/'))
-			errors.push(fieldError.invalid(`${at}.nfs.path`, nfs.path, 'must be an absolute path'));
+	if (nfs) validateNfs(nfs, `${at}.nfs`, errors);
+	if (ephemeral) {
+		const template = `${at}.ephemeral.volumeClaimTemplate`;
+		if (!ephemeral.volumeClaimTemplate) errors.push(fieldError.required(template));
+		else validateClaimSpec(ephemeral.volumeClaimTemplate.spec, `${template}.spec`, errors);
 	}
 	if (downwardAPI) {
 		validateMode(downwardAPI.defaultMode, `${at}.downwardAPI.defaultMode`, errors);
 		validateDownwardFiles(downwardAPI.items, `${at}.downwardAPI.items`, errors);
 	}
 	if (projected) validateProjected(projected, `${at}.projected`, errors);
+}
+
+/** A path of a node, for pods and for volumes. */
+export function validateHostPath(hostPath: core.HostPathVolumeSource, path: string, errors: FieldError[]): void {
+	if (!hostPath.path) errors.push(fieldError.required(`${path}.path`));
+	else if (hostPath.path.split('/').includes('..'))
+		errors.push(fieldError.invalid(`${path}.path`, hostPath.path, "must not contain '..'"));
+	checkOneOf(hostPath.type, `${path}.type`, hostPathTypes, errors);
+}
+
+export function validateNfs(nfs: core.NFSVolumeSource, path: string, errors: FieldError[]): void {
+	if (!nfs.server) errors.push(fieldError.required(`${path}.server`));
+	if (!nfs.path) errors.push(fieldError.required(`${path}.path`));
+	else if (!nfs.path.startsWith('/'))
+		errors.push(fieldError.invalid(`${path}.path`, nfs.path, 'must be an absolute path'));
 }
 
 function validateProjected(volume: core.ProjectedVolumeSource, path: string, errors: FieldError[]): void {
