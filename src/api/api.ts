@@ -104,6 +104,16 @@ export interface DeleteOptions {
 	readonly preconditions?: { readonly uid?: string; readonly resourceVersion?: string };
 }
 
+/** Who computes the objects of a kind (Kind.computed) when they are asked for. */
+export interface Computing<T extends KubeObject = KubeObject> {
+	readonly kind: Kind<T>;
+	/**
+	 * The objects of a namespace, or of all; with a `name` that one or none. It may leave out what the selector does not match, and
+	 * need not: selectors are applied to what it returns. Throws ApiError, 503 where it cannot know.
+	 */
+	compute(api: Api, asked: { namespace?: string; name?: string; labelSelector?: string }): Promise<readonly T[]>;
+}
+
 /** All verbs throw ApiError (kinds/status.ts), and nothing else on purpose. */
 export interface Api {
 	readonly registry: Registry;

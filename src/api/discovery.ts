@@ -26,7 +26,7 @@ export const serverVersion = {
 /** The media type with which a client asks for aggregated discovery. */
 export const aggregatedDiscovery = 'application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList';
 
-/** What is served under a group version: a kind whose objects are stored, or a review, which is answered only. */
+/** What is served under a group version: a kind, or a review, which is answered only. */
 interface Served extends GroupVersionKind {
 	readonly plural: string;
 	readonly singular: string;
@@ -35,18 +35,24 @@ interface Served extends GroupVersionKind {
 	readonly categories: readonly string[];
 	readonly verbs: readonly string[];
 	readonly subresources: readonly Subresource[];
-	/** Whose objects are stored; absent for reviews. */
+	/** Whose objects are stored; absent for reviews, and for kinds whose objects are computed. */
 	readonly storage?: GroupVersionKind;
 }
 
 /** Verbs of a stored kind, in the order in which Kubernetes lists them. */
 const verbs = ['create', 'delete', 'deletecollection', 'get', 'list', 'patch', 'update', 'watch'] as const;
 
+const computedVerbs = ['get', 'list'] as const;
+
 const servedKind = (kind: Kind): Served => ({
 	...kind,
-	verbs: kind.deleteCollection ? verbs : verbs.filter((verb) => verb !== 'deletecollection'),
+	verbs: kind.computed
+		? computedVerbs
+		: kind.deleteCollection
+			? verbs
+			: verbs.filter((verb) => verb !== 'deletecollection'),
 	subresources: subresourcesOf(kind),
-	storage: storageOf(kind),
+	...(!kind.computed && { storage: storageOf(kind) }),
 });
 
 const servedReviews: readonly Served[] = reviews.map((review) => ({

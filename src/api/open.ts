@@ -4,10 +4,18 @@ import { Service } from '../kinds/index.ts';
 import { type Kind, storageOf } from '../kinds/kind.ts';
 import type { KubeObject } from '../kinds/object.ts';
 import type { Registry } from '../kinds/registry.ts';
-import { ApiError, alreadyExists, badRequest, expired, notServed, serviceUnavailable } from '../kinds/status.ts';
+import {
+	ApiError,
+	alreadyExists,
+	badRequest,
+	expired,
+	methodNotAllowed,
+	notServed,
+	serviceUnavailable,
+} from '../kinds/status.ts';
 import type { Log } from '../log.ts';
 import { Compacted, Conflict, type Store, Unavailable } from '../store/store.ts';
-import type { Api, Caller, Collection, ListOptions, Stored, Target, WriteOptions } from './api.ts';
+import type { Api, Caller, Collection, Computing, ListOptions, Stored, Target, WriteOptions } from './api.ts';
 import { type Authorizer, chain } from './auth/authorizer.ts';
 import { everybody, masters } from './auth/everybody.ts';
 import { nodeAuthorizer } from './auth/node-authorizer.ts';
@@ -20,6 +28,7 @@ import { subresourceOf } from './subresources.ts';
 import { bind, connect, evict } from './verbs/actions.ts';
 import type { AdmissionPlugin } from './verbs/admission.ts';
 import { builtinAdmission } from './verbs/builtin-admission.ts';
+import { getComputed, listComputed } from './verbs/computed.ts';
 import type { Context } from './verbs/context.ts';
 import type { Counter } from './verbs/counts.ts';
 import { create } from './verbs/create.ts';
@@ -50,6 +59,8 @@ export interface ApiOptions {
 	readonly alone?: boolean;
 	/** What is counted over objects, in their own commits. */
 	readonly counters?: readonly Counter[];
+	/** Who computes the objects of the kinds whose objects are computed; a request for another one of them gets 503. */
+	readonly computed?: readonly Computing[];
 	/** Asked after what needs no rules: masters, discovery, nodes. */
 	readonly authorizers?: readonly Authorizer[];
 }
@@ -87,7 +98,7 @@ export async function openApi(options: ApiOptions): Promise<OpenApi> {
 		allocators: new Map([[resourceOf(Service), addresses]]),
 		queue: createKeyedQueue(),
 	};
-	const api: Api = bindVerbs(context);
+	const api: Api = bindVerbs(context, options.computed ?? []);
 	try {
 		await makeNamespaces(api);
 	} catch (cause) {
@@ -105,24 +116,27 @@ export async function openApi(options: ApiOptions): Promise<OpenApi> {
 	};
 }
 
-function bindVerbs(context: Context): Api {
+function bindVerbs(context: Context, computed: readonly Computing[]): Api {
 	const { registry, authorizer } = context;
-	/** The stored version of what a request is about. Throws 404 where the kind is not served (any more). */
+	/** The stored version of what a request is about. Throws 404 where the kind is not served (any more), 405 where none is stored. */
 	const storage = <K extends { readonly kind: unknown }>(target: K): Omit<K, 'kind'> & { readonly kind: Kind } => {
 		const kind = target.kind as Kind;
 		if (!registry.has(kind)) throw notServed();
+		if (kind.computed) throw methodNotAllowed();
 		return { ...target, kind: storageOf(kind) };
 	};
-	return {
+	const api: Api = {
 		registry,
 		authorizer,
 		fence: (lease) => answering(() => openFence(context, lease)),
-		count: (collection) => context.cache.of(storage(collection).kind).count(collection.namespace),
+		count: (collection) =>
+			collection.kind.computed ? 0 : context.cache.of(storage(collection).kind).count(collection.namespace),
 		connect: (target, subresource, options, caller) =>
 			answering(() => connect(context, target, subresource, options, caller)),
 		get: (target, options) =>
 			answering(async () => {
 				checkSubresource(target, 'get');
+				if (target.kind.computed) return getComputed(api, computed, target);
 				const stored = storage(target);
 				return target.subresource === 'scale'
 					? typed(await getScale(context, stored, options))
@@ -130,6 +144,7 @@ function bindVerbs(context: Context): Api {
 			}),
 		list: (collection, options) =>
 			answering(async () => {
+				if (collection.kind.computed) return listComputed(api, computed, collection, options);
 				const selection = storedSelection(untyped(collection.kind), options);
 				return servedList(collection.kind, await list(context, storage(collection), selection));
 			}),
@@ -174,6 +189,7 @@ function bindVerbs(context: Context): Api {
 				return removed.map((each) => served(collection.kind, each));
 			}),
 	};
+	return api;
 }
 
 async function post<T extends KubeObject>(

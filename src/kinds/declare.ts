@@ -59,6 +59,7 @@ export function kind<T extends KubeObject>(declaration: Declaration<T>): Kind<T>
 		unconditionalUpdate: !custom,
 		deleteCollection: true,
 		returnsDeleted: false,
+		computed: false,
 		...rest,
 		custom,
 		assessed: health !== undefined,

@@ -81,6 +81,11 @@ export interface Kind<T extends KubeObject = KubeObject> {
 	readonly deleteCollection: boolean;
 	/** Whether a delete that removes the object answers with it, and not with a Status (ReturnDeletedObject). */
 	readonly returnsDeleted: boolean;
+	/**
+	 * Whether its objects are computed when they are asked for, and never stored: they can be got and listed, and nothing else
+	 * (metrics.k8s.io).
+	 */
+	readonly computed: boolean;
 	/** Absent: objects are stored as they are. Else this is another version of the kind that it names, whose objects are stored. */
 	readonly storedAs?: Conversion<T>;
 	/** Never set: carries the object's type for inference. */

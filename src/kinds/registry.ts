@@ -5,7 +5,7 @@ import type { Schemas } from './schema.ts';
 export interface Registry {
 	/** Every version of every kind, in the order of registration. */
 	all(): Iterable<Kind>;
-	/** Each kind once: the version whose objects are stored. */
+	/** Each kind once: the version whose objects are stored. Kinds whose objects are computed are not among them. */
 	stored(): Iterable<Kind>;
 	/** Every served version of a stored kind. */
 	versions(stored: Kind): readonly Kind[];
@@ -79,7 +79,7 @@ export function createRegistry(kinds: readonly Kind[], schemas: Schemas | (() =>
 	return {
 		all: () => byPath.values(),
 		*stored() {
-			for (const kind of byPath.values()) if (!kind.storedAs) yield kind;
+			for (const kind of byPath.values()) if (!kind.storedAs && !kind.computed) yield kind;
 		},
 		versions(stored) {
 			byStored ??= Map.groupBy(byPath.values(), storageOf);

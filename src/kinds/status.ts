@@ -68,6 +68,9 @@ export class ApiError extends Error {
 /** 404 for a path, a verb's subresource or a kind that is not there. With details, if empty ones: kubectl debug looks into them. */
 export const notServed = () => new ApiError(404, 'NotFound', 'the server could not find the requested resource', {});
 
+export const methodNotAllowed = () =>
+	new ApiError(405, 'MethodNotAllowed', 'the server does not allow this method on the requested resource');
+
 /** The plural and group of what an error speaks of. */
 export interface Resource {
 	readonly group: string;

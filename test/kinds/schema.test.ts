@@ -124,7 +124,7 @@ test('the types beside the kinds are named as Kubernetes names them', (t) => {
 test('each built-in kind is found by its path and by its objects', (t) => {
 	const seen = new Set(manifests().map(kindOf));
 	t.deepEqual(
-		builtins.filter((kind) => !seen.has(kind)).map(({ kind }) => kind),
+		builtins.filter((kind) => !kind.computed && !seen.has(kind)).map(({ kind }) => kind),
 		[],
 		'each has an example',
 	);

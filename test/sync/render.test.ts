@@ -208,6 +208,7 @@ test('what nearly is a manifest is told whole: what is missing, what is right, a
 		'e.yaml': 'kind: Function\nmetadata: {name: e}\n',
 		'f.yaml': 'apiVersion: v1\nKind: ConfigMap\nMetadata: {name: f}\n',
 		'g.yaml': 'kind: Secret\nmetadata: {name: g}\ndata: {key: [hidden]}\n',
+		'h.yaml': 'kind: NodeMetrics\napiVersion: metrics.k8s.io/v1beta1\nmetadata: {name: h}\n',
 	});
 	const registry = loadRegistry();
 	const all = [
@@ -238,6 +239,7 @@ test('what nearly is a manifest is told whole: what is missing, what is right, a
 		'g.yaml:1:1: apiVersion: required, and missing',
 		'g.yaml:1:1: apiVersion: that of Secret is v1',
 		'g.yaml:3:8: data.key: expected a base64 text, got a list',
+		'h.yaml:1:1: kind: objects of kind NodeMetrics are computed: they can be read only',
 	]);
 	t.deepEqual(rendered.ignored, []);
 });

@@ -1,5 +1,5 @@
 /** Hands a request that may be answered to what answers it. */
-import { badRequest, notServed } from '../../kinds/status.ts';
+import { badRequest, methodNotAllowed, notServed } from '../../kinds/status.ts';
 import type { Caller } from '../api.ts';
 import type { TokenAuthenticator } from '../auth/authenticator.ts';
 import { reviewOf } from '../auth/reviews.ts';
@@ -12,7 +12,7 @@ import { type Answers, serveGiven } from './given.ts';
 import { type Streaming, serveLog } from './kubelet.ts';
 import { negotiate } from './negotiate.ts';
 import { type Paths, servePath } from './paths.ts';
-import { methodNotAllowed, type Serving, serveResource } from './resource.ts';
+import { type Serving, serveResource } from './resource.ts';
 import { sendJson } from './respond.ts';
 import type { ResourceRoute } from './route.ts';
 

@@ -4,11 +4,10 @@
  */
 import type { Kind } from '../../kinds/kind.ts';
 import type { KubeObject } from '../../kinds/object.ts';
-import { notServed, serviceUnavailable } from '../../kinds/status.ts';
+import { methodNotAllowed, notServed, serviceUnavailable } from '../../kinds/status.ts';
 import type { Api } from '../api.ts';
 import type { Exchange } from './exchange.ts';
 import { negotiate } from './negotiate.ts';
-import { methodNotAllowed } from './resource.ts';
 import { sendJson } from './respond.ts';
 import type { ResourceRoute } from './route.ts';
 

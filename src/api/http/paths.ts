@@ -1,6 +1,6 @@
 /** Everything beside the resources: discovery, OpenAPI, version, health and metrics. */
 import type { Registry } from '../../kinds/registry.ts';
-import { notServed } from '../../kinds/status.ts';
+import { methodNotAllowed, notServed } from '../../kinds/status.ts';
 import { TEXT_FORMAT } from '../../metrics.ts';
 import { aggregatedDocument, coreVersions, group, groupList, resourceList, serverVersion } from '../discovery.ts';
 import { type Document, openApiV2, openApiV3 } from '../openapi/index.ts';
@@ -9,7 +9,6 @@ import type { Request, Response } from './exchange.ts';
 import { type Checks, healthOf, serveHealth } from './health.ts';
 import type { Metrics } from './metrics.ts';
 import { negotiate } from './negotiate.ts';
-import { methodNotAllowed } from './resource.ts';
 import { send, sendJson } from './respond.ts';
 
 export interface Paths {

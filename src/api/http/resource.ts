@@ -1,6 +1,6 @@
 /** Requests about resources: each HTTP method as the verb it means. */
 import { apiVersionOf, type Kind } from '../../kinds/kind.ts';
-import { ApiError, badRequest, notServed } from '../../kinds/status.ts';
+import { badRequest, methodNotAllowed, notServed } from '../../kinds/status.ts';
 import type { Log } from '../../log.ts';
 import type { Api, Listed, Patch, Stored, Target, WriteOptions } from '../api.ts';
 import { limits } from '../limits.ts';
@@ -20,9 +20,6 @@ export interface Serving {
 	readonly log: Log;
 	readonly now: () => number;
 }
-
-export const methodNotAllowed = () =>
-	new ApiError(405, 'MethodNotAllowed', 'the server does not allow this method on the requested resource');
 
 /** Throws 404 for what a kind does not have. */
 function checkRoute(kind: Kind, { namespace, name, subresource }: ResourceRoute): void {

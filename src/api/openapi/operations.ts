@@ -107,9 +107,13 @@ export function pathsOf(kind: Kind): Path[] {
 	const paths: Path[] = [
 		{
 			path: collection,
-			operations: [list, createOf(kind), ...(kind.deleteCollection ? [deleteCollectionOf(kind)] : [])],
+			operations: [
+				list,
+				...(kind.computed ? [] : [createOf(kind)]),
+				...(kind.computed || !kind.deleteCollection ? [] : [deleteCollectionOf(kind)]),
+			],
 		},
-		{ path: one, operations: [readOf(kind), ...changesOf(kind), deleteOf(kind)] },
+		{ path: one, operations: [readOf(kind), ...(kind.computed ? [] : [...changesOf(kind), deleteOf(kind)])] },
 		...subresourcesOf(kind).map((sub) => ({ path: `${one}/${sub.name}`, operations: subresourceOf(kind, sub) })),
 	];
 	if (kind.namespaced)
@@ -130,9 +134,9 @@ const listOf = (kind: Kind, scope: string, suffix = ''): Operation => ({
 	method: 'get',
 	action: 'list',
 	id: idOf('list', kind, scope + kind.kind + suffix),
-	description: `list or watch objects of kind ${kind.kind}`,
+	description: `list ${kind.computed ? '' : 'or watch '}objects of kind ${kind.kind}`,
 	about: self(kind),
-	query: lists,
+	query: kind.computed ? selectors : lists,
 	answer: listSchema(kind),
 });
 

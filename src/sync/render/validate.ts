@@ -27,6 +27,8 @@ export function validateManifest(
 ): RenderProblem[] {
 	const { apiVersion, kind: name } = manifest.object;
 	const kind = registry.of(apiVersion, name);
+	if (kind?.computed)
+		return [problem(manifest, ['kind'], `objects of kind ${name} are computed: they can be read only`)];
 	if (kind) return validateAs(kind, manifest, registry, options);
 	if (options.defines?.(apiVersion, name)) return [];
 	const near = nearKind(apiVersion, name, registry);
