@@ -7,7 +7,7 @@ import type { Health, Kind } from '../kind.ts';
 import { conditions, patch } from '../merges.ts';
 import type { Persisted } from '../object.ts';
 import { type FieldError, fieldError } from '../status.ts';
-import { templateWarnings, validateReplicaCounts, validateSelector, workloadColumns } from './workload.ts';
+import { isZero, templateWarnings, validateReplicaCounts, validateSelector, workloadColumns } from './workload.ts';
 
 export type Deployment = Persisted<apps.Deployment>;
 
@@ -103,8 +103,6 @@ function validateStrategy(spec: Deployment['spec'], errors: FieldError[]): void 
 		);
 	checkNotMoreThanAll(maxUnavailable, `${path}.rollingUpdate.maxUnavailable`, errors);
 }
-
-const isZero = (value: number | string | undefined) => Number.parseInt(String(value), 10) === 0;
 
 /** Source: Argo CD documentation, "Resource Health". */
 function health({ metadata, spec, status }: Deployment): Health {

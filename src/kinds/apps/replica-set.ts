@@ -58,11 +58,15 @@ export const ReplicaSet: Kind<ReplicaSet> = kind<ReplicaSet>({
 		return errors;
 	},
 	warnings: templateWarnings,
-	health,
+	health: replicaHealth,
 });
 
-/** Source: Argo CD documentation, "Resource Health". */
-function health({ metadata, spec, status }: ReplicaSet): Health {
+/** Of a set, or of what is one by another name. Source: Argo CD documentation, "Resource Health". */
+export function replicaHealth({
+	metadata,
+	spec,
+	status,
+}: Pick<ReplicaSet, 'metadata' | 'status'> & { readonly spec: { readonly replicas?: number } }): Health {
 	if ((metadata.generation ?? 0) > (status?.observedGeneration ?? 0))
 		return {
 			status: 'Progressing',

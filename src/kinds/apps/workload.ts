@@ -9,12 +9,21 @@ import type { KubeObject } from '../object.ts';
 import { formatLabelSelector, type LabelSelector, selectorPredicate } from '../selectors.ts';
 import { type FieldError, fieldError } from '../status.ts';
 
-type Workload = KubeObject & {
-	readonly spec: { readonly selector?: LabelSelector; readonly template?: core.PodTemplateSpec };
-};
+type WithTemplate = KubeObject & { readonly spec: { readonly template?: core.PodTemplateSpec } };
+type Workload = WithTemplate & { readonly spec: { readonly selector?: LabelSelector } };
 
 /** `Containers`, `Images` and `Selector`, which kubectl shows of every such kind with -o wide. */
 export function workloadColumns<T extends Workload>(): readonly Column<T>[] {
+	return [
+		...containerColumns<T>(),
+		wide('Selector', 'string', 'Which pods belong to the object.', ({ spec: { selector } }) =>
+			selector ? formatLabelSelector(selector) || '<none>' : '<none>',
+		),
+	];
+}
+
+/** What a pod of the template consists of. */
+export function containerColumns<T extends WithTemplate>(): readonly Column<T>[] {
 	const containers = (object: T) => object.spec.template?.spec?.containers ?? [];
 	return [
 		wide('Containers', 'string', 'Names of the containers of a pod.', (object) =>
@@ -27,10 +36,6 @@ export function workloadColumns<T extends Workload>(): readonly Column<T>[] {
 				.map(({ image }) => image ?? '')
 				.join(','),
 		),
-		wide('Selector', 'string', 'Which pods belong to the object.', (object) => {
-			const { selector } = object.spec;
-			return selector ? formatLabelSelector(selector) || '<none>' : '<none>';
-		}),
 	];
 }
 
@@ -63,7 +68,7 @@ export function validateSelector(
 }
 
 /** Of the template, where it is new or the object's intent has changed: a new status is nobody's mistake. */
-export function templateWarnings(object: Workload, old: Workload | undefined): readonly string[] {
+export function templateWarnings(object: WithTemplate, old: WithTemplate | undefined): readonly string[] {
 	if (old && object.metadata.generation === old.metadata.generation) return [];
 	return podWarnings(object.spec.template ?? {}, 'spec.template.');
 }
@@ -93,3 +98,6 @@ export function validateReplicaCounts<Status extends object>(
 	if (available > ready)
 		errors.push(fieldError.invalid('status.availableReplicas', available, 'cannot be greater than readyReplicas'));
 }
+
+/** Whether a number of pods, or a percentage of them, is none. */
+export const isZero = (value: number | string | undefined) => Number.parseInt(String(value), 10) === 0;
