@@ -19,6 +19,7 @@ import { type KubernetesService, kubernetesService } from './services/kubernetes
 import { type LoadBalancerOptions, loadBalancer } from './services/load-balancer.ts';
 import { deployment } from './workloads/deployment.ts';
 import { replicaSet } from './workloads/replicaset.ts';
+import { replicationController } from './workloads/replicationcontroller.ts';
 
 export interface ClusterOptions {
 	/** The certificate authority of the API in PEM, to be put into each namespace. */
@@ -45,6 +46,7 @@ export function clusterControllers(options: ClusterOptions = {}): Controller[] {
 		scheduler(options.scheduler),
 		deployment,
 		replicaSet,
+		replicationController,
 		endpoints(),
 		endpointSlice,
 		endpointSliceMirroring,
