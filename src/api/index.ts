@@ -7,6 +7,7 @@ export type { Request, Response } from './http/exchange.ts';
 export type { Answers, Question } from './http/given.ts';
 export { type Served, type ServeOptions, serveApi } from './http/server.ts';
 export { type KubeconfigOptions, writeKubeconfig } from './kubeconfig.ts';
+export { measuring } from './metrics/index.ts';
 export { type ApiOptions, type OpenApi, openApi, systemCaller } from './open.ts';
 export { openPki, type Pki, type PkiOptions } from './pki.ts';
 export { type NodeRequest, nodeOfRequest, signNodeRequest } from './signing.ts';

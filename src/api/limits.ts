@@ -103,6 +103,10 @@ export const limits = {
 	watchMin: 30 * minutes,
 	/** Time (ms) to connect to a node's agent. */
 	agentConnect: 10 * seconds,
+	/** Time (ms) for an agent's figures, their characters, and nodes whose figures are read at once. */
+	figures: 5 * seconds,
+	figuresSize: 32 * MiB,
+	nodesRead: 16,
 	/** Characters of an agent's error that are read, and told. */
 	agentError: 64 * 1024,
 	/** Time (ms) that open requests get when the server closes. */

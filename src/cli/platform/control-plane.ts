@@ -6,6 +6,7 @@ import {
 	type Api,
 	type Caller,
 	type Fence,
+	measuring,
 	nodeOfRequest,
 	openApi,
 	openPki,
@@ -104,7 +105,8 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
 		names: [hostname(), advertise],
 		serviceAddress: addressIn(serviceNetwork, 1),
 	});
-	const api = stack.use(await openApi({ store, registry: loadRegistry(), log, alone, services }));
+	const computed = measuring({ client: () => pki.kubelet, log, signal });
+	const api = stack.use(await openApi({ store, registry: loadRegistry(), log, alone, services, computed }));
 	const tokens = join(dataDir, 'tokens');
 	const counted: Metrics = new Map();
 	let leads = false;
