@@ -7,6 +7,7 @@ import { Node, Service, serviceUnavailable } from '../kinds/index.ts';
 import type { Log } from '../log.ts';
 import type { Family } from '../metrics.ts';
 import type { Engine } from './engine/index.ts';
+import { createDiskMeter, createFigures } from './figures/index.ts';
 import { measure } from './node/capacity.ts';
 import { claimDataDir } from './node/identity.ts';
 import { NETWORK, prepareEngine } from './node/network.ts';
@@ -19,6 +20,7 @@ import { mirrorContainers } from './pods/mirror.ts';
 import { uidOf } from './pods/names.ts';
 import { createPods, type Pods, podsOf } from './pods/pods.ts';
 import { followPodReferences } from './pods/references.ts';
+import { countProbes } from './probes/counts.ts';
 import { createProber } from './probes/prober.ts';
 import { createReadiness } from './readiness.ts';
 import { servingCertificate } from './server/certificate.ts';
@@ -118,15 +120,19 @@ export async function runAgent(options: AgentOptions): Promise<Agent> {
 	const loadCertificate = () => servingCertificate(dataDir, nodeName, address, now());
 	let certificate = await loadCertificate();
 	const images = createImages({ engine, objects, events, wheel, now, signal, changed: poke });
-	const prober = createProber({ engine, wheel, events, now, signal, changed: poke });
+	const probes = countProbes();
+	const prober = createProber({ engine, wheel, events, counts: probes, now, signal, changed: poke });
+	const figures = createFigures(engine, now);
+	const disk = createDiskMeter(now, signal);
 
 	const server = await startServer({
 		certificate,
 		clientCa: options.clientCa,
 		port: options.port ?? 10_250,
 		metrics: options.metrics,
-		node: nodeName,
 		engine,
+		sources: { engine, info, figures, disk, node: nodeName, dataDir, now },
+		probes: probes.families,
 		pods: { find: (namespace, name) => pods?.find(namespace, name), all: () => pods?.all() ?? [] },
 		mirror() {
 			if (!pods) throw serviceUnavailable('the agent has not listed its containers yet');
@@ -256,6 +262,7 @@ export async function runAgent(options: AgentOptions): Promise<Agent> {
 		await Promise.allSettled(background);
 		await pods?.idle();
 		await registration.idle();
+		await disk.idle();
 	};
 	if (signal.aborted) void disposeOnce();
 	else signal.addEventListener('abort', () => void disposeOnce(), { once: true });

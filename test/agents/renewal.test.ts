@@ -10,6 +10,7 @@ import type { Engine } from '../../src/agents/index.ts';
 import { servingCertificate } from '../../src/agents/server/certificate.ts';
 import { startServer } from '../../src/agents/server/index.ts';
 import { renewServing } from '../../src/agents/server/renewal.ts';
+import type { Sources } from '../../src/agents/server/summary.ts';
 import { connectAgent } from '../../src/api/http/agent-connection.ts';
 import { openPki, servingCertificateAnnotation } from '../../src/api/index.ts';
 import type { Node } from '../../src/kinds/index.ts';
@@ -33,9 +34,10 @@ test('the serving certificate changes before it ends, and at every moment the AP
 		certificate: first,
 		clientCa: pki.authority.cert,
 		port: 0,
-		node: 'n1',
-		// Nothing is asked of it.
+		// Nothing is asked of it, and nothing is read.
 		engine: {} as Engine,
+		sources: {} as Sources,
+		probes: () => [],
 		pods: { find: () => undefined, all: () => [] },
 		mirror: () => {
 			throw new Error('there is none');

@@ -5,6 +5,7 @@ import { text } from 'node:stream/consumers';
 import { promisify } from 'node:util';
 import test from 'ava';
 import { WebSocket } from 'ws';
+import { Pod } from '../../src/kinds/index.ts';
 import { kubectl } from '../testbed/kubectl.ts';
 import { eventually, restarts, running, startNode, type TestNode, WAIT } from './node.ts';
 
@@ -284,7 +285,123 @@ test('the pods and what they use', async (t) => {
 	t.regex(resources, /^node_cpu_usage_seconds_total \d/m);
 	t.regex(resources, /^container_memory_working_set_bytes\{container="main",pod="talker",namespace="default"\} [1-9]/m);
 	t.regex(resources, /^pod_cpu_usage_seconds_total\{pod="talker",namespace="default"\} \d/m);
+	t.regex(resources, /^container_start_time_seconds\{container="main",pod="talker",namespace="default"\} 1\d{9}/m);
+	t.regex(resources, /^resource_scrape_error 0$/m);
 	t.regex((await get('/metrics')).body, /^kubelet_running_containers\{container_state="running"\} [1-9]/m);
+});
+
+interface Amounts {
+	readonly cpu: { readonly usageCoreNanoSeconds: number; readonly usageNanoCores?: number };
+	readonly memory: { readonly workingSetBytes: number; readonly rssBytes?: number; readonly availableBytes?: number };
+}
+interface PodSummary extends Amounts {
+	readonly podRef: { readonly name: string };
+	readonly containers: readonly (Amounts & {
+		readonly name: string;
+		readonly startTime: string;
+		readonly rootfs?: { readonly usedBytes?: number };
+		readonly logs?: { readonly usedBytes?: number };
+	})[];
+	readonly network?: { readonly name: string; readonly rxBytes: number; readonly interfaces: readonly object[] };
+	readonly volume?: readonly { readonly name: string; readonly usedBytes?: number }[];
+	readonly 'ephemeral-storage'?: { readonly usedBytes: number };
+	readonly process_stats?: { readonly process_count: number };
+}
+
+const MIB = 1024 * 1024;
+
+test('what a pod uses is what the kernel counts of it: processor, memory, processes, traffic, disk', async (t) => {
+	const busy =
+		'dd if=/dev/zero of=/scratch/file bs=1M count=8; dd if=/dev/zero of=/own bs=1M count=4; while :; do :; done';
+	await node.pod('worker', {
+		containers: [
+			{
+				name: 'main',
+				command: ['sh', '-c', busy],
+				resources: { limits: { memory: '64Mi' } },
+				volumeMounts: [{ name: 'scratch', mountPath: '/scratch' }],
+			},
+			{ name: 'idle', command: WAIT },
+		],
+		volumes: [{ name: 'scratch', emptyDir: {} }],
+	});
+	await node.until('worker', running);
+	const look = async () => {
+		const stats = JSON.parse((await get('/stats/summary')).body) as { node: object; pods: PodSummary[] };
+		return { node: stats.node, pod: stats.pods.find(({ podRef }) => podRef.name === 'worker') };
+	};
+	const used = (pod: PodSummary | undefined, name: string) => pod?.containers.find((one) => one.name === name);
+	const { pod, node: whole } = await eventually('a busy container, and its disk walked', async () => {
+		const seen = await look();
+		const [main, volume] = [used(seen.pod, 'main'), seen.pod?.volume?.[0]];
+		const done =
+			(main?.cpu.usageCoreNanoSeconds ?? 0) > 3e8 &&
+			(main?.cpu.usageNanoCores ?? 0) > 0 &&
+			main?.rootfs?.usedBytes !== undefined &&
+			volume?.usedBytes !== undefined;
+		return done && seen;
+	});
+	const [main, idle] = [used(pod, 'main'), used(pod, 'idle')];
+	t.true((idle?.cpu.usageCoreNanoSeconds ?? Number.NaN) < (main?.cpu.usageCoreNanoSeconds ?? 0));
+	t.true((pod?.cpu.usageCoreNanoSeconds ?? 0) >= (main?.cpu.usageCoreNanoSeconds ?? 0));
+	const available = main?.memory.availableBytes ?? 0;
+	t.true(available > 0 && available <= 64 * MIB - (main?.memory.workingSetBytes ?? 0) + MIB);
+	t.is(idle?.memory.availableBytes, undefined, 'without a limit nothing is said to be left');
+	t.true((pod?.process_stats?.process_count ?? 0) >= 4, 'the sandbox, a loop, a shell and its sleep');
+	t.is(pod?.network?.name, 'eth0');
+	t.is(pod?.volume?.[0]?.name, 'scratch');
+	t.true((main?.startTime ?? '') > '2000');
+	const fields = ['cpu', 'memory', 'fs', 'runtime', 'rlimit', 'systemContainers', 'network', 'startTime', 'nodeName'];
+	t.deepEqual(
+		fields.filter((field) => !(field in whole)),
+		[],
+	);
+	const brief = JSON.parse((await get('/stats/summary?only_cpu_and_memory=true')).body) as { pods: PodSummary[] };
+	t.is(brief.pods.find(({ podRef }) => podRef.name === 'worker')?.volume, undefined);
+
+	const details = (await get('/metrics/cadvisor')).body;
+	for (const expected of [
+		/^container_cpu_usage_seconds_total\{container="main",id="[^"]+",image="[^"]+",name="\w{64}",namespace="default",pod="worker",cpu="total"\} \d/m,
+		/^container_memory_working_set_bytes\{container="idle",.*pod="worker"\} [1-9]/m,
+		/^container_spec_memory_limit_bytes\{container="main",.*pod="worker"\} 67108864$/m,
+		/^container_network_receive_bytes_total\{container="",.*pod="worker",interface="eth0"\} \d/m,
+		/^container_threads\{container="main",.*pod="worker"\} [1-9]/m,
+		/^machine_cpu_cores [1-9]/m,
+	])
+		t.regex(details, expected);
+});
+
+test('probes are counted by their result', async (t) => {
+	await node.pod('probed', {
+		containers: [
+			{
+				name: 'main',
+				command: WAIT,
+				readinessProbe: { exec: { command: ['true'] }, periodSeconds: 1 },
+				livenessProbe: { exec: { command: ['false'] }, periodSeconds: 1, failureThreshold: 1000 },
+			},
+		],
+	});
+	await node.until('probed', running);
+	const labels = (type: string) => `probe_type="${type}",container="main",pod="probed",namespace="default"`;
+	const count = (type: string, result: string) =>
+		`prober_probe_total{${labels(type)},pod_uid="[^"]+",result="${result}"} [1-9]`;
+	const body = await eventually('counts of both probes', async () => {
+		const { body: found } = await get('/metrics/probes');
+		return (
+			new RegExp(count('Liveness', 'failed')).test(found) &&
+			new RegExp(count('Readiness', 'successful')).test(found) &&
+			found
+		);
+	});
+	t.true(body.includes(`prober_probe_duration_seconds_count{${labels('Readiness')}}`));
+	t.false(body.includes(`prober_probe_duration_seconds_count{${labels('Liveness')}}`), 'only of those that succeeded');
+	await node.client.delete(Pod, { namespace: 'default', name: 'probed' });
+	await node.untilGone('probed');
+	await eventually(
+		'the series of a pod end with it',
+		async () => !(await get('/metrics/probes')).body.includes('probed'),
+	);
 });
 
 test('kubectl reads logs and runs commands through the API server', async (t) => {

@@ -1,10 +1,14 @@
 /** A node whose engine runs nothing: its pods do what their annotations say. */
 import { mkdtemp, rm } from 'node:fs/promises';
+import { request } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import test from 'ava';
 import { simulatedEngine } from '../../src/agents/engine/simulated/index.ts';
+import { loadAs, usedUntil } from '../../src/agents/engine/simulated/load.ts';
 import { runAgent } from '../../src/agents/index.ts';
+import type { Summary } from '../../src/agents/server/summary.ts';
 import { type Client, createCache, inProcess, recordEvents } from '../../src/client/index.ts';
 import { Namespace, Node, Pod, Secret } from '../../src/kinds/index.ts';
 import { admin, serveTestApi } from '../testbed/api.ts';
@@ -13,6 +17,7 @@ import { condition, eventually, giveRange, NODE, ready, restarts, running } from
 
 const stack = new AsyncDisposableStack();
 let client: Client;
+let summary: () => Promise<Summary>;
 /** What the agent has asked to be told of: kinds, and by what they were selected. */
 const listed = new Set<string>();
 
@@ -45,6 +50,14 @@ test.before(async () => {
 	stack.defer(() => abort.abort());
 	await giveRange(client, '10.244.7.0/24');
 	await agent.ready;
+	summary = async () => {
+		const options = { host: '127.0.0.1', port: agent.port, rejectUnauthorized: false, ...server.pki.kubelet };
+		const { promise, resolve, reject } = Promise.withResolvers<string>();
+		request({ ...options, path: '/stats/summary', agent: false }, (response) => text(response).then(resolve, reject))
+			.on('error', reject)
+			.end();
+		return JSON.parse(await promise) as Summary;
+	};
 });
 test.after.always(() => stack.disposeAsync());
 
@@ -164,4 +177,58 @@ test('what cannot be started, fetched or understood is said of the pod', async (
 		state(odd)?.waiting?.message,
 		'the annotation simulated.driftless.io/exit-code takes a number from 0 to 255: many',
 	);
+});
+
+test('a load that is told anew keeps what it has used', (t) => {
+	const say = (cpu: string) => ({ 'simulated.driftless.io/cpu': cpu });
+	const none = { since: 0, nanoseconds: 0, cpu: 0, memory: 0 };
+	const half = loadAs(none, say('500m'), 'main', 1000);
+	t.is(usedUntil(half, 3000), 1e9);
+	t.is(loadAs(half, say('0.5'), 'main', 2000), half);
+	const two = loadAs(half, { ...say('1'), 'simulated.driftless.io/main.cpu': '2' }, 'main', 3000);
+	t.is(usedUntil(two, 3000), 1e9);
+	t.is(usedUntil(two, 4000), 3e9);
+	t.is(usedUntil(two, 0), 1e9, 'also where the clock is set back');
+	t.throws(() => loadAs(two, say('much'), 'main', 5000), { message: /takes a quantity: much/ });
+});
+
+test('pods use what their annotations say now, and the node what they use together', async (t) => {
+	await create(
+		'loaded',
+		{ cpu: '1500m', memory: '64Mi', 'other.memory': '0' },
+		{
+			containers: ['main', 'other'].map((name) => ({ name, image: 'shop/web:1' })),
+		},
+	);
+	const used = async (memory: number) => {
+		let last: unknown;
+		return eventually(`loaded uses ${memory}: ${JSON.stringify(last)}`, async () => {
+			const seen = await summary();
+			const pod = seen.pods.find(({ podRef }) => podRef.name === 'loaded');
+			last = pod;
+			return pod?.memory.workingSetBytes === memory && (pod.cpu.usageNanoCores ?? 0) > 0 && { pod, node: seen.node };
+		});
+	};
+	const { pod, node } = await used(64 * 2 ** 20);
+	t.deepEqual(
+		pod.containers.map(({ name, memory }) => [name, memory.workingSetBytes]),
+		[
+			['main', 64 * 2 ** 20],
+			['other', 0],
+		],
+	);
+	t.true((pod.cpu.usageCoreNanoSeconds ?? 0) > 0);
+	t.true(
+		node.memory.workingSetBytes >= 64 * 2 ** 20 && node.memory.workingSetBytes < 2 ** 30,
+		'not what the machine uses',
+	);
+	t.is(node.memory.availableBytes, 2 ** 38 - node.memory.workingSetBytes);
+	const annotations = { 'simulated.driftless.io/memory': '128Mi', 'simulated.driftless.io/cpu': '2' };
+	await client.patch(
+		Pod,
+		{ namespace: 'default', name: 'loaded' },
+		{ type: 'merge', body: { metadata: { annotations } } },
+	);
+	const later = await used(128 * 2 ** 20);
+	t.true((later.pod.cpu.usageCoreNanoSeconds ?? 0) >= pod.cpu.usageCoreNanoSeconds, 'a counter does not go back');
 });

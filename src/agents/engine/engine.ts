@@ -68,8 +68,11 @@ export interface Engine extends AsyncDisposable {
 		kill(id: string, signal: string): Promise<void>;
 		/** Kills it where it runs. One that is gone already is no error. */
 		remove(id: string): Promise<void>;
-		/** Undefined where it does not run. The figures of the network are with the sandbox. */
-		usage(id: string): Promise<Usage | undefined>;
+		/**
+		 * Undefined where it does not run. The figures of the network are with the sandbox. `annotations` are those of its pod as they
+		 * are now, for an engine that lets itself be told by them.
+		 */
+		usage(id: string, annotations?: Readonly<Record<string, string>>): Promise<Usage | undefined>;
 	};
 	readonly sandboxes: {
 		create(spec: SandboxSpec): Promise<Created>;
@@ -84,6 +87,8 @@ export interface Engine extends AsyncDisposable {
 		/** Where no process can be asked: answers probes in its stead, with why it is not well. Absent where processes run. */
 		answer?(id: string): Promise<string | undefined>;
 	};
+	/** What the node as a whole uses, where that is not what this machine does. */
+	nodeUsage?(): Promise<Usage>;
 	/** Every event from now on; reconnects with backoff until the signal aborts. */
 	events(signal: AbortSignal): AsyncIterable<EngineEvent>;
 	/** Ends a supervised engine and all its containers' supervision for good; nothing on one that we only use. */

@@ -131,6 +131,8 @@ export interface Sandbox {
 	readonly attempt: number;
 	readonly state: 'created' | 'running' | 'exited';
 	readonly created: number;
+	/** Number of its process on the engine's machine, while it runs there. */
+	readonly pid?: number;
 	/** The pod's address, while it runs on a network of its own. */
 	readonly address?: string;
 }
@@ -154,6 +156,10 @@ export interface Container extends Notes {
 	/** Why it could not be started; empty otherwise. */
 	readonly error: string;
 	readonly tty: boolean;
+	/** Number of its first process on the engine's machine, while it runs there. */
+	readonly pid?: number;
+	/** Where on the engine's machine what it writes lies, and its log: folders or files whose size is its use of the disk. */
+	readonly writes?: { readonly layer?: string; readonly log?: string };
 	/** Signal that it expects as the wish to stop. */
 	readonly stopSignal?: string;
 }

@@ -7,6 +7,7 @@ import { uidOf } from '../pods/names.ts';
 import type { Health, Instance } from '../pods/observed.ts';
 import { fieldPath, members, statusOf } from '../pods/outlook.ts';
 import type { Wheel } from '../wheel.ts';
+import type { ProbeCounts } from './counts.ts';
 import { runHandler } from './handler.ts';
 import { count, type Tally, untold } from './verdict.ts';
 
@@ -24,6 +25,7 @@ export interface ProberOptions {
 	readonly engine: Engine;
 	readonly wheel: Wheel;
 	readonly events: EventRecorder;
+	readonly counts: ProbeCounts;
 	readonly now: () => number;
 	readonly signal: AbortSignal;
 	/** Something of this pod's health has changed. */
@@ -46,7 +48,7 @@ const kills = (kind: Kind) => kind !== 'Readiness';
 const isGoing = ({ pod }: Entry) => pod.metadata.deletionTimestamp !== undefined;
 
 export function createProber(options: ProberOptions): Prober {
-	const { engine, wheel, events, now, signal, changed } = options;
+	const { engine, wheel, events, counts, now, signal, changed } = options;
 	const entries = new Map<string, Entry>();
 	const byPod = new Map<string, Set<string>>();
 
@@ -87,6 +89,7 @@ export function createProber(options: ProberOptions): Prober {
 		const timeoutMs = (probe.timeoutSeconds ?? 1) * 1000;
 		const result = await runHandler(probe, { engine, id: instance.id, container, address, timeoutMs, signal });
 		if (entry.stopped || signal.aborted || (kills(kind) && isGoing(entry))) return;
+		counts.count(entry.pod, container.name, kind, result.ok, (wheel.now() - began) / 1000);
 		const tally = count(entry.tallies.get(kind) ?? untold, result.ok, probe);
 		entry.tallies.set(kind, tally);
 		const tell = (reason: string, message: string) =>
@@ -173,6 +176,7 @@ export function createProber(options: ProberOptions): Prober {
 				if (entry) stop(entry);
 			}
 			byPod.delete(uid);
+			counts.forget(uid);
 		},
 	};
 }

@@ -13,13 +13,14 @@ import type { Engine } from '../engine/index.ts';
 import { EngineError } from '../engine/index.ts';
 import type { Mirror } from '../pods/mirror.ts';
 import { serveAttach } from './attach.ts';
+import { cadvisorFamilies } from './cadvisor.ts';
 import type { ServingCertificate } from './certificate.ts';
 import { findAttachable, findRunning, type Pods, type Target } from './find.ts';
 import { serveLogs } from './logs.ts';
 import { agentFamilies, resourceFamilies } from './metrics.ts';
 import { type Caller, refuse, serveProcess } from './process.ts';
 import { type Announced, acceptSpdy, negotiate, SPDY } from './spdy-caller.ts';
-import { summary } from './summary.ts';
+import { type Sources, summary } from './summary.ts';
 import { chooseProtocol, protocolNames, webSocketCaller } from './websocket.ts';
 
 export interface ServerOptions {
@@ -28,8 +29,11 @@ export interface ServerOptions {
 	readonly clientCa: string;
 	/** 0: any free one. */
 	readonly port: number;
-	readonly node: string;
 	readonly engine: Engine;
+	/** What its figures are read of. */
+	readonly sources: Sources;
+	/** Figures of the probes. */
+	readonly probes: () => Iterable<Family>;
 	readonly pods: Pods;
 	readonly mirror: () => Mirror;
 	/** Figures beside the agent's own. */
@@ -119,7 +123,7 @@ async function route(
 	url: URL,
 	options: ServerOptions,
 ): Promise<void> {
-	const { engine, pods, now, signal } = options;
+	const { engine, pods, sources, now, signal } = options;
 	const mirror = options.mirror();
 	const [, verb, ...rest] = url.pathname.split('/').map(decodeURIComponent);
 	const json = (body: object) =>
@@ -136,12 +140,10 @@ async function route(
 	} else if (verb === 'pods') {
 		json({ kind: 'PodList', apiVersion: 'v1', metadata: {}, items: [...pods.all()] });
 	} else if (verb === 'stats' && rest[0] === 'summary') {
-		json(await summary(engine, mirror, pods.all(), options.node));
-	} else if (verb === 'metrics' && (rest.length === 0 || rest[0] === 'resource')) {
-		const families =
-			rest.length > 0
-				? resourceFamilies(await summary(engine, mirror, pods.all(), options.node))
-				: [...agentFamilies(options.node, mirror, pods.all()), ...(options.metrics?.() ?? [])];
+		const brief = url.searchParams.get('only_cpu_and_memory') === 'true';
+		json(await summary(sources, mirror, pods.all(), { brief }));
+	} else if (verb === 'metrics' && rest.length <= 1 && isExposed(rest[0])) {
+		const families = await exposed[rest[0] ?? ''](options, mirror);
 		response.writeHead(200, { 'content-type': TEXT_FORMAT }).end(exposition(families));
 	} else if (verb === 'containerLogs') {
 		await serveLogs(response, { engine, mirror, pods, now, signal }, targetOf(rest), url.searchParams);
@@ -149,6 +151,20 @@ async function route(
 		throw new ApiError(404, 'NotFound', `the agent does not serve ${url.pathname}`);
 	}
 }
+
+/** What is served below /metrics. */
+const exposed = {
+	'': ({ sources, pods, metrics }: ServerOptions, mirror: Mirror) => [
+		...agentFamilies(sources.node, mirror, pods.all()),
+		...(metrics?.() ?? []),
+	],
+	resource: async ({ sources, pods }: ServerOptions, mirror: Mirror) =>
+		resourceFamilies(await summary(sources, mirror, pods.all(), { brief: true })),
+	cadvisor: ({ sources, pods }: ServerOptions, mirror: Mirror) => cadvisorFamilies(sources, mirror, pods.all()),
+	probes: ({ probes }: ServerOptions) => probes(),
+};
+const isExposed = (name: string | undefined): name is keyof typeof exposed | undefined =>
+	Object.hasOwn(exposed, name ?? '');
 
 const notImplemented = () => new ApiError(501, 'NotImplemented', 'port forwarding is not supported by this node yet');
 

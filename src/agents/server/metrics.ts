@@ -6,7 +6,7 @@ import type { Pod } from '../../kinds/index.ts';
 import { type Family, labelled } from '../../metrics.ts';
 import type { Mirror } from '../pods/mirror.ts';
 import { uidOf } from '../pods/names.ts';
-import type { PodSummary, Summary } from './summary.ts';
+import type { Amounts, Summary } from './summary.ts';
 
 const NANO = 1e9;
 
@@ -37,21 +37,32 @@ export function agentFamilies(node: string, mirror: Mirror, pods: Iterable<Pod>)
 
 /** What the node, its pods and their containers use. */
 export function resourceFamilies({ node, pods }: Summary): Family[] {
-	const perPod = (figure: (container: PodSummary['containers'][number]) => number) =>
+	type Figure = (of: Amounts) => number | undefined;
+	const sample = (labels: Readonly<Record<string, string>>, value: number | undefined) =>
+		value === undefined ? [] : [[labelled(labels), value] as const];
+	const perPod = (figure: Figure) =>
 		pods
 			.filter(({ containers }) => containers.length > 0)
-			.map(({ podRef: { name, namespace = '' }, containers }) => {
-				const sum = containers.reduce((all, container) => all + figure(container), 0);
-				return [labelled({ pod: name, namespace }), sum] as const;
-			});
-	const perContainer = (figure: (container: PodSummary['containers'][number]) => number) =>
-		pods.flatMap(({ podRef: { name, namespace = '' }, containers }) =>
-			containers.map(
-				(container) => [labelled({ container: container.name, pod: name, namespace }), figure(container)] as const,
-			),
+			.flatMap((pod) => sample({ pod: pod.podRef.name, namespace: pod.podRef.namespace }, figure(pod)));
+	const perContainer = (figure: Figure) =>
+		pods.flatMap(({ podRef: { name, namespace }, containers }) =>
+			containers.flatMap((one) => sample({ container: one.name, pod: name, namespace }, figure(one))),
 		);
-	const seconds = ({ cpu }: Pick<Summary['node'], 'cpu'>) => cpu.usageCoreNanoSeconds / NANO;
-	const bytes = ({ memory }: Pick<Summary['node'], 'memory'>) => memory.workingSetBytes;
+	const seconds = ({ cpu }: Amounts) => cpu.usageCoreNanoSeconds / NANO;
+	const bytes = ({ memory }: Amounts) => memory.workingSetBytes;
+	const swapped = ({ swap }: Amounts) => swap?.swapUsageBytes;
+	const started = pods.flatMap(({ podRef: { name, namespace }, containers }) =>
+		containers.flatMap((container) =>
+			container.startTime === undefined
+				? []
+				: [
+						[
+							labelled({ container: container.name, pod: name, namespace }),
+							Date.parse(container.startTime) / 1000,
+						] as const,
+					],
+		),
+	);
 	return [
 		counter('node_cpu_usage_seconds_total', 'Processor time of the node, in core seconds.', [['', seconds(node)]]),
 		gauge('node_memory_working_set_bytes', 'Memory in use on the node, in bytes.', [['', bytes(node)]]),
@@ -63,16 +74,21 @@ export function resourceFamilies({ node, pods }: Summary): Family[] {
 			perContainer(seconds),
 		),
 		gauge('container_memory_working_set_bytes', 'Memory in use by a container, in bytes.', perContainer(bytes)),
+		gauge('node_swap_usage_bytes', 'Swap in use on the node, in bytes.', sample({}, swapped(node))),
+		gauge('pod_swap_usage_bytes', 'Swap in use by a pod, in bytes.', perPod(swapped)),
+		gauge('container_swap_usage_bytes', 'Swap in use by a container, in bytes.', perContainer(swapped)),
+		gauge('container_start_time_seconds', 'When a container was started, in seconds since the epoch.', started),
+		gauge('resource_scrape_error', '1 where the figures could not be read, else 0.', [['', 0]]),
 	];
 }
 
-const gauge = (name: string, help: string, samples: Family['samples']): Family => ({
+export const gauge = (name: string, help: string, samples: Family['samples']): Family => ({
 	name,
 	help,
 	type: 'gauge',
 	samples,
 });
-const counter = (name: string, help: string, samples: Family['samples']): Family => ({
+export const counter = (name: string, help: string, samples: Family['samples']): Family => ({
 	name,
 	help,
 	type: 'counter',

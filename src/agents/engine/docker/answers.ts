@@ -1,4 +1,5 @@
 /** What Docker answers, in our shapes. */
+import { dirname } from 'node:path';
 import type Docker from 'dockerode';
 import type { Image } from '../image.ts';
 import type { Part, Usage } from '../pod.ts';
@@ -22,7 +23,7 @@ export function toPart(body: Docker.ContainerInspectInfo): Part | undefined {
 	if (isSandbox(labels)) {
 		const networks = Object.values(body.NetworkSettings.Networks ?? {});
 		const address = networks.find((network) => network.IPAddress)?.IPAddress;
-		return { kind: 'sandbox', ...shared, attempt: notes.attempt, address };
+		return { kind: 'sandbox', ...shared, attempt: notes.attempt, pid: state.Pid || undefined, address };
 	}
 	const [startedAt, finishedAt] = [time(state.StartedAt), time(state.FinishedAt)];
 	return {
@@ -39,8 +40,19 @@ export function toPart(body: Docker.ContainerInspectInfo): Part | undefined {
 		oomKilled: state.OOMKilled,
 		error: state.Error ?? '',
 		tty: config.Tty,
+		pid: state.Pid || undefined,
+		writes: writesOf(body),
 		stopSignal: (config as { StopSignal?: string }).StopSignal,
 	};
+}
+
+/** What a storage driver of layers keeps apart: overlay2, and those like it. The log is in a folder with those that were rotated. */
+function writesOf(body: Docker.ContainerInspectInfo) {
+	const { LogPath, GraphDriver } = body as unknown as {
+		readonly LogPath?: string;
+		readonly GraphDriver?: { readonly Data?: { readonly UpperDir?: string } | null };
+	};
+	return { layer: GraphDriver?.Data?.UpperDir || undefined, log: LogPath ? dirname(LogPath) : undefined };
 }
 
 /**

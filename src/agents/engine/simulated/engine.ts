@@ -95,6 +95,7 @@ export function simulatedEngine(options: SimulatedOptions = {}): Engine {
 				return left <= 0 ? undefined : `simulated: not ready for ${Math.ceil(left / 1000)} s more`;
 			},
 		},
+		nodeUsage: async () => held.usage(),
 		async *events(signal) {
 			const events = on(emitter, 'event', { signal: AbortSignal.any([signal, stop.signal]) });
 			yield { type: 'connected' };

@@ -4,14 +4,14 @@ import { constants } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Created, Engine, EngineEvent } from '../engine.ts';
 import { EngineError } from '../error.ts';
-import type { Container, ContainerSpec, Part, Sandbox, SandboxSpec } from '../pod.ts';
+import type { Container, ContainerSpec, Part, Sandbox, SandboxSpec, Usage } from '../pod.ts';
 import { type Behaviour, behaviourOf } from './behaviour.ts';
+import { type Load, loadAs, usageOf, usedUntil } from './load.ts';
 import type { Addresses } from './network.ts';
 import { Log } from './output.ts';
 
 /** What a process is ended with that a signal has ended: 128 and the signal's number. Source: POSIX shells, and Docker with them. */
 const SIGNALLED = 128;
-const NANOSECONDS = 1e6;
 
 interface SandboxHeld {
 	part: Sandbox;
@@ -23,6 +23,7 @@ export interface ContainerHeld {
 	part: Container;
 	readonly behaviour: Behaviour;
 	readonly log: Log;
+	load: Load;
 }
 
 export interface PartsOptions {
@@ -47,6 +48,8 @@ export interface SimulatedParts {
 	evict(node: string): Promise<void>;
 	/** Whether a running sandbox has an address. */
 	readonly occupied: boolean;
+	/** What all containers use together. */
+	usage(): Usage;
 }
 
 export function simulatedParts({ scheme, now, tell, addresses, images, signal }: PartsOptions): SimulatedParts {
@@ -54,6 +57,8 @@ export function simulatedParts({ scheme, now, tell, addresses, images, signal }:
 	const containers = new Map<string, ContainerHeld>();
 	/** Ids by pod, name and attempt. */
 	const names = new Map<string, string>();
+	/** Nanoseconds that containers have used which have ended. */
+	let spent = 0;
 	/** What ends by itself. */
 	const ends = new Map<string, NodeJS.Timeout>();
 	signal.addEventListener('abort', () => ends.forEach(clearTimeout), { once: true });
@@ -89,6 +94,7 @@ export function simulatedParts({ scheme, now, tell, addresses, images, signal }:
 			if (sandbox.part.address) addresses()?.free(sandbox.part.address);
 			sandbox.part = { ...sandbox.part, state: 'exited', address: undefined };
 		} else if (container) {
+			if (container.part.state === 'running') spent += usedUntil(container.load, now());
 			container.part = { ...container.part, state: 'exited', exitCode, finishedAt: now() };
 			container.log.end();
 		}
@@ -113,6 +119,7 @@ export function simulatedParts({ scheme, now, tell, addresses, images, signal }:
 		// Removed meanwhile.
 		if (!containers.has(part.id)) throw new EngineError('not-found', doing, 'there is none');
 		container.part = { ...part, state: 'running', startedAt: now() };
+		container.load = { ...container.load, since: now() };
 		log.write(behaviour.log, now());
 		if (behaviour.runMs !== undefined) endsIn(part.id, behaviour.runMs, behaviour.exitCode);
 	};
@@ -151,14 +158,14 @@ export function simulatedParts({ scheme, now, tell, addresses, images, signal }:
 				else end(id, exitCode);
 			},
 			remove,
-			async usage(id) {
+			async usage(id, annotations) {
 				const at = now();
 				if (sandboxes.get(id)?.part.state === 'running')
 					return { at, cpuNanoseconds: 0, memory: 0, workingSet: 0, received: 0, sent: 0 };
-				const { part, behaviour } = containers.get(id) ?? {};
-				if (part?.state !== 'running' || !behaviour) return undefined;
-				const cpuNanoseconds = Math.round((at - (part.startedAt ?? at)) * NANOSECONDS * behaviour.cpu);
-				return { at, cpuNanoseconds, memory: behaviour.memory, workingSet: behaviour.memory };
+				const container = containers.get(id);
+				if (container?.part.state !== 'running') return undefined;
+				if (annotations) container.load = loadAs(container.load, annotations, container.part.name, at);
+				return usageOf(container.load, at);
 			},
 		},
 		createSandbox: (spec) =>
@@ -180,7 +187,8 @@ export function simulatedParts({ scheme, now, tell, addresses, images, signal }:
 				const none = { exitCode: 0, oomKilled: false, error: '', tty: spec.tty ?? false };
 				const state = { state: 'created', image, imageId, created: now(), ...none } as const;
 				const part: Container = { kind: 'container', id, uri: `${scheme}://${id}`, pod, ...notes, ...state };
-				containers.set(id, { part, behaviour, log: new Log() });
+				const { cpu, memory } = behaviour;
+				containers.set(id, { part, behaviour, log: new Log(), load: { since: now(), nanoseconds: 0, cpu, memory } });
 			}),
 		container(doing, id) {
 			const found = containers.get(id);
@@ -189,6 +197,13 @@ export function simulatedParts({ scheme, now, tell, addresses, images, signal }:
 		},
 		async evict(node) {
 			for (const { part } of sandboxes.values()) if (part.address && part.pod.node === node) await remove(part.id);
+		},
+		usage() {
+			const at = now();
+			const running = [...containers.values()].filter(({ part }) => part.state === 'running').map(({ load }) => load);
+			const memory = running.reduce((sum, load) => sum + load.memory, 0);
+			const cpuNanoseconds = running.reduce((sum, load) => sum + usedUntil(load, at), spent);
+			return { at, cpuNanoseconds, memory, workingSet: memory };
 		},
 		get occupied() {
 			return [...sandboxes.values()].some(({ part }) => part.address !== undefined);
