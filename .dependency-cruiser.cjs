@@ -62,6 +62,7 @@ forbidden.push(
 	only('only-the-engine-talks-to-docker', 'dockerode', 'agents/engine'),
 	only('only-sync-git-talks-to-git', 'isomorphic-git', 'sync/git'),
 	only('only-the-store-talks-to-etcd', 'etcd3', 'store/'),
+	only('only-plugins-load-protocols', '@grpc/proto-loader', 'agents/plugins/'),
 );
 module.exports = {
 	forbidden,
