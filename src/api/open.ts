@@ -1,6 +1,6 @@
 /** Opens the API over a store: loads the cache, makes the first namespaces, and binds the verbs together. */
 
-import { Service } from '../kinds/index.ts';
+import { Service, SYSTEM_PRIORITY_CLASSES } from '../kinds/index.ts';
 import { type Kind, storageOf } from '../kinds/kind.ts';
 import type { KubeObject } from '../kinds/object.ts';
 import type { Registry } from '../kinds/registry.ts';
@@ -100,7 +100,7 @@ export async function openApi(options: ApiOptions): Promise<OpenApi> {
 	};
 	const api: Api = bindVerbs(context, options.computed ?? []);
 	try {
-		await makeNamespaces(api);
+		await makeFirst(api);
 	} catch (cause) {
 		await cache[Symbol.asyncDispose]();
 		throw cause;
@@ -246,15 +246,22 @@ async function* answeringAll<E>(events: AsyncIterable<E>): AsyncGenerator<E> {
 	}
 }
 
-async function makeNamespaces(api: Api): Promise<void> {
-	const kind = api.registry.resource('', 'v1', 'namespaces');
-	if (!kind) return;
-	for (const name of initialNamespaces) {
-		const body = { apiVersion: 'v1', kind: 'Namespace', metadata: { name } };
+/** What every cluster has from its beginning: its first namespaces, and the system's classes of priority. */
+async function makeFirst(api: Api): Promise<void> {
+	const namespaces = initialNamespaces.map((name) => ({ apiVersion: 'v1', kind: 'Namespace', metadata: { name } }));
+	const classes = SYSTEM_PRIORITY_CLASSES.map(({ name, ...rest }) => ({
+		apiVersion: 'scheduling.k8s.io/v1',
+		kind: 'PriorityClass',
+		metadata: { name },
+		...rest,
+	}));
+	for (const body of [...namespaces, ...classes]) {
+		const kind = api.registry.of(body.apiVersion, body.kind);
+		if (!kind) continue;
 		try {
 			await api.create({ kind }, body, {}, systemCaller);
 		} catch (cause) {
-			const { reason } = alreadyExists(kind, name);
+			const { reason } = alreadyExists(kind, body.metadata.name);
 			if (!(cause instanceof ApiError && cause.reason === reason)) throw cause;
 		}
 	}

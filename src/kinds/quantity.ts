@@ -71,6 +71,21 @@ export function formatQuantity(units: number, shape: QuantityFormat): string {
 	return format(BigInt(Math.round(units * 1e6)) * 1000n, shape);
 }
 
+/**
+ * The exact sum of two amounts in the format of the first one, or of the second where the first is nothing. Throws RangeError
+ * where one is no quantity.
+ */
+export function addQuantities(a: string | number, b: string | number): string {
+	const [one, other] = [read(a), read(b)];
+	return format(one.nanos + other.nanos, one.nanos === 0n ? other.format : one.format);
+}
+
+/** What is left of `a` without `b`, exactly; it may be less than nothing. Throws RangeError where one is no quantity. */
+export function subtractQuantities(a: string | number, b: string | number): string {
+	const [one, other] = [read(a), read(b)];
+	return format(one.nanos - other.nanos, one.nanos === 0n ? other.format : one.format);
+}
+
 function read(text: string | number): Parsed {
 	const parsed = parse(String(text));
 	if (!parsed) throw new RangeError(quantityError);

@@ -1,29 +1,11 @@
 /** What goes into one commit beside the object: claims, counts, and the term of a leader. Also with two servers on one store. */
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import test, { type ExecutionContext } from 'ava';
-import { type Api, type ApiOptions, type Caller, type Counter, openApi } from '../../src/api/index.ts';
+import test from 'ava';
+import type { Api, Caller, Counter } from '../../src/api/index.ts';
 import { inProcess, runWhileLeader } from '../../src/client/index.ts';
-import { ApiError, ConfigMap, forbidden, type Kind, Lease, loadRegistry, Service } from '../../src/kinds/index.ts';
-import { openStore } from '../../src/store/index.ts';
+import { ApiError, ConfigMap, forbidden, type Kind, Lease, Service } from '../../src/kinds/index.ts';
 import { admin } from '../testbed/api.ts';
+import { servers } from '../testbed/servers.ts';
 import { silentLog } from '../testbed/silent-log.ts';
-
-/** Servers on one store. */
-async function servers(t: ExecutionContext, count: number, options: Partial<ApiOptions> = {}): Promise<readonly Api[]> {
-	const directory = await mkdtemp(join(tmpdir(), 'driftless-commits-'));
-	const store = await openStore('sqlite', directory);
-	const apis: Awaited<ReturnType<typeof openApi>>[] = [];
-	for (let i = 0; i < count; i++)
-		apis.push(await openApi({ store, registry: loadRegistry(), log: silentLog, ...options }));
-	t.teardown(async () => {
-		for (const api of apis) await api[Symbol.asyncDispose]();
-		await store[Symbol.asyncDispose]();
-		await rm(directory, { recursive: true, force: true });
-	});
-	return apis;
-}
 
 const namespace = 'default';
 const map = (name: string, data: object = {}) => ({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name }, data });

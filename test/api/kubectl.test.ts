@@ -83,7 +83,7 @@ test('kubectl asks a review from a file, and says clearly what is not there', as
 		(await run('debug', 'p', '--image=example/app:1')).stderr,
 		/ephemeral containers are disabled for this cluster/,
 	);
-	t.regex((await run('get', 'pdb')).stderr, /the server doesn't have a resource type "pdb"/);
+	t.regex((await run('get', 'netpol')).stderr, /the server doesn't have a resource type "netpol"/);
 	const job = { apiVersion: 'batch/v1', kind: 'Job', metadata: { name: 'j' } };
 	t.regex(
 		(await run('apply', '-f', '-', { input: manifest(job) })).stderr,

@@ -33,6 +33,8 @@ export interface AdmissionRequest {
 		resource: { readonly group: string; readonly version: string; readonly plural: string },
 		name: { readonly namespace?: string; readonly name: string },
 	): Promise<KubeObject | undefined>;
+	/** The objects of a kind, of a namespace where one is given, by name, as this server knows them. */
+	list(resource: { readonly group: string; readonly plural: string }, namespace?: string): readonly KubeObject[];
 }
 
 /**
@@ -58,7 +60,7 @@ export interface AdmissionPlugin {
 }
 
 /** A request before the verbs add what is the same for all. */
-export type Asked = Omit<AdmissionRequest, 'lookUp'>;
+export type Asked = Omit<AdmissionRequest, 'lookUp' | 'list'>;
 
 /** Whether any plugin may wait when it is asked about such writes. */
 export const mayWait = ({ admission }: Context, about: Pick<Asked, 'operation' | 'kind' | 'subresource'>): boolean =>
@@ -96,6 +98,11 @@ export async function validate(context: Context, asked: Asked): Promise<void> {
 const whole = (context: Context, asked: Asked): AdmissionRequest => ({
 	...asked,
 	lookUp: (resource, name) => lookUp(context, resource, name),
+	list: (resource, namespace) =>
+		context.cache
+			.of(resource)
+			.list(namespace)
+			.map(({ object }) => object),
 });
 
 async function lookUp(

@@ -5,7 +5,11 @@ import { forbidden } from '../../kinds/status.ts';
 import { isObject } from '../json.ts';
 import type { AdmissionPlugin, AdmissionRequest } from './admission.ts';
 import { certificateRequests } from './certificate-requests.ts';
+import { limitRanger } from './limit-ranger.ts';
 import { nodeRestriction } from './node-restriction.ts';
+import { priority } from './priority.ts';
+import { resourceQuota } from './quotas.ts';
+import { runtimeClass } from './runtime-class.ts';
 
 const is = ({ kind, subresource }: AdmissionRequest, plural: string) =>
 	subresource === undefined && kind.group === '' && kind.plural === plural;
@@ -65,45 +69,6 @@ const serviceAccount: AdmissionPlugin = {
 	},
 };
 
-/** The classes that every cluster has, and how urgent their pods are. Source: Kubernetes documentation, "Guaranteed Scheduling For Critical Add-On Pods". */
-const SYSTEM_PRIORITIES: ReadonlyMap<string, number> = new Map([
-	['system-cluster-critical', 2_000_000_000],
-	['system-node-critical', 2_000_001_000],
-]);
-
-/** Of a pod without a class. */
-const NO_PRIORITY = 0;
-
-/** A pod is as urgent as its class says, and a class that is not there is refused. Source: Kubernetes documentation, "Pod Priority and Preemption". */
-const priority: AdmissionPlugin = {
-	name: 'Priority',
-	handles: createsPod,
-	async mutate(request) {
-		const spec = specOf(request);
-		const name = spec?.priorityClassName;
-		if (!spec) return 'nothing';
-		const named = typeof name === 'string' && name !== '';
-		// Nobody gives himself what only a class gives.
-		const value = named ? (SYSTEM_PRIORITIES.get(name) ?? (await valueOfClass(name, request))) : NO_PRIORITY;
-		if (value === undefined)
-			throw forbidden(request.kind, request.name, `no PriorityClass with name ${name} was found`);
-		if (typeof spec.priority === 'number' && spec.priority !== value)
-			throw forbidden(
-				request.kind,
-				request.name,
-				`the integer value of priority (${spec.priority}) must not be provided in pod spec; priority admission controller computed ${value} from the given PriorityClass name`,
-			);
-		if (!named) return 'nothing';
-		spec.priority = value;
-		return 'filled';
-	},
-};
-
-async function valueOfClass(name: string, { lookUp }: AdmissionRequest): Promise<number | undefined> {
-	const found = await lookUp({ group: 'scheduling.k8s.io', version: 'v1', plural: 'priorityclasses' }, { name });
-	return found && 'value' in found && typeof found.value === 'number' ? found.value : undefined;
-}
-
 /** How long a pod that says nothing of it stays on a node that is not ready. */
 const DEFAULT_TOLERATION_SECONDS = 300;
 const NODE_TAINTS = ['node.kubernetes.io/not-ready', 'node.kubernetes.io/unreachable'];
@@ -137,24 +102,14 @@ const defaultTolerationSeconds: AdmissionPlugin = {
 	},
 };
 
-/** A pod that asks for another runtime than there is must not run on this one. Source: Kubernetes documentation, "Runtime Class". */
-const runtimeClass: AdmissionPlugin = {
-	name: 'RuntimeClass',
-	handles: createsPod,
-	async validate(request) {
-		const name = specOf(request)?.runtimeClassName;
-		if (typeof name !== 'string' || name === '') return;
-		if (await request.lookUp({ group: 'node.k8s.io', version: 'v1', plural: 'runtimeclasses' }, { name })) return;
-		throw forbidden(request.kind, request.name, `pod rejected: RuntimeClass "${name}" not found`);
-	},
-};
-
 export const builtinAdmission: readonly AdmissionPlugin[] = [
 	namespaceLifecycle,
+	limitRanger,
 	nodeRestriction,
 	serviceAccount,
 	priority,
 	defaultTolerationSeconds,
 	runtimeClass,
 	certificateRequests,
+	resourceQuota,
 ];

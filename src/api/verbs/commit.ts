@@ -6,9 +6,11 @@ import { ChangeTooLarge } from '../../store/change.ts';
 import type { Conflict, Expectation } from '../../store/store.ts';
 import { limits } from '../limits.ts';
 import { checkFormat, decode, draft, removedAt, StoredObject, storageKey } from '../storage.ts';
+import { type Beside, committed } from './beside.ts';
 import { claimChange, claimOf } from './claims.ts';
 import type { Context } from './context.ts';
-import { counted } from './counts.ts';
+import { countsOf } from './counts.ts';
+import { quotasOf } from './quotas.ts';
 import { tooLarge } from './size.ts';
 
 export interface Place {
@@ -44,6 +46,7 @@ export async function put(
 	before: StoredObject | undefined,
 	object: KubeObject,
 	expect: readonly Expectation[] = [],
+	beside: readonly Beside[] = [],
 ): Promise<StoredObject> {
 	const { kind, storeKey } = place;
 	const drafted = draft(object, before);
@@ -53,14 +56,15 @@ export async function put(
 	context.cache.announce(storeKey, drafted);
 	let stored: StoredObject | undefined;
 	try {
-		const revision = await counted(context, kind, before?.object, object, (counts) =>
+		const others = [...beside, ...keptWith(context, kind, before?.object, object)];
+		const revision = await committed(context, kind, object, others, (addition) =>
 			context.store.commit({
-				puts: [{ key: storeKey, value: drafted.value }, ...claims.puts, ...counts.puts],
+				puts: [{ key: storeKey, value: drafted.value }, ...claims.puts, ...addition.puts],
 				deletes: claims.deletes,
 				expect: [
 					{ key: storeKey, modified: before?.revision ?? 'absent' },
 					...claims.expect,
-					...counts.expect,
+					...addition.expect,
 					...expect,
 				],
 			}),
@@ -82,15 +86,17 @@ export async function remove(
 	place: Place,
 	before: StoredObject,
 	expect: readonly Expectation[] = [],
+	beside: readonly Beside[] = [],
 ): Promise<StoredObject> {
 	const claims = claimChange(place.kind, place.key, before.object, undefined);
 	let revision: number | undefined;
 	try {
-		revision = await counted(context, place.kind, before.object, undefined, (counts) =>
+		const others = [...beside, ...keptWith(context, place.kind, before.object, undefined)];
+		revision = await committed(context, place.kind, before.object, others, (addition) =>
 			context.store.commit({
-				puts: [...claims.puts, ...counts.puts],
+				puts: [...claims.puts, ...addition.puts],
 				deletes: [place.storeKey, ...claims.deletes],
-				expect: [{ key: place.storeKey, modified: before.revision }, ...counts.expect, ...expect],
+				expect: [{ key: place.storeKey, modified: before.revision }, ...addition.expect, ...expect],
 			}),
 		);
 		return removedAt(before, revision);
@@ -98,6 +104,17 @@ export async function remove(
 		context.cache.settle(place.storeKey, revision, undefined);
 	}
 }
+
+/** What is kept over objects: counts, and what quotas have counted. */
+const keptWith = (
+	context: Context,
+	kind: Kind,
+	before: KubeObject | undefined,
+	after: KubeObject | undefined,
+): readonly Beside[] => {
+	const quotas = quotasOf(context, kind, before, after);
+	return context.counters.length === 0 ? quotas : [...quotas, ...countsOf(context, kind, before, after)];
+};
 
 /** What a dry run answers: the object as it would be stored, at the revision it has now (none where it does not exist). */
 export function unstored(object: KubeObject, before: StoredObject | undefined): StoredObject {
