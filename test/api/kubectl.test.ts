@@ -83,11 +83,11 @@ test('kubectl asks a review from a file, and says clearly what is not there', as
 		(await run('debug', 'p', '--image=example/app:1')).stderr,
 		/ephemeral containers are disabled for this cluster/,
 	);
-	t.regex((await run('get', 'netpol')).stderr, /the server doesn't have a resource type "netpol"/);
-	const job = { apiVersion: 'batch/v1', kind: 'Job', metadata: { name: 'j' } };
+	t.regex((await run('get', 'widgets')).stderr, /the server doesn't have a resource type "widgets"/);
+	const counter = { apiVersion: 'example.com/v1', kind: 'Counter', metadata: { name: 'j' } };
 	t.regex(
-		(await run('apply', '-f', '-', { input: manifest(job) })).stderr,
-		/no matches for kind "Job" in version "batch\/v1"/,
+		(await run('apply', '-f', '-', { input: manifest(counter) })).stderr,
+		/no matches for kind "Counter" in version "example.com\/v1"/,
 	);
 });
 

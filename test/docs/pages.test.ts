@@ -131,7 +131,7 @@ const product = (text: string) =>
 		.reduce((all, factor) => all * Number(factor.trim()), 1);
 
 test('the kinds that the README names are those that there are', (t) => {
-	const named = ['Kinds', 'Policies', 'Storage', 'Data only'];
+	const named = ['Kinds', 'Jobs', 'Policies', 'Storage', 'Data only'];
 	const rows = readPage('README.md').rows.filter(({ cells }) => named.includes(cells[0] ?? ''));
 	const there = [...loadRegistry().stored()].map(({ kind }) => kind);
 	t.deepEqual(rows.flatMap(({ cells }) => cells[1]?.split(', ') ?? []).toSorted(), there.toSorted());

@@ -33,6 +33,23 @@ export function validatePodTemplate(
 	owner: string,
 	errors: FieldError[],
 ): void {
+	validatePodTemplateSpec(template, path, errors);
+	const spec = template?.spec;
+	if (!spec) return;
+	if (spec.restartPolicy !== 'Always')
+		errors.push(fieldError.notSupported(`${path}.spec.restartPolicy`, spec.restartPolicy ?? '', ['Always']));
+	if (spec.activeDeadlineSeconds !== undefined)
+		errors.push(
+			fieldError.forbidden(`${path}.spec.activeDeadlineSeconds`, `activeDeadlineSeconds in ${owner} is not Supported`),
+		);
+}
+
+/** Any template of pods. */
+export function validatePodTemplateSpec(
+	template: core.PodTemplateSpec | undefined,
+	path: string,
+	errors: FieldError[],
+): void {
 	validateLabels(template?.metadata?.labels, `${path}.metadata.labels`, errors);
 	validateAnnotations(template?.metadata?.annotations, `${path}.metadata.annotations`, errors);
 	const spec = template?.spec;
@@ -41,12 +58,6 @@ export function validatePodTemplate(
 		return;
 	}
 	validatePodSpec(spec, `${path}.spec`, errors);
-	if (spec.restartPolicy !== 'Always')
-		errors.push(fieldError.notSupported(`${path}.spec.restartPolicy`, spec.restartPolicy ?? '', ['Always']));
-	if (spec.activeDeadlineSeconds !== undefined)
-		errors.push(
-			fieldError.forbidden(`${path}.spec.activeDeadlineSeconds`, `activeDeadlineSeconds in ${owner} is not Supported`),
-		);
 	if (spec.ephemeralContainers?.length)
 		errors.push(
 			fieldError.forbidden(`${path}.spec.ephemeralContainers`, 'ephemeral containers not allowed in pod template'),
