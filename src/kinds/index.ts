@@ -5,9 +5,11 @@ export type * from './argoproj/types.ts';
 export * from './builtins.generated.ts';
 export { loadRegistry } from './builtins.ts';
 export { LEASE_WRITER, termOf } from './coordination/lease.ts';
+export * from './core/local-volume.ts';
 export { SIMULATED_TAINT } from './core/node.ts';
 export { allowedNodeLabels, isReservedNodeLabel } from './core/node-labels.ts';
 export { hasHealthPort, hasOwnEndpoints } from './core/service-spec.ts';
+export { accessModesText, classOf } from './core/volume-modes.ts';
 export { age, column, type Declaration, kind, wide } from './declare.ts';
 export { SERVICE_NAME, TRIGGER_TIME } from './discovery/endpoint-slice.ts';
 export * from './ipv4.ts';
@@ -24,6 +26,7 @@ export { SYSTEM_PRIORITY_CLASSES } from './scheduling/priority-class.ts';
 export * from './schema.ts';
 export * from './selectors.ts';
 export * from './status.ts';
+export { DEFAULT_CLASS, defaultClassOf, isDefaultClass } from './storage/storage-class.ts';
 export { timestamp } from './timestamp.ts';
 export {
 	decodeError,

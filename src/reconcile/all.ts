@@ -18,6 +18,12 @@ import { endpointSlice } from './services/endpointslice.ts';
 import { endpointSliceMirroring } from './services/endpointslice-mirroring.ts';
 import { type KubernetesService, kubernetesService } from './services/kubernetes-service.ts';
 import { type LoadBalancerOptions, loadBalancer } from './services/load-balancer.ts';
+import { claimBinder } from './volumes/claim-binder.ts';
+import { ephemeralVolumes } from './volumes/ephemeral.ts';
+import { localProvisioner, localReclaimer } from './volumes/local-provisioner.ts';
+import { claimProtection, volumeProtection } from './volumes/protection.ts';
+import { standardClass } from './volumes/standard-class.ts';
+import { volumeBinder } from './volumes/volume-binder.ts';
 import { deployment } from './workloads/deployment.ts';
 import { replicaSet } from './workloads/replicaset.ts';
 import { replicationController } from './workloads/replicationcontroller.ts';
@@ -45,6 +51,14 @@ export function clusterControllers(options: ClusterOptions = {}): Controller[] {
 		nodeLifecycle,
 		taintEviction,
 		scheduler(options.scheduler),
+		standardClass,
+		claimBinder,
+		volumeBinder,
+		claimProtection,
+		volumeProtection,
+		localProvisioner,
+		localReclaimer,
+		ephemeralVolumes,
 		deployment,
 		replicaSet,
 		replicationController,

@@ -10,6 +10,7 @@ import { nodeRestriction } from './node-restriction.ts';
 import { priority } from './priority.ts';
 import { resourceQuota } from './quotas.ts';
 import { runtimeClass } from './runtime-class.ts';
+import { storageAdmission } from './storage-admission.ts';
 
 const is = ({ kind, subresource }: AdmissionRequest, plural: string) =>
 	subresource === undefined && kind.group === '' && kind.plural === plural;
@@ -110,6 +111,7 @@ export const builtinAdmission: readonly AdmissionPlugin[] = [
 	priority,
 	defaultTolerationSeconds,
 	runtimeClass,
+	...storageAdmission,
 	certificateRequests,
 	resourceQuota,
 ];

@@ -7,6 +7,7 @@ import { atomic } from '../merges.ts';
 import { dnsSubdomain } from '../names.ts';
 import type { Persisted } from '../object.ts';
 import { type FieldError, fieldError } from '../status.ts';
+import { VOLUME_NODE } from './local-volume.ts';
 import { validateNodeSelector } from './scheduling-validation.ts';
 import {
 	accessModesText,
@@ -51,6 +52,8 @@ export const PersistentVolume: Kind<PersistentVolume> = kind<PersistentVolume>({
 	namespaced: false,
 	subresources: { status: true },
 	returnsDeleted: true,
+	// By which the agent of a node follows the volumes that lie on it.
+	selectableFields: { [VOLUME_NODE]: ({ metadata }) => metadata.annotations?.[VOLUME_NODE] ?? '' },
 	columns: [
 		column('Capacity', 'string', 'What it has.', ({ spec }) => spec.capacity?.storage ?? '0'),
 		column('Access Modes', 'string', 'How it may be accessed.', ({ spec }) => accessModesText(spec.accessModes)),

@@ -18,6 +18,17 @@ const OLD_DEFAULT_CLASS = 'storageclass.beta.kubernetes.io/is-default-class';
 export const isDefaultClass = ({ metadata: { annotations = {} } }: StorageClass): boolean =>
 	annotations[DEFAULT_CLASS] === 'true' || annotations[OLD_DEFAULT_CLASS] === 'true';
 
+/** The class of claims that name none: of several default ones the newest, of equally new ones the first by name. */
+export function defaultClassOf(classes: Iterable<StorageClass>): StorageClass | undefined {
+	let best: StorageClass | undefined;
+	for (const each of classes) {
+		if (!isDefaultClass(each) || each.metadata.deletionTimestamp) continue;
+		const [made = '', before = ''] = [each.metadata.creationTimestamp, best?.metadata.creationTimestamp];
+		if (!best || made > before || (made === before && each.metadata.name < best.metadata.name)) best = each;
+	}
+	return best;
+}
+
 /** All keys and values of the parameters together, in bytes. */
 const MAX_PARAMETERS_BYTES = 256 * 1024;
 const MAX_PARAMETERS = 512;

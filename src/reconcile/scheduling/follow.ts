@@ -1,6 +1,6 @@
 /** What the scheduler makes of changes in the cluster: the snapshot follows them, and pods that they may help are looked at again. */
 import type { Cache, Delta } from '../../client/informer.ts';
-import { Namespace, Node, Pod } from '../../kinds/index.ts';
+import { Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod, StorageClass } from '../../kinds/index.ts';
 import { sameJson } from '../runtime/equality.ts';
 import { isFinished } from '../workloads/pod-state.ts';
 import type { Changes, What } from './rules/rule.ts';
@@ -25,6 +25,16 @@ export function follow(cache: Cache, following: Following): Disposable {
 	subscriptions.use(cache.informer(Namespace).on((delta) => onNamespace(following, delta)));
 	subscriptions.use(cache.informer(Node).on((delta) => onNode(following, delta)));
 	subscriptions.use(cache.informer(Pod).on((delta) => onPod(following, delta)));
+	const { changed } = following;
+	subscriptions.use(cache.informer(PersistentVolumeClaim).on(({ key }) => changed('claim', { key })));
+	subscriptions.use(
+		cache.informer(PersistentVolume).on(({ object, old }) => {
+			// One that is gone helps nobody.
+			if (object && !(old && sameJson([old.spec, old.status?.phase], [object.spec, object.status?.phase])))
+				changed('volume', { volume: object });
+		}),
+	);
+	subscriptions.use(cache.informer(StorageClass).on(({ key }) => changed('storage class', { name: key })));
 	return subscriptions;
 }
 

@@ -46,6 +46,11 @@ export function schedule(wanted: Wanted, snapshot: Snapshot, strategy: Strategy,
 	const { order } = snapshot;
 	if (order.length === 0)
 		return { message: 'no nodes available to schedule pods', refusedBy: new Set(filters), looked: 0 };
+	for (const filter of filters) {
+		const why = filter.hopeless?.(wanted, snapshot);
+		if (why !== undefined)
+			return { message: `0/${order.length} nodes are available: ${why}.`, refusedBy: new Set([filter]), looked: 0 };
+	}
 	const refusal = refuser(wanted, snapshot);
 	const nominated = snapshot.nodes.get(wanted.pod.status?.nominatedNodeName ?? '');
 	if (nominated && !refusal(nominated)) return { node: nominated.name, looked: 0 };

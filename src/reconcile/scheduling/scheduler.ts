@@ -6,15 +6,29 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { type Clock, systemClock } from '../../client/clock.ts';
 import { type Faults, faults } from '../../client/fault.ts';
-import { type Key, keyOf, Namespace, Node, Pod, timestamp } from '../../kinds/index.ts';
+import {
+	type Key,
+	type Kind,
+	keyOf,
+	Namespace,
+	Node,
+	PersistentVolume,
+	PersistentVolumeClaim,
+	Pod,
+	StorageClass,
+	timestamp,
+} from '../../kinds/index.ts';
 import { conditionOf, withoutCondition } from '../runtime/conditions.ts';
 import { type Context, type Controller, controller, watch } from '../runtime/controller.ts';
 import { isConflict, isNotFound, messageOf } from '../runtime/refusal.ts';
+import { freeVolumes, podsByClaim, volumesByClaim } from '../volumes/indexes.ts';
 import { DEFAULT_NAME, type Following, follow } from './follow.ts';
+import { podVolumes, type VolumePlan, volumesOn } from './pod-volumes.ts';
 import { createRefusals, type Refusals } from './refusals.ts';
 import type { Strategy } from './rules/index.ts';
 import { type Placement, schedule, type Turn } from './schedule.ts';
 import { createSnapshot } from './snapshot.ts';
+import { createVolumeBindings, type Settled, type VolumeBindings } from './volume-bindings.ts';
 import { createWaiting } from './waiting.ts';
 import type { Wanted } from './wanted.ts';
 
@@ -40,17 +54,22 @@ export function scheduler(options: SchedulerOptions = {}): Controller {
 		name: 'scheduler',
 		component: name,
 		// What is to be done on a change depends on what it changed: the session's own handlers tell.
-		watches: [watch(Pod, () => []), watch(Node, () => []), watch(Namespace, () => [])],
+		watches: [Pod, Node, Namespace, PersistentVolumeClaim, PersistentVolume, StorageClass].map((kind) =>
+			watch(kind as Kind, () => []),
+		),
+		indexes: [podsByClaim, volumesByClaim, freeVolumes],
 		workers: 1,
 		open(context, queue) {
 			const stack = new DisposableStack();
 			const waiting = stack.use(createWaiting(clock, () => queue(WAITING)));
-			const snapshot = createSnapshot();
+			const bindings = stack.use(createVolumeBindings(context, clock, () => queue(WAITING)));
+			const snapshot = createSnapshot(bindings.look);
 			const refusals = createRefusals();
 			const session: Session = {
 				...context,
 				snapshot,
 				waiting,
+				bindings,
 				refusals,
 				changed(what, change) {
 					refusals.changed(what, change, snapshot);
@@ -77,6 +96,7 @@ export function scheduler(options: SchedulerOptions = {}): Controller {
 interface Session extends Following, Context {
 	/** Of this pass. */
 	readonly refusals: Refusals;
+	readonly bindings: VolumeBindings;
 	readonly clock: Clock;
 	readonly strategy: Strategy;
 	readonly faults: Faults;
@@ -89,6 +109,11 @@ async function placeAll(session: Session): Promise<void> {
 	const writes = new Set<Promise<void>>();
 	// What no hint tells of is found out anew with each pass.
 	session.refusals.clear();
+	for (const settled of session.bindings.take()) {
+		const write = goOn(session, settled).finally(() => writes.delete(write));
+		writes.add(write);
+		if (writes.size >= WRITES_AT_ONCE) await Promise.race(writes);
+	}
 	let began = clock.now();
 	for (let wanted = waiting.take(); wanted; wanted = waiting.take()) {
 		const { pod } = wanted;
@@ -133,7 +158,44 @@ function carryOut(session: Session, wanted: Wanted, placement: Placement): Promi
 	session.turn = { from: next, last: placement.node };
 	snapshot.reserve(wanted, placement.node);
 	refusals.changed('pod came', { pod, node: placement.node }, snapshot);
-	return bind(session, pod, placement.node);
+	const volumes = podVolumes(pod, snapshot.volumes);
+	const state = snapshot.nodes.get(placement.node);
+	if (!state || !volumes || typeof volumes === 'string') return bind(session, pod, placement.node);
+	const plan = volumesOn(volumes, state.node, snapshot.volumes);
+	if (!('bind' in plan) || plan.bind.length + plan.provision.length === 0) return bind(session, pod, placement.node);
+	return awaitVolumes(session, pod, placement.node, plan);
+}
+
+/** Lets the pod wait on its node for its volumes. Never throws. */
+async function awaitVolumes(session: Session, pod: Pod, node: string, plan: VolumePlan): Promise<void> {
+	try {
+		await session.bindings.begin(pod, node, plan);
+	} catch (error) {
+		if (session.signal.aborted) return;
+		giveUp(session, pod, node);
+		// What has changed meanwhile shows in the cache as it is.
+		if (isNotFound(error) || isConflict(error)) return;
+		await report(session, pod, 'SchedulerError', volumesFailed(messageOf(error)));
+	}
+}
+
+/** The wait of a pod for its volumes is over. Never throws. */
+async function goOn(session: Session, { pod: waited, node, failure }: Settled): Promise<void> {
+	const pod = session.cache.informer(Pod).get(keyOf(waited));
+	if (!pod || pod.metadata.uid !== waited.metadata.uid || pod.spec.nodeName) return;
+	if (failure === undefined) return bind(session, pod, node);
+	giveUp(session, pod, node);
+	await report(session, pod, 'SchedulerError', volumesFailed(failure));
+}
+
+const volumesFailed = (why: string) => `running PreBind plugin "VolumeBinding": binding volumes: ${why}`;
+
+/** The pod counts on the node no more, and waits for another look. */
+function giveUp({ snapshot, waiting, changed }: Session, pod: Pod, node: string): void {
+	snapshot.removePod(pod.metadata.uid ?? '');
+	snapshot.setPod(pod);
+	waiting.failed(pod);
+	changed('pod gone', { pod, node });
 }
 
 /** Binds the pod. Where that fails it counts on the node no more, and waits again. Never throws. */

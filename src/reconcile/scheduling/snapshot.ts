@@ -9,6 +9,7 @@ import { isFinished } from '../workloads/pod-state.ts';
 import { type Carried, type CarriedTerm, carriedBy, createCarriedTerms, type Effect } from './carried-terms.ts';
 import { inTurn, type Order } from './node-order.ts';
 import { alike, type PodTerm, type PodTraits, traitsOf } from './pod-terms.ts';
+import { noVolumes, type VolumeLook } from './pod-volumes.ts';
 import { weightOf } from './pod-weight.ts';
 import { createPopulation, type Eligibility } from './population.ts';
 import type { Site, Tally } from './tally.ts';
@@ -48,6 +49,9 @@ export interface Look {
 	readonly carriedByNamespaceLabels: boolean;
 	/** Whether some node has a taint, or takes no pods. */
 	readonly hasTaints: boolean;
+	readonly volumes: VolumeLook;
+	/** The node that the pod counts on. */
+	nodeOf(uid: string): string | undefined;
 }
 
 export interface Snapshot extends Look {
@@ -67,8 +71,6 @@ export interface Snapshot extends Look {
 	removePod(uid: string): void;
 	/** Counts the pod on the node before the API server says so. */
 	reserve(wanted: Wanted, node: string): void;
-	/** The node that the pod counts on. */
-	nodeOf(uid: string): string | undefined;
 	/** What `look` finds if these pods were on the node as well. */
 	supposing<T>(pods: Iterable<Pod>, node: string, look: () => T): T;
 }
@@ -88,7 +90,7 @@ interface Load {
 	readonly nominated: Map<string, Pod>;
 }
 
-export function createSnapshot(): Snapshot {
+export function createSnapshot(volumes: VolumeLook = noVolumes): Snapshot {
 	const states = new Map<string, NodeState>();
 	/** Slots of nodes that went. */
 	const free: number[] = [];
@@ -173,6 +175,7 @@ export function createSnapshot(): Snapshot {
 
 	return {
 		nodes: states,
+		volumes,
 		get order() {
 			return ordered().list;
 		},

@@ -5,6 +5,7 @@ import { leastAllocated, nodePorts, nodeResourcesFit } from './resources.ts';
 import type { Filter, Score } from './rule.ts';
 import { fewestTaints, nodeUnschedulable, taintToleration } from './taints.ts';
 import { evenSpread, topologySpread } from './topology-spread.ts';
+import { volumeBinding, volumeRestrictions } from './volumes.ts';
 
 /** The first that refuses a node says why. */
 export const filters: readonly Filter[] = [
@@ -13,6 +14,8 @@ export const filters: readonly Filter[] = [
 	nodeAffinity,
 	nodePorts,
 	nodeResourcesFit,
+	volumeRestrictions,
+	volumeBinding,
 	topologySpread,
 	interPodAffinity,
 ];

@@ -1,7 +1,7 @@
 /** Which nodes a pod chooses by their labels and names. Source: Kubernetes documentation, "Assigning Pods to Nodes". */
-import type { NodeSelectorTerm } from 'kubernetes-types/core/v1.js';
-import { matchRequirements, type Node, type Pod, type Requirement } from '../../../kinds/index.ts';
+import type { Node, Pod } from '../../../kinds/index.ts';
 import { includes } from '../../runtime/label-selector.ts';
+import { termPredicate } from '../node-terms.ts';
 import { type Filter, passesNow, type Score, scaled } from './rule.ts';
 
 const NOT_CHOSEN = ["node(s) didn't match Pod's node affinity/selector"];
@@ -51,17 +51,3 @@ export const preferredNodes: Score = {
 		);
 	},
 };
-
-/** All requirements of a term hold; a term without any matches nothing. */
-function termPredicate({ matchExpressions = [], matchFields = [] }: NodeSelectorTerm): (node: Node) => boolean {
-	if (matchExpressions.length + matchFields.length === 0) return () => false;
-	const byLabels = matchRequirements(matchExpressions.map(requirement));
-	const byFields = matchRequirements(matchFields.map(requirement));
-	return ({ metadata }) => byLabels(metadata.labels) && byFields({ 'metadata.name': metadata.name });
-}
-
-const requirement = ({ key, operator, values }: { key: string; operator: string; values?: string[] }): Requirement => ({
-	key,
-	operator: operator as Requirement['operator'],
-	values: values ?? [],
-});

@@ -1,5 +1,5 @@
 /** What a filter and a score are. One more of either is one more entry of the list in `rules/index.ts`. */
-import type { Pod } from '../../../kinds/index.ts';
+import type { Key, PersistentVolume, Pod } from '../../../kinds/index.ts';
 import type { Look, NodeState } from '../snapshot.ts';
 import type { Wanted } from '../wanted.ts';
 
@@ -7,6 +7,8 @@ import type { Wanted } from '../wanted.ts';
 export interface Filter {
 	/** As Kubernetes calls its own of the kind. */
 	readonly name: string;
+	/** Why the pod fits nowhere, whatever the nodes are; undefined where it may fit. */
+	readonly hopeless?: (wanted: Wanted, look: Look) => string | undefined;
 	/** Looks at the pod once before its nodes; undefined where it asks for nothing that the filter looks at. */
 	prepare(wanted: Wanted, look: Look): Check | undefined;
 	/** The only nodes that can be, by name, where the pod says so. */
@@ -43,6 +45,11 @@ export interface Changes {
 	/** A pod on a node has other labels, or is on its way out. */
 	'pod labels': PodChange;
 	'namespace labels': { readonly namespace: string };
+	/** A claim of this key has come, gone or changed. */
+	claim: { readonly key: Key };
+	/** A volume has come or changed. */
+	volume: { readonly volume: PersistentVolume };
+	'storage class': { readonly name: string };
 }
 
 export interface NodeChange {
