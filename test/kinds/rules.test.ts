@@ -297,9 +297,42 @@ const refused: [string, Dynamic, string[]][] = [
 		'a resource that does not exist',
 		container({ resources: { limits: { cpus: '1' } } }),
 		[
-			'spec.containers[0].resources.limits.cpus: Invalid value: "cpus": must be a standard resource for containers',
-			'spec.containers[0].resources.requests.cpus: Invalid value: "cpus": must be a standard resource for containers',
+			'spec.containers[0].resources.limits[cpus]: Invalid value: "cpus": must be a standard resource type or fully qualified',
+			'spec.containers[0].resources.limits[cpus]: Invalid value: "cpus": must be a standard resource for containers',
+			'spec.containers[0].resources.requests[cpus]: Invalid value: "cpus": must be a standard resource type or fully qualified',
+			'spec.containers[0].resources.requests[cpus]: Invalid value: "cpus": must be a standard resource for containers',
 		],
+	],
+	[
+		'half a device',
+		container({ resources: { limits: { 'example.com/gpu': '500m' } } }),
+		[
+			'spec.containers[0].resources.limits[example.com/gpu]: Invalid value: "500m": must be an integer',
+			'spec.containers[0].resources.requests[example.com/gpu]: Invalid value: "500m": must be an integer',
+		],
+	],
+	[
+		'fewer devices asked for than the container may have',
+		container({ resources: { requests: { 'example.com/gpu': '1' }, limits: { 'example.com/gpu': '2' } } }),
+		['spec.containers[0].resources.requests: Invalid value: "1": must be equal to example.com/gpu limit of 2'],
+	],
+	[
+		'devices without a limit',
+		container({ resources: { requests: { 'example.com/gpu': '1' } } }),
+		['spec.containers[0].resources.limits: Required value: Limit must be set for non overcommitable resources'],
+	],
+	[
+		'a device whose name is a quota’s',
+		container({ resources: { limits: { 'requests.example.com/gpu': '1' } } }),
+		[
+			'spec.containers[0].resources.limits[requests.example.com/gpu]: Invalid value: "requests.example.com/gpu": doesn\'t follow extended resource name standard',
+			'spec.containers[0].resources.requests[requests.example.com/gpu]: Invalid value: "requests.example.com/gpu": doesn\'t follow extended resource name standard',
+		],
+	],
+	[
+		'a node with half a device',
+		changed(of('Node'), { status: { capacity: { 'example.com/gpu': '1500m' } } }),
+		['status.capacity[example.com/gpu]: Invalid value: "1500m": must be an integer'],
 	],
 	[
 		'a volume of two types',

@@ -1,10 +1,10 @@
 /** The rules of containers. Source: Kubernetes API reference, "Container", and the API server's messages. */
 import type * as core from 'kubernetes-types/core/v1.js';
-import { checkListName, checkName, checkOneOf, checkPort, checkQuantities, checkUnique } from '../checks.ts';
+import { checkListName, checkName, checkOneOf, checkPort, checkUnique } from '../checks.ts';
 import { configKey, environmentName, portName } from '../names.ts';
-import { compareQuantities, isQuantity } from '../quantity.ts';
 import { type FieldError, fieldError } from '../status.ts';
 import { validateLifecycle, validateProbes } from './probe-validation.ts';
+import { validateResources } from './resource-validation.ts';
 import { validateContainerSecurity } from './security-validation.ts';
 
 export const protocols = ['SCTP', 'TCP', 'UDP'] as const;
@@ -29,7 +29,6 @@ const resourceFields = [
 	'requests.ephemeral-storage',
 	'requests.memory',
 ] as const;
-const standardResources = new Set(['cpu', 'memory', 'ephemeral-storage']);
 
 export type ContainerRole = 'container' | 'init' | 'ephemeral';
 
@@ -219,28 +218,4 @@ export function validateRelative(path: string | undefined, field: string, errors
 	if (!path) return;
 	if (path.startsWith('/')) errors.push(fieldError.invalid(field, path, 'must be a relative path'));
 	if (path.split('/').includes('..')) errors.push(fieldError.invalid(field, path, "must not contain '..'"));
-}
-
-function validateResources(resources: core.ResourceRequirements | undefined, path: string, errors: FieldError[]): void {
-	if (!resources) return;
-	const { limits, requests } = resources;
-	for (const [name, quantities] of [
-		['limits', limits],
-		['requests', requests],
-	] as const) {
-		checkQuantities(quantities, `${path}.${name}`, errors);
-		for (const resource of Object.keys(quantities ?? {}))
-			if (!resource.includes('/') && !standardResources.has(resource) && !resource.startsWith('hugepages-'))
-				errors.push(
-					fieldError.invalid(`${path}.${name}.${resource}`, resource, 'must be a standard resource for containers'),
-				);
-	}
-	for (const [resource, request] of Object.entries(requests ?? {})) {
-		const limit = limits?.[resource];
-		if (limit === undefined || !isQuantity(limit) || !isQuantity(request)) continue;
-		if (compareQuantities(request, limit) > 0)
-			errors.push(
-				fieldError.invalid(`${path}.requests`, request, `must be less than or equal to ${resource} limit of ${limit}`),
-			);
-	}
 }

@@ -9,6 +9,7 @@ import { cidr, labelValue, qualifiedName } from '../names.ts';
 import type { Persisted } from '../object.ts';
 import { type FieldError, fieldError } from '../status.ts';
 import { canonicalize } from './container-defaults.ts';
+import { checkAmount } from './resource-validation.ts';
 import { taintEffects } from './scheduling-validation.ts';
 
 /** A node whose engine is simulated has it where real pods are to run elsewhere: nothing runs there, and no port of it leads anywhere. */
@@ -91,8 +92,11 @@ export const Node: Kind<Node> = kind<Node>({
 		}
 		if (podCIDR && podCIDRs.length > 0 && podCIDRs[0] !== podCIDR)
 			errors.push(fieldError.invalid('spec.podCIDRs', podCIDRs, 'first value must match `podCIDR`'));
-		checkQuantities(node.status?.capacity, 'status.capacity', errors);
 		checkQuantities(node.status?.allocatable, 'status.allocatable', errors);
+		for (const [name, amount] of Object.entries(node.status?.capacity ?? {})) {
+			for (const wrong of qualifiedName(name)) errors.push(fieldError.invalid('status.capacity', name, wrong));
+			checkAmount(name, amount, `status.capacity[${name}]`, errors);
+		}
 		if (old?.spec?.podCIDRs?.length && !deepEqual(podCIDRs, old.spec.podCIDRs))
 			errors.push(fieldError.forbidden('spec.podCIDRs', 'node updates may not change podCIDR except from "" to valid'));
 		if (old?.spec?.providerID && providerID !== old.spec.providerID)
