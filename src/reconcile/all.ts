@@ -27,6 +27,7 @@ import { volumeBinder } from './volumes/volume-binder.ts';
 import { deployment } from './workloads/deployment.ts';
 import { replicaSet } from './workloads/replicaset.ts';
 import { replicationController } from './workloads/replicationcontroller.ts';
+import { statefulSet } from './workloads/statefulset.ts';
 
 export interface ClusterOptions {
 	/** The certificate authority of the API in PEM, to be put into each namespace. */
@@ -62,6 +63,7 @@ export function clusterControllers(options: ClusterOptions = {}): Controller[] {
 		deployment,
 		replicaSet,
 		replicationController,
+		statefulSet,
 		endpoints(),
 		endpointSlice,
 		endpointSliceMirroring,

@@ -27,6 +27,8 @@ export function kubelet({ anywhere = false } = {}): Kubelet {
 					if (self.ends(pod)) await client.delete(Pod, pod.metadata, { gracePeriodSeconds: 0 });
 					return undefined;
 				}
+				// What has ended stays as it ended.
+				if (pod.status?.phase === 'Failed' || pod.status?.phase === 'Succeeded') return undefined;
 				const ready = self.ready(pod) ? 'True' : 'False';
 				const condition = pod.status?.conditions?.find(({ type }) => type === 'Ready');
 				if (pod.status?.phase === 'Running' && condition?.status === ready) return undefined;

@@ -2,7 +2,7 @@
 import type { ReplicaSetCondition, ReplicaSetStatus } from 'kubernetes-types/apps/v1.js';
 import { type Pod, type ReplicaSet, timestamp } from '../../kinds/index.ts';
 import { claim } from '../runtime/claim.ts';
-import { withCondition, withoutCondition } from '../runtime/conditions.ts';
+import { type Condition, withCondition, withoutCondition } from '../runtime/conditions.ts';
 import { includes } from '../runtime/label-selector.ts';
 import { deletionOrder } from './deletion-order.ts';
 import { availableFrom, isActive, isReady } from './pod-state.ts';
@@ -71,7 +71,7 @@ export function replicaStatus(
 		if (from <= now) available++;
 		else nextAvailable = Math.min(nextAvailable ?? from, from);
 	}
-	const conditions = failureCondition(set, now, failure);
+	const conditions = failureCondition(set.status?.conditions, now, failure);
 	const status: ReplicaSetStatus = {
 		replicas: pods.length,
 		...(labeled && { fullyLabeledReplicas: labeled }),
@@ -83,14 +83,14 @@ export function replicaStatus(
 	return { status, nextAvailable };
 }
 
-function failureCondition(
-	set: ReplicaSet,
+/** The conditions of a workload with, or without, why its pods could not be made or removed. */
+export function failureCondition<C extends Condition>(
+	conditions: readonly C[] | undefined,
 	now: number,
 	failure: ReplicaFailure | undefined,
-): readonly ReplicaSetCondition[] {
-	const conditions = set.status?.conditions;
+): readonly (C | ReplicaSetCondition)[] {
 	if (!failure) return withoutCondition(conditions, 'ReplicaFailure');
-	return withCondition(conditions, {
+	return withCondition<C | ReplicaSetCondition>(conditions, {
 		type: 'ReplicaFailure',
 		status: 'True',
 		...failure,
