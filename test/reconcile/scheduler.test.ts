@@ -33,6 +33,9 @@ const refused = (place: World, name: string) =>
 		const { status } = await place.client.get(Pod, { name, namespace: 'default' });
 		return status?.conditions?.find(({ type, status }) => type === 'PodScheduled' && status === 'False');
 	});
+/** What is said where nobody is less urgent. */
+const vain = (nodes: number) =>
+	` preemption: 0/${nodes} nodes are available: ${nodes} No preemption victims found for incoming pod.`;
 const perNode = (pods: readonly Pod[]) => {
 	const counts = new Map<string, number>();
 	for (const { spec } of pods) counts.set(spec.nodeName ?? '', (counts.get(spec.nodeName ?? '') ?? 0) + 1);
@@ -73,7 +76,7 @@ test('pods created at once do not overcommit a node, and spread', async (t) => {
 	for (const { metadata } of left)
 		t.like(await refused(place, metadata.name), {
 			reason: 'Unschedulable',
-			message: '0/3 nodes are available: 3 Insufficient cpu.',
+			message: `0/3 nodes are available: 3 Insufficient cpu.${vain(3)}`,
 		});
 });
 
@@ -100,7 +103,7 @@ test('a pod that fits nowhere is placed when a node comes, changes, or is freed'
 	t.is((await bound(place, 1))[0]?.metadata.name, 'a');
 
 	await addPod(place, 'b');
-	t.is((await refused(place, 'b')).message, '0/1 nodes are available: 1 Insufficient cpu.');
+	t.is((await refused(place, 'b')).message, `0/1 nodes are available: 1 Insufficient cpu.${vain(1)}`);
 	await client.delete(Pod, { name: 'a', namespace: 'default' }, { gracePeriodSeconds: 0 });
 	t.is((await bound(place, 1))[0]?.metadata.name, 'b');
 
@@ -237,7 +240,7 @@ test('a pod whose binding was carried out and not answered takes its room all th
 	run(t, { ...place, client: unanswered }, [scheduler()]);
 	await bound(place, 1);
 	await addPod(place, 'b');
-	t.is((await refused(place, 'b')).message, '0/1 nodes are available: 1 Insufficient cpu.');
+	t.is((await refused(place, 'b')).message, `0/1 nodes are available: 1 Insufficient cpu.${vain(1)}`);
 });
 
 test('pods created at once that must be apart never share a node, and the rest wait for another', async (t) => {
@@ -258,7 +261,7 @@ test('pods created at once that must be apart never share a node, and the rest w
 	for (const { metadata } of left)
 		t.is(
 			(await refused(place, metadata.name)).message,
-			"0/3 nodes are available: 3 node(s) didn't match pod anti-affinity rules.",
+			`0/3 nodes are available: 3 node(s) didn't match pod anti-affinity rules.${vain(3)}`,
 		);
 	await addNode(place, 'n4');
 	t.deepEqual(perNode(await bound(place, 4)), { n1: 1, n2: 1, n3: 1, n4: 1 });

@@ -38,6 +38,8 @@ export interface Refusal {
 	readonly message: string;
 	/** The filters that refused it on some node. */
 	readonly refusedBy: ReadonlySet<Filter>;
+	/** The nodes that may do when other pods leave them. */
+	readonly helpable?: readonly NodeState[];
 	readonly looked: number;
 }
 
@@ -61,6 +63,7 @@ export function schedule(wanted: Wanted, snapshot: Snapshot, strategy: Strategy,
 	const enough = nodesToFind(open.length);
 	const fitting: NodeState[] = [];
 	const places: number[] = [];
+	const helpable: NodeState[] = [];
 	const after = open === order ? snapshot.placeOf(turn.last) + 1 : 0;
 	let looked = 0;
 	while (looked < open.length && fitting.length < enough) {
@@ -68,8 +71,10 @@ export function schedule(wanted: Wanted, snapshot: Snapshot, strategy: Strategy,
 		const state = open[place];
 		if (!state) break;
 		const refused = refusal(state);
-		if (refused) refuse(refused.filter, refused.reasons);
-		else {
+		if (refused) {
+			refuse(refused.filter, refused.reasons);
+			if (refused.filter.helpedByRoom) helpable.push(state);
+		} else {
 			fitting.push(state);
 			places.push(place);
 		}
@@ -77,7 +82,7 @@ export function schedule(wanted: Wanted, snapshot: Snapshot, strategy: Strategy,
 	/** How far behind the last node that was chosen, going round. */
 	const distance = (at: number) => ((places[at] ?? 0) - after + open.length) % open.length;
 	const best = preferred(wanted, fitting, distance, snapshot, strategy);
-	return best ? { node: best.name, looked } : { message: message(), refusedBy, looked };
+	return best ? { node: best.name, looked } : { message: message(), refusedBy, helpable, looked };
 }
 
 /** How many nodes that fit are enough to choose among. */
@@ -92,8 +97,8 @@ interface Refused {
 	readonly reasons: readonly string[];
 }
 
-/** What the first filter that refuses the pod on a node says. */
-function refuser(wanted: Wanted, snapshot: Snapshot): (state: NodeState) => Refused | undefined {
+/** What the first filter that refuses the pod on a node says. It holds until the snapshot changes. */
+export function refuser(wanted: Wanted, snapshot: Snapshot): (state: NodeState) => Refused | undefined {
 	const prepared = () =>
 		filters.flatMap((filter) => {
 			const check = filter.prepare(wanted, snapshot);

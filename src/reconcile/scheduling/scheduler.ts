@@ -15,6 +15,7 @@ import {
 	PersistentVolume,
 	PersistentVolumeClaim,
 	Pod,
+	PodDisruptionBudget,
 	StorageClass,
 	timestamp,
 } from '../../kinds/index.ts';
@@ -23,10 +24,12 @@ import { type Context, type Controller, controller, watch } from '../runtime/con
 import { isConflict, isNotFound, messageOf } from '../runtime/refusal.ts';
 import { freeVolumes, podsByClaim, volumesByClaim } from '../volumes/indexes.ts';
 import { DEFAULT_NAME, type Following, follow } from './follow.ts';
+import { budgetsIn, evictFor, makeRoom } from './making-room.ts';
 import { podVolumes, type VolumePlan, volumesOn } from './pod-volumes.ts';
+import type { Preemption } from './preempt.ts';
 import { createRefusals, type Refusals } from './refusals.ts';
 import type { Strategy } from './rules/index.ts';
-import { type Placement, schedule, type Turn } from './schedule.ts';
+import { type Placement, type Refusal, schedule, type Turn } from './schedule.ts';
 import { createSnapshot } from './snapshot.ts';
 import { createVolumeBindings, type Settled, type VolumeBindings } from './volume-bindings.ts';
 import { createWaiting } from './waiting.ts';
@@ -54,8 +57,8 @@ export function scheduler(options: SchedulerOptions = {}): Controller {
 		name: 'scheduler',
 		component: name,
 		// What is to be done on a change depends on what it changed: the session's own handlers tell.
-		watches: [Pod, Node, Namespace, PersistentVolumeClaim, PersistentVolume, StorageClass].map((kind) =>
-			watch(kind as Kind, () => []),
+		watches: [Pod, Node, Namespace, PersistentVolumeClaim, PersistentVolume, StorageClass, PodDisruptionBudget].map(
+			(kind) => watch(kind as Kind, () => []),
 		),
 		indexes: [podsByClaim, volumesByClaim, freeVolumes],
 		workers: 1,
@@ -137,15 +140,26 @@ async function placeAll(session: Session): Promise<void> {
 	await Promise.all(writes);
 }
 
-function decide({ snapshot, strategy, turn, refusals }: Session, wanted: Wanted): Placement {
+/** A pod that fits nowhere, and what room is made for it. */
+interface Judged extends Refusal {
+	readonly preemption?: Preemption;
+	readonly denominated?: true;
+}
+
+function decide(session: Session, wanted: Wanted): Exclude<Placement, Refusal> | Judged {
+	const { snapshot, strategy, turn, refusals } = session;
 	const known = refusals.of(wanted);
 	if (known) return { ...known, looked: 0 };
 	const placement = schedule(wanted, snapshot, strategy, turn);
-	if (!('node' in placement)) refusals.add(wanted, placement);
-	return placement;
+	if ('node' in placement) return placement;
+	const room = makeRoom(wanted, placement, snapshot, budgetsIn(session), turn.from);
+	const judged = { ...placement, ...room, message: placement.message + room.message };
+	// Room that is made for one is not there for the next.
+	if (!room.preemption) refusals.add(wanted, judged);
+	return judged;
 }
 
-function carryOut(session: Session, wanted: Wanted, placement: Placement): Promise<void> {
+function carryOut(session: Session, wanted: Wanted, placement: ReturnType<typeof decide>): Promise<void> {
 	const { pod } = wanted;
 	const { snapshot, waiting, refusals } = session;
 	const { from, last } = session.turn;
@@ -153,7 +167,9 @@ function carryOut(session: Session, wanted: Wanted, placement: Placement): Promi
 	if (!('node' in placement)) {
 		session.turn = { from: next, last };
 		waiting.refused(pod, placement.refusedBy);
-		return report(session, pod, 'Unschedulable', placement.message);
+		const { preemption, denominated } = placement;
+		if (preemption) return preemptAt(session, pod, placement.message, preemption);
+		return report(session, pod, 'Unschedulable', placement.message, denominated ? null : undefined);
 	}
 	session.turn = { from: next, last: placement.node };
 	snapshot.reserve(wanted, placement.node);
@@ -198,6 +214,25 @@ function giveUp({ snapshot, waiting, changed }: Session, pod: Pod, node: string)
 	changed('pod gone', { pod, node });
 }
 
+/** The pod waits for room on a node, from which others go. Never throws. */
+async function preemptAt(session: Session, pod: Pod, message: string, preemption: Preemption): Promise<void> {
+	const { snapshot, waiting, name, signal, faults } = session;
+	// The next pods are decided on with this in mind.
+	const nominated = { ...pod, status: { ...pod.status, nominatedNodeName: preemption.node } };
+	snapshot.setPod(nominated);
+	waiting.update(nominated);
+	await report(session, pod, 'Unschedulable', message, preemption.node);
+	try {
+		await evictFor(pod, preemption, snapshot, session, name);
+		faults.healed('preempt', 'pods are preempted again');
+	} catch (error) {
+		if (signal.aborted) return;
+		// It is looked at again, and others may have to go.
+		waiting.failed(pod);
+		faults.failed('preempt', error, 'pods cannot be preempted; more urgent ones wait');
+	}
+}
+
 /** Binds the pod. Where that fails it counts on the node no more, and waits again. Never throws. */
 async function bind(session: Session, pod: Pod, node: string): Promise<void> {
 	const { client, events, cache, snapshot, waiting, changed, signal, faults } = session;
@@ -222,12 +257,23 @@ async function bind(session: Session, pod: Pod, node: string): Promise<void> {
 	}
 }
 
-/** Says at the pod why it has no node, where it does not say so yet. Never throws. */
-async function report(session: Session, pod: Pod, reason: string, message: string): Promise<void> {
+/**
+ * Says at the pod why it has no node, where it does not say so yet, and where room is made for it: `null` for nowhere any more.
+ * Never throws.
+ */
+async function report(
+	session: Session,
+	pod: Pod,
+	reason: string,
+	message: string,
+	nominated?: string | null,
+): Promise<void> {
 	const { client, events, waiting, now, signal, faults } = session;
 	const said = conditionOf(pod.status?.conditions, 'PodScheduled');
-	if (said?.status === 'False' && said.message === message) return;
-	events.event(pod, 'Warning', 'FailedScheduling', message);
+	const same = said?.status === 'False' && said.message === message;
+	const stays = nominated === undefined || (pod.status?.nominatedNodeName ?? null) === nominated;
+	if (same && stays) return;
+	if (!same) events.event(pod, 'Warning', 'FailedScheduling', message);
 	const condition = {
 		type: 'PodScheduled',
 		status: 'False',
@@ -237,7 +283,9 @@ async function report(session: Session, pod: Pod, reason: string, message: strin
 	};
 	const conditions = [...withoutCondition(pod.status?.conditions, 'PodScheduled'), condition];
 	try {
-		await client.update(Pod, { ...pod, status: { ...pod.status, conditions } }, { subresource: 'status' });
+		const nominatedNodeName = nominated === undefined ? pod.status?.nominatedNodeName : (nominated ?? undefined);
+		const status = { ...pod.status, conditions, nominatedNodeName };
+		await client.update(Pod, { ...pod, status }, { subresource: 'status' });
 		faults.healed('report', 'pods are told again why they wait');
 	} catch (error) {
 		if (signal.aborted || isNotFound(error)) return;

@@ -71,6 +71,10 @@ export interface Snapshot extends Look {
 	removePod(uid: string): void;
 	/** Counts the pod on the node before the API server says so. */
 	reserve(wanted: Wanted, node: string): void;
+	/** Whether some placed pod is less urgent. */
+	hasPodsBelow(priority: number): boolean;
+	/** What `look` finds while placed pods are taken off their nodes, and put back, as it likes; all is as it was afterwards. */
+	rearranging<T>(look: (how: { takeOff(pod: Pod): void; putBack(pod: Pod): void }) => T): T;
 	/** What `look` finds if these pods were on the node as well. */
 	supposing<T>(pods: Iterable<Pod>, node: string, look: () => T): T;
 }
@@ -100,6 +104,10 @@ export function createSnapshot(volumes: VolumeLook = noVolumes): Snapshot {
 	const nominations = new Map<string, string>();
 	const namespaces = new Map<string, Labels | undefined>();
 	const namespaceLabels = (name: string) => namespaces.get(name);
+	/** Placed pods that are taken off their nodes for the moment. */
+	const off = new Set<Placed>();
+	/** How many placed pods have each priority. */
+	const priorities = new Map<number, number>();
 	const population = createPopulation(states, namespaceLabels);
 	const carried = createCarriedTerms(states, namespaceLabels);
 	/** Nodes with a taint, or that take no pods. */
@@ -138,6 +146,10 @@ export function createSnapshot(volumes: VolumeLook = noVolumes): Snapshot {
 		else load.pods.delete(uidOf(pod));
 		population.add(traits, node, sign);
 		carried.add(terms, node, sign);
+		const priority = pod.spec.priority ?? 0;
+		const alike = (priorities.get(priority) ?? 0) + sign;
+		if (alike > 0) priorities.set(priority, alike);
+		else priorities.delete(priority);
 		tidy(node);
 	};
 	const nominate = (pod: Pod, node: string | undefined) => {
@@ -243,7 +255,26 @@ export function createSnapshot(volumes: VolumeLook = noVolumes): Snapshot {
 			remove(uid);
 		},
 		reserve: (wanted, node) => put(wanted.pod, node, () => wanted),
-		nodeOf: (uid) => placed.get(uid)?.node,
+		nodeOf(uid) {
+			const known = placed.get(uid);
+			return known && !off.has(known) ? known.node : undefined;
+		},
+		hasPodsBelow: (priority) => priorities.keys().some((each) => each < priority),
+		rearranging(look) {
+			const move = (sign: 1 | -1) => (pod: Pod) => {
+				const known = placed.get(uidOf(pod));
+				if (!known || off.has(known) === sign < 0) return;
+				if (sign < 0) off.add(known);
+				else off.delete(known);
+				count(known, sign);
+			};
+			try {
+				return look({ takeOff: move(-1), putBack: move(1) });
+			} finally {
+				for (const each of off) count(each, 1);
+				off.clear();
+			}
+		},
 		supposing(pods, node, look) {
 			const supposed = Array.from(pods, (pod) => ({ ...wantedOf(pod), node, terms: carriedBy(pod) }));
 			for (const each of supposed) count(each, 1);

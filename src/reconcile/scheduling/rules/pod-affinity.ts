@@ -63,6 +63,7 @@ const ofDomains: Hint<'node added' | 'node removed' | 'node labels'> = ({ pod },
 export const interPodAffinity: Filter = {
 	name: 'InterPodAffinity',
 	prepare,
+	helpedByRoom: true,
 	hints: {
 		'pod came': concerns,
 		'pod gone': freed,

@@ -14,6 +14,7 @@ const preparePorts: Filter['prepare'] = ({ ports }) =>
 export const nodePorts: Filter = {
 	name: 'NodePorts',
 	prepare: preparePorts,
+	helpedByRoom: true,
 	hints: { 'node added': passesNow(preparePorts), 'pod gone': passesThere(preparePorts) },
 };
 
@@ -44,6 +45,7 @@ const free = (total: Float64Array, taken: Float64Array, at: number) => amountAt(
 export const nodeResourcesFit: Filter = {
 	name: 'NodeResourcesFit',
 	prepare: prepareFit,
+	helpedByRoom: true,
 	hints: {
 		'node added': passesNow(prepareFit),
 		'node allocatable': passesNow(prepareFit),

@@ -13,6 +13,8 @@ export interface Filter {
 	prepare(wanted: Wanted, look: Look): Check | undefined;
 	/** The only nodes that can be, by name, where the pod says so. */
 	readonly narrows?: (wanted: Wanted) => ReadonlySet<string> | undefined;
+	/** Whether a node that it refuses may do when other pods leave it. */
+	readonly helpedByRoom?: true;
 	/** After which changes a pod that the filter refused may fit. */
 	readonly hints: Hints;
 }

@@ -92,6 +92,7 @@ const ofDomains: Hint<'node added' | 'node removed' | 'node labels' | 'node tain
 export const topologySpread: Filter = {
 	name: 'PodTopologySpread',
 	prepare,
+	helpedByRoom: true,
 	hints: {
 		'pod came': counted,
 		'pod gone': counted,

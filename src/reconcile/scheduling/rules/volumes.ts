@@ -15,6 +15,7 @@ const share = (a: Pod, b: Pod): boolean => {
 /** A claim for one pod is that of one pod in the whole cluster. */
 export const volumeRestrictions: Filter = {
 	name: 'VolumeRestrictions',
+	helpedByRoom: true,
 	prepare({ pod }, look) {
 		const keys = claimKeysOf(pod).filter((key) =>
 			look.volumes.claim(key)?.spec.accessModes?.includes('ReadWriteOncePod'),
