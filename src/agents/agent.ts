@@ -44,6 +44,11 @@ export interface AgentOptions {
 	readonly nodeName: string;
 	/** For the pods' files, and the agent's certificate. */
 	readonly dataDir: string;
+	/**
+	 * Where plugins have their sockets and volumes, and look for the node's: absolute. Default `kubelet` in the data directory.
+	 * Source: Kubernetes documentation, "Local Files And Paths Used By The Kubelet".
+	 */
+	readonly kubeletDir?: string;
 	/** The node's InternalIP, at which the API server reaches the agent. */
 	readonly address: string;
 	/** Default 10250; 0 takes any free one. */

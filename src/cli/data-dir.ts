@@ -21,7 +21,23 @@ export interface Running {
 export function dataDirectory(option: string | undefined, env: NodeJS.ProcessEnv = process.env): string {
 	const named = option ?? env.DRIFTLESS_DATA_DIR;
 	if (named) return resolve(named);
-	return process.getuid?.() === 0 ? '/var/lib/driftless' : join(homedir(), '.local/share/driftless');
+	return process.getuid?.() === 0 ? SYSTEM_DATA : join(homedir(), '.local/share/driftless');
+}
+
+/** Of root, where nobody names another. */
+const SYSTEM_DATA = '/var/lib/driftless';
+/** Where plugins that know of Kubernetes look for a node. Source: Kubernetes documentation, "Local Files And Paths Used By The Kubelet". */
+const SYSTEM_KUBELET = '/var/lib/kubelet';
+
+/**
+ * Where the plugins of a node have their sockets and volumes: `--kubelet-dir`, or the place that they expect where the node is
+ * the machine's own. One that was given a data directory may be one of several on the machine, and keeps its plugins there.
+ *
+ * @param dataDir - the node's.
+ */
+export function kubeletDirectory(option: string | undefined, dataDir: string): string {
+	if (option) return resolve(option);
+	return dataDir === SYSTEM_DATA || dataDir.startsWith(`${SYSTEM_DATA}/`) ? SYSTEM_KUBELET : join(dataDir, 'kubelet');
 }
 
 /** Makes the directory, takes it for this process, and checks its format. Released when the process ends, however it ends. */

@@ -12,6 +12,7 @@ export interface NodeFlags {
 	readonly systemReserved?: Readonly<Record<string, string>>;
 	readonly allowedUnsafeSysctls?: readonly string[];
 	readonly containerMaxPids?: number;
+	readonly kubeletDir?: string;
 }
 
 export function nodeOptions(command: Command): Command {
@@ -46,6 +47,12 @@ export function nodeOptions(command: Command): Command {
 					if (!/^[1-9]\d{0,8}$/.test(text)) throw new InvalidArgumentError('It takes a number of processes.');
 					return Number(text);
 				},
+			),
+		)
+		.addOption(
+			new Option(
+				'--kubelet-dir <directory>',
+				'where plugins of the node have their sockets and volumes (default: /var/lib/kubelet, or kubelet in the data directory where --data-dir names one)',
 			),
 		);
 }

@@ -7,7 +7,13 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import test from 'ava';
-import { dataDirectory, readRunning, takeDataDirectory, writeRunning } from '../../src/cli/data-dir.ts';
+import {
+	dataDirectory,
+	kubeletDirectory,
+	readRunning,
+	takeDataDirectory,
+	writeRunning,
+} from '../../src/cli/data-dir.ts';
 import { UserError } from '../../src/cli/user-error.ts';
 import { driftless, follow } from './driftless.ts';
 
@@ -30,6 +36,14 @@ test('--data-dir comes before DRIFTLESS_DATA_DIR, and that before the default', 
 	const root = process.getuid?.() === 0;
 	t.is(dataDirectory(undefined, {}), root ? '/var/lib/driftless' : join(homedir(), '.local/share/driftless'));
 	t.is(dataDirectory('', { DRIFTLESS_DATA_DIR: '' }), dataDirectory(undefined, {}));
+});
+
+test('plugins have the place that they expect where the node is that of the machine, and one in its data directory else', (t) => {
+	t.is(kubeletDirectory(undefined, '/var/lib/driftless'), '/var/lib/kubelet');
+	t.is(kubeletDirectory(undefined, '/var/lib/driftless/agent'), '/var/lib/kubelet');
+	t.is(kubeletDirectory(undefined, '/var/lib/driftless-2'), '/var/lib/driftless-2/kubelet');
+	t.is(kubeletDirectory('/srv/kubelet', '/var/lib/driftless'), '/srv/kubelet');
+	t.is(kubeletDirectory('here', '/srv/a'), join(process.cwd(), 'here'));
 });
 
 test('a new directory is made for its owner only, and says its format', (t) =>

@@ -4,7 +4,7 @@ import { type Command, Option } from 'commander';
 import { createCache, followKubeconfig, overHttp } from '../../client/index.ts';
 import { SIMULATED_TAINT } from '../../kinds/index.ts';
 import type { GlobalOptions } from '../connect.ts';
-import { dataDirectory, takeDataDirectory } from '../data-dir.ts';
+import { dataDirectory, kubeletDirectory, takeDataDirectory } from '../data-dir.ts';
 import { type NodeFlags, nodeOptions } from '../node-options.ts';
 import { cidr, oneOf, ownIp } from '../options.ts';
 import { ownAddress } from '../platform/addresses.ts';
@@ -70,6 +70,7 @@ export function agent(program: Command): void {
 				cache,
 				kubeconfig: path,
 				dataDir,
+				kubeletDir: kubeletDirectory(options.kubeletDir, dataDir),
 				nodeName,
 				address: options.address ?? ownAddress(),
 				agentPort: options.agentPort,

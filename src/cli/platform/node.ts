@@ -23,6 +23,8 @@ export interface NodeOptions {
 	/** For the parts of the node that are processes of their own. */
 	readonly kubeconfig: string;
 	readonly dataDir: string;
+	/** Of the node's plugins. */
+	readonly kubeletDir: string;
 	readonly nodeName: string;
 	/** The node's address for others. */
 	readonly address: string;
@@ -88,6 +90,7 @@ async function agent(options: Parts): Promise<void> {
 		engine,
 		nodeName,
 		dataDir,
+		kubeletDir: options.kubeletDir,
 		address: options.address,
 		port: options.agentPort,
 		clientCa: options.clientCa,

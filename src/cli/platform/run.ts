@@ -7,7 +7,7 @@ import { writeKubeconfig } from '../../api/index.ts';
 import type { Client } from '../../client/index.ts';
 import type { EtcdAccess } from '../../store/index.ts';
 import { folderURL, grant, localPath, withoutCredentials } from '../../sync/source/index.ts';
-import { dataDirectory, takeDataDirectory, writeRunning } from '../data-dir.ts';
+import { dataDirectory, kubeletDirectory, takeDataDirectory, writeRunning } from '../data-dir.ts';
 import type { NodeFlags } from '../node-options.ts';
 import type { Component } from '../options.ts';
 import { UserError } from '../user-error.ts';
@@ -153,6 +153,7 @@ export async function runPlatform(
 			cache: plane.cache,
 			kubeconfig,
 			dataDir,
+			kubeletDir: kubeletDirectory(options.kubeletDir, dataDir),
 			nodeName,
 			address,
 			agentPort: options.agentPort,
