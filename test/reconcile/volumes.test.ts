@@ -58,13 +58,13 @@ const podWith = (name: string, claimName: string): Pod => ({
 });
 const nodeOf = (w: World, name: string) =>
 	eventually(w, kinds, async () => (await w.client.get(Pod, at(name))).spec.nodeName);
+/** Why the pod has no node; without what is said of pods that could go instead. */
 const whyNot = (w: World, name: string) =>
-	eventually(
-		w,
-		kinds,
-		async () =>
-			(await w.client.get(Pod, at(name))).status?.conditions?.find(({ type }) => type === 'PodScheduled')?.message,
-	);
+	eventually(w, kinds, async () => {
+		const { status } = await w.client.get(Pod, at(name));
+		const message = status?.conditions?.find(({ type }) => type === 'PodScheduled')?.message;
+		return message?.replace(/ preemption: .*/, '');
+	});
 
 test('a claim gets the volume that serves it, and a delete releases the volume once no pod uses the claim', async (t) => {
 	const w = await start(t);

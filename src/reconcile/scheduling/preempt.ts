@@ -46,6 +46,7 @@ export function preempt(
 	from = 0,
 ): Preemption | NoPreemption {
 	const reasons = new Map<string, number>();
+	if (nodes.length === 0) return { reasons };
 	if (!snapshot.hasPodsBelow(priorityOf(wanted.pod))) return { reasons: reasons.set(NO_VICTIMS, nodes.length) };
 	const enough = Math.max(FEWEST_CANDIDATES, Math.floor((nodes.length * CANDIDATES_PERCENT) / 100));
 	const candidates: Candidate[] = [];
