@@ -24,6 +24,7 @@ import { localProvisioner, localReclaimer } from './volumes/local-provisioner.ts
 import { claimProtection, volumeProtection } from './volumes/protection.ts';
 import { standardClass } from './volumes/standard-class.ts';
 import { volumeBinder } from './volumes/volume-binder.ts';
+import { daemonSet } from './workloads/daemonset.ts';
 import { deployment } from './workloads/deployment.ts';
 import { replicaSet } from './workloads/replicaset.ts';
 import { replicationController } from './workloads/replicationcontroller.ts';
@@ -64,6 +65,7 @@ export function clusterControllers(options: ClusterOptions = {}): Controller[] {
 		replicaSet,
 		replicationController,
 		statefulSet,
+		daemonSet,
 		endpoints(),
 		endpointSlice,
 		endpointSliceMirroring,
