@@ -8,6 +8,7 @@ import type { Log } from '../log.ts';
 import type { Family } from '../metrics.ts';
 import type { Engine } from './engine/index.ts';
 import { createDiskMeter, createFigures } from './figures/index.ts';
+import { podGroups } from './groups/groups.ts';
 import { measure } from './node/capacity.ts';
 import { claimDataDir } from './node/identity.ts';
 import { NETWORK, prepareEngine } from './node/network.ts';
@@ -71,6 +72,8 @@ export interface AgentOptions {
 	readonly unsafeSysctls?: readonly string[];
 	/** Processes that each container may have. */
 	readonly maxPids?: number;
+	/** Processes that each pod may have. Default as many as its containers may. */
+	readonly podMaxPids?: number;
 	/** Figures of what else runs on the node: they are served with the agent's own. */
 	readonly metrics?: () => Iterable<Family>;
 	/** Starts that the engine works on at once. */
@@ -214,6 +217,12 @@ export async function runAgent(options: AgentOptions): Promise<Agent> {
 			.finally(() => background.delete(settled));
 		background.add(settled);
 	}
+	const groups = await podGroups({
+		driver: info.groups,
+		maxTasks: options.podMaxPids,
+		pods: () => pods?.all() ?? [],
+		faults: faults(log),
+	});
 	const context: PodContext = {
 		engine,
 		client,
@@ -233,6 +242,7 @@ export async function runAgent(options: AgentOptions): Promise<Agent> {
 		objects,
 		images,
 		prober,
+		groups,
 		mirror,
 		reports: faults(log),
 		limit: pLimit(options.parallelStarts ?? PARALLEL_STARTS),

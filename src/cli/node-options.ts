@@ -13,6 +13,7 @@ export interface NodeFlags {
 	readonly allowedUnsafeSysctls?: readonly string[];
 	readonly containerMaxPids?: number;
 	readonly kubeletDir?: string;
+	readonly podMaxPids?: number;
 }
 
 export function nodeOptions(command: Command): Command {
@@ -43,10 +44,7 @@ export function nodeOptions(command: Command): Command {
 		)
 		.addOption(
 			new Option('--container-max-pids <number>', 'processes that each container may have (default: 4096)').argParser(
-				(text) => {
-					if (!/^[1-9]\d{0,8}$/.test(text)) throw new InvalidArgumentError('It takes a number of processes.');
-					return Number(text);
-				},
+				processes,
 			),
 		)
 		.addOption(
@@ -54,7 +52,18 @@ export function nodeOptions(command: Command): Command {
 				'--kubelet-dir <directory>',
 				'where plugins of the node have their sockets and volumes (default: /var/lib/kubelet, or kubelet in the data directory where --data-dir names one)',
 			),
+		)
+		.addOption(
+			new Option(
+				'--pod-max-pids <number>',
+				'processes that each pod may have (default: as many as its containers)',
+			).argParser(processes),
 		);
+}
+
+function processes(text: string): number {
+	if (!/^[1-9]\d{0,8}$/.test(text)) throw new InvalidArgumentError('It takes a number of processes.');
+	return Number(text);
 }
 
 const RESERVABLE = ['cpu', 'memory', 'ephemeral-storage'];

@@ -8,6 +8,8 @@ export { LEASE_WRITER, termOf } from './coordination/lease.ts';
 export * from './core/local-volume.ts';
 export { SIMULATED_TAINT } from './core/node.ts';
 export { allowedNodeLabels, isReservedNodeLabel } from './core/node-labels.ts';
+export { type QosClass, qosClass } from './core/pod-qos.ts';
+export { podLevel } from './core/pod-resources.ts';
 export { hasHealthPort, hasOwnEndpoints } from './core/service-spec.ts';
 export { accessModesText, classOf } from './core/volume-modes.ts';
 export { age, column, type Declaration, kind, wide } from './declare.ts';

@@ -4,6 +4,7 @@
  */
 import type { Container } from 'kubernetes-types/core/v1.js';
 import type { Pod } from './builtins.generated.ts';
+import { podLevel } from './core/pod-resources.ts';
 import { milli, quantity } from './quantity.ts';
 
 /** Amounts by resource name: cpu in thousandths of a core, everything else in its unit (bytes, pieces). */
@@ -34,8 +35,38 @@ export function requestsOf(pod: Pod): Resources {
 	const running = { ...sidecars };
 	for (const container of pod.spec.containers) add(running, requests(container));
 	raise(total, running);
+	// What is said of the pod as a whole goes before the sum of its containers.
+	Object.assign(total, amounts(podLevel(pod.spec)?.requests));
 	add(total, amounts(pod.spec.overhead));
 	return { ...total, pods: 1 };
+}
+
+/**
+ * What a pod as a whole may take: the sums of its containers' limits, of those resources that each of its containers is limited in,
+ * or what is said of the pod itself.
+ */
+export function limitsOf(pod: Pod): Resources {
+	const { containers, initContainers = [], overhead } = pod.spec;
+	const all = [...containers, ...initContainers];
+	const own = amounts(podLevel(pod.spec)?.limits);
+	const names = Object.keys(amounts(containers[0]?.resources?.limits));
+	const limited = names.filter((name) => all.every(({ resources }) => quantity(resources?.limits?.[name] ?? '0') > 0));
+	const limit = (container: Container) => amounts(container.resources?.limits);
+	const total: Record<string, number> = {};
+	for (const name of limited) {
+		let sidecars = 0;
+		let most = 0;
+		for (const container of initContainers) {
+			const amount = limit(container)[name] ?? 0;
+			if (container.restartPolicy === 'Always') sidecars += amount;
+			most = Math.max(most, container.restartPolicy === 'Always' ? sidecars : sidecars + amount);
+		}
+		const together = containers.reduce((sum, container) => sum + (limit(container)[name] ?? 0), sidecars);
+		total[name] = Math.max(most, together);
+	}
+	Object.assign(total, own);
+	for (const [name, amount] of Object.entries(amounts(overhead))) if (total[name] !== undefined) total[name] += amount;
+	return total;
 }
 
 /** The host ports of a pod; on the host's network every container port is one. */

@@ -134,7 +134,7 @@ test('a container has a bound on its processes, and the group of all pods above 
 	for (const { id } of await node.containers()) {
 		const { HostConfig } = await node.engine.docker.getContainer(id).inspect();
 		t.is(HostConfig.PidsLimit, 25);
-		t.regex(HostConfig.CgroupParent ?? '', /^(\/kubepods|kubepods\.slice)$/);
+		t.regex(HostConfig.CgroupParent ?? '', /^(\/kubepods\/besteffort\/pod[-\w]+|kubepods-besteffort-pod\w+\.slice)$/);
 	}
 });
 

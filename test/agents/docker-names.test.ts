@@ -33,19 +33,33 @@ const notes = { name: 'main', attempt: 3, sandbox: 'abc', hash: '1234', backoff:
 
 test('what a node creates is named and labelled as other tools, and other versions, know it', (t) => {
 	const sandbox = sandboxBody(
-		{ pod, attempt: 2, annotations: { secret: 'not told' }, namespaces, ports: [], sysctls: {}, maxPids: 10 },
+		{
+			pod,
+			qos: 'Guaranteed',
+			attempt: 2,
+			annotations: { secret: 'not told' },
+			namespaces,
+			ports: [],
+			sysctls: {},
+			maxPids: 10,
+		},
 		'driftless',
 		around,
 	);
 	t.is(sandbox.name, 'k8s_POD_web-0_shop_f00_2');
 	t.deepEqual(sandbox.Labels, sandboxLabels);
 	t.is(sandbox.HostConfig?.NetworkMode, 'driftless');
-	const spec = { pod, ...notes, image: 'sha256:1', namespaces, mounts: [], maxPids: 10 };
+	const spec = { pod, qos: 'Burstable', ...notes, image: 'sha256:1', namespaces, mounts: [], maxPids: 10 } as const;
 	const container = containerBody({ ...spec, terminationMessagePath: '/dev/termination-log' }, around);
 	t.is(container.name, 'k8s_main_web-0_shop_f00_3');
 	t.deepEqual(container.Labels, containerLabels);
 	t.is(container.HostConfig?.NetworkMode, 'container:abc');
-	t.is(container.HostConfig?.CgroupParent, '/kubepods');
+	t.is(container.HostConfig?.CgroupParent, '/kubepods/burstable/podf00');
+	t.is(sandbox.HostConfig?.CgroupParent, '/kubepods/podf00');
+	const slices = containerBody({ ...spec, terminationMessagePath: '/x' }, { ...around, groups: 'systemd' });
+	t.is(slices.HostConfig?.CgroupParent, 'kubepods-burstable-podf00.slice');
+	const none = containerBody({ ...spec, terminationMessagePath: '/x' }, { ...around, groups: 'none' });
+	t.is(none.HostConfig?.CgroupParent, undefined);
 });
 
 const inspected = (labels: Record<string, string>) =>
@@ -67,7 +81,16 @@ test('what it has created is read back as it was, and what is no pod’s is none
 });
 
 test('an out-of-memory score that the machine does not grant is the lowest that it does', (t) => {
-	const spec = { pod, attempt: 0, annotations: {}, namespaces, ports: [], sysctls: {}, maxPids: 10 };
+	const spec = {
+		pod,
+		qos: 'BestEffort',
+		attempt: 0,
+		annotations: {},
+		namespaces,
+		ports: [],
+		sysctls: {},
+		maxPids: 10,
+	} as const;
 	const scoreAt = (lowestOomScore: number) =>
 		sandboxBody(spec, 'driftless', { groups: 'none', lowestOomScore }).HostConfig?.OomScoreAdj;
 	t.is(scoreAt(-1000), -998);

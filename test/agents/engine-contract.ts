@@ -47,6 +47,7 @@ const FAIL: Task = { command: ['/no/such/program'], annotations: says({ 'start-e
 const namespaces = { network: 'pod', ipc: 'pod', pid: 'container' } as const;
 const sandboxSpec = ({ network }: Subject, rest: Partial<SandboxSpec> = {}): SandboxSpec => ({
 	pod: { node: network.node, uid: randomUUID(), namespace: 'default', name: 'p' },
+	qos: 'BestEffort',
 	attempt: 0,
 	annotations: {},
 	hostname: 'p',
@@ -66,7 +67,7 @@ async function prepare(subject: Subject, { command, annotations }: Task) {
 	const image = (await images.inspect(IMAGE))?.id ?? '';
 	const notes = { name: 'main', attempt: 2, sandbox, hash: 'abc', backoff: 20 };
 	const rest = { namespaces, mounts: [], terminationMessagePath: '/dev/termination-log', maxPids: 100 };
-	const spec = { pod: within.pod, ...notes, image, command, ...rest };
+	const spec = { pod: within.pod, qos: within.qos, ...notes, image, command, ...rest };
 	const { id } = await containers.create(spec);
 	return { pod: within.pod, sandbox, notes, spec, id };
 }

@@ -55,7 +55,15 @@ test.serial('a request that is not answered is given up at its deadline, whateve
 	const pod = { node: 'x', uid: 'x', namespace: 'x', name: 'x' };
 	const notes = { pod, name: 'x', attempt: 0, sandbox: 'x', hash: 'x', backoff: 0 };
 	const namespaces = { network: 'node', ipc: 'node', pid: 'node' } as const;
-	const spec = { ...notes, image: 'x', namespaces, mounts: [], terminationMessagePath: '/x', maxPids: 1 };
+	const spec = {
+		...notes,
+		image: 'x',
+		namespaces,
+		mounts: [],
+		terminationMessagePath: '/x',
+		maxPids: 1,
+		qos: 'BestEffort',
+	} as const;
 	const { containers, images, parts } = engine;
 	const calls = {
 		info: () => engine.info(),

@@ -24,7 +24,7 @@ export interface StartOptions
 	extends Partial<
 		Pick<
 			AgentOptions,
-			'parallelStarts' | 'now' | 'nodeName' | 'dataDir' | 'systemReserved' | 'unsafeSysctls' | 'maxPids'
+			'parallelStarts' | 'now' | 'nodeName' | 'dataDir' | 'systemReserved' | 'unsafeSysctls' | 'maxPids' | 'podMaxPids'
 		>
 	> {
 	/** Default: the test's own. */

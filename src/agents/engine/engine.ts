@@ -22,6 +22,8 @@ export interface EngineInfo {
 	readonly memory: number;
 	/** Where the engine keeps images and containers. */
 	readonly root: string;
+	/** How it makes control groups on this machine: `cgroupfs` or `systemd`. Absent where it makes none, or on another machine. */
+	readonly groups?: string;
 }
 
 export type EngineEvent =

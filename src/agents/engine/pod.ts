@@ -3,6 +3,8 @@
  * Kubernetes' Container Runtime Interface. Times are milliseconds since the epoch.
  */
 
+import type { QosClass } from './group.ts';
+
 /** Whose a sandbox or a container is. The engine keeps it with it, also beyond its own end, and gives it back unchanged. */
 export interface PodIdentity {
 	/** The node that the pod runs on: several agents may share an engine. */
@@ -42,6 +44,8 @@ export interface PodNetwork {
 /** The sandbox to create. What is absent is the engine's default. */
 export interface SandboxSpec {
 	readonly pod: PodIdentity;
+	/** In whose control group it is. */
+	readonly qos: QosClass;
 	/** How many the pod has had before. */
 	readonly attempt: number;
 	/** The pod's own: what an engine lets itself be told by them is its own matter. */
@@ -88,6 +92,7 @@ export interface Notes {
 /** The container to create. What is absent is the engine's or the image's default. */
 export interface ContainerSpec extends Notes {
 	readonly pod: PodIdentity;
+	readonly qos: QosClass;
 	/** Id of the image. */
 	readonly image: string;
 	/** Replaces the image's entrypoint (and its command). */

@@ -18,6 +18,8 @@ interface Mounted {
 export interface Hierarchies {
 	readonly version: 1 | 2;
 	readonly mounts: Readonly<Partial<Record<Controller | 'unified', Mounted>>>;
+	/** Those of version 1, each once. */
+	readonly all: readonly Mounted[];
 }
 
 /** One group: the folder of each controller. In version 2 they are all the same. */
@@ -34,6 +36,7 @@ export interface Group {
  */
 export function parseHierarchies(mountinfo: string): Hierarchies | undefined {
 	const mounts: Partial<Record<Controller | 'unified', Mounted>> = {};
+	const all: Mounted[] = [];
 	for (const line of mountinfo.split('\n')) {
 		const [before = '', after = ''] = line.split(' - ');
 		const [, , , root, point] = before.split(' ');
@@ -42,11 +45,12 @@ export function parseHierarchies(mountinfo: string): Hierarchies | undefined {
 		const mounted = { root: unquoted(root), point: unquoted(point) };
 		if (type === 'cgroup2') mounts.unified ??= mounted;
 		if (type !== 'cgroup') continue;
+		all.push(mounted);
 		for (const option of options.split(','))
 			for (const controller of CONTROLLERS) if (option === controller) mounts[controller] ??= mounted;
 	}
-	if (mounts.memory || mounts.cpuacct) return { version: 1, mounts };
-	return mounts.unified && { version: 2, mounts };
+	if (mounts.memory || mounts.cpuacct) return { version: 1, mounts, all };
+	return mounts.unified && { version: 2, mounts, all };
 }
 
 /** The group of a process, as its /proc/PID/cgroup says it. Undefined where a hierarchy is missing or does not show it. */

@@ -1,6 +1,6 @@
 /** From a pod's spec to what the engine is asked to create: pure, given what the spec refers to. */
 import type * as core from 'kubernetes-types/core/v1.js';
-import type { Pod } from '../../kinds/index.ts';
+import { type Pod, qosClass } from '../../kinds/index.ts';
 import type {
 	Confinement,
 	ContainerSpec,
@@ -29,6 +29,7 @@ export function sandboxSpec(
 	const sysctls = (securityContext?.sysctls ?? []).map(({ name, value }) => [name.replaceAll('/', '.'), value]);
 	return {
 		pod: identityOf(pod, node),
+		qos: qosClass(pod.spec),
 		attempt,
 		annotations: pod.metadata.annotations ?? {},
 		hostname: hostNetwork ? undefined : kernelHostname(pod, domain),
@@ -80,6 +81,7 @@ export function containerSpec(pod: Pod, container: core.Container, context: Cont
 	];
 	return {
 		pod: identityOf(pod, context.node),
+		qos: qosClass(pod.spec),
 		name: container.name,
 		attempt: context.attempt,
 		sandbox: context.sandbox,

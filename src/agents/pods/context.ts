@@ -3,6 +3,7 @@ import type { LimitFunction } from 'p-limit';
 import type { Client, EventRecorder, Faults } from '../../client/index.ts';
 import type { Log } from '../../log.ts';
 import type { Engine } from '../engine/index.ts';
+import type { PodGroups } from '../groups/groups.ts';
 import type { Prober } from '../probes/prober.ts';
 import type { Wheel } from '../wheel.ts';
 import type { Objects } from './environment.ts';
@@ -33,6 +34,7 @@ export interface PodContext {
 	readonly objects: Objects;
 	readonly images: Images;
 	readonly prober: Prober;
+	readonly groups: PodGroups;
 	readonly mirror: Mirror;
 	/** What keeps statuses from being written concerns all pods alike, and is said once. */
 	readonly reports: Faults;

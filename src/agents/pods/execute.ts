@@ -22,7 +22,7 @@ const MOUNT_BACKOFF = { firstMs: 500, mostMs: 122_000 };
  */
 export async function execute(work: Work, step: Exclude<Step, { do: 'wait' | 'report' }>, pod: Pod): Promise<boolean> {
 	const { memory } = work;
-	const { engine, images, mirror, dataDir, signal } = work.context;
+	const { engine, groups, images, mirror, dataDir, signal } = work.context;
 	switch (step.do) {
 		case 'mountVolumes':
 			await mountVolumes(work, pod);
@@ -56,6 +56,8 @@ export async function execute(work: Work, step: Exclude<Step, { do: 'wait' | 're
 			mirror.forget(step.id);
 			return true;
 		case 'removeVolumes':
+			// First: while the pod has files here, it is known to have a group.
+			await groups.remove(uidOf(pod));
 			await removePodFolder(podFiles(dataDir, uidOf(pod)).root, signal);
 			memory.volumes = 'removed';
 			return true;

@@ -1,9 +1,11 @@
 /** A pod's sandbox, which holds its address and namespaces, and the files of its names. */
+import { mkdir } from 'node:fs/promises';
 import type { Pod } from '../../kinds/index.ts';
 import { EngineError } from '../engine/index.ts';
 import { sandboxSpec } from './container.ts';
-import { writeNames } from './files.ts';
+import { podFiles, writeNames } from './files.ts';
 import { failure } from './memory.ts';
+import { uidOf } from './names.ts';
 import { forgetStop } from './stop.ts';
 import { CREATE_BACKOFF, placeOf, rethrowIfDown, type Work } from './work.ts';
 
@@ -13,6 +15,9 @@ export async function createSandbox(work: Work, pod: Pod, attempt: number): Prom
 	await attempting(work, pod, async () => {
 		await prepared();
 		await limit(async () => {
+			// What has files here is cleared up also where the agent ends in between.
+			await mkdir(podFiles(work.context.dataDir, uidOf(pod)).root, { recursive: true, mode: 0o750 });
+			await work.context.groups.ensure(pod);
 			const spec = sandboxSpec(pod, attempt, { node, domain: dns.domain, maxPids });
 			const { id } = await engine.sandboxes.create(spec);
 			await start(work, pod, id);

@@ -1,11 +1,10 @@
 /** A pod's status as its node reports it, computed from what is observed. Source: Kubernetes documentation, "Pod Lifecycle". */
 import type * as core from 'kubernetes-types/core/v1.js';
-import { type Pod, timestamp } from '../../kinds/index.ts';
+import { type Pod, qosClass, timestamp } from '../../kinds/index.ts';
 import { containerStatus } from './container-status.ts';
 import type { Observed } from './observed.ts';
 import { isStarted, lists, mainStarted, members, outcome, outlook } from './outlook.ts';
 import { conditions } from './pod-conditions.ts';
-import { qosClass } from './resources.ts';
 
 /** The whole status; `pod.status` is the last known one, of which times of transition and others' conditions are kept. */
 export function podStatus(pod: Pod, observed: Observed, now: number): core.PodStatus {
@@ -42,7 +41,7 @@ export function podStatus(pod: Pod, observed: Observed, now: number): core.PodSt
 		...Object.fromEntries(
 			listed.filter(([, of]) => of.length > 0).map(([name, of]) => [name, of.map(({ status }) => status)]),
 		),
-		qosClass: before.qosClass ?? qosClass(pod),
+		qosClass: before.qosClass ?? qosClass(pod.spec),
 	};
 }
 

@@ -38,7 +38,7 @@ export interface NodeOptions {
 	/** Of the Node when it is made. Default none. */
 	readonly taints?: readonly Taint[];
 	/** What pods may have of the node. */
-	readonly limits: Pick<NodeFlags, 'systemReserved' | 'allowedUnsafeSysctls' | 'containerMaxPids'>;
+	readonly limits: Pick<NodeFlags, 'systemReserved' | 'allowedUnsafeSysctls' | 'containerMaxPids' | 'podMaxPids'>;
 	readonly engine: EngineKind;
 	readonly dockerHost: string | undefined;
 	readonly say: (line: string) => void;
@@ -101,6 +101,7 @@ async function agent(options: Parts): Promise<void> {
 		systemReserved: options.limits.systemReserved,
 		unsafeSysctls: options.limits.allowedUnsafeSysctls,
 		maxPids: options.limits.containerMaxPids,
+		podMaxPids: options.limits.podMaxPids,
 		metrics: options.counted.families,
 		log,
 		now: Date.now,

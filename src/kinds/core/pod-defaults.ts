@@ -4,6 +4,7 @@
  */
 import type * as core from 'kubernetes-types/core/v1.js';
 import { canonicalize, defaultContainer } from './container-defaults.ts';
+import { defaultPodLevel } from './pod-resources.ts';
 import { defaultVolume } from './volume-defaults.ts';
 
 /** The defaults that a template has as well. */
@@ -37,6 +38,7 @@ export function defaultPod(spec: core.PodSpec): void {
 		requestLimits(container);
 		if (spec.hostNetwork) for (const port of container.ports ?? []) port.hostPort ||= port.containerPort;
 	}
+	defaultPodLevel(spec);
 }
 
 /** A container with a limit and no request asks for its limit. */

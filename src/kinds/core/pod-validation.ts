@@ -7,6 +7,7 @@ import { dnsLabel, dnsSubdomain, ipAddress, qualifiedName } from '../names.ts';
 import { type FieldError, fieldError } from '../status.ts';
 import { type ContainerRole, type Surroundings, validateContainer } from './container-validation.ts';
 import type { Pod } from './pod.ts';
+import { validatePodLevel } from './pod-resources.ts';
 import { validateScheduling } from './scheduling-validation.ts';
 import { validatePodSecurity } from './security-validation.ts';
 import { validateVolumes } from './volume-validation.ts';
@@ -94,6 +95,7 @@ export function validatePodSpec(spec: core.PodSpec, path: string, errors: FieldE
 	checkOneOf(spec.preemptionPolicy, `${path}.preemptionPolicy`, ['Never', 'PreemptLowerPriority'], errors);
 	checkOneOf(spec.os?.name, `${path}.os.name`, ['linux', 'windows'], errors);
 	validateScheduling(spec, path, errors);
+	validatePodLevel(spec, `${path}.resources`, errors);
 	validateGates(spec, path, errors);
 	validatePodSecurity(spec, path, errors);
 }

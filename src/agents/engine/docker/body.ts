@@ -1,5 +1,6 @@
 /** What Docker is asked to create for sandboxes and containers. A sandbox is a container that does nothing but hold namespaces open. */
 import type Docker from 'dockerode';
+import { podGroupPath, podSlice, type QosClass } from '../group.ts';
 import type { Confinement, ContainerSpec, PortBinding, SandboxSpec } from '../pod.ts';
 import { containerNames, sandboxNames } from './names.ts';
 import { PAUSE_IMAGE } from './pause.ts';
@@ -14,8 +15,6 @@ export interface Surroundings {
 
 /** Bound of a container's log on disk, as the kubelet's defaults: files of so many bytes, so many of them. */
 const LOG = { Type: 'json-file', Config: { 'max-size': String(10 * 1024 * 1024), 'max-file': '5' } };
-/** The control group of all pods of the machine, as the kubelet names it. */
-const POD_GROUP = 'kubepods';
 /** As the kubelet's: what holds a pod together goes last when memory runs out, and needs no processor. */
 const SANDBOX_OOM_SCORE = -998;
 const SANDBOX_CPU_SHARES = 2;
@@ -91,21 +90,21 @@ export function containerBody(spec: ContainerSpec, around: Surroundings): Docker
 }
 
 const common = (
-	{ maxPids }: { readonly maxPids: number },
+	{ maxPids, pod, qos }: Pick<SandboxSpec, 'maxPids' | 'pod' | 'qos'>,
 	{ groups, lowestOomScore }: Surroundings,
 	oomScore?: number,
 ) => ({
 	PidsLimit: maxPids,
-	CgroupParent: parentGroup(groups),
+	CgroupParent: parentGroup(groups, qos, pod.uid),
 	OomScoreAdj: oomScore === undefined ? undefined : Math.max(lowestOomScore, oomScore),
 	RestartPolicy: { Name: 'no' },
 	LogConfig: LOG,
 });
 
 /** Groups of systemd are slices; without a driver (an engine without root) there is none. Source: dockerd, `--cgroup-parent`. */
-function parentGroup(driver: string): string | undefined {
-	if (driver === 'systemd') return `${POD_GROUP}.slice`;
-	return driver === 'cgroupfs' ? `/${POD_GROUP}` : undefined;
+function parentGroup(driver: string, qos: QosClass, uid: string): string | undefined {
+	if (driver === 'systemd') return podSlice(qos, uid);
+	return driver === 'cgroupfs' ? podGroupPath(qos, uid) : undefined;
 }
 
 /** Source: docker run reference, `--security-opt`. */

@@ -66,6 +66,8 @@ export function dockerEngine({ address, log, revive, stop, deadlines = DEADLINES
 				cpus: info.NCPU,
 				memory: info.MemTotal,
 				root: info.DockerRootDir,
+				// Only through a socket of this machine it is an engine of this machine.
+				groups: address.startsWith('unix://') && info.CgroupDriver !== 'none' ? info.CgroupDriver : undefined,
 			};
 		},
 		async prepare(wanted) {
