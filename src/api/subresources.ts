@@ -33,6 +33,8 @@ const connection = { verbs: ['create', 'get'], answer: 'stream', upgrade: true }
 export const subresources = {
 	status: { verbs: changeable, kind: itself, answer: 'object' },
 	scale: { verbs: changeable, kind: () => ({ group: 'autoscaling', version: 'v1', kind: 'Scale' }), answer: 'object' },
+	ephemeralcontainers: { verbs: changeable, kind: itself, answer: 'object' },
+	resize: { verbs: changeable, kind: itself, answer: 'object' },
 	finalize: { verbs: ['update', 'patch'], kind: itself, answer: 'object' },
 	binding: { ...action, kind: core('Binding') },
 	eviction: { ...action, kind: () => ({ group: 'policy', version: 'v1', kind: 'Eviction' }) },
@@ -46,13 +48,24 @@ export const subresources = {
 } as const satisfies Readonly<Record<string, Subresource>>;
 
 /** A subresource that the verbs of api.ts answer. */
-export type ObjectSubresource = 'status' | 'scale' | 'finalize' | 'binding' | 'eviction';
+export type ObjectSubresource =
+	| 'status'
+	| 'scale'
+	| 'ephemeralcontainers'
+	| 'resize'
+	| 'finalize'
+	| 'binding'
+	| 'eviction';
 
 type Declared = { readonly subresources: Kind['subresources'] };
 
 /** The names of the subresources that a kind has, in their order. */
-export function subresourcesOf({ subresources: { status, scale, actions = [] } }: Declared): readonly string[] {
-	return [...(status ? ['status'] : []), ...(scale ? ['scale'] : []), ...actions].filter(isKnown).sort();
+export function subresourcesOf({
+	subresources: { status, scale, parts = {}, actions = [] },
+}: Declared): readonly string[] {
+	return [...(status ? ['status'] : []), ...(scale ? ['scale'] : []), ...Object.keys(parts), ...actions]
+		.filter(isKnown)
+		.sort();
 }
 
 /** The subresource of a kind by its name; undefined where the kind has none of that name. */

@@ -72,9 +72,11 @@ export function kind<T extends KubeObject>(declaration: Declaration<T>): Kind<T>
 			prepare?.(object, old);
 			if (made.generation) countGeneration(object, old);
 		},
-		validate(object, old) {
+		validate(object, old, subresource) {
 			const errors = validateMetadata(made, object, old, names);
-			if (validate) errors.push(...validate(object, old));
+			const part = subresource === undefined ? undefined : made.subresources.parts?.[subresource];
+			if (part && old) errors.push(...part.validate(object, old));
+			else if (validate) errors.push(...validate(object, old));
 			return errors;
 		},
 		warnings: (object, old) => [

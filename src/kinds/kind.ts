@@ -46,8 +46,11 @@ export interface Kind<T extends KubeObject = KubeObject> {
 	 * (status on create, ...) and keeps what it may not change. In place on `object`. `old` is the stored object on an update.
 	 */
 	prepare(object: T, old: T | undefined): void;
-	/** The rules beyond the schema, those of metadata included. On an update `old` is the stored object, for immutable fields. */
-	validate(object: T, old: T | undefined): FieldError[];
+	/**
+	 * The rules beyond the schema, those of metadata included. On an update `old` is the stored object, for immutable fields;
+	 * `subresource` is what it is written under.
+	 */
+	validate(object: T, old: T | undefined, subresource?: string): FieldError[];
 	/** What is accepted of an object but hardly meant so, for the user to read. Asked of valid objects only. */
 	warnings(object: T, old: T | undefined): readonly string[];
 	/** Health as Argo CD assesses it; undefined where a kind has none (it then counts for nothing). */
@@ -115,8 +118,17 @@ export interface Subresources {
 	readonly status?: true;
 	/** JSON paths without brackets: `.spec.replicas`. `selector` is the path of a label selector (a string or a LabelSelector). */
 	readonly scale?: { readonly spec: string; readonly status: string; readonly selector?: string };
+	/** Subresources by name under which a part of the object is written that other updates may not change. */
+	readonly parts?: Readonly<Record<string, SubresourcePart>>;
 	/** Streaming and action subresources that the API server serves for the kind by name (log, exec, attach, portforward, binding, eviction). */
 	readonly actions?: readonly string[];
+}
+
+export interface SubresourcePart<T extends KubeObject = KubeObject> {
+	/** Puts what of `proposed` is written under it into `object`, which is as it is stored. In place. */
+	take: { take(object: T, proposed: T): void }['take'];
+	/** The rules of such a write, in place of those of other updates. */
+	validate: { validate(object: T, old: T): FieldError[] }['validate'];
 }
 
 export interface Column<T extends KubeObject = KubeObject> {

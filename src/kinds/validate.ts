@@ -94,8 +94,9 @@ export function validateObject<T extends KubeObject>(
 	old: T | undefined,
 	schemas: Schemas,
 	complete = false,
+	subresource?: string,
 ): FieldError[] {
-	const errors = kind.validate(object, old);
+	const errors = kind.validate(object, old, subresource);
 	const schema = schemas[kind.schema];
 	if (!schema || complete) return errors;
 	const named = new Set(errors.map((error) => error.field));

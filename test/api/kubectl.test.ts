@@ -79,10 +79,8 @@ test('kubectl asks a review from a file, and says clearly what is not there', as
 	t.is(await k.ok('create', '-f', '-', '-o', 'jsonpath={.status.allowed}', { input }), 'true');
 	const { ok, run } = await inNamespace(t);
 	await ok('create', '-f', '-', { input: manifest(pod('p')) });
-	t.regex(
-		(await run('debug', 'p', '--image=example/app:1')).stderr,
-		/ephemeral containers are disabled for this cluster/,
-	);
+	await ok('debug', 'p', '--image=example/app:1', '-c', 'look');
+	t.is(await ok('get', 'pod', 'p', '-o', 'jsonpath={.spec.ephemeralContainers[*].name}'), 'look');
 	t.regex((await run('get', 'widgets')).stderr, /the server doesn't have a resource type "widgets"/);
 	const counter = { apiVersion: 'example.com/v1', kind: 'Counter', metadata: { name: 'j' } };
 	t.regex(

@@ -478,10 +478,12 @@ test('a subresource is served where its kind has it and by its own verbs, and di
 		[
 			'pods/attach create,get',
 			'pods/binding create',
+			'pods/ephemeralcontainers get,patch,update',
 			'pods/eviction create',
 			'pods/exec create,get',
 			'pods/log get',
 			'pods/portforward create,get',
+			'pods/resize get,patch,update',
 			'pods/status get,patch,update',
 		],
 	);

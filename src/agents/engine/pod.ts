@@ -18,8 +18,8 @@ export interface PodIdentity {
 export interface Namespaces {
 	readonly network: 'pod' | 'node';
 	readonly ipc: 'pod' | 'node';
-	/** `container`: each container has its own. */
-	readonly pid: 'container' | 'pod' | 'node';
+	/** `container`: each container has its own; `of`: that of the container with this id. */
+	readonly pid: 'container' | 'pod' | 'node' | { readonly of: string };
 }
 
 export interface PortBinding {

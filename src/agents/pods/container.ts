@@ -61,6 +61,8 @@ export interface ContainerContext {
 	/** Bytes that the machine has. */
 	readonly machineMemory: number;
 	readonly maxPids: number;
+	/** Id of the container whose processes it sees. */
+	readonly target: string | undefined;
 }
 
 /** A container of the pod's spec, without the mounts of volumes. Throws ConfigError where it cannot be created as it is. */
@@ -99,7 +101,7 @@ export function containerSpec(pod: Pod, container: core.Container, context: Cont
 		tty: container.tty,
 		stdin: container.stdin,
 		stdinOnce: container.stdinOnce,
-		namespaces: namespacesOf(pod),
+		namespaces: { ...namespacesOf(pod), ...(context.target === undefined ? {} : { pid: { of: context.target } }) },
 		mounts: own,
 		...limitsOf(pod, container, context.machineMemory),
 		maxPids: context.maxPids,

@@ -31,6 +31,8 @@ export interface Role {
 
 export const roles = {
 	init: { gate: 'end', preparatory: true, restarts: (policy, exitCode) => exitCode !== 0 && policy !== 'Never' },
+	/** Somebody looks into the pod with it: as it is now, whatever state that is. */
+	ephemeral: { restarts: () => false },
 	sidecar: { gate: 'start', serving: true, stopsLast: true, restarts: () => true },
 	main: {
 		decisive: true,
@@ -41,6 +43,7 @@ export const roles = {
 
 /** The lists of a pod's containers in the order in which they start, and where the status of each stands. */
 export const lists = [
+	{ spec: 'ephemeralContainers', status: 'ephemeralContainerStatuses', role: (): Role => roles.ephemeral },
 	{
 		spec: 'initContainers',
 		status: 'initContainerStatuses',
@@ -70,7 +73,9 @@ export type Outlook =
 /** The pod's containers in the order in which they start. */
 export function members(pod: Pod): readonly Member[] {
 	return lists.flatMap((list) =>
-		(pod.spec[list.spec] ?? []).map((container): Member => ({ container, role: list.role(container), list })),
+		(pod.spec[list.spec] ?? []).map(
+			(container: core.Container): Member => ({ container, role: list.role(container), list }),
+		),
 	);
 }
 

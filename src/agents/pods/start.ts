@@ -55,12 +55,13 @@ export async function resumeContainer(work: Work, pod: Pod, name: string, id: st
 }
 
 async function create(
-	{ context }: Work,
+	work: Work,
 	pod: Pod,
 	container: core.Container,
 	step: StartContainer,
 	image: Image,
 ): Promise<string> {
+	const { context } = work;
 	const { dataDir, engine, objects, node, machineMemory, maxPids } = context;
 	const place = placeOf(context, pod);
 	const files = podFiles(dataDir, uidOf(pod));
@@ -76,6 +77,7 @@ async function create(
 		place,
 		machineMemory,
 		maxPids,
+		target: targetOf(work, pod, container),
 	});
 	// Each time: an agent that died after the sandbox's start may have left them out, or those of the sandbox before.
 	await writeNames(dataDir, pod, place.podIp, context.dns);
@@ -92,6 +94,15 @@ async function create(
 	if (created.existed) await context.mirror.refresh(created.id);
 	else tell(context, pod, container.name, 'Normal', 'Created', `Created container: ${container.name}`);
 	return created.id;
+}
+
+/** The container whose processes an ephemeral one is to see. Throws ConfigError where it does not run. */
+function targetOf({ context }: Work, pod: Pod, container: core.EphemeralContainer): string | undefined {
+	const { targetContainerName: name } = container;
+	if (!name) return undefined;
+	for (const part of context.mirror.of(uidOf(pod)))
+		if (part.kind === 'container' && part.name === name && part.state === 'running') return part.id;
+	throw new ConfigError(`unable to find target container ${name}: it does not run`);
 }
 
 /** What a path expression stands for. Throws VolumeError where a variable in it has no value: another place would be mounted. */

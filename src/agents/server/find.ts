@@ -4,7 +4,7 @@ import { ApiError, badRequest } from '../../kinds/index.ts';
 import type { Container } from '../engine/index.ts';
 import type { Mirror } from '../pods/mirror.ts';
 import { uidOf } from '../pods/names.ts';
-import { members } from '../pods/outlook.ts';
+import { members, statusOf } from '../pods/outlook.ts';
 
 export interface Found {
 	readonly pod: Pod;
@@ -28,8 +28,7 @@ export function findContainer(pods: Pods, mirror: Mirror, path: Target, previous
 	const [newest] = instances;
 	if (!newest) {
 		if (previous) throw badRequest(`previous terminated container ${quoted} not found`);
-		const statuses = [...(pod.status?.containerStatuses ?? []), ...(pod.status?.initContainerStatuses ?? [])];
-		const waiting = statuses.find(({ name }) => name === path.container)?.state?.waiting;
+		const waiting = statusOf(pod, path.container)?.state?.waiting;
 		const reason = waiting?.reason ?? 'ContainerCreating';
 		const why =
 			reason === 'ErrImagePull' || reason === 'ImagePullBackOff' ? `trying and failing to pull image` : reason;

@@ -23,10 +23,18 @@ export function brokenRules(
 	requested: Dynamic,
 	stored: Dynamic,
 	before?: Before,
+	subresource?: string,
 ): readonly FieldError[] {
 	const storage = storageOf(kind);
 	const check = (object: Dynamic, other: Dynamic, old: Before | undefined) => {
-		const errors = validateObject(storage, other, old?.stored, context.registry.schemas, isComplete(other));
+		const errors = validateObject(
+			storage,
+			other,
+			old?.stored,
+			context.registry.schemas,
+			isComplete(other),
+			subresource,
+		);
 		if (storage === kind) return errors;
 		const own = validateObject(kind, object, old?.requested, context.registry.schemas);
 		const said = new Set(own.map(textOf));

@@ -152,7 +152,8 @@ async function settle(
 	checkIdentity(kind, current, proposed.metadata);
 	const requested = subresource ? within(kind, before.requested, proposed, subresource) : proposed;
 	keepSystemFields(requested.metadata, old.metadata);
-	const isMain = !subresource || subresource === 'scale';
+	// A part is written as the main resource is: it counts as a change of what is wanted.
+	const isMain = !subresource || subresource === 'scale' || kind.subresources.parts?.[subresource] !== undefined;
 	if (isMain) kind.defaults(requested);
 	const next = asStored(context, kind, requested);
 	const complete = () => {
@@ -227,7 +228,14 @@ async function settle(
 	// Held until the rules are checked; the claim of the commit guards what was given out from here on.
 	using allocation = allocator?.assign(next, old);
 	// A binding sets what an update may not change: the pod's node.
-	const errors = brokenRules(context, kind, requested, next, subresource === 'binding' ? undefined : before);
+	const errors = brokenRules(
+		context,
+		kind,
+		requested,
+		next,
+		subresource === 'binding' ? undefined : before,
+		subresource,
+	);
 	const all = [...errors, ...(allocation?.errors ?? [])];
 	if (all.length > 0) throw invalid(kind.group, kind.kind, name, all);
 	if (admits) await validate(context, asked);
@@ -268,6 +276,13 @@ function within(kind: Kind, old: Dynamic, proposed: Dynamic, subresource: NonNul
 		else next.status = proposed.status;
 		next.metadata = proposed.metadata;
 		kind.prepareStatus(next, old);
+		return next;
+	}
+	const part = kind.subresources.parts?.[subresource];
+	if (part) {
+		const next = copy(old);
+		part.take(next, proposed);
+		next.metadata.managedFields = proposed.metadata.managedFields;
 		return next;
 	}
 	if (subresource !== 'finalize') return proposed;

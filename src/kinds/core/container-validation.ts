@@ -79,10 +79,19 @@ export function validateContainer(
 					fieldError.forbidden(`${path}.${field}`, 'may not be set for init containers without restartPolicy=Always'),
 				);
 	}
-	if (role === 'ephemeral') {
-		for (const field of ['ports', 'lifecycle', 'livenessProbe', 'readinessProbe', 'startupProbe'] as const)
-			if (container[field])
-				errors.push(fieldError.forbidden(`${path}.${field}`, 'cannot be set for an Ephemeral Container'));
+	if (role === 'ephemeral') validateEphemeral(container, path, errors);
+}
+
+/** What an ephemeral container may not have. `resources` without content is what every container is filled in with. */
+function validateEphemeral(container: core.EphemeralContainer, path: string, errors: FieldError[]): void {
+	const forbid = (field: string) =>
+		errors.push(fieldError.forbidden(`${path}.${field}`, 'cannot be set for an Ephemeral Container'));
+	const fields = ['ports', 'lifecycle', 'livenessProbe', 'readinessProbe', 'startupProbe', 'resizePolicy'] as const;
+	for (const field of fields) if (container[field]) forbid(field);
+	if (Object.keys(container.resources ?? {}).length > 0) forbid('resources');
+	for (const [index, { subPath, subPathExpr }] of (container.volumeMounts ?? []).entries()) {
+		if (subPath) forbid(`volumeMounts[${index}].subPath`);
+		if (subPathExpr) forbid(`volumeMounts[${index}].subPathExpr`);
 	}
 }
 

@@ -8,6 +8,7 @@ import { type FieldError, fieldError } from '../status.ts';
 import { type ContainerRole, type Surroundings, validateContainer } from './container-validation.ts';
 import type { Pod } from './pod.ts';
 import { validatePodLevel } from './pod-resources.ts';
+import { validateResizePolicy } from './resize-policy.ts';
 import { validateScheduling } from './scheduling-validation.ts';
 import { validatePodSecurity } from './security-validation.ts';
 import { validateVolumes } from './volume-validation.ts';
@@ -85,6 +86,23 @@ export function validatePodSpec(spec: core.PodSpec, path: string, errors: FieldE
 		for (const [index, container] of (containers ?? []).entries())
 			validateContainer(container, `${path}.${field}[${index}]`, role, own, errors);
 	}
+
+	for (const [index, { targetContainerName }] of (spec.ephemeralContainers ?? []).entries())
+		if (
+			targetContainerName &&
+			![...spec.containers, ...(spec.initContainers ?? [])].some(({ name }) => name === targetContainerName)
+		)
+			errors.push(
+				fieldError.notFound(`${path}.ephemeralContainers[${index}].targetContainerName`, targetContainerName),
+			);
+	for (const list of ['containers', 'initContainers'] as const)
+		for (const [index, { resizePolicy }] of (spec[list] ?? []).entries())
+			validateResizePolicy(
+				resizePolicy,
+				`${path}.${list}[${index}].resizePolicy`,
+				spec.restartPolicy === 'Never',
+				errors,
+			);
 
 	if (!spec.restartPolicy) errors.push(fieldError.required(`${path}.restartPolicy`));
 	checkOneOf(spec.restartPolicy, `${path}.restartPolicy`, restartPolicies, errors);

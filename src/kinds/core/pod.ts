@@ -4,9 +4,11 @@ import type { Kind } from '../kind.ts';
 import type { Persisted } from '../object.ts';
 import { podColumns } from './pod-columns.ts';
 import { defaultPod } from './pod-defaults.ts';
+import { ephemeralContainers } from './pod-ephemeral.ts';
 import { podHealth } from './pod-health.ts';
 import { podMerges } from './pod-merges.ts';
 import { qosClass } from './pod-qos.ts';
+import { resize } from './pod-resize.ts';
 import { validatePod } from './pod-validation.ts';
 import { podWarnings } from './pod-warnings.ts';
 
@@ -32,7 +34,11 @@ export const Pod: Kind<Pod> = kind<Pod>({
 	merges: podMerges,
 	shortNames: ['po'],
 	categories: ['all'],
-	subresources: { status: true, actions: ['log', 'exec', 'attach', 'portforward', 'binding', 'eviction'] },
+	subresources: {
+		status: true,
+		parts: { ephemeralcontainers: ephemeralContainers, resize },
+		actions: ['log', 'exec', 'attach', 'portforward', 'binding', 'eviction'],
+	},
 	generation: true,
 	returnsDeleted: true,
 	selectableFields: {

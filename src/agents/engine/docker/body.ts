@@ -66,13 +66,15 @@ export function containerBody(spec: ContainerSpec, around: Surroundings): Docker
 			...common(spec, around, spec.oomScore),
 			NetworkMode: sandbox,
 			IpcMode: ipc === 'node' ? 'host' : sandbox,
-			PidMode: { node: 'host', pod: sandbox, container: undefined }[pid],
+			PidMode:
+				typeof pid === 'object' ? `container:${pid.of}` : { node: 'host', pod: sandbox, container: undefined }[pid],
 			Mounts: spec.mounts.map((mount) => ({
 				Type: 'bind',
 				Source: mount.source,
 				Target: mount.target,
 				ReadOnly: mount.readOnly,
-				BindOptions: { Propagation: mount.propagation },
+				// Left out it is rprivate; but for what the engine's own files lie in, where the engine insists on rslave.
+				BindOptions: mount.propagation === 'rprivate' ? undefined : { Propagation: mount.propagation },
 			})),
 			CpuShares: spec.cpuShares,
 			CpuPeriod: spec.cpuQuota === undefined ? undefined : 100_000,
