@@ -111,8 +111,8 @@ export const expired = (why: string) => new ApiError(410, 'Expired', why);
 
 export const unauthorized = () => new ApiError(401, 'Unauthorized', 'Unauthorized');
 
-export const tooManyRequests = (why: string, retryAfterSeconds: number) =>
-	new ApiError(429, 'TooManyRequests', why, { retryAfterSeconds });
+export const tooManyRequests = (why: string, retryAfterSeconds: number, causes?: readonly StatusCause[]) =>
+	new ApiError(429, 'TooManyRequests', why, { retryAfterSeconds, causes });
 
 export const serviceUnavailable = (why: string) => new ApiError(503, 'ServiceUnavailable', why);
 

@@ -9,6 +9,7 @@ import { type NodeSigner, nodeCertificates } from './nodes/node-certificates.ts'
 import { nodeCidr, type PodNetwork } from './nodes/node-cidr.ts';
 import { nodeLifecycle } from './nodes/node-lifecycle.ts';
 import { taintEviction } from './nodes/taint-eviction.ts';
+import { disruption, staleDisruption } from './policy/disruption.ts';
 import { resourceQuota } from './policy/resource-quota.ts';
 import type { Controller } from './runtime/controller.ts';
 import { type SchedulerOptions, scheduler } from './scheduling/scheduler.ts';
@@ -71,6 +72,8 @@ export function clusterControllers(options: ClusterOptions = {}): Controller[] {
 		endpointSliceMirroring,
 		loadBalancer(options.loadBalancer),
 		resourceQuota,
+		disruption,
+		staleDisruption,
 		garbageCollector(),
 		podGc(),
 		...(options.ca ? [rootCa(options.ca)] : []),

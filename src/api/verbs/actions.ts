@@ -1,17 +1,14 @@
-/** The action subresources of pods: binding to a node, and eviction. */
+/** What the action subresources of pods have in common, and the binding to a node. */
 
 import type { Pod } from '../../kinds/core/pod.ts';
 import { storageOf } from '../../kinds/kind.ts';
 import type { Dynamic } from '../../kinds/object.ts';
-import { badRequest, conflict, fieldError, invalid, notFound } from '../../kinds/status.ts';
+import { badRequest, conflict, fieldError, invalid } from '../../kinds/status.ts';
 import type { Caller, Stored, Target, WriteOptions } from '../api.ts';
 import { copy, isObject } from '../json.ts';
 import { StoredObject } from '../storage.ts';
 import { type Asked, mutate, validate } from './admission.ts';
 import { type Context, timestamp } from './context.ts';
-import { remove } from './delete.ts';
-import { readDeleteOptions } from './options.ts';
-import { untyped } from './read.ts';
 import { change } from './update.ts';
 
 /** What the metadata of a Binding may ask of the pod. */
@@ -87,32 +84,8 @@ function textsOf(annotations: Record<string, unknown>): Record<string, string> {
 	);
 }
 
-/** Deletes a pod on behalf of a drain. policy/v1 Eviction carries the delete options. */
-export async function evict(
-	context: Context,
-	target: Target,
-	body: unknown,
-	options: WriteOptions,
-	caller: Caller,
-): Promise<Stored> {
-	if (!isObject(body)) throw badRequest('the body is no Eviction: it must be a JSON object');
-	const metadata = isObject(body.metadata) ? body.metadata : {};
-	if (metadata.name && metadata.name !== target.name)
-		throw badRequest(`name in URL does not match name in Eviction object`);
-	const how = readDeleteOptions(body.deleteOptions ?? {});
-	if (untyped(target.kind).plural !== 'pods') throw notFound(target.kind, target.name);
-	await admitAction(context, target, 'eviction', body, options, caller);
-	await remove(
-		context,
-		{ ...target, subresource: undefined },
-		{ ...how, dryRun: how.dryRun || options.dryRun },
-		caller,
-	);
-	return success(201);
-}
-
 /** An action is admitted as the creation of what its body says. */
-async function admitAction(
+export async function admitAction(
 	context: Context,
 	{ kind, namespace, name }: Target,
 	subresource: string,

@@ -7,6 +7,7 @@ import type { Caller, DeleteOptions, Stored, Target } from '../api.ts';
 import { copy } from '../json.ts';
 import type { StoredObject } from '../storage.ts';
 import { type Asked, mayWait, mutate, validate } from './admission.ts';
+import type { Beside } from './beside.ts';
 import { placeOf, unstored } from './commit.ts';
 import { type Context, timestamp } from './context.ts';
 import { modify, type Outcome } from './modify.ts';
@@ -16,11 +17,20 @@ import { served } from './versions.ts';
 const orphan = 'orphan';
 const foreground = 'foregroundDeletion';
 
+/** What goes with a delete in its commit. */
+export interface Along {
+	/** What else changes; asked with the state that is deleted. Throws an ApiError to refuse. */
+	beside(current: StoredObject): Promise<readonly Beside[]>;
+	/** What is written at an object that stays for a while, in place. */
+	mark(object: Dynamic): void;
+}
+
 export async function remove<T extends KubeObject>(
 	context: Context,
 	target: Target<T>,
 	options: DeleteOptions,
 	caller: Caller,
+	along?: Along,
 ): Promise<{ readonly stored: Stored<T>; readonly gone: boolean }> {
 	const requested = untyped(target.kind);
 	const kind = storageOf(requested);
@@ -44,13 +54,15 @@ export async function remove<T extends KubeObject>(
 		await mutate(context, asked);
 		await validate(context, asked);
 		const plan = planDeletion(kind, current.object as Dynamic, options, context.now());
+		const beside = await along?.beside(current);
 		if (plan === 'remove') {
-			if (!options.dryRun) return { do: 'remove' };
+			if (!options.dryRun) return { do: 'remove', beside };
 			dry = { stored: current, gone: true };
 			return { do: 'keep', stored: current };
 		}
 		if (plan === 'keep') return { do: 'keep', stored: current };
-		return options.dryRun ? { do: 'keep', stored: unstored(plan, current) } : { do: 'put', object: plan };
+		along?.mark(plan);
+		return options.dryRun ? { do: 'keep', stored: unstored(plan, current) } : { do: 'put', object: plan, beside };
 	});
 	const { stored, gone } = dry ?? result;
 	return { stored: served(target.kind, stored), gone };

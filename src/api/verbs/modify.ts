@@ -11,6 +11,7 @@ import { Conflict, Unavailable } from '../../store/store.ts';
 import type { Caller } from '../api.ts';
 import { limits } from '../limits.ts';
 import type { StoredObject } from '../storage.ts';
+import type { Beside } from './beside.ts';
 import { latest, type Place, put, readStored, remove } from './commit.ts';
 import type { Context } from './context.ts';
 import { checkTerm, fenced } from './fence.ts';
@@ -19,8 +20,13 @@ import { checkTerm, fenced } from './fence.ts';
 export type Outcome =
 	/** Nothing is written, and this is the answer. */
 	| { readonly do: 'keep'; readonly stored: StoredObject }
-	| { readonly do: 'put'; readonly object: KubeObject }
-	| { readonly do: 'remove' };
+	| ({ readonly do: 'put'; readonly object: KubeObject } & With)
+	| ({ readonly do: 'remove' } & With);
+
+/** What the commit changes beside the object. */
+interface With {
+	readonly beside?: readonly Beside[];
+}
 
 export interface Modified {
 	readonly stored: StoredObject;
@@ -47,9 +53,12 @@ export function modify(
 	const inTurn = <R>(task: () => Promise<R>) => context.queue.run(place.storeKey, task);
 	const write = async (current: StoredObject | undefined, outcome: Exclude<Outcome, { do: 'keep' }>) => {
 		if (outcome.do === 'put')
-			return { stored: await put(context, place, current, outcome.object, fenced(caller)), gone: false };
+			return {
+				stored: await put(context, place, current, outcome.object, fenced(caller), outcome.beside),
+				gone: false,
+			};
 		if (!current) throw new Error(`a removal of ${place.storeKey} was decided, which does not exist`);
-		return { stored: await remove(context, place, current, fenced(caller)), gone: true };
+		return { stored: await remove(context, place, current, fenced(caller), outcome.beside), gone: true };
 	};
 	const work = async () => {
 		let current = latest(context, place);
