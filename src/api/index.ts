@@ -9,6 +9,7 @@ export { type Served, type ServeOptions, serveApi } from './http/server.ts';
 export { type KubeconfigOptions, writeKubeconfig } from './kubeconfig.ts';
 export { measuring } from './metrics/index.ts';
 export { type ApiOptions, type OpenApi, openApi, systemCaller } from './open.ts';
+export { readScale, type Scale } from './patch/index.ts';
 export { openPki, type Pki, type PkiOptions } from './pki.ts';
 export { type NodeRequest, nodeOfRequest, signNodeRequest } from './signing.ts';
 export type { AdmissionPlugin, AdmissionRequest, Mutation } from './verbs/admission.ts';

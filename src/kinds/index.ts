@@ -2,6 +2,7 @@
 
 export { ageOf, humanDuration } from './age.ts';
 export type * from './argoproj/types.ts';
+export { SCALE_INTERVAL, scaleIntervalOf } from './autoscaling/scale-interval.ts';
 export * from './builtins.generated.ts';
 export { loadRegistry } from './builtins.ts';
 export { LEASE_WRITER, termOf } from './coordination/lease.ts';

@@ -2,6 +2,7 @@
 
 import { rootCa } from './accounts/root-ca.ts';
 import { serviceAccount } from './accounts/service-account.ts';
+import { type AutoscalerOptions, horizontalPodAutoscaler } from './autoscaling/hpa.ts';
 import { garbageCollector } from './cleanup/garbage-collector.ts';
 import { namespace } from './cleanup/namespace.ts';
 import { podGc } from './cleanup/pod-gc.ts';
@@ -36,6 +37,7 @@ export interface ClusterOptions {
 	readonly ca?: string;
 	readonly podNetwork?: PodNetwork;
 	readonly scheduler?: SchedulerOptions;
+	readonly autoscaler?: AutoscalerOptions;
 	/** Signs the certificates of nodes. */
 	readonly nodeSigner?: NodeSigner;
 	/** Where the service `kubernetes` leads to. */
@@ -67,6 +69,7 @@ export function clusterControllers(options: ClusterOptions = {}): Controller[] {
 		replicationController,
 		statefulSet,
 		daemonSet,
+		horizontalPodAutoscaler(options.autoscaler),
 		endpoints(),
 		endpointSlice,
 		endpointSliceMirroring,

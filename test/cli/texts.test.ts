@@ -75,7 +75,13 @@ const kinds: readonly [string, readonly string[]][] = [
 	['deployments.v1.apps', ['Deployment']],
 	['deployments.batch', []],
 	['app', ['Application']],
-	['all', ['Pod', 'Service', 'Deployment', 'ReplicaSet', 'HorizontalPodAutoscaler']],
+	[
+		'all',
+		[
+			...['Pod', 'ReplicationController', 'Service', 'DaemonSet', 'Deployment', 'ReplicaSet', 'StatefulSet'],
+			...['HorizontalPodAutoscaler', 'CronJob', 'Job'],
+		],
+	],
 	['hpa', ['HorizontalPodAutoscaler']],
 	['', []],
 ];

@@ -167,7 +167,7 @@ test('headings have the anchors that links use', (t) => {
 const foreign: Readonly<Record<string, string>> = {
 	'listen EADDRINUSE': 'Node.js',
 	'Authentication failed': 'git',
-	'Metrics API not available': 'kubectl',
+	'metrics not available yet': 'kubectl',
 	'error retrieving RESTMappings to prune': 'kubectl',
 	'x509: certificate is valid for': 'kubectl',
 	'certificate signed by unknown authority': 'kubectl',

@@ -14,6 +14,7 @@ const order = [
 	'docs/push.md',
 	'docs/drift.md',
 	'docs/workloads.md',
+	'docs/scaling.md',
 	'docs/network.md',
 	'docs/operate.md',
 	'docs/security.md',

@@ -542,6 +542,7 @@ const healths: [string, Dynamic, string, string?][] = [
 			['that scales', 'AbleToScale', 'True', 'Healthy'],
 			['that cannot scale', 'AbleToScale', 'False', 'Degraded'],
 			['that has only begun', 'ScalingActive', 'True', 'Progressing'],
+			['whose metrics cannot be had', 'ScalingActive', 'False', 'Degraded'],
 		] as const
 	).map(([title, type, status, expected]): [string, Dynamic, string, string] => [
 		`an autoscaler ${title}`,
@@ -549,6 +550,7 @@ const healths: [string, Dynamic, string, string?][] = [
 		expected,
 		expected === 'Progressing' ? 'Waiting to Autoscale' : 'why',
 	]),
+	['an autoscaler that was not looked at yet', of('HorizontalPodAutoscaler'), 'Progressing', 'Waiting to Autoscale'],
 	[
 		'an application that says so',
 		changed(of('Application'), { status: { health: { status: 'Degraded', message: 'why' } } }),
@@ -564,11 +566,6 @@ for (const [title, object, expected, message] of healths)
 
 test('what has no health counts for nothing', (t) => {
 	for (const kind of ['ConfigMap', 'Secret', 'Namespace', 'ServiceAccount', 'Lease']) t.is(health(of(kind)), undefined);
-	t.is(
-		health(of('HorizontalPodAutoscaler')),
-		undefined,
-		'nothing scales by it yet, and what waits for it waits for ever',
-	);
 });
 
 test('what is shown of a few is not made of all: each address with each port, each gate with each condition', (t) => {

@@ -38,6 +38,7 @@ export function kubelet({ anywhere = false } = {}): Kubelet {
 				const status = {
 					...pod.status,
 					phase: 'Running',
+					startTime: pod.status?.startTime ?? time,
 					podIP,
 					podIPs: [{ ip: podIP }],
 					conditions: [...others, { type: 'Ready', status: ready, lastTransitionTime: time }],

@@ -352,15 +352,26 @@ test('a revision that was refused for a kind that nobody knew is taken as soon a
 
 test('what the API warns of in what is new is told to the pusher', async (t) => {
 	const world = await startGitOps(t);
-	const object = (value: string) => ({
-		apiVersion: 'autoscaling/v2',
-		kind: 'HorizontalPodAutoscaler',
-		metadata: { name: 'web', namespace: 'default', annotations: { value } },
-		spec: { maxReplicas: 3, scaleTargetRef: { apiVersion: 'apps/v1', kind: 'Deployment', name: 'web' } },
-	});
-	const first = await world.push({ 'web.json': JSON.stringify(object('1')) });
+	const nodeSelector = { 'beta.kubernetes.io/os': 'linux' };
+	const object = {
+		apiVersion: 'apps/v1',
+		kind: 'ReplicaSet',
+		metadata: { name: 'web', namespace: 'default' },
+		spec: {
+			replicas: 0,
+			selector: { matchLabels: { app: 'web' } },
+			template: {
+				metadata: { labels: { app: 'web' } },
+				spec: { nodeSelector, containers: [{ name: 'main', image: 'x' }] },
+			},
+		},
+	};
+	const first = await world.push({ 'web.json': JSON.stringify(object) });
 	t.is(first.code, 0, first.output);
-	t.regex(first.output, /^remote: warning: web\.json:1:1: HorizontalPodAutoscaler objects are kept and served, but/m);
+	t.regex(
+		first.output,
+		/^remote: warning: web\.json:1:\d+: .*deprecated since v1.14; use "kubernetes.io\/os" instead/m,
+	);
 	const again = await world.push({ 'a.yaml': configMap('a', '1') });
 	t.notRegex(again.output, /warning:/, 'what has not changed was told before');
 });

@@ -16,6 +16,7 @@ const namesOf = (kind: Kind) => [kind.plural, kind.singular, ...kind.shortNames]
 /** The kinds that a word stands for: one, or those of a category; none where no kind has such a name. */
 export function matchKinds(word: string, kinds: readonly Kind[]): readonly Kind[] {
 	const wanted = word.toLowerCase();
+	if (!wanted) return [];
 	// Of a kind with several versions that whose objects are stored, unless the word names another.
 	const stored = kinds.filter((kind) => !kind.storedAs);
 	const exact = stored.find((kind) => namesOf(kind).includes(wanted));

@@ -41,6 +41,5 @@ export const HorizontalPodAutoscalerV1: Kind<HorizontalPodAutoscalerV1> = kind<H
 	defaults({ spec }) {
 		if (spec) spec.minReplicas ??= 1;
 	},
-	warnings: (autoscaler) => HorizontalPodAutoscaler.warnings(toStored(autoscaler), undefined),
 	health: (autoscaler) => HorizontalPodAutoscaler.health(toStored(autoscaler)),
 });

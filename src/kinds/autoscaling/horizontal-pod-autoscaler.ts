@@ -5,6 +5,7 @@ import { atomic, merge, wholly } from '../merges.ts';
 import type { Persisted } from '../object.ts';
 import { targetsOf } from './hpa-targets.ts';
 import { validateAutoscaler } from './hpa-validation.ts';
+import { checkScaleInterval } from './scale-interval.ts';
 
 export type HorizontalPodAutoscaler = Persisted<autoscaling.HorizontalPodAutoscaler>;
 
@@ -75,28 +76,25 @@ export const HorizontalPodAutoscaler: Kind<HorizontalPodAutoscaler> = kind<Horiz
 	prepare(autoscaler, old) {
 		if (!old) Object.assign(autoscaler, { status: { currentMetrics: null, desiredReplicas: 0 } });
 	},
-	validate: (autoscaler) => validateAutoscaler(autoscaler),
-	warnings: () => ['HorizontalPodAutoscaler objects are kept and served, but nothing scales by them yet'],
+	validate: (autoscaler) => [...validateAutoscaler(autoscaler), ...checkScaleInterval(autoscaler)],
 	health,
 });
 
 /**
- * Source: Argo CD, the health of HorizontalPodAutoscaler: a failed condition is Degraded, one that was met Healthy. One that has
- * none has no health here, since nothing scales by it yet: a push and the waves after it would wait for ever.
+ * Source: Argo CD, the health of HorizontalPodAutoscaler: a failed condition is Degraded, one that was met Healthy. Here any metric
+ * that cannot be had counts as failed, and so does a second autoscaler of the same pods.
  */
-function health({ status }: HorizontalPodAutoscaler): Health | undefined {
+function health({ status }: HorizontalPodAutoscaler): Health {
 	const conditions = status?.conditions ?? [];
-	if (conditions.length === 0) return undefined;
+	const waiting: Health = { status: 'Progressing', message: 'Waiting to Autoscale' };
 	const failed = conditions.find(
 		({ type, status, reason }) =>
 			(type === 'AbleToScale' && status === 'False' && reason !== 'SucceededGetScale') ||
-			(type === 'ScalingActive' && status === 'False' && /^Failed|^Invalid/.test(reason ?? '')),
+			(type === 'ScalingActive' && status === 'False' && reason !== 'ScalingDisabled'),
 	);
 	if (failed) return { status: 'Degraded', message: failed.message };
 	const able = conditions.find(
 		({ type, status }) => (type === 'AbleToScale' || type === 'ScalingLimited') && status === 'True',
 	);
-	return able
-		? { status: 'Healthy', message: able.message }
-		: { status: 'Progressing', message: 'Waiting to Autoscale' };
+	return able ? { status: 'Healthy', message: able.message } : waiting;
 }

@@ -7,20 +7,16 @@ import type { ServicePort } from 'kubernetes-types/core/v1.js';
 import type { Cache } from '../../client/informer.ts';
 import { type Key, keyOf, Pod, Service } from '../../kinds/index.ts';
 import { type Index, index, type Watch, watch } from '../runtime/controller.ts';
+import { pair, podPairs, podsWith } from '../runtime/label-pairs.ts';
 import { includes } from '../runtime/label-selector.ts';
 import { isFinished, isReady } from '../workloads/pod-state.ts';
 
-/** Services by one pair of their selector, pods by each pair of their labels: a change finds the other side without a scan. */
+/** Services by one pair of their selector: a change of a pod finds them without a scan. */
 const PAIR = 'service-pair';
 
 export const HEADLESS = 'service.kubernetes.io/headless';
 
-export const serviceIndexes: readonly Index[] = [
-	index(Service, PAIR, (service) => pairOf(service) ?? []),
-	index(Pod, PAIR, (pod) =>
-		Object.entries(pod.metadata.labels ?? {}).map(([key, value]) => pair(pod.metadata.namespace, key, value)),
-	),
-];
+export const serviceIndexes: readonly Index[] = [index(Service, PAIR, (service) => pairOf(service) ?? []), podPairs];
 
 /** A change of a pod that endpoints tell of queues the services that select it. */
 export const podWatch: Watch = watch(Pod, servicesOf, {
@@ -44,9 +40,7 @@ function* servicesOf(pod: Pod, cache: Cache): Iterable<Key> {
 export function podsOf(service: Service, cache: Cache): Pod[] {
 	const [value] = pairOf(service) ?? [];
 	if (value === undefined) return [];
-	const pods = Array.from(cache.informer(Pod).by(PAIR, value)).filter((pod) =>
-		includes(service.spec.selector, pod.metadata.labels),
-	);
+	const pods = Array.from(podsWith(cache, value)).filter((pod) => includes(service.spec.selector, pod.metadata.labels));
 	return pods.sort((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1));
 }
 
@@ -129,5 +123,3 @@ function pairOf(service: Service): readonly string[] | undefined {
 	const [first] = Object.entries(service.spec.selector ?? {}).sort(([a], [b]) => (a < b ? -1 : 1));
 	return first && [pair(service.metadata.namespace, ...first)];
 }
-
-const pair = (namespace: string | undefined, key: string, value: string) => `${namespace}/${key}=${value}`;
