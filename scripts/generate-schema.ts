@@ -60,6 +60,9 @@ const roots: readonly Root[] = [
 /** How lists merge, as all kinds together say. */
 const merges: Merges = Object.assign({}, metaMerges, ...kinds.map((kind) => kind.merges));
 
+/** Fields beyond those of the models, as the kinds say. */
+const additions: Kind['additions'] = Object.assign({}, ...kinds.map((kind) => kind.additions));
+
 /** Types of apimachinery, whoever refers to them. */
 const metaTypes = new Set([
 	'Condition',
@@ -167,7 +170,7 @@ function main(): void {
 function fingerprint(): string {
 	const hash = createHash('sha256');
 	hash.update(readFileSync(new URL(import.meta.url)));
-	hash.update(JSON.stringify([roots, merges]));
+	hash.update(JSON.stringify([roots, merges, additions]));
 	const manifest: { version: string } = JSON.parse(readFileSync(join(packageDirectory, 'package.json'), 'utf8'));
 	return hash.update(manifest.version).digest('hex');
 }
@@ -209,6 +212,7 @@ function generate(): Record<string, Schema> {
 			const around = { ...(description && { description }), ...extensions[field] };
 			properties[field] = value.$ref ? { ...around, allOf: [value] } : { ...around, ...value };
 		}
+		Object.assign(properties, additions[name]);
 		for (const field of Object.keys(extensions)) {
 			if (!properties[field]) throw new Error(`a kind says how ${name}.${field} merges, which ${model} does not have`);
 		}

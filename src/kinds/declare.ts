@@ -43,6 +43,7 @@ export function kind<T extends KubeObject>(declaration: Declaration<T>): Kind<T>
 		categories: [],
 		namespaced: true,
 		merges: {},
+		additions: {},
 		subresources: {},
 		selectableFields: {},
 		columns: [age],

@@ -1,6 +1,7 @@
 /** The door of kinds/: the built-in kinds, each a constant and a type of one name, and what every kind is made of. */
 
 export { ageOf, humanDuration } from './age.ts';
+export { SCALE_DOWN, type ScaleDown, scaleDownOf } from './apps/scale-down.ts';
 export type * from './argoproj/types.ts';
 export { SCALE_INTERVAL, scaleIntervalOf } from './autoscaling/scale-interval.ts';
 export * from './builtins.generated.ts';

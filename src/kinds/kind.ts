@@ -4,7 +4,7 @@
  */
 import type { Merges } from './merges.ts';
 import type { KubeObject } from './object.ts';
-import type { Schemas } from './schema.ts';
+import type { Schema, Schemas } from './schema.ts';
 import type { FieldError } from './status.ts';
 
 export interface Kind<T extends KubeObject = KubeObject> {
@@ -24,6 +24,8 @@ export interface Kind<T extends KubeObject = KubeObject> {
 	readonly schema: string;
 	/** How the lists and maps of the types merge that the kind brings; what another kind has said of a shared type holds here too. */
 	readonly merges: Merges;
+	/** Fields that driftless adds to the types that are generated for the kind: by OpenAPI name of the type, then by field. */
+	readonly additions: Readonly<Record<string, Readonly<Record<string, Schema>>>>;
 	/**
 	 * The name of its type among the models from which the schema is generated, where it is not the version and the kind
 	 * (`V1Pod`). See scripts/generate-schema.ts.

@@ -189,6 +189,19 @@ const refused: [string, Dynamic, string[]][] = [
 for (const [title, object, errors] of refused)
 	test(`refused: ${title}`, (t) => t.deepEqual(admit(object).errors, errors));
 
+test('which pods go first when there are too many is newer or older, by a field or an annotation', (t) => {
+	const errors = (kind: string, change: object) => admit(of(kind, change)).errors;
+	t.deepEqual(errors('Deployment', { spec: { update: 'older' } }), []);
+	t.deepEqual(errors('ReplicaSet', { metadata: { annotations: { 'driftless.io/scale-down': 'newer' } } }), []);
+	t.deepEqual(errors('Deployment', { spec: { update: 'oldest' } }), [
+		'spec.update: Unsupported value: "oldest": supported values: "newer", "older"',
+	]);
+	for (const kind of ['Deployment', 'ReplicaSet', 'ReplicationController'])
+		t.deepEqual(errors(kind, { metadata: { annotations: { 'driftless.io/scale-down': 'random' } } }), [
+			'metadata.annotations[driftless.io/scale-down]: Unsupported value: "random": supported values: "newer", "older"',
+		]);
+});
+
 test('of a stateful set only some fields change, of a daemon set all but the selector, of a revision no data', (t) => {
 	const set = of('StatefulSet');
 	const update = (change: object) => admit(changed(set, { spec: change }), set).errors;

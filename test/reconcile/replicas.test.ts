@@ -54,6 +54,61 @@ test('too many pods: what is deleted comes first in the order, what stays is kep
 	t.deepEqual(names(keep), ['old']);
 });
 
+const aged: [string, 'newer' | 'older' | undefined, Pod, Pod][] = [
+	[
+		'newer ones first, by the second',
+		'newer',
+		pod('z', { node: 'n1', ready: 99, age: 100 }),
+		pod('a', { node: 'n1', ready: 99, age: 101 }),
+	],
+	[
+		'older ones first, whatever they cost',
+		'older',
+		pod('z', { node: 'n1', ready: 99, age: 101, cost: '9' }),
+		pod('a', { node: 'n1', ready: 99, age: 100 }),
+	],
+	[
+		'what is not ready goes before either',
+		'older',
+		pod('z', { node: 'n1', age: 1 }),
+		pod('a', { node: 'n1', ready: 99, age: 100 }),
+	],
+	[
+		'of one age the cost decides',
+		'newer',
+		pod('z', { node: 'n1', ready: 99, cost: '-1' }),
+		pod('a', { node: 'n1', ready: 99 }),
+	],
+	[
+		'without a word of it the cost decides',
+		undefined,
+		pod('z', { node: 'n1', ready: 99, age: 100, cost: '-1' }),
+		pod('a', { node: 'n1', ready: 99, age: 99 }),
+	],
+];
+for (const [title, which, first, second] of aged) {
+	test(`deletion order by age: ${title}`, (t) => {
+		for (const pods of [
+			[first, second],
+			[second, first],
+		])
+			t.deepEqual(names(deletionOrder(pods, NOW, pods, which)), names([first, second]));
+	});
+}
+
+test('a set says which age goes first by a field or an annotation, and the field counts', (t) => {
+	const pods = [pod('old', { ...mine, age: 200 }), pod('new', { ...mine, age: 100 })];
+	const gone = (update?: 'newer' | 'older', annotation?: string) => {
+		const set = replicaSet('web', 1, { annotations: annotation ? { 'driftless.io/scale-down': annotation } : {} });
+		return names(planReplicas({ ...set, spec: { ...set.spec, update } }, pods, NOW).delete)[0];
+	};
+	t.is(gone('older'), 'old');
+	t.is(gone('newer'), 'new');
+	t.is(gone(undefined, 'older'), 'old');
+	t.is(gone(undefined, 'newer'), 'new');
+	t.is(gone('newer', 'older'), 'new');
+});
+
 const ready = { node: 'n1', ready: 4000, age: 4000 };
 const orders: [string, Pod, Pod][] = [
 	[

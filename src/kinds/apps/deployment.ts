@@ -7,9 +7,10 @@ import type { Health, Kind } from '../kind.ts';
 import { conditions, patch } from '../merges.ts';
 import type { Persisted } from '../object.ts';
 import { type FieldError, fieldError } from '../status.ts';
+import { scaleDownField, validateScaleDown, type WithScaleDown } from './scale-down.ts';
 import { isZero, templateWarnings, validateReplicaCounts, validateSelector, workloadColumns } from './workload.ts';
 
-export type Deployment = Persisted<apps.Deployment>;
+export type Deployment = Persisted<apps.Deployment> & { readonly spec: WithScaleDown };
 
 /** Source: Kubernetes API reference, "Deployment". */
 export const Deployment: Kind<Deployment> = kind<Deployment>({
@@ -22,6 +23,7 @@ export const Deployment: Kind<Deployment> = kind<Deployment>({
 		'io.k8s.api.apps.v1.DeploymentSpec': { strategy: patch('retainKeys') },
 		'io.k8s.api.apps.v1.DeploymentStatus': conditions,
 	},
+	additions: { 'io.k8s.api.apps.v1.DeploymentSpec': scaleDownField },
 	shortNames: ['deploy'],
 	categories: ['all'],
 	subresources: {
@@ -71,6 +73,7 @@ export const Deployment: Kind<Deployment> = kind<Deployment>({
 		validatePodTemplate(spec.template, 'spec.template', 'ReplicaSet', errors);
 		validateStrategy(spec, errors);
 		checkNonNegative(spec.minReadySeconds, 'spec.minReadySeconds', errors);
+		validateScaleDown(deployment, errors);
 		checkNonNegative(spec.revisionHistoryLimit, 'spec.revisionHistoryLimit', errors);
 		const deadline = spec.progressDeadlineSeconds;
 		checkNonNegative(deadline, 'spec.progressDeadlineSeconds', errors);

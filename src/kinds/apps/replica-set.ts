@@ -7,9 +7,10 @@ import type { Health, Kind } from '../kind.ts';
 import { conditions } from '../merges.ts';
 import type { Persisted } from '../object.ts';
 import { type FieldError, fieldError } from '../status.ts';
+import { scaleDownField, validateScaleDown, type WithScaleDown } from './scale-down.ts';
 import { templateWarnings, validateReplicaCounts, validateSelector, workloadColumns } from './workload.ts';
 
-export type ReplicaSet = Persisted<apps.ReplicaSet>;
+export type ReplicaSet = Persisted<apps.ReplicaSet> & { readonly spec: WithScaleDown };
 
 /** Source: Kubernetes API reference, "ReplicaSet". */
 export const ReplicaSet: Kind<ReplicaSet> = kind<ReplicaSet>({
@@ -21,6 +22,7 @@ export const ReplicaSet: Kind<ReplicaSet> = kind<ReplicaSet>({
 	merges: {
 		'io.k8s.api.apps.v1.ReplicaSetStatus': conditions,
 	},
+	additions: { 'io.k8s.api.apps.v1.ReplicaSetSpec': scaleDownField },
 	shortNames: ['rs'],
 	categories: ['all'],
 	subresources: {
@@ -50,6 +52,7 @@ export const ReplicaSet: Kind<ReplicaSet> = kind<ReplicaSet>({
 		if (!spec) return [fieldError.required('spec')];
 		checkNonNegative(spec.replicas, 'spec.replicas', errors);
 		checkNonNegative(spec.minReadySeconds, 'spec.minReadySeconds', errors);
+		validateScaleDown(replicaSet, errors);
 		validateSelector(replicaSet, old, 'replicaset', errors);
 		if (!spec.template) errors.push(fieldError.required('spec.template'));
 		else validatePodTemplate(spec.template, 'spec.template', 'ReplicaSet', errors);

@@ -1,5 +1,6 @@
 import type * as core from 'kubernetes-types/core/v1.js';
 import { replicaHealth } from '../apps/replica-set.ts';
+import { validateScaleDown } from '../apps/scale-down.ts';
 import { containerColumns, templateWarnings, validateReplicaCounts } from '../apps/workload.ts';
 import { checkNonNegative } from '../checks.ts';
 import { age, column, kind, wide } from '../declare.ts';
@@ -65,6 +66,7 @@ export const ReplicationController: Kind<ReplicationController> = kind<Replicati
 		checkNonNegative(spec.minReadySeconds, 'spec.minReadySeconds', errors);
 		checkNonNegative(spec.replicas, 'spec.replicas', errors);
 		validateSelector(spec, errors);
+		validateScaleDown(controller, errors);
 		if (!spec.template) errors.push(fieldError.required('spec.template'));
 		else validatePodTemplate(spec.template, 'spec.template', 'ReplicationController', errors);
 		const parts = ['fullyLabeledReplicas', 'readyReplicas', 'availableReplicas'] as const;

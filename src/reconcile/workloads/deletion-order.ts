@@ -2,18 +2,23 @@
  * Which pods of a ReplicaSet go first when it has too many.
  * Source: Kubernetes documentation, "ReplicaSet", section "Scaling a ReplicaSet", and KEP-2185 (random-pod-select-on-replicaset-downscale).
  */
-import type { Pod } from '../../kinds/index.ts';
+import type { Pod, ScaleDown } from '../../kinds/index.ts';
 import { isActive, isReady, readySince, restarts, timeOf } from './pod-state.ts';
 
 const deletionCost = 'controller.kubernetes.io/pod-deletion-cost';
 
 /**
- * The pods in the order in which they are to be deleted: without a node, pending, of unknown phase, not ready, of lower
- * pod-deletion-cost, on nodes with more pods of the same owner, ready for a shorter time, restarted more often, younger.
+ * The pods in the order in which they are to be deleted: without a node, pending, of unknown phase, not ready, newer or older as
+ * `first` says, of lower pod-deletion-cost, on nodes with more pods of the same owner, ready for a shorter time, restarted more often, younger.
  * Times are compared by their order of magnitude, so that among pods of about one age chance (the uid) decides.
  * `related` are the pods that count as doubled up on a node: those of all ReplicaSets of one Deployment. `now` in milliseconds.
  */
-export function deletionOrder(pods: readonly Pod[], now: number, related: Iterable<Pod> = pods): readonly Pod[] {
+export function deletionOrder(
+	pods: readonly Pod[],
+	now: number,
+	related: Iterable<Pod> = pods,
+	first?: ScaleDown,
+): readonly Pod[] {
 	if (pods.length < 2) return pods;
 	const perNode = new Map<string, number>();
 	for (const pod of related) {
@@ -28,6 +33,7 @@ export function deletionOrder(pods: readonly Pod[], now: number, related: Iterab
 				pod.spec.nodeName ? 1 : 0,
 				phaseRank[pod.status?.phase ?? ''] ?? 1,
 				isReady(pod) ? 1 : 0,
+				ageRank(pod, first),
 				costOf(pod),
 				-(perNode.get(pod.spec.nodeName ?? '') ?? 0),
 				magnitude(readySince(pod), now),
@@ -40,6 +46,12 @@ export function deletionOrder(pods: readonly Pod[], now: number, related: Iterab
 }
 
 const phaseRank: Readonly<Record<string, number>> = { Pending: 0, Unknown: 1, Running: 2 };
+
+/** By the whole second, as creation times are: who says which age goes first means the age. */
+function ageRank({ metadata }: Pod, first: ScaleDown | undefined): number {
+	const created = timeOf(metadata.creationTimestamp) ?? 0;
+	return first === 'newer' ? -created : first === 'older' ? created : 0;
+}
 
 /** The documented annotation; one that is no 32-bit integer counts as 0. */
 function costOf(pod: Pod): number {

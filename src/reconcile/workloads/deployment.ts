@@ -1,6 +1,6 @@
 /** The Deployment controller: one ReplicaSet a pod template, and pods moved from the old ones to the new. Source: Kubernetes documentation, "Deployments". */
 import type { DeploymentCondition, DeploymentStatus } from 'kubernetes-types/apps/v1.js';
-import { Deployment, keyOf, Pod, ReplicaSet } from '../../kinds/index.ts';
+import { Deployment, keyOf, Pod, ReplicaSet, scaleDownOf } from '../../kinds/index.ts';
 import { adopt, claim, controllerOf, controllerReference, release } from '../runtime/claim.ts';
 import { conditionOf, withCondition } from '../runtime/conditions.ts';
 import { type Again, type Context, controller, index, watch } from '../runtime/controller.ts';
@@ -100,7 +100,7 @@ interface Step {
 	readonly current?: ReplicaSet;
 }
 
-/** Keeps the annotations and minReadySeconds of the template's set, and the revision of the Deployment. */
+/** Keeps the annotations, minReadySeconds and order of scaling down of the template's set, and the revision of the Deployment. */
 async function keepSet(
 	found: Deployment,
 	set: ReplicaSet,
@@ -109,14 +109,17 @@ async function keepSet(
 ): Promise<Step> {
 	const annotations = revisionAnnotations(found, set, nextRevision(old));
 	const { minReadySeconds } = found.spec;
+	const update = scaleDownOf(found);
 	const same =
-		sameJson(annotations, set.metadata.annotations ?? {}) && (set.spec.minReadySeconds ?? 0) === (minReadySeconds ?? 0);
+		sameJson(annotations, set.metadata.annotations ?? {}) &&
+		(set.spec.minReadySeconds ?? 0) === (minReadySeconds ?? 0) &&
+		set.spec.update === update;
 	const current = same
 		? set
 		: await client.update(ReplicaSet, {
 				...set,
 				metadata: { ...set.metadata, annotations },
-				spec: { ...set.spec, minReadySeconds },
+				spec: { ...set.spec, minReadySeconds, update },
 			});
 	const target = await keepRevision(found, current, client);
 	if (!hasDeadline(target) || conditionOf(target.status?.conditions, 'Progressing')) return { target, current };
@@ -186,6 +189,7 @@ function setOf(target: Deployment, old: readonly ReplicaSet[]): ReplicaSet {
 		spec: {
 			replicas: initialReplicas(target, old),
 			minReadySeconds,
+			update: scaleDownOf(target),
 			selector: { ...selector, matchLabels: { ...selector.matchLabels, ...hash } },
 			template: { ...template, metadata: { ...template.metadata, labels } },
 		},
@@ -210,7 +214,7 @@ async function scaleSets(
 			continue;
 		}
 		const metadata = { ...set.metadata, annotations: { ...set.metadata.annotations, ...sizes } };
-		const spec = { ...set.spec, replicas: scale?.to ?? replicasOf(set) };
+		const spec = { ...set.spec, replicas: scale?.to ?? replicasOf(set), update: scaleDownOf(target) };
 		done.push(await client.update(ReplicaSet, { ...set, metadata, spec }));
 		if (!scale) continue;
 		const { from, to } = scale;

@@ -1,6 +1,6 @@
 /** What a ReplicaSet needs done, and what its status says: pure decisions of the ReplicaSet controller. */
 import type { ReplicaSetCondition, ReplicaSetStatus } from 'kubernetes-types/apps/v1.js';
-import { type Pod, type ReplicaSet, timestamp } from '../../kinds/index.ts';
+import { type Pod, type ReplicaSet, scaleDownOf, timestamp } from '../../kinds/index.ts';
 import { claim } from '../runtime/claim.ts';
 import { type Condition, withCondition, withoutCondition } from '../runtime/conditions.ts';
 import { includes } from '../runtime/label-selector.ts';
@@ -40,7 +40,7 @@ export function planReplicas(
 	if (missing > 0) return { ...plan, create: Math.min(missing, BURST) };
 	if (missing === 0) return plan;
 	const surplus = Math.min(-missing, BURST);
-	const order = deletionOrder(all, now, related?.());
+	const order = deletionOrder(all, now, related?.(), scaleDownOf(set));
 	return { ...plan, delete: order.slice(0, surplus), keep: order.slice(surplus) };
 }
 

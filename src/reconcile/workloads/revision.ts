@@ -3,7 +3,7 @@
  * and `kubectl rollout history` and `undo` read it there. Source: Kubernetes documentation, "Deployments", sections
  * "Checking Rollout History" and "Clean up Policy".
  */
-import type { Deployment, ReplicaSet } from '../../kinds/index.ts';
+import { type Deployment, type ReplicaSet, SCALE_DOWN } from '../../kinds/index.ts';
 import { replicasOf } from './rollout.ts';
 
 export const REVISION = 'deployment.kubernetes.io/revision';
@@ -21,6 +21,8 @@ const OWN_ANNOTATIONS = new Set([
 	'deployment.kubernetes.io/desired-replicas',
 	'deployment.kubernetes.io/max-replicas',
 	'deprecated.deployment.rollback.to',
+	// Handed to the sets as a field.
+	SCALE_DOWN,
 ]);
 
 /** Revisions have 64 bits in Kubernetes: sets that come from elsewhere may have numbers that a `number` does not hold. */
