@@ -1,5 +1,6 @@
 /** The node agent: puts its parts together and keeps them running until the signal aborts. Its containers run on. */
 import { mkdir } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
 import type * as core from 'kubernetes-types/core/v1.js';
 import pLimit from 'p-limit';
 import { type Cache, type Client, describe, type EventRecorder, faults } from '../client/index.ts';
@@ -27,6 +28,7 @@ import { createReadiness } from './readiness.ts';
 import { servingCertificate } from './server/certificate.ts';
 import { startServer } from './server/index.ts';
 import { renewServing } from './server/renewal.ts';
+import { createLocalVolumes, volumeRoot } from './volumes/index.ts';
 import { createWheel } from './wheel.ts';
 
 /** Starts that the engine works on at once. See docs/decisions/0006-agent.md for the measurement. */
@@ -125,6 +127,11 @@ export async function runAgent(options: AgentOptions): Promise<Agent> {
 		secret: references.secret,
 		services: (namespace) => cache.informer(Service).by('namespace', namespace),
 	};
+	const root = volumeRoot(resolve(dataDir));
+	const localVolumes = createLocalVolumes({
+		...{ client, cache, events, node: nodeName, root, wheel, log, signal },
+		pods: join(dataDir, 'pods'),
+	});
 	const loadCertificate = () => servingCertificate(dataDir, nodeName, address, now());
 	let certificate = await loadCertificate();
 	const images = createImages({ engine, objects, events, wheel, now, signal, changed: poke });
@@ -167,6 +174,7 @@ export async function runAgent(options: AgentOptions): Promise<Agent> {
 		labels: options.labels ?? {},
 		taints: options.taints ?? [],
 		dataDir,
+		volumeRoot: root,
 		reserved: systemReserved,
 		wheel,
 		now,
@@ -240,6 +248,7 @@ export async function runAgent(options: AgentOptions): Promise<Agent> {
 		unsafeSysctls,
 		maxPids,
 		objects,
+		localVolumes,
 		images,
 		prober,
 		groups,
@@ -276,6 +285,7 @@ export async function runAgent(options: AgentOptions): Promise<Agent> {
 		await readiness.idle();
 		await Promise.allSettled(background);
 		await pods?.idle();
+		await localVolumes.idle();
 		await registration.idle();
 		await disk.idle();
 	};

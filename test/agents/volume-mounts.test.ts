@@ -54,6 +54,13 @@ async function hangingProgram(t: ExecutionContext, root: string, name: string) {
 }
 
 const view = {
+	name: 'pod',
+	uid: 'uid-pod',
+	storage: {
+		claim: async () => undefined,
+		volume: async () => undefined,
+		local: { prepare: async () => undefined, idle: async () => undefined },
+	},
 	signal,
 	configMap: () => undefined,
 	secret: () => undefined,
@@ -278,6 +285,6 @@ test('a volume of a type that is not there is refused by its name', async (t) =>
 	};
 	await t.throwsAsync(setUpVolumes(pod), {
 		message:
-			'MountVolume.SetUp failed for volume "share" : volumes of type nfs are not supported: use emptyDir, hostPath, configMap, secret, downwardAPI or projected',
+			'MountVolume.SetUp failed for volume "share" : volumes of type nfs are not supported: use emptyDir, hostPath, configMap, secret, downwardAPI, projected, persistentVolumeClaim or ephemeral',
 	});
 });

@@ -274,7 +274,7 @@ test('a volume that cannot be mounted is named with its reason, and the pod star
 		volumes: [{ name: 'data', persistentVolumeClaim: { claimName: 'data' } }],
 		containers: [{ name: 'main', command: WAIT, volumeMounts: [{ name: 'data', mountPath: '/data' }] }],
 	});
-	await node.untilEvent('claims', /^FailedMount: .*volumes of type persistentVolumeClaim are not supported/);
+	await node.untilEvent('claims', /^FailedMount: .*persistentvolumeclaim "data" not found/);
 	await node.pod('typed', {
 		volumes: [{ name: 'file', hostPath: { path: '/tmp', type: 'File' } }],
 		containers: [{ name: 'main', command: WAIT, volumeMounts: [{ name: 'file', mountPath: '/file' }] }],

@@ -15,6 +15,7 @@ const order = [
 	'docs/drift.md',
 	'docs/workloads.md',
 	'docs/scaling.md',
+	'docs/volumes.md',
 	'docs/network.md',
 	'docs/operate.md',
 	'docs/security.md',

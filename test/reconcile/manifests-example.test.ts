@@ -5,7 +5,16 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import test from 'ava';
 import { parseAllDocuments } from 'yaml';
-import { Deployment, type Dynamic, EndpointSlice, Node, Pod, Service } from '../../src/kinds/index.ts';
+import {
+	Deployment,
+	type Dynamic,
+	EndpointSlice,
+	Node,
+	PersistentVolumeClaim,
+	Pod,
+	Service,
+	VOLUME_ROOT,
+} from '../../src/kinds/index.ts';
 import { clusterControllers } from '../../src/reconcile/index.ts';
 import { eventually, run, type World, world } from '../client/world.ts';
 import { kubelet } from './kubelet.ts';
@@ -56,7 +65,10 @@ test('every example is accepted strictly, comes up, and is found by its services
 	const place = await world(t);
 	const { client } = place;
 	run(t, place, [...clusterControllers(), kubelet().controller]);
-	const made = await client.create(Node, { ...nodeShape('n1'), metadata: { name: 'n1' } });
+	const made = await client.create(Node, {
+		...nodeShape('n1'),
+		metadata: { name: 'n1', annotations: { [VOLUME_ROOT]: '/volumes' } },
+	});
 	await client.update(Node, { ...made, status: nodeStatus }, { subresource: 'status' });
 
 	const all = await objects();
@@ -75,6 +87,12 @@ test('every example is accepted strictly, comes up, and is found by its services
 	await eventually(place, [Pod], async () =>
 		(await client.get(Pod, { name: 'clock', namespace: 'default' })).spec.nodeName ? true : undefined,
 	);
+	await eventually(place, [PersistentVolumeClaim], async () => {
+		const { items } = await client.list(PersistentVolumeClaim);
+		return items.length >= count('PersistentVolumeClaim') && items.every(({ status }) => status?.phase === 'Bound')
+			? true
+			: undefined;
+	});
 	const found = await eventually(place, [EndpointSlice], async () => {
 		const { items } = await client.list(EndpointSlice);
 		const filled = items.filter(({ endpoints }) => endpoints?.some(({ conditions }) => conditions?.ready));

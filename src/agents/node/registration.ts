@@ -2,7 +2,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type * as core from 'kubernetes-types/core/v1.js';
 import { type Cache, type Client, describe, type Faults, faults, microTime } from '../../client/index.ts';
-import { ApiError, Lease, Node } from '../../kinds/index.ts';
+import { ApiError, Lease, Node, VOLUME_ROOT } from '../../kinds/index.ts';
 import type { Log } from '../../log.ts';
 import type { Engine, EngineInfo } from '../engine/index.ts';
 import type { Wheel } from '../wheel.ts';
@@ -34,6 +34,8 @@ export interface RegistrationOptions {
 	/** Of the Node when it is made. They are the administrator's from then on. */
 	readonly taints: readonly core.Taint[];
 	readonly dataDir: string;
+	/** The folder of the node's local volumes. */
+	readonly volumeRoot: string;
 	/** Quantities by resource that pods never get. */
 	readonly reserved: Readonly<Record<string, string>>;
 	readonly wheel: Wheel;
@@ -140,7 +142,7 @@ async function register(options: RegistrationOptions): Promise<void> {
 	const metadata = {
 		name,
 		labels: { ...nodeLabels(name, info), ...labels },
-		annotations: { [CERTIFICATE_ANNOTATION]: fingerprint() },
+		annotations: { [CERTIFICATE_ANNOTATION]: fingerprint(), [VOLUME_ROOT]: options.volumeRoot },
 	};
 	const spec = taints.length > 0 ? { taints: [...taints] } : {};
 	try {

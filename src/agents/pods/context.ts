@@ -5,6 +5,7 @@ import type { Log } from '../../log.ts';
 import type { Engine } from '../engine/index.ts';
 import type { PodGroups } from '../groups/groups.ts';
 import type { Prober } from '../probes/prober.ts';
+import type { LocalVolumes } from '../volumes/index.ts';
 import type { Wheel } from '../wheel.ts';
 import type { Objects } from './environment.ts';
 import type { Dns } from './files.ts';
@@ -32,6 +33,7 @@ export interface PodContext {
 	/** Processes that each container may have. */
 	readonly maxPids: number;
 	readonly objects: Objects;
+	readonly localVolumes: LocalVolumes;
 	readonly images: Images;
 	readonly prober: Prober;
 	readonly groups: PodGroups;

@@ -1,5 +1,5 @@
 /** What the parts share that carry out the steps of one pod's plan. */
-import type { Pod } from '../../kinds/index.ts';
+import { ApiError, PersistentVolume, PersistentVolumeClaim, type Pod } from '../../kinds/index.ts';
 import { EngineError } from '../engine/index.ts';
 import type { PodView } from '../volumes/index.ts';
 import type { PodContext } from './context.ts';
@@ -29,13 +29,21 @@ export function placeOf({ mirror, address, allocatable }: PodContext, pod: Pod):
 
 /** The pod as its volumes see it. */
 export function volumeView(context: PodContext, pod: Pod): PodView {
-	const { dataDir, objects, signal } = context;
+	const { client, dataDir, objects, localVolumes, signal } = context;
 	const { namespace = '' } = pod.metadata;
 	const place = placeOf(context, pod);
 	return {
 		root: podFiles(dataDir, uidOf(pod)).root,
 		volumes: pod.spec.volumes ?? [],
+		name: pod.metadata.name,
+		uid: uidOf(pod),
 		group: pod.spec.securityContext?.fsGroup,
+		groupChange: pod.spec.securityContext?.fsGroupChangePolicy === 'OnRootMismatch' ? 'OnRootMismatch' : 'Always',
+		storage: {
+			claim: (name) => found(client.get(PersistentVolumeClaim, { namespace, name })),
+			volume: (name) => found(client.get(PersistentVolume, { name })),
+			local: localVolumes,
+		},
 		signal,
 		configMap: (name) => objects.configMap(namespace, name),
 		secret: (name) => objects.secret(namespace, name),
@@ -43,6 +51,13 @@ export function volumeView(context: PodContext, pod: Pod): PodView {
 		resource: (selector) => resourceField(pod, selector, '', place),
 	};
 }
+
+/** What the call gives; undefined where its object is not there. */
+const found = <T>(call: Promise<T>): Promise<T | undefined> =>
+	call.catch((error: unknown) => {
+		if (error instanceof ApiError && error.code === 404) return undefined;
+		throw error;
+	});
 
 /** An event about one of the pod's containers. */
 export function tell(

@@ -11,6 +11,7 @@ import type { PodView, References, VolumeContext, VolumeType } from './type.ts';
 import { typeOf } from './types/index.ts';
 
 export { VolumeError } from './error.ts';
+export { createLocalVolumes, type LocalVolumes, volumeRoot } from './local/index.ts';
 export { removePodFolder } from './remove.ts';
 export type { PodView, References } from './type.ts';
 
@@ -52,7 +53,7 @@ function look(pod: PodView, volume: core.Volume): { type: VolumeType; context: V
 	const type = typeOf(volume);
 	const source = volume[type.key];
 	if (!source) throw new VolumeError(`the volume ${volume.name} has no source`);
-	const path = type.path?.(source) ?? join(volumesOf(pod.root, type), volume.name);
+	const path = type.path?.(source, pod) ?? join(volumesOf(pod.root, type), volume.name);
 	return { type, context: { source, path, pod } };
 }
 
@@ -103,7 +104,7 @@ export async function containerMounts(
 		mounts.push({
 			source: subPath ? await part(subPath) : context.path,
 			target: wish.mountPath,
-			readOnly: wish.readOnly === true || type.readOnly === true,
+			readOnly: wish.readOnly === true || type.readOnly === true || type.isReadOnly?.(context.source) === true,
 			propagation: propagations[wish.mountPropagation ?? 'None'] ?? 'rprivate',
 		});
 	}

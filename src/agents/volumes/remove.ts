@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { within } from './deadline.ts';
 import { unmountBelow } from './mount.ts';
 import { SUBPATHS, volumesOf } from './paths.ts';
+import { removeTree } from './tree.ts';
 import { types } from './types/index.ts';
 
 /** Folders below that of the sub-paths down to what is mounted: volume, container, mount. */
@@ -41,16 +42,6 @@ async function removePlaces(path: string, depth: number): Promise<void> {
 		else await (entry.isDirectory() ? rmdir(inner) : unlink(inner));
 	}
 	await rmdir(path).catch(absent);
-}
-
-/** As `rm -r --one-file-system`. */
-async function removeTree(path: string, device: number): Promise<void> {
-	if ((await lstat(path)).dev !== device) throw new Error(`${path} is on another file system than its pod's files`);
-	for (const entry of await readdir(path, { withFileTypes: true })) {
-		const inner = join(path, entry.name);
-		await (entry.isDirectory() ? removeTree(inner, device) : unlink(inner));
-	}
-	await rmdir(path);
 }
 
 /** What is in a folder; nothing where there is none. */

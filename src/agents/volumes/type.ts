@@ -1,6 +1,8 @@
 /** What a type of volume is: plain data with functions, chosen by the key of a volume's source. A new type is one file and a line in types/index.ts. */
 import type * as core from 'kubernetes-types/core/v1.js';
-import type { ConfigMap, Secret } from '../../kinds/index.ts';
+import type { ConfigMap, PersistentVolume, PersistentVolumeClaim, Secret } from '../../kinds/index.ts';
+import type { LocalVolumes } from './local/index.ts';
+import type { GroupChange } from './ownership.ts';
 
 /** A key of a volume that says what it is made of. */
 export type SourceKey = Exclude<keyof core.Volume, 'name'>;
@@ -11,8 +13,13 @@ export interface PodView {
 	/** The pod's folder on this machine. */
 	readonly root: string;
 	readonly volumes: readonly core.Volume[];
+	readonly name: string;
+	readonly uid: string;
 	/** The pod's fsGroup. */
 	readonly group?: number;
+	/** When a volume is given to the group anew: its fsGroupChangePolicy. */
+	readonly groupChange?: GroupChange;
+	readonly storage: Storage;
 	readonly signal: AbortSignal;
 	/** Of the pod's namespace. */
 	configMap(name: string): ConfigMap | undefined;
@@ -21,6 +28,14 @@ export interface PodView {
 	field(path: string): string | undefined;
 	/** A resource of a container, for the downward API. Throws where there is none. */
 	resource(selector: core.ResourceFieldSelector): string;
+}
+
+/** Volumes that outlive pods, as a pod sees them. Asked of the API itself, as they are now. */
+export interface Storage {
+	/** Of the pod's namespace. */
+	claim(name: string): Promise<PersistentVolumeClaim | undefined>;
+	volume(name: string): Promise<PersistentVolume | undefined>;
+	readonly local: LocalVolumes;
 }
 
 /** One volume, as its type sees it. */
@@ -43,8 +58,10 @@ export interface VolumeType<Key extends SourceKey = SourceKey> {
 	readonly folder: string;
 	/** Containers may not write to it. */
 	readonly readOnly?: boolean;
+	/** The same, where the source decides. */
+	isReadOnly?(source: Source<Key>): boolean;
 	/** Where the volume lies, if not in a folder of the pod's own. */
-	path?(source: Source<Key>): string;
+	path?(source: Source<Key>, pod: PodView): string;
 	/** Makes it ready. Also called for one that is ready already, after a restart of the agent. Throws VolumeError. */
 	prepare(context: VolumeContext<Key>): Promise<void>;
 	/** Brings its content up to date, when what it refers to has changed. Absent: its content is its containers' own. */

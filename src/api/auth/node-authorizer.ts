@@ -2,6 +2,7 @@
  * What the agent of a node may do, in the name of its node: what its own pods need, and what services and names need, which
  * every node serves. Source: Kubernetes documentation, "Using Node Authorization".
  */
+import { VOLUME_NODE } from '../../kinds/core/local-volume.ts';
 import type { Authorizer, Decision, ResourceAttributes } from './authorizer.ts';
 import { noOpinion, noRules } from './authorizer.ts';
 import type { NodeGraph } from './node-graph.ts';
@@ -63,7 +64,8 @@ function decide(
 		case '/nodes/status':
 			return write && name === node ? yes : no(`a node may change only itself`);
 		case '/pods':
-			if (verb === 'list' || verb === 'watch') return selectsOwn(node, attributes) ? yes : no(ownPodsOnly(node));
+			if (verb === 'list' || verb === 'watch')
+				return selects('spec.nodeName', node, attributes) ? yes : no(ownPodsOnly(node));
 			return verb === 'get' || verb === 'delete' ? onPod() : noOpinion;
 		case '/pods/status':
 			return verb === 'get' || write ? onPod() : noOpinion;
@@ -79,6 +81,16 @@ function decide(
 			// The names that every node answers are resolved as it says.
 			if (resource === 'configmaps' && namespace === 'kube-system' && name === 'kube-dns') return yes;
 			return graph.needs(node, resource, namespace, name) ? yes : 'unknown';
+		case '/persistentvolumes':
+			// Its own directories it follows, and says of them what has become of them: see node-restriction.ts.
+			if (verb === 'list' || verb === 'watch')
+				return selects(VOLUME_NODE, node, attributes)
+					? yes
+					: no(`can only list/watch persistentvolumes with ${VOLUME_NODE}=${node} field selector`);
+			if (name === undefined) return noOpinion;
+			if (verb !== 'get' && !write) return noOpinion;
+			if (graph.lies(node, name) || (verb === 'get' && graph.needsVolume(node, name))) return yes;
+			return settled ? no(`no pod of node "${node}" needs it, and it does not lie there`) : 'unknown';
 		case '/events':
 			return verb === 'create' || write ? yes : noOpinion;
 		case 'coordination.k8s.io/leases':
@@ -93,5 +105,5 @@ function decide(
 
 const ownPodsOnly = (node: string) => `can only list/watch pods with spec.nodeName=${node} field selector`;
 
-const selectsOwn = (node: string, { fields = [] }: ResourceAttributes) =>
-	fields.some(({ path, value, negated }) => path === 'spec.nodeName' && value === node && !negated);
+const selects = (field: string, node: string, { fields = [] }: ResourceAttributes) =>
+	fields.some(({ path, value, negated }) => path === field && value === node && !negated);

@@ -1,11 +1,17 @@
 /** Which objects the pods of a node need: what the authorizer of nodes looks at. Kept from the changes of pods. */
 import type { Container, PodSpec } from 'kubernetes-types/core/v1.js';
+import { VOLUME_NODE } from '../../kinds/core/local-volume.ts';
+import type { PersistentVolume } from '../../kinds/core/persistent-volume.ts';
 import type { Pod } from '../../kinds/core/pod.ts';
 import type { WatchCache } from '../cache/cache.ts';
 
 export interface NodeGraph {
 	/** Whether a pod of the node names the object. `resource` is secrets, configmaps, serviceaccounts or persistentvolumeclaims. */
 	needs(node: string, resource: string, namespace: string, name: string): boolean;
+	/** Whether the volume is that of a claim which a pod of the node names. */
+	needsVolume(node: string, name: string): boolean;
+	/** Whether the volume is a directory of the node. */
+	lies(node: string, name: string): boolean;
 	/** Whose the pod is, as far as is known; `absent`: it is not there (any more). */
 	ownerOf(node: string, namespace: string | undefined, name: string | undefined): 'itself' | 'another' | 'absent';
 	/** Settles when the graph has every write acknowledged before the call. */
@@ -14,6 +20,8 @@ export interface NodeGraph {
 
 export function createNodeGraph(cache: WatchCache): NodeGraph {
 	const pods = cache.of({ group: '', plural: 'pods' });
+	const volumes = cache.of({ group: '', plural: 'persistentvolumes' });
+	const volumeOf = (name: string) => volumes.get(name)?.object as PersistentVolume | undefined;
 	/** By node, then by `secrets/namespace/name`: how many of its pods need it. */
 	const needed = new Map<string, Map<string, number>>();
 	/** How far the ring of the pods has been counted in; -1: nothing yet. */
@@ -45,11 +53,17 @@ export function createNodeGraph(cache: WatchCache): NodeGraph {
 			count(change?.stored?.object as Pod | undefined, 1);
 		}
 	};
+	const needs: NodeGraph['needs'] = (node, resource, namespace, name) => {
+		catchUp();
+		return needed.get(node)?.has(`${resource}/${namespace}/${name}`) ?? false;
+	};
 	return {
-		needs(node, resource, namespace, name) {
-			catchUp();
-			return needed.get(node)?.has(`${resource}/${namespace}/${name}`) ?? false;
+		needs,
+		needsVolume(node, name) {
+			const { namespace, name: claim } = volumeOf(name)?.spec.claimRef ?? {};
+			return namespace !== undefined && claim !== undefined && needs(node, 'persistentvolumeclaims', namespace, claim);
 		},
+		lies: (node, name) => volumeOf(name)?.metadata.annotations?.[VOLUME_NODE] === node,
 		ownerOf(node, namespace, name) {
 			const pod = pods.get(`${namespace}/${name}`)?.object as Pod | undefined;
 			if (!pod) return 'absent';
@@ -71,6 +85,8 @@ function referencesOf({ metadata, spec }: Pod): ReadonlySet<string> {
 		add('secrets', volume.secret?.secretName);
 		add('configmaps', volume.configMap?.name);
 		add('persistentvolumeclaims', volume.persistentVolumeClaim?.claimName);
+		// The claim that is made for a volume of the pod's own.
+		if (volume.ephemeral) add('persistentvolumeclaims', `${metadata.name}-${volume.name}`);
 		for (const source of volume.projected?.sources ?? []) {
 			add('secrets', source.secret?.name);
 			add('configmaps', source.configMap?.name);

@@ -3,6 +3,7 @@
  * pods. It makes no pods, not even mirrors of its own: one that named a Secret would let it read any.
  * Source: Kubernetes documentation, "Admission Control in Kubernetes", NodeRestriction.
  */
+import { LOCAL_FINALIZER, SIZE_LIMIT, VOLUME_NODE } from '../../kinds/core/local-volume.ts';
 import { isReservedNodeLabel } from '../../kinds/core/node-labels.ts';
 import { deepEqual } from '../../kinds/equal.ts';
 import type { Kind } from '../../kinds/kind.ts';
@@ -26,6 +27,7 @@ export const nodeRestriction: AdmissionPlugin = {
 const checks: ReadonlyMap<string, (node: string, request: AdmissionRequest) => string | undefined> = new Map([
 	['nodes', wrongOfNode],
 	['pods', wrongOfPod],
+	['persistentvolumes', wrongOfVolume],
 	['leases.coordination.k8s.io', wrongOfLease],
 ]);
 const resourceOf = ({ group, plural }: Kind) => (group ? `${plural}.${group}` : plural);
@@ -62,6 +64,19 @@ function wrongOfPod(node: string, { operation, name, object, old }: AdmissionReq
 	if (object && !deepEqual(object.metadata.labels ?? {}, old.metadata.labels ?? {}))
 		return `node "${node}" cannot update labels through pod status`;
 	return undefined;
+}
+
+/** Of a directory of its own it says what it is held to, and that it is gone: nothing else of a volume is a node's to say. */
+function wrongOfVolume(node: string, { name, object, old }: AdmissionRequest): string | undefined {
+	if (!object || !old || old.metadata.annotations?.[VOLUME_NODE] !== node)
+		return `node "${node}" can only modify persistentvolumes that are its directories`;
+	const kept = ({ metadata }: KubeObject) => {
+		const { [SIZE_LIMIT]: _limit, ...annotations } = metadata.annotations ?? {};
+		const finalizers = (metadata.finalizers ?? []).filter((each) => each !== LOCAL_FINALIZER);
+		return { annotations, finalizers, labels: metadata.labels ?? {}, owners: metadata.ownerReferences ?? [] };
+	};
+	if (deepEqual(kept(object), kept(old)) && deepEqual(specOf(object), specOf(old))) return undefined;
+	return `node "${node}" may only say of persistentvolume "${name}" what its directory is held to, and that it is gone`;
 }
 
 function wrongOfLease(node: string, { name }: AdmissionRequest): string | undefined {

@@ -1,5 +1,6 @@
 /** Volumes that are directories of nodes: what is made for a claim, and what may be taken away. Pure. */
 import { join } from 'node:path';
+import type { NodeSelectorTerm } from 'kubernetes-types/core/v1.js';
 import {
 	CLONE_OF,
 	classOf,
@@ -138,22 +139,20 @@ function volumeOf(
 			capacity: { storage: requestOf(claim) },
 			claimRef: { apiVersion: 'v1', kind: 'PersistentVolumeClaim', namespace, name: claimName, uid, resourceVersion },
 			local: { path: join(root, name) },
-			nodeAffinity: {
-				required: {
-					nodeSelectorTerms: [
-						{
-							matchExpressions: [
-								{ key: HOSTNAME, operator: 'In', values: [node.metadata.labels?.[HOSTNAME] ?? node.metadata.name] },
-							],
-						},
-					],
-				},
-			},
+			nodeAffinity: { required: { nodeSelectorTerms: [onlyOn(node)] } },
 			persistentVolumeReclaimPolicy: storageClass.reclaimPolicy,
 			storageClassName: storageClass.metadata.name,
 			volumeMode: 'Filesystem',
 		},
 	};
+}
+
+/** By its host name, as other provisioners do; by its own name where it says none. */
+function onlyOn({ metadata: { name, labels } }: Node): NodeSelectorTerm {
+	const host = labels?.[HOSTNAME];
+	return host === undefined
+		? { matchFields: [{ key: 'metadata.name', operator: 'In', values: [name] }] }
+		: { matchExpressions: [{ key: HOSTNAME, operator: 'In', values: [host] }] };
 }
 
 export type Removal =

@@ -2,6 +2,7 @@
 import type * as core from 'kubernetes-types/core/v1.js';
 import { VolumeError } from '../error.ts';
 import type { VolumeType } from '../type.ts';
+import { ephemeral, persistentVolumeClaim } from './claim.ts';
 import { configMap } from './config-map.ts';
 import { downwardApi } from './downward-api.ts';
 import { emptyDir } from './empty-dir.ts';
@@ -9,7 +10,16 @@ import { hostPath } from './host-path.ts';
 import { projected } from './projected.ts';
 import { secret } from './secret.ts';
 
-export const types: readonly VolumeType[] = [emptyDir, hostPath, configMap, secret, downwardApi, projected];
+export const types: readonly VolumeType[] = [
+	emptyDir,
+	hostPath,
+	configMap,
+	secret,
+	downwardApi,
+	projected,
+	persistentVolumeClaim,
+	ephemeral,
+];
 
 /** The type of a volume. Throws VolumeError where there is none for its source. */
 export function typeOf(volume: core.Volume): VolumeType {
