@@ -13,6 +13,9 @@ import { connectEngine, type Engine, ensureExampleImage } from '../../src/agents
 import { signalProcess } from './halt.ts';
 import { silentLog } from './silent-log.ts';
 
+/** A runtime that the engine has beside its default. */
+export const OTHER_RUNTIME = 'other';
+
 const run = promisify(execFile);
 const ROOT = '/tmp/driftless-testbed';
 
@@ -65,6 +68,8 @@ export async function startEngine(options: EngineOptions = {}): Promise<TestEngi
 		await using output = await open(join(folder, 'dockerd.log'), 'a');
 		const paths = ['--data-root', join(folder, 'data'), '--exec-root', join(folder, 'exec')];
 		const rest = ['-H', `unix://${socketPath}`, '--pidfile', join(folder, 'dockerd.pid')];
+		// One more runtime than the default: the same program by another name.
+		rest.push('--add-runtime', `${OTHER_RUNTIME}=runc`);
 		if (options.liveRestore) rest.push('--live-restore');
 		const child = spawn('nsenter', [...within, 'dockerd', ...paths, ...rest], {
 			stdio: ['ignore', output.fd, output.fd],

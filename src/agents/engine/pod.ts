@@ -54,6 +54,8 @@ export interface SandboxSpec {
 	readonly namespaces: Namespaces;
 	readonly ports: readonly PortBinding[];
 	readonly sysctls: Readonly<Record<string, string>>;
+	/** One of the engine's runtimes by its name; absent is its default. */
+	readonly runtime?: string;
 	/** Processes that it may have. */
 	readonly maxPids: number;
 }
@@ -93,6 +95,8 @@ export interface Notes {
 export interface ContainerSpec extends Notes {
 	readonly pod: PodIdentity;
 	readonly qos: QosClass;
+	/** That of its sandbox. */
+	readonly runtime?: string;
 	/** Id of the image. */
 	readonly image: string;
 	/** Replaces the image's entrypoint (and its command). */

@@ -22,7 +22,12 @@ import { checkUser, securityOf, userOf } from './security.ts';
 export function sandboxSpec(
 	pod: Pod,
 	attempt: number,
-	{ node, domain, maxPids }: { readonly node: string; readonly domain: string; readonly maxPids: number },
+	{
+		node,
+		domain,
+		maxPids,
+		runtime,
+	}: { readonly node: string; readonly domain: string; readonly maxPids: number; readonly runtime?: string },
 ): SandboxSpec {
 	const { hostNetwork, securityContext } = pod.spec;
 	// Slashes separate as well as dots do; engines know dots.
@@ -36,6 +41,7 @@ export function sandboxSpec(
 		namespaces: namespacesOf(pod),
 		ports: hostNetwork ? [] : hostPorts(pod),
 		sysctls: Object.fromEntries(sysctls),
+		runtime,
 		maxPids,
 	};
 }
@@ -61,6 +67,7 @@ export interface ContainerContext {
 	/** Bytes that the machine has. */
 	readonly machineMemory: number;
 	readonly maxPids: number;
+	readonly runtime?: string;
 	/** Id of the container whose processes it sees. */
 	readonly target: string | undefined;
 }
@@ -105,6 +112,7 @@ export function containerSpec(pod: Pod, container: core.Container, context: Cont
 		mounts: own,
 		...limitsOf(pod, container, context.machineMemory),
 		maxPids: context.maxPids,
+		runtime: context.runtime,
 		privileged: security.privileged,
 		addCapabilities: security.capabilities?.add,
 		dropCapabilities: security.capabilities?.drop,

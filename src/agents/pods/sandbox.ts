@@ -6,6 +6,7 @@ import { sandboxSpec } from './container.ts';
 import { podFiles, writeNames } from './files.ts';
 import { failure } from './memory.ts';
 import { uidOf } from './names.ts';
+import { runtimeOf } from './runtime.ts';
 import { forgetStop } from './stop.ts';
 import { CREATE_BACKOFF, placeOf, rethrowIfDown, type Work } from './work.ts';
 
@@ -18,7 +19,8 @@ export async function createSandbox(work: Work, pod: Pod, attempt: number): Prom
 			// What has files here is cleared up also where the agent ends in between.
 			await mkdir(podFiles(work.context.dataDir, uidOf(pod)).root, { recursive: true, mode: 0o750 });
 			await work.context.groups.ensure(pod);
-			const spec = sandboxSpec(pod, attempt, { node, domain: dns.domain, maxPids });
+			const runtime = await runtimeOf(pod, work.context.client);
+			const spec = sandboxSpec(pod, attempt, { node, domain: dns.domain, maxPids, runtime });
 			const { id } = await engine.sandboxes.create(spec);
 			await start(work, pod, id);
 		});

@@ -11,6 +11,7 @@ import { failure } from './memory.ts';
 import { uidOf } from './names.ts';
 import { containerOf } from './outlook.ts';
 import type { Step } from './plan.ts';
+import { runtimeOf } from './runtime.ts';
 import { confinementOf, securityOf } from './security.ts';
 import { CREATE_BACKOFF, placeOf, rethrowIfDown, tell, volumeView, type Work } from './work.ts';
 
@@ -77,6 +78,7 @@ async function create(
 		place,
 		machineMemory,
 		maxPids,
+		runtime: await runtimeOf(pod, context.client),
 		target: targetOf(work, pod, container),
 	});
 	// Each time: an agent that died after the sandbox's start may have left them out, or those of the sandbox before.

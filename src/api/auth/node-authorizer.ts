@@ -12,6 +12,7 @@ import { nodeOf } from './user.ts';
 const readable: Readonly<Record<string, readonly string[]>> = {
 	'': ['services', 'endpoints', 'nodes', 'namespaces'],
 	'discovery.k8s.io': ['endpointslices'],
+	'node.k8s.io': ['runtimeclasses'],
 };
 const reads = new Set(['get', 'list', 'watch']);
 /** The lease by which a node says that it lives. */

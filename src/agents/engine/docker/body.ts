@@ -92,10 +92,11 @@ export function containerBody(spec: ContainerSpec, around: Surroundings): Docker
 }
 
 const common = (
-	{ maxPids, pod, qos }: Pick<SandboxSpec, 'maxPids' | 'pod' | 'qos'>,
+	{ maxPids, pod, qos, runtime }: Pick<SandboxSpec, 'maxPids' | 'pod' | 'qos' | 'runtime'>,
 	{ groups, lowestOomScore }: Surroundings,
 	oomScore?: number,
 ) => ({
+	Runtime: runtime,
 	PidsLimit: maxPids,
 	CgroupParent: parentGroup(groups, qos, pod.uid),
 	OomScoreAdj: oomScore === undefined ? undefined : Math.max(lowestOomScore, oomScore),
