@@ -1,5 +1,5 @@
 /** The Application controller: what it keeps of each application, and what has which of them looked at again. */
-import { Application, type Dynamic, type Key, keyOf, type Pod } from '../kinds/index.ts';
+import { Application, type Dynamic, type Key, type KubeObject, keyOf, type Pod } from '../kinds/index.ts';
 import { type Context, controller } from '../reconcile/index.ts';
 import type { Shared } from './compare/shared.ts';
 import { makersOf, podTrouble } from './compare/trouble.ts';
@@ -8,6 +8,7 @@ import { cascade } from './operation/cascade.ts';
 import type { Renderer } from './render/index.ts';
 import { type ApplicationState, createState, type StateOptions } from './state.ts';
 import { refuseWhole, turn } from './turn.ts';
+import { autoscalersByTarget, leavingReplicas, scaleTargetOf } from './want/autoscaled.ts';
 import { applicationKey, idOf, trackedBy } from './want/desired.ts';
 import type { Outside } from './want/scope.ts';
 
@@ -115,6 +116,16 @@ export function createApplications({ renderer, openSource, outside }: SyncOption
 		for (const key of keys) states.get(key)?.comparison.touch(id);
 		return keys;
 	};
+	/** What an autoscaler scales, or does not any more, compares otherwise. */
+	const scaling = (object: KubeObject | undefined, old: KubeObject | undefined): Key[] => {
+		const [now, before] = [scaleTargetOf(object), scaleTargetOf(old)];
+		if (now === before) return [];
+		return [now, before].flatMap((id) => {
+			const keys = id === undefined ? [] : [...(wantedBy.get(id) ?? [])];
+			for (const key of keys) states.get(key)?.comparison.touch(id ?? '', 'anew');
+			return keys;
+		});
+	};
 	/** What an object lacked may be there now, or what a revision was refused for. */
 	const cameOrWent = (object: Dynamic): Key[] => {
 		const refused = refusedFor.get(idOf(object));
@@ -167,14 +178,16 @@ export function createApplications({ renderer, openSource, outside }: SyncOption
 	const declaration = controller<Application>({
 		name: 'application',
 		for: Application,
+		indexes: [autoscalersByTarget],
 		everything: ({ object, old }) => [
 			...changed(object as Dynamic | undefined, old as Dynamic | undefined),
 			...(object && object.metadata.uid === old?.metadata.uid ? [] : cameOrWent((object ?? old) as Dynamic)),
+			...scaling(object, old),
 			...((object ?? old)?.kind === 'Pod' ? inTrouble(object as Pod | undefined, old as Pod | undefined) : []),
 		],
 		triggers(queue, context) {
 			enqueue = queue;
-			applications.context = context;
+			applications.context = { ...context, client: leavingReplicas(context.client, context.cache) };
 			for (const go of waiting) go();
 			// What was refused for a kind that nobody knew may be known now.
 			const kinds = context.client.registry.onChange(() => {
@@ -200,7 +213,7 @@ export function createApplications({ renderer, openSource, outside }: SyncOption
 			);
 		},
 		async reconcile(key, context) {
-			const again = await look(key, context);
+			const again = await look(key, applications.context ?? context);
 			const before = wasComplete;
 			wasComplete = complete();
 			// What waited for the last one to be known, or to be gone, goes on.

@@ -1,6 +1,8 @@
-/** kubectl top on a real engine. */
+/** kubectl top and an autoscaler on a real engine. */
+import { cp } from 'node:fs/promises';
+import { join } from 'node:path';
 import test from 'ava';
-import { type Platform, startPlatform } from '../testbed/platform.ts';
+import { type Platform, root, startPlatform } from '../testbed/platform.ts';
 
 const PATIENCE_MS = 300_000;
 let platform: Platform;
@@ -52,4 +54,54 @@ test('kubectl top tells what nodes, pods and containers use, sorted by it', asyn
 	t.regex(none.stderr, /pods.metrics.k8s.io "nobody" not found|pods "nobody" not found/);
 	const table = await kubectl('get', 'pods.metrics.k8s.io', 'busy');
 	t.regex(table.stdout, /^NAME +CPU +MEMORY +WINDOW\nbusy +\d+u? .* [\d.]+s/m, table.output);
+});
+
+test('a pushed autoscaler makes replicas of a busy worker, and kubectl tells of it', async (t) => {
+	t.timeout(PATIENCE_MS);
+	const { kubectl, driftless, run, until, folder } = platform;
+	const clone = join(folder, 'scaled');
+	const git = async (...args: string[]) => t.is((await run('git', args, { cwd: clone })).code, 0, args.join(' '));
+	await cp(join(root, 'manifests-example/autoscaling'), clone, { recursive: true });
+	await git('init', '-q', '-b', 'main');
+	await git('add', '-A');
+	await git('commit', '-q', '-m', 'Scale the worker');
+	await git('push', '-q', (await driftless('remote')).stdout.trim(), 'HEAD:main');
+	const hpa = () => kubectl('-n', 'busy', 'get', 'hpa', 'worker');
+	await until('the worker is measured', hpa, ({ stdout }) => /cpu: \d+%\/80% +1 +4 +1 /.test(stdout));
+	const waited = await kubectl('-n', 'busy', 'wait', '--for=condition=ScalingActive', 'hpa/worker', '--timeout=60s');
+	t.is(waited.code, 0, waited.output);
+	const replicas = () => kubectl('-n', 'busy', 'get', 'deployment', 'worker', '-o', 'jsonpath={.status.readyReplicas}');
+	t.is((await replicas()).stdout, '1');
+
+	const on = await kubectl('-n', 'busy', 'exec', 'deployment/worker', '--', 'touch', '/work/on');
+	t.is(on.code, 0, on.output);
+	await until('a second worker runs', replicas, ({ stdout }) => Number(stdout) >= 2);
+	const described = await kubectl('-n', 'busy', 'describe', 'hpa', 'worker');
+	t.regex(
+		described.stdout,
+		/resource cpu on pods +\(as a percentage of request\): +\d+% \(\d+m\) \/ 80%/,
+		described.output,
+	);
+	t.regex(described.stdout, /ScalingActive +True +ValidMetricFound/);
+	t.regex(
+		described.stdout,
+		/SuccessfulRescale.*horizontal-pod-autoscaler +New size: \d; reason: cpu resource utilization/,
+	);
+	t.is((await driftless('diff', '--exit-code')).code, 0, 'what it has changed is no drift');
+
+	const wrong = await kubectl('-n', 'busy', 'autoscale', 'deployment', 'worker', '--min=1', '--max=3', '--name=second');
+	t.is(wrong.code, 0, wrong.output);
+	const status = await until(
+		'two autoscalers of one target are told of',
+		() => kubectl('-n', 'busy', 'get', 'hpa', 'second', '-o', 'jsonpath={.status.conditions[*].reason}'),
+		({ stdout }) => stdout.includes('AmbiguousSelector'),
+	);
+	t.truthy(status);
+	await until(
+		'the status of the application names it',
+		() => driftless('status'),
+		({ stdout }) =>
+			/HorizontalPodAutoscaler.*worker.*Degraded|Degraded.*worker/s.test(stdout) &&
+			/controlled by multiple HPAs/.test(stdout),
+	);
 });

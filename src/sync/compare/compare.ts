@@ -25,8 +25,8 @@ const PARALLEL_COMPARISONS = 64;
 export interface Comparison {
 	/** Everything the application wants or has, by id. */
 	readonly objects: ReadonlyMap<string, Compared>;
-	/** Names objects to look at again, because their manifest or live state may have changed. */
-	touch(id: string): void;
+	/** Names objects to look at again, because their manifest or live state may have changed; `anew` also where neither has. */
+	touch(id: string, anew?: 'anew'): void;
 	/** Whether something was touched and not compared since. */
 	readonly pending: boolean;
 	/** Compares what was touched. `live` reads the cache. Returns the ids whose outcome changed. */
@@ -41,10 +41,14 @@ export interface Comparison {
 export function createComparison(): Comparison {
 	const objects = new Map<string, Compared>();
 	const touched = new Set<string>();
+	const outdated = new Set<string>();
 
 	return {
 		objects,
-		touch: (id) => void touched.add(id),
+		touch(id, anew) {
+			touched.add(id);
+			if (anew) outdated.add(id);
+		},
 		get pending() {
 			return touched.size > 0;
 		},
@@ -58,6 +62,7 @@ export function createComparison(): Comparison {
 				const current = live(id);
 				if (
 					before &&
+					!outdated.has(id) &&
 					before.desired?.manifest.hash === wanted?.manifest.hash &&
 					before.live === current &&
 					!before.refused
@@ -67,9 +72,11 @@ export function createComparison(): Comparison {
 					return;
 				}
 				if (!wanted && !current) {
+					outdated.delete(id);
 					if (objects.delete(id)) changed.push(id);
 					return;
 				}
+				outdated.delete(id);
 				objects.set(id, await compareObject(id, wanted, current, client, manager));
 				changed.push(id);
 			};
