@@ -4,6 +4,7 @@ import { type Client, inProcess } from '../../src/client/index.ts';
 import {
 	Application,
 	ConfigMap,
+	DaemonSet,
 	Deployment,
 	EndpointSlice,
 	Event,
@@ -12,8 +13,10 @@ import {
 	Node,
 	Pod,
 	ReplicaSet,
+	ReplicationController,
 	Secret,
 	Service,
+	StatefulSet,
 } from '../../src/kinds/index.ts';
 import { admin, serveTestApi, type TestServer } from '../testbed/api.ts';
 import { type Driftless, driftless } from './driftless.ts';
@@ -323,6 +326,71 @@ test('a replica set shows who controls it and how its pods are', async (t) => {
 			/^Replicas: +0 current \/ 2 desired$/,
 			/^Pods Status: +1 Running \/ 0 Waiting \/ 0 Succeeded \/ 0 Failed$/,
 		),
+		undefined,
+	);
+});
+
+test('sets of pods with places and of nodes show what they want, have, and why not', async (t) => {
+	const selector = { matchLabels: { app: 'none' } };
+	const labelled = { ...template, metadata: { labels: { app: 'none' } } };
+	const claim = {
+		accessModes: ['ReadWriteOnce'],
+		resources: { requests: { storage: '1Gi' } },
+		storageClassName: 'fast',
+	};
+	const why = { type: 'ReplicaFailure', status: 'True', reason: 'FailedCreate', message: 'exceeded quota' };
+	const made = await client.create(StatefulSet, {
+		apiVersion: 'apps/v1',
+		kind: 'StatefulSet',
+		metadata: inDefault('db'),
+		spec: {
+			serviceName: 'db',
+			replicas: 3,
+			selector,
+			template: labelled,
+			volumeClaimTemplates: [{ metadata: { name: 'data' }, spec: claim }],
+		},
+	});
+	await client.update(StatefulSet, { ...made, status: { replicas: 2, conditions: [why] } }, { subresource: 'status' });
+	t.is(
+		inOrder(
+			await run.ok('describe', 'sts', 'db'),
+			/^Name: +db$/,
+			/^Selector: +app=none$/,
+			/^Replicas: +3 desired \| 2 total$/,
+			/^Update Strategy: +RollingUpdate$/,
+			/^Partition: +0$/,
+			/^Pods Status: +0 Running \/ 0 Waiting \/ 0 Succeeded \/ 0 Failed$/,
+			/^Pod Template:/,
+			/^ {2}data +fast +1Gi +RWO$/,
+			/^ {2}ReplicaFailure +True +FailedCreate +exceeded quota$/,
+		),
+		undefined,
+	);
+	await client.create(DaemonSet, {
+		apiVersion: 'apps/v1',
+		kind: 'DaemonSet',
+		metadata: inDefault('logs'),
+		spec: { selector, template: { ...labelled, spec: { ...labelled.spec, nodeSelector: { disk: 'ssd' } } } },
+	});
+	t.is(
+		inOrder(
+			await run.ok('describe', 'ds', 'logs'),
+			/^Node-Selector: +disk=ssd$/,
+			/^Desired Number of Nodes Scheduled: +0$/,
+			/^Number of Nodes Misscheduled: +0$/,
+			/^Pods Status: +0 Running/,
+		),
+		undefined,
+	);
+	await client.create(ReplicationController, {
+		apiVersion: 'v1',
+		kind: 'ReplicationController',
+		metadata: inDefault('old'),
+		spec: { replicas: 2, template: labelled },
+	});
+	t.is(
+		inOrder(await run.ok('describe', 'rc', 'old'), /^Selector: +app=none$/, /^Replicas: +0 current \/ 2 desired$/),
 		undefined,
 	);
 });

@@ -19,16 +19,18 @@ function unplaced({ status }: Pod): string | undefined {
 
 const oneLine = (text: string | undefined) => text?.replace(/\s*\n\s*/g, ' ').trim() || undefined;
 
-/** The trouble of one of the pods that an object has made, or of the replica set that could not make them; of a pod, why it has no node. */
+/** The trouble of one of the pods that an object has made, or of the object or replica set that could not make them; of a pod, why it has no node. */
 export function troubleBelow(object: Dynamic, cache: Cache): string | undefined {
 	// The rest of what a pod has to say is its health.
 	const itself = object.kind === 'Pod' ? cache.informer(Pod).get(keyOf(object)) : undefined;
 	if (itself) return unplaced(itself);
+	const own = failureOf((object as { readonly status?: WithConditions }).status);
 	const sets = [...cache.informer(ReplicaSet).by('owner', object.metadata.uid ?? '')];
 	for (const { metadata, status } of sets) {
-		const failure = status?.conditions?.find(({ type, status }) => type === 'ReplicaFailure' && status === 'True');
-		if (failure) return oneLine(`replicaset ${metadata.name}: ${failure.message}`);
+		const failure = failureOf(status);
+		if (failure) return oneLine(`replicaset ${metadata.name}: ${failure}`);
 	}
+	if (own) return own;
 	const pods = [object, ...sets].flatMap(({ metadata }) => [...cache.informer(Pod).by('owner', metadata.uid ?? '')]);
 	// Always the same one, while it is there.
 	for (const pod of pods.sort((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1))) {
@@ -36,6 +38,16 @@ export function troubleBelow(object: Dynamic, cache: Cache): string | undefined 
 		if (trouble) return `pod ${pod.metadata.name}: ${trouble}`;
 	}
 	return undefined;
+}
+
+interface WithConditions {
+	readonly conditions?: readonly { readonly type: string; readonly status: string; readonly message?: string }[];
+}
+
+/** Why a workload cannot make its pods. */
+function failureOf(status: WithConditions | undefined): string | undefined {
+	const failure = status?.conditions?.find(({ type, status }) => type === 'ReplicaFailure' && status === 'True');
+	return oneLine(failure?.message);
 }
 
 /** The ids of the objects that made a pod, and what made those. */

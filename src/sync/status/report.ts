@@ -198,7 +198,8 @@ function resourceStatus(
 	if (compared.health) {
 		const { status: health, message } = compared.health;
 		const unwell = health === 'Progressing' || health === 'Degraded';
-		const why = unwell && compared.live ? trouble?.(compared.live) : undefined;
+		const below = unwell && compared.live ? trouble?.(compared.live) : undefined;
+		const why = below === message ? undefined : below;
 		const whole = [message?.replace(/\.\.\.$/, why ? '' : '...'), why].filter(Boolean).join(': ');
 		status.health = whole ? { status: health, message: cut(whole) } : { status: health };
 	}

@@ -3,6 +3,7 @@ import type { Client } from '../../../client/index.ts';
 import {
 	type Application,
 	type ConfigMap,
+	type DaemonSet,
 	type Deployment,
 	type Kind,
 	type KubeObject,
@@ -10,8 +11,10 @@ import {
 	type Pod,
 	parseApiVersion,
 	type ReplicaSet,
+	type ReplicationController,
 	type Secret,
 	type Service,
+	type StatefulSet,
 } from '../../../kinds/index.ts';
 import { describeApplication } from './application.ts';
 import { eventEntry, eventsAbout } from './events.ts';
@@ -20,7 +23,7 @@ import { type Entry, layout } from './layout.ts';
 import { describeNode } from './node.ts';
 import { describePod } from './pod.ts';
 import { describeService } from './service.ts';
-import { describeDeployment, describeReplicaSet } from './workload.ts';
+import { describeDaemonSet, describeDeployment, describeReplicas, describeStatefulSet } from './workload.ts';
 
 type Describe = (object: KubeObject, client: Client, now: number) => Entry[] | Promise<Entry[]>;
 
@@ -32,7 +35,10 @@ const byKind: Readonly<Record<string, Describe>> = {
 	'/ConfigMap': (object) => describeConfigMap(object as ConfigMap),
 	'/Secret': (object) => describeSecret(object as Secret),
 	'apps/Deployment': (object, client) => describeDeployment(client, object as Deployment),
-	'apps/ReplicaSet': (object, client) => describeReplicaSet(client, object as ReplicaSet),
+	'apps/ReplicaSet': (object, client) => describeReplicas(client, object as ReplicaSet),
+	'/ReplicationController': (object, client) => describeReplicas(client, object as ReplicationController),
+	'apps/StatefulSet': (object, client) => describeStatefulSet(client, object as StatefulSet),
+	'apps/DaemonSet': (object, client) => describeDaemonSet(client, object as DaemonSet),
 	'argoproj.io/Application': (object) => describeApplication(object as Application),
 };
 

@@ -1,5 +1,16 @@
 import type { Client } from '../../../client/index.ts';
-import { type Deployment, formatLabelSelector, Pod, ReplicaSet } from '../../../kinds/index.ts';
+import {
+	accessModesText,
+	type DaemonSet,
+	type Deployment,
+	formatLabelSelector,
+	type KubeObject,
+	Pod,
+	ReplicaSet,
+	type ReplicationController,
+	type StatefulSet,
+	selectorText,
+} from '../../../kinds/index.ts';
 import { templateEntry } from './container.ts';
 import { type Entry, field, NONE, optional, tableOf, timeText } from './layout.ts';
 import { controlledBy, labelFields, nameFields } from './metadata.ts';
@@ -44,11 +55,7 @@ export async function describeDeployment(client: Client, deployment: Deployment)
 			: []),
 		...(spec.paused ? [field('Paused', 'True')] : []),
 		templateEntry(spec.template),
-		tableOf(
-			'Conditions',
-			['Type', 'Status', 'Reason', 'Message'],
-			(status.conditions ?? []).map(({ type, status, reason = '', message = '' }) => [type, status, reason, message]),
-		),
+		...conditionTable(status.conditions),
 		field('OldReplicaSets', old.map(sizeText).join(', ')),
 		field('NewReplicaSet', current ? sizeText(current) : NONE),
 	];
@@ -57,49 +64,89 @@ export async function describeDeployment(client: Client, deployment: Deployment)
 const sizeText = ({ metadata, spec, status }: ReplicaSet) =>
 	`${metadata.name} (${status?.replicas ?? 0}/${spec.replicas ?? 1} replicas created)`;
 
-export async function describeReplicaSet(client: Client, set: ReplicaSet): Promise<Entry[]> {
+/** Of a ReplicationController as well, whose selector is a map of labels. */
+export async function describeReplicas(client: Client, set: ReplicaSet | ReplicationController): Promise<Entry[]> {
 	const { metadata, spec, status } = set;
-	const { items } = await client.list(Pod, {
-		namespace: metadata.namespace,
-		labelSelector: formatLabelSelector(spec.selector),
-	});
-	const phases = new Map<string, number>();
-	for (const pod of items) {
-		if (!pod.metadata.ownerReferences?.some(({ uid }) => uid === metadata.uid)) continue;
-		const phase = pod.status?.phase ?? 'Pending';
-		phases.set(phase, (phases.get(phase) ?? 0) + 1);
-	}
-	const count = (phase: string, word: string) => `${phases.get(phase) ?? 0} ${word}`;
+	const selector = selectorText(spec.selector) ?? '';
 	return [
 		...nameFields(set),
-		field('Selector', formatLabelSelector(spec.selector)),
+		field('Selector', selector),
 		...labelFields(set),
 		...controlledBy(set),
 		field('Replicas', `${status?.replicas ?? 0} current / ${spec.replicas ?? 1} desired`),
-		field(
-			'Pods Status',
-			[
-				count('Running', 'Running'),
-				count('Pending', 'Waiting'),
-				count('Succeeded', 'Succeeded'),
-				count('Failed', 'Failed'),
-			].join(' / '),
-		),
+		...(await podsStatus(client, set, selector)),
 		...optional('Pod Template Hash', metadata.labels?.[HASH]),
 		...(spec.template ? [templateEntry(spec.template)] : []),
-		...((status?.conditions?.length ?? 0) > 0
-			? [
-					tableOf(
-						'Conditions',
-						['Type', 'Status', 'Reason', 'Message'],
-						(status?.conditions ?? []).map(({ type, status, reason = '', message = '' }) => [
-							type,
-							status,
-							reason,
-							message,
-						]),
-					),
-				]
-			: []),
+		...conditionTable(status?.conditions),
 	];
+}
+
+export async function describeStatefulSet(client: Client, set: StatefulSet): Promise<Entry[]> {
+	const { metadata, spec, status } = set;
+	const selector = formatLabelSelector(spec.selector);
+	const { type, rollingUpdate } = spec.updateStrategy ?? {};
+	const claims = (spec.volumeClaimTemplates ?? []).map(({ metadata, spec }) => [
+		metadata?.name ?? '',
+		spec?.storageClassName ?? '',
+		spec?.resources?.requests?.storage ?? '',
+		accessModesText(spec?.accessModes),
+	]);
+	return [
+		...nameFields(set),
+		field('CreationTimestamp', timeText(metadata.creationTimestamp)),
+		field('Selector', selector),
+		...labelFields(set),
+		field('Replicas', `${spec.replicas ?? 1} desired | ${status?.replicas ?? 0} total`),
+		field('Update Strategy', type),
+		...optional('Partition', rollingUpdate?.partition),
+		...(await podsStatus(client, set, selector)),
+		templateEntry(spec.template),
+		tableOf('Volume Claims', ['Name', 'StorageClass', 'Capacity', 'Access Modes'], claims),
+		...conditionTable(status?.conditions),
+	];
+}
+
+export async function describeDaemonSet(client: Client, set: DaemonSet): Promise<Entry[]> {
+	const { spec, status } = set;
+	const selector = formatLabelSelector(spec.selector);
+	return [
+		...nameFields(set),
+		field('Selector', selector),
+		field('Node-Selector', formatLabelSelector({ matchLabels: spec.template.spec?.nodeSelector })),
+		...labelFields(set),
+		field('Desired Number of Nodes Scheduled', status?.desiredNumberScheduled ?? 0),
+		field('Current Number of Nodes Scheduled', status?.currentNumberScheduled ?? 0),
+		field('Number of Nodes Scheduled with Up-to-date Pods', status?.updatedNumberScheduled ?? 0),
+		field('Number of Nodes Scheduled with Available Pods', status?.numberAvailable ?? 0),
+		field('Number of Nodes Misscheduled', status?.numberMisscheduled ?? 0),
+		...(await podsStatus(client, set, selector)),
+		templateEntry(spec.template),
+		...conditionTable(status?.conditions),
+	];
+}
+
+/** How the pods that the object controls are. */
+async function podsStatus(client: Client, { metadata }: KubeObject, labelSelector: string): Promise<Entry[]> {
+	const { items } = await client.list(Pod, { namespace: metadata.namespace, labelSelector });
+	const own = items.filter((pod) => pod.metadata.ownerReferences?.some(({ uid }) => uid === metadata.uid));
+	const counts = [
+		['Running', 'Running'],
+		['Pending', 'Waiting'],
+		['Succeeded', 'Succeeded'],
+		['Failed', 'Failed'],
+	].map(([phase, word]) => `${own.filter(({ status }) => (status?.phase ?? 'Pending') === phase).length} ${word}`);
+	return [field('Pods Status', counts.join(' / '))];
+}
+
+interface Condition {
+	readonly type: string;
+	readonly status: string;
+	readonly reason?: string;
+	readonly message?: string;
+}
+
+function conditionTable(conditions: readonly Condition[] = []): Entry[] {
+	if (conditions.length === 0) return [];
+	const rows = conditions.map(({ type, status, reason = '', message = '' }) => [type, status, reason, message]);
+	return [tableOf('Conditions', ['Type', 'Status', 'Reason', 'Message'], rows)];
 }
