@@ -28,9 +28,12 @@ import { standardClass } from './volumes/standard-class.ts';
 import { volumeBinder } from './volumes/volume-binder.ts';
 import { daemonSet } from './workloads/daemonset.ts';
 import { deployment } from './workloads/deployment.ts';
+import { job } from './workloads/job.ts';
+import { jobFinalizer } from './workloads/job-finalizer.ts';
 import { replicaSet } from './workloads/replicaset.ts';
 import { replicationController } from './workloads/replicationcontroller.ts';
 import { statefulSet } from './workloads/statefulset.ts';
+import { ttlAfterFinished } from './workloads/ttl-after-finished.ts';
 
 export interface ClusterOptions {
 	/** The certificate authority of the API in PEM, to be put into each namespace. */
@@ -66,6 +69,9 @@ export function clusterControllers(options: ClusterOptions = {}): Controller[] {
 		ephemeralVolumes,
 		deployment,
 		replicaSet,
+		job,
+		jobFinalizer,
+		ttlAfterFinished,
 		replicationController,
 		statefulSet,
 		daemonSet,

@@ -70,7 +70,10 @@ async function look(key: string, missed: Map<string, number>, context: Context):
 	if (!pod) return undefined;
 	const node = pod.spec.nodeName;
 	if (!node) {
-		if (pod.metadata.deletionTimestamp) await remove(pod, context);
+		if (!pod.metadata.deletionTimestamp) return undefined;
+		// Whoever holds it by a finalizer waits for its end, which no agent will tell.
+		if (!isFinished(pod)) await end(pod, context);
+		await remove(pod, context);
 		return undefined;
 	}
 	const there = cache.informer(Node).get(node);
@@ -117,6 +120,11 @@ async function fail(pod: Pod, message: string, { client, now }: Context): Promis
 		lastTransitionTime: timestamp(now()),
 	};
 	await patchCondition(client, pod, condition, 'Failed');
+}
+
+async function end({ metadata: { name, namespace, uid } }: Pod, { client }: Context): Promise<void> {
+	const body = { metadata: { uid }, status: { phase: 'Failed' } };
+	await unlessGone(client.patch(Pod, { name, namespace }, { type: 'merge', body }, { subresource: 'status' }));
 }
 
 async function remove({ metadata: { name, namespace, uid } }: Pod, { client, log }: Context): Promise<void> {

@@ -1,0 +1,42 @@
+/** Deletes Jobs some time after they have ended. Source: Kubernetes documentation, "Automatic Cleanup for Finished Jobs". */
+import { Job, jobEnd } from '../../kinds/index.ts';
+import { controller } from '../runtime/controller.ts';
+import { isConflict, unlessGone } from '../runtime/refusal.ts';
+import { timeOf } from './pod-state.ts';
+
+export const ttlAfterFinished = controller<Job>({
+	name: 'ttl-after-finished',
+	for: Job,
+	async reconcile(key, { cache, client, now }) {
+		const job = cache.informer(Job).get(key);
+		const expiry = job && expiryOf(job);
+		if (!job || expiry === undefined) return undefined;
+		const left = expiry - now();
+		if (left > 0) return { after: left };
+		// Asked once more, of the API itself: the time may have been made longer just now.
+		const fresh = await unlessGone(client.get(Job, job.metadata));
+		const due = fresh && expiryOf(fresh);
+		if (!fresh || due === undefined || fresh.metadata.uid !== job.metadata.uid || due > now()) return undefined;
+		const { uid, resourceVersion } = fresh.metadata;
+		try {
+			await unlessGone(
+				client.delete(Job, job.metadata, {
+					propagationPolicy: 'Foreground',
+					preconditions: { uid, resourceVersion },
+				}),
+			);
+		} catch (error) {
+			if (!isConflict(error)) throw error;
+			return { after: 0 };
+		}
+		return undefined;
+	},
+});
+
+/** When a Job is to be deleted, in milliseconds since the epoch; undefined for one that is not. */
+export function expiryOf(job: Job): number | undefined {
+	const { ttlSecondsAfterFinished: seconds } = job.spec;
+	const end = timeOf(jobEnd(job)?.lastTransitionTime);
+	if (seconds === undefined || end === undefined || job.metadata.deletionTimestamp) return undefined;
+	return end + seconds * 1000;
+}
