@@ -5,6 +5,7 @@
 import type { Container } from 'kubernetes-types/core/v1.js';
 import type { Pod } from './builtins.generated.ts';
 import { podLevel } from './core/pod-resources.ts';
+import { deepEqual } from './equal.ts';
 import { milli, quantity } from './quantity.ts';
 
 /** Amounts by resource name: cpu in thousandths of a core, everything else in its unit (bytes, pieces). */
@@ -23,6 +24,46 @@ export interface HostPort {
  * alone, one after the other, so that the largest counts. A pod takes one of `pods`.
  */
 export function requestsOf(pod: Pod): Resources {
+	if (!isResized(pod)) return requestsOfSpec(pod);
+	const own = requestsOfSpec(allocatedPod(pod));
+	// Until its node has said whether it may have more, both count; what it can never have there does not.
+	const never = pod.status?.conditions?.some(
+		({ type, reason }) => type === 'PodResizePending' && reason === 'Infeasible',
+	);
+	if (never) return own;
+	const most: Record<string, number> = { ...requestsOfSpec(pod) };
+	raise(most, own);
+	return most;
+}
+
+/** The pod with the resources of its containers that its node has given it, as its status says; the pod itself where it says none. */
+export function allocatedPod(pod: Pod): Pod {
+	const { containerStatuses = [], initContainerStatuses = [] } = pod.status ?? {};
+	const given = new Map(
+		[...containerStatuses, ...initContainerStatuses].map((status) => [status.name, status.resources]),
+	);
+	if (![...given.values()].some((resources) => resources)) return pod;
+	const withGiven = (container: Container): Container => {
+		const resources = given.get(container.name);
+		return resources ? { ...container, resources: { ...container.resources, ...resources } } : container;
+	};
+	const { containers, initContainers } = pod.spec;
+	const spec = { ...pod.spec, containers: containers.map(withGiven) };
+	if (initContainers) spec.initContainers = initContainers.map(withGiven);
+	return { ...pod, spec };
+}
+
+/** Whether a container asks for something else than its node has given it. */
+function isResized({ spec, status }: Pod): boolean {
+	for (const { name, allocatedResources } of status?.containerStatuses ?? []) {
+		if (!allocatedResources) continue;
+		const container = spec.containers.find((one) => one.name === name);
+		if (container && !deepEqual(container.resources?.requests, allocatedResources)) return true;
+	}
+	return false;
+}
+
+function requestsOfSpec(pod: Pod): Resources {
 	const sidecars: Record<string, number> = {};
 	const total: Record<string, number> = {};
 	for (const container of pod.spec.initContainers ?? []) {

@@ -270,6 +270,26 @@ export const examples: readonly Example[] = [
 		},
 	},
 	{
+		title: 'a container is given back with what it may take, also after a change of that while it runs',
+		async run(t, subject) {
+			const { containers, parts } = subject.engine;
+			const limits = { cpuShares: 100, cpuQuota: 10_000, memory: 32 * 2 ** 20 };
+			const { pod, spec } = await prepare(subject, WAIT);
+			const { id } = await containers.create({ ...spec, pod, ...limits, attempt: 7 });
+			const seen = async () => {
+				const part = await parts.inspect(id);
+				return part?.kind === 'container' ? part.limits : undefined;
+			};
+			t.deepEqual(await seen(), limits);
+			await parts.start(id);
+			const other = { cpuShares: 200, cpuQuota: 20_000, memory: 64 * 2 ** 20 };
+			await containers.limit(id, other);
+			t.deepEqual(await seen(), other);
+			await parts.remove(id);
+			await t.throwsAsync(containers.limit(id, limits), { name: 'EngineError' });
+		},
+	},
+	{
 		title: 'a container has figures while it runs',
 		async run(t, subject) {
 			const { parts } = subject.engine;

@@ -81,6 +81,7 @@ test.serial('a request that is not answered is given up at its deadline, whateve
 		'parts.remove': () => parts.remove('x'),
 		'parts.usage': () => parts.usage('x'),
 		'containers.create': () => containers.create(spec),
+		'containers.limit': () => containers.limit('x', { cpuShares: 2 }),
 		'containers.logs': () => containers.logs('x', { follow: true, timestamps: false, tty: false }),
 		'containers.exec': () => containers.exec('x', { command: ['x'], stdin: false, tty: false }),
 		'containers.attach': () => containers.attach('x', { stdin: false, tty: false }),

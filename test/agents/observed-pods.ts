@@ -64,6 +64,7 @@ export function observed(rest: Partial<Observed> = {}): Observed {
 		stopping: new Map(),
 		hooking: new Set(),
 		imageUri: (id) => `docker://${id}`,
+		machineMemory: 8 * 2 ** 30,
 		hostAddresses: ['192.0.2.1'],
 		...rest,
 		instances,

@@ -5,7 +5,7 @@
  * nothing else on purpose, and may be made again: a second create of a name finds what the first has made.
  */
 import type { ImageStore } from './image.ts';
-import type { ContainerSpec, Listed, Part, PodIdentity, PodNetwork, SandboxSpec, Usage } from './pod.ts';
+import type { ContainerSpec, Limited, Listed, Part, PodIdentity, PodNetwork, SandboxSpec, Usage } from './pod.ts';
 import type { AttachOptions, ExecOptions, Execution, LogOptions, Output, Streams } from './process.ts';
 
 export interface EngineInfo {
@@ -81,6 +81,8 @@ export interface Engine extends AsyncDisposable {
 	};
 	readonly containers: {
 		create(spec: ContainerSpec): Promise<Created>;
+		/** Changes what a running container may take. */
+		limit(id: string, limits: Limited): Promise<void>;
 		logs(id: string, options: LogOptions): Promise<Output>;
 		exec(id: string, options: ExecOptions): Promise<Execution>;
 		/** The container's own input and output, which ends with it. `late`: it had ended before, and nothing comes. */

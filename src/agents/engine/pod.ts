@@ -91,6 +91,13 @@ export interface Notes {
 	readonly backoff: number;
 }
 
+/** What a container may take, which may change while it runs. As in ContainerSpec. */
+export interface Limited {
+	readonly cpuShares?: number;
+	readonly cpuQuota?: number;
+	readonly memory?: number;
+}
+
 /** The container to create. What is absent is the engine's or the image's default. */
 export interface ContainerSpec extends Notes {
 	readonly pod: PodIdentity;
@@ -167,6 +174,8 @@ export interface Container extends Notes {
 	readonly tty: boolean;
 	/** Number of its first process on the engine's machine, while it runs there. */
 	readonly pid?: number;
+	/** What it may take, as the engine has it now. */
+	readonly limits?: Limited;
 	/** Where on the engine's machine what it writes lies, and its log: folders or files whose size is its use of the disk. */
 	readonly writes?: { readonly layer?: string; readonly log?: string };
 	/** Signal that it expects as the wish to stop. */

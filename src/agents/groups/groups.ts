@@ -19,8 +19,8 @@ const HANDED_DOWN = ['cpuset', 'cpu', 'io', 'memory', 'pids', 'hugetlb'];
 export interface PodGroups {
 	/** The pod's group is there, with its limits as they are now. What keeps it from that is said once. */
 	ensure(pod: Pod): Promise<void>;
-	/** Writes the limits of a group that is there. Throws where the kernel refuses one. */
-	limit(pod: Pod): Promise<void>;
+	/** Writes the limits of a group that is there; `atLeast`: where they are larger than those that it has. Throws where the kernel refuses one. */
+	limit(pod: Pod, how: 'atLeast' | 'exactly'): Promise<void>;
 	/** The pod's group goes, which nobody is in any more. Throws where somebody is. */
 	remove(uid: string): Promise<void>;
 }
@@ -37,6 +37,8 @@ export interface PodGroupsOptions {
 	readonly mountinfo?: string;
 }
 
+/** Beyond this a limit of version 1 is none. */
+const NO_LIMIT = 2 ** 62;
 const WHAT = 'groups';
 
 export async function podGroups(options: PodGroupsOptions): Promise<PodGroups> {
@@ -51,8 +53,10 @@ export async function podGroups(options: PodGroupsOptions): Promise<PodGroups> {
 		await writeLimits(hierarchies, classGroup('Burstable'), { cpuShares: sharesOf(burstable) }, ['cpu']);
 		await writeLimits(hierarchies, classGroup('BestEffort'), { cpuShares: sharesOf(0) }, ['cpu']);
 	};
-	const limit = async (pod: Pod) => {
-		await writeLimits(hierarchies, groupOf(pod), podLimits(pod, maxTasks), ['cpu', 'memory', 'pids']);
+	const limit = async (pod: Pod, how: 'atLeast' | 'exactly') => {
+		const wanted = podLimits(pod, maxTasks);
+		const limits = how === 'exactly' ? wanted : larger(wanted, await readLimits(hierarchies, groupOf(pod)));
+		await writeLimits(hierarchies, groupOf(pod), limits, ['cpu', 'memory', 'pids']);
 		await weigh();
 	};
 	return {
@@ -61,7 +65,7 @@ export async function podGroups(options: PodGroupsOptions): Promise<PodGroups> {
 			try {
 				for (const qos of QOS_CLASSES) await make(hierarchies, classGroup(qos));
 				await make(hierarchies, groupOf(pod));
-				await limit(pod);
+				await limit(pod, 'exactly');
 				faults.healed(WHAT, 'the control groups of pods are made again');
 			} catch (error) {
 				faults.failed(WHAT, error, 'the control group of a pod cannot be made: pods have no limits as a whole');
@@ -127,6 +131,26 @@ async function writeLimits(
 		for (const [file, text] of settings(hierarchies.version, controller, limits))
 			await writeFile(join(folder, file), text);
 	}
+}
+
+/** The larger one of each. */
+function larger(wanted: GroupLimits, now: Pick<GroupLimits, 'cpuQuota' | 'memory'>): GroupLimits {
+	const most = (a: number | undefined, b: number | undefined) =>
+		a === undefined || b === undefined ? undefined : Math.max(a, b);
+	return { ...wanted, cpuQuota: most(wanted.cpuQuota, now.cpuQuota), memory: most(wanted.memory, now.memory) };
+}
+
+/** What a group may take now; what cannot be read is no limit. */
+async function readLimits(hierarchies: Hierarchies, group: string): Promise<Pick<GroupLimits, 'cpuQuota' | 'memory'>> {
+	const read = async (controller: Limited, file: string) => {
+		const folder = folderOf(hierarchies, controller, group);
+		const text = folder && (await readFile(join(folder, file), 'utf8').catch(() => ''));
+		const value = Number.parseInt(text || '', 10);
+		return value > 0 && value < NO_LIMIT ? value : undefined;
+	};
+	const [cpu, memory] =
+		hierarchies.version === 1 ? ['cpu.cfs_quota_us', 'memory.limit_in_bytes'] : ['cpu.max', 'memory.max'];
+	return { cpuQuota: await read('cpu', cpu ?? ''), memory: await read('memory', memory ?? '') };
 }
 
 /** What to write into which file. Source: Linux kernel documentation, "Control Group v2", "CFS Bandwidth Control". */

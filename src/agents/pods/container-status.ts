@@ -4,6 +4,7 @@ import { type Pod, timestamp } from '../../kinds/index.ts';
 import { podTitle } from './names.ts';
 import { ended, type Instance, type Observed } from './observed.ts';
 import { type Member, newest, type Outlook, outcome, statusOf, VANISHED_EXIT_CODE } from './outlook.ts';
+import { resizeOf } from './resize.ts';
 
 /** The status of one container, init containers included. `initialized`: whether its pod is. */
 export function containerStatus(
@@ -33,8 +34,28 @@ export function containerStatus(
 		ready,
 		started,
 		state: current,
+		...resourcesOf(container, role, instance, observed, before, pod),
 		lastState: last ? { terminated: last } : {},
 		...(instance ? { containerID: instance.uri } : before?.containerID ? { containerID: before.containerID } : {}),
+	};
+}
+
+/** What the container has of its node, and what the kernel holds it to: the same, but for while that changes. */
+function resourcesOf(
+	container: core.Container,
+	role: Member['role'],
+	instance: Instance | undefined,
+	observed: Observed,
+	before: core.ContainerStatus | undefined,
+	pod: Pod,
+): Pick<core.ContainerStatus, 'allocatedResources' | 'resources'> {
+	const { resources } = container;
+	if (!role.resizable || !resources || Object.keys(resources).length === 0) return {};
+	const settled =
+		instance?.state !== 'running' || resizeOf(pod, container, instance, observed.machineMemory) === undefined;
+	return {
+		...(resources.requests ? { allocatedResources: resources.requests } : {}),
+		resources: settled ? resources : (before?.resources ?? resources),
 	};
 }
 

@@ -7,6 +7,7 @@ import { asFailure, failure } from './memory.ts';
 import { uidOf } from './names.ts';
 import { containerOf } from './outlook.ts';
 import type { Step } from './plan.ts';
+import { resizeContainers } from './resizing.ts';
 import { createSandbox, startSandbox } from './sandbox.ts';
 import { resumeContainer, startContainer } from './start.ts';
 import { stopContainer } from './stop.ts';
@@ -45,6 +46,9 @@ export async function execute(work: Work, step: Exclude<Step, { do: 'wait' | 're
 			return true;
 		case 'stopContainer':
 			await stopContainer(work, pod, step);
+			return true;
+		case 'resize':
+			await resizeContainers(work, pod, step.containers);
 			return true;
 		case 'kill':
 			// Its death is an event of the engine.

@@ -15,6 +15,8 @@ export interface Memory {
 	/** Ids of containers whose postStart hook runs, and of those whose hook has failed. */
 	readonly hooking: Set<string>;
 	readonly hookFailed: Set<string>;
+	/** The resources of the pod could not be changed. */
+	resizeFailure: Failure | undefined;
 	/** By container name: what an event has told of it last, so that it is not told again. */
 	readonly told: Map<string, string>;
 	/** The API was asked to forget the pod. */
@@ -30,6 +32,7 @@ export const newMemory = (): Memory => ({
 	stoppingSince: undefined,
 	hooking: new Set(),
 	hookFailed: new Set(),
+	resizeFailure: undefined,
 	told: new Map(),
 	deleted: false,
 });

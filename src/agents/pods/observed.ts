@@ -3,7 +3,9 @@
  * engine's sandboxes and containers each time; only what the engine cannot know (pulls, probes, failures) is remembered.
  * All times are milliseconds since the epoch.
  */
+
 import type { Container, Part } from '../engine/index.ts';
+import type { Pending } from './resize.ts';
 
 /** What holds the pod's namespaces. */
 export type Sandbox = Omit<Extract<Part, { readonly kind: 'sandbox' }>, 'kind' | 'pod'>;
@@ -86,6 +88,14 @@ export interface Observed {
 	/** An image as statuses name it: by its digest where it came from a registry; `reference` is the container's name of it. */
 	imageUri(imageId: string, reference: string): string;
 	readonly hostAddresses: readonly string[];
+	/** Bytes that the machine has. */
+	readonly machineMemory: number;
+	/** Where its resources are not those that it asks for. */
+	readonly resize?: {
+		readonly pending?: Pending;
+		/** Its last attempt has failed. */
+		readonly failure?: Failure;
+	};
 }
 
 /** Whether an instance is over. */

@@ -26,6 +26,8 @@ export interface Role {
 	readonly serving?: boolean;
 	/** Stopped after the others, the last one first. */
 	readonly stopsLast?: boolean;
+	/** Its resources may change while it runs. */
+	readonly resizable?: boolean;
 	restarts(policy: string, exitCode: number): boolean;
 }
 
@@ -33,10 +35,11 @@ export const roles = {
 	init: { gate: 'end', preparatory: true, restarts: (policy, exitCode) => exitCode !== 0 && policy !== 'Never' },
 	/** Somebody looks into the pod with it: as it is now, whatever state that is. */
 	ephemeral: { restarts: () => false },
-	sidecar: { gate: 'start', serving: true, stopsLast: true, restarts: () => true },
+	sidecar: { gate: 'start', serving: true, stopsLast: true, resizable: true, restarts: () => true },
 	main: {
 		decisive: true,
 		serving: true,
+		resizable: true,
 		restarts: (policy, exitCode) => policy === 'Always' || (policy === 'OnFailure' && exitCode !== 0),
 	},
 } as const satisfies Record<string, Role>;

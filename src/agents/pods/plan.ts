@@ -16,6 +16,7 @@ import {
 	outlook,
 	statusOf,
 } from './outlook.ts';
+import { resizeOf } from './resize.ts';
 
 export type Step =
 	/** Sets the volumes up, or brings their content up to date. */
@@ -43,6 +44,8 @@ export type Step =
 			readonly message: string;
 			readonly whole: boolean;
 	  }
+	/** Gives running containers of the pod the limits that they are to have. */
+	| { readonly do: 'resize'; readonly containers: readonly { readonly container: string; readonly id: string }[] }
 	| { readonly do: 'kill'; readonly id: string }
 	| { readonly do: 'remove'; readonly id: string }
 	/** Waits until the API has the pod's last status. */
@@ -127,7 +130,20 @@ function planRun(pod: Pod, observed: Observed, now: number): Step[] {
 		if (initialized || !role.gate) continue;
 		if (!(role.gate === 'end' ? view.is === 'done' : isStarted(view, observed))) break;
 	}
-	return steps;
+	return [...steps, ...planResize(pod, observed, now)];
+}
+
+/** Containers that get other limits without a restart. */
+function planResize(pod: Pod, observed: Observed, now: number): Step[] {
+	const containers = members(pod).flatMap(({ container, role }) => {
+		const instance = newest(observed, container.name);
+		if (!role.resizable || instance?.state !== 'running' || observed.stopping.has(instance.id)) return [];
+		const wanted = resizeOf(pod, container, instance, observed.machineMemory);
+		return wanted === 'update' ? [{ container: container.name, id: instance.id }] : [];
+	});
+	if (containers.length === 0) return [];
+	const { failure } = observed.resize ?? {};
+	return failure && isAhead(failure, now) ? [{ do: 'wait', until: failure.until }] : [{ do: 'resize', containers }];
 }
 
 const starts = (step: Step) => step.do === 'startContainer' || step.do === 'resumeContainer';
@@ -173,7 +189,7 @@ const isAhead = ({ at, until }: { readonly at: number; readonly until: number },
 /** What a running container has to go for, if anything; it starts again when it has ended. */
 function planReplacement(
 	pod: Pod,
-	{ container }: Member,
+	{ container, role }: Member,
 	instance: Instance,
 	sandbox: string,
 	observed: Observed,
@@ -184,6 +200,8 @@ function planReplacement(
 	if (instance.sandbox !== sandbox) message = SANDBOX_CHANGED;
 	else if (instance.hash !== specHash(container)) {
 		message = `Container ${container.name} definition changed, will be restarted`;
+	} else if (role.resizable && resizeOf(pod, container, instance, observed.machineMemory) === 'restart') {
+		message = `Container ${container.name} resize requires restart`;
 	} else if (unhealthy) {
 		message = `Container ${container.name} failed ${unhealthy.probe.toLowerCase()} probe, will be restarted`;
 	} else if (hookFailed) message = 'FailedPostStartHook';

@@ -3,6 +3,7 @@ import type * as core from 'kubernetes-types/core/v1.js';
 import { type Pod, timestamp } from '../../kinds/index.ts';
 import type { Observed } from './observed.ts';
 import type { Role } from './outlook.ts';
+import { resizeOf } from './resize.ts';
 
 /** A container's status and what it is to its pod. */
 export interface Roled {
@@ -43,13 +44,29 @@ export function conditions(
 				: { ok: true };
 	ours.push({ type: 'Ready', ...(containersReady.ok ? readinessGates(pod) : containersReady) });
 	ours.push({ type: 'ContainersReady', ...containersReady });
+	ours.push(...resizing(pod, observed));
 	if (!before.some(({ type }) => type === 'PodScheduled')) ours.push({ type: 'PodScheduled', ok: true });
 
 	const types = new Set(ours.map(({ type }) => type));
 	return [
 		...ours.map((condition) => written(condition, before, now)),
-		...before.filter(({ type }) => !types.has(type)),
+		...before.filter(({ type }) => !types.has(type) && !PASSING.has(type)),
 	];
+}
+
+/** Conditions of the node's that are there only while something goes on. */
+export const PASSING: ReadonlySet<string> = new Set(['PodResizePending', 'PodResizeInProgress']);
+
+/** While its resources change; they go when that is done. Source: KEP-1287. */
+function resizing(pod: Pod, { resize, instances, machineMemory }: Observed): Condition[] {
+	const { pending, failure } = resize ?? {};
+	if (pending) return [{ type: 'PodResizePending', ok: true, ...pending }];
+	const changes = pod.spec.containers.some((container) => {
+		const instance = instances.find(({ name, state }) => name === container.name && state === 'running');
+		return instance && resizeOf(pod, container, instance, machineMemory) !== undefined;
+	});
+	if (!changes) return [];
+	return [{ type: 'PodResizeInProgress', ok: true, ...(failure ? { reason: 'Error', message: failure.message } : {}) }];
 }
 
 interface Condition {

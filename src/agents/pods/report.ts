@@ -4,6 +4,7 @@ import type * as core from 'kubernetes-types/core/v1.js';
 import type { Pod } from '../../kinds/index.ts';
 import { ApiError, Pod as PodKind } from '../../kinds/index.ts';
 import type { PodContext } from './context.ts';
+import { PASSING } from './pod-conditions.ts';
 
 const RETRY_FIRST_MS = 500;
 const RETRY_MAX_MS = 30_000;
@@ -105,7 +106,7 @@ const whole = new Set(['podIPs', 'hostIPs']);
 
 /**
  * A strategic merge patch from one status to the other; undefined where nothing differs. Of the conditions only those that
- * differ, by their types: what others write of them meanwhile stays.
+ * differ, by their types: what others write of them meanwhile stays. Those that pass are taken out when they have.
  */
 export function difference(from: core.PodStatus, to: core.PodStatus): Record<string, unknown> | undefined {
 	const before = plain(from);
@@ -122,12 +123,14 @@ export function difference(from: core.PodStatus, to: core.PodStatus): Record<str
 }
 
 function changedConditions(before: readonly core.PodCondition[], after: readonly core.PodCondition[]): object[] {
-	return after.flatMap((condition) => {
+	const over = before.filter(({ type }) => PASSING.has(type) && !after.some((one) => one.type === type));
+	const changed = after.flatMap((condition) => {
 		const last = before.find(({ type }) => type === condition.type) ?? {};
 		// Fields that it does not have any more are taken out by name.
 		const gone = Object.fromEntries(Object.keys(last).map((field) => [field, null]));
 		return isDeepStrictEqual(plain(last), plain(condition)) ? [] : [{ ...gone, ...condition }];
 	});
+	return [...changed, ...over.map(({ type }) => ({ $patch: 'delete', type }))];
 }
 
 /** As it looks in JSON: without fields that are undefined. */

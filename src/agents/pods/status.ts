@@ -28,12 +28,14 @@ export function podStatus(pod: Pod, observed: Observed, now: number): core.PodSt
 	const address = pod.spec.hostNetwork ? observed.hostAddresses[0] : sandbox?.address;
 	// The address of a pod that has ended is kept as a trace.
 	const podIP = address ?? (phase === 'Running' && sandbox?.state === 'exited' ? undefined : before.podIP);
+	const told = conditions(pod, observed, { phase, statuses, initialized }, now);
 	return {
 		...(before.nominatedNodeName ? { nominatedNodeName: before.nominatedNodeName } : {}),
 		phase,
+		...resizeWord(told),
 		...(reason ? { reason } : {}),
 		...(message ? { message } : {}),
-		conditions: conditions(pod, observed, { phase, statuses, initialized }, now),
+		conditions: told,
 		hostIP: observed.hostAddresses[0],
 		hostIPs: observed.hostAddresses.map((ip) => ({ ip })),
 		...(podIP ? { podIP, podIPs: [{ ip: podIP }] } : {}),
@@ -43,6 +45,13 @@ export function podStatus(pod: Pod, observed: Observed, now: number): core.PodSt
 		),
 		qosClass: before.qosClass ?? qosClass(pod.spec),
 	};
+}
+
+/** The one word of clients that do not know the conditions yet. */
+function resizeWord(conditions: readonly core.PodCondition[]): { readonly resize?: string } {
+	const pending = conditions.find(({ type }) => type === 'PodResizePending');
+	if (pending?.reason) return { resize: pending.reason };
+	return conditions.some(({ type }) => type === 'PodResizeInProgress') ? { resize: 'InProgress' } : {};
 }
 
 function phaseOf(

@@ -13,6 +13,7 @@ import { arrange, type Failure, type Health, type ImageState, type Observed } fr
 import { fieldPath, members } from './outlook.ts';
 import { planPod } from './plan.ts';
 import { createReporter } from './report.ts';
+import { type Allocation, allocate, type Pending } from './resize.ts';
 import { podStatus } from './status.ts';
 import { beginNow, recallStop } from './stop.ts';
 import type { Work } from './work.ts';
@@ -20,6 +21,8 @@ import type { Work } from './work.ts';
 /** Pause after something unforeseen went wrong; it doubles up to the longest. */
 const RETRY_FIRST_MS = 1_000;
 const RETRY_MAX_MS = 60_000;
+/** Pause before it is looked again whether a pod may have more of the node. */
+const ROOM_MS = 5_000;
 
 export interface PodWorker {
 	readonly pod: Pod;
@@ -59,6 +62,8 @@ export function createPodWorker(
 	let recalled = false;
 	let admitted = false;
 	let refusal: Refusal | undefined;
+	/** What the pod has of the node was found for this generation, and stays. */
+	let allocated: number | undefined;
 
 	const poke = () => {
 		dirty = true;
@@ -107,11 +112,14 @@ export function createPodWorker(
 		if (gone === undefined && pod.metadata.deletionTimestamp === undefined && !admit()) return false;
 		if (gone === undefined) await images.prepare(pod);
 		if (!recalled) memory.stoppingSince = await recallStop(context, uid);
+		// An agent that ended while it wrote them may have left other limits.
+		if (!recalled && gone === undefined && hasSandbox()) await context.groups.ensure(reporter.current(pod));
 		recalled = true;
 		beginNow(memory, now());
-		const seen = reporter.current(pod);
-		const observed = observe(seen);
+		const { pod: seen, pending } = allocation(reporter.current(pod));
+		const observed = observe(seen, pending);
 		const time = now();
+		if (pending?.reason === 'Deferred') wakeAt(time + ROOM_MS);
 		if (gone === undefined) {
 			const status = podStatus(seen, observed, time);
 			reporter.report(seen, status);
@@ -137,6 +145,22 @@ export function createPodWorker(
 		}
 		return changed;
 	};
+
+	/** The pod with the resources that it has of the node, which may not be those that it asks for now. */
+	const allocation = (seen: Pod): Allocation => {
+		const { generation } = seen.metadata;
+		if (gone !== undefined || allocated === generation) return { pod: seen };
+		const found = allocate(seen, { others, allocatable: context.allocatable });
+		if (!found.pending) allocated = generation;
+		const { reason = '', message = '' } = found.pending ?? {};
+		if (reason && memory.told.get('resize') !== `${generation} ${reason}`) {
+			memory.told.set('resize', `${generation} ${reason}`);
+			context.events.event(pod, 'Warning', `Resize${reason}`, message);
+		}
+		return found;
+	};
+
+	const hasSandbox = () => [...mirror.of(uid)].some(({ kind, state }) => kind === 'sandbox' && state === 'running');
 
 	/** What runs has been taken before, by an agent of another run. */
 	const hasBegun = () =>
@@ -187,7 +211,7 @@ export function createPodWorker(
 		context.events.event(pod, 'Warning', 'Failed', `Error: ${reason}`, fieldPath(pod, container));
 	};
 
-	const observe = (seen: Pod): Observed => {
+	const observe = (seen: Pod, pending?: Pending): Observed => {
 		const { sandboxes, instances } = arrange(mirror.of(uid), mirror.message);
 		const address = seen.spec.hostNetwork ? context.address : sandboxes[0]?.address;
 		const up = instances.filter(({ id, state }) => state === 'running' && !memory.hooking.has(id));
@@ -218,6 +242,8 @@ export function createPodWorker(
 			hooking: memory.hooking,
 			imageUri: images.uri,
 			hostAddresses: [context.address],
+			machineMemory: context.machineMemory,
+			resize: { pending, failure: memory.resizeFailure },
 		};
 	};
 

@@ -2,7 +2,7 @@
 import { dirname } from 'node:path';
 import type Docker from 'dockerode';
 import type { Image } from '../image.ts';
-import type { Part, Usage } from '../pod.ts';
+import type { Limited, Part, Usage } from '../pod.ts';
 import { isSandbox, notesOf, podOf } from './names.ts';
 
 /** The name of the runtime, as the scheme of ids in statuses. */
@@ -42,8 +42,15 @@ export function toPart(body: Docker.ContainerInspectInfo): Part | undefined {
 		tty: config.Tty,
 		pid: state.Pid || undefined,
 		writes: writesOf(body),
+		limits: limitsOf(body),
 		stopSignal: (config as { StopSignal?: string }).StopSignal,
 	};
+}
+
+/** Zero is none. */
+function limitsOf({ HostConfig }: Docker.ContainerInspectInfo): Limited {
+	const { CpuShares, CpuQuota, Memory } = HostConfig ?? {};
+	return { cpuShares: CpuShares || undefined, cpuQuota: CpuQuota || undefined, memory: Memory || undefined };
 }
 
 /** What a storage driver of layers keeps apart: overlay2, and those like it. The log is in a folder with those that were rotated. */

@@ -18,6 +18,8 @@ const LOG = { Type: 'json-file', Config: { 'max-size': String(10 * 1024 * 1024),
 /** As the kubelet's: what holds a pod together goes last when memory runs out, and needs no processor. */
 const SANDBOX_OOM_SCORE = -998;
 const SANDBOX_CPU_SHARES = 2;
+/** In microseconds. */
+export const CPU_PERIOD = 100_000;
 
 /** The request that creates a sandbox on the network of that name. */
 export function sandboxBody(spec: SandboxSpec, network: string, around: Surroundings): Docker.ContainerCreateOptions {
@@ -77,7 +79,7 @@ export function containerBody(spec: ContainerSpec, around: Surroundings): Docker
 				BindOptions: mount.propagation === 'rprivate' ? undefined : { Propagation: mount.propagation },
 			})),
 			CpuShares: spec.cpuShares,
-			CpuPeriod: spec.cpuQuota === undefined ? undefined : 100_000,
+			CpuPeriod: spec.cpuQuota === undefined ? undefined : CPU_PERIOD,
 			CpuQuota: spec.cpuQuota,
 			Memory: spec.memory,
 			MemorySwap: spec.memory,

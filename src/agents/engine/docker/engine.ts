@@ -8,7 +8,7 @@ import { followEvents } from './events.ts';
 import { dockerImages } from './images.ts';
 import { ensureNetwork, releaseNetwork } from './network.ts';
 import { lowestOomScore } from './oom.ts';
-import { createContainer, dockerParts } from './parts.ts';
+import { createContainer, dockerParts, limitContainer } from './parts.ts';
 import { ensurePauseImage } from './pause.ts';
 import { dockerProcesses } from './processes.ts';
 import { DEADLINES, type Deadlines, requests } from './requests.ts';
@@ -94,6 +94,7 @@ export function dockerEngine({ address, log, revive, stop, deadlines = DEADLINES
 		},
 		containers: {
 			create: async (spec) => createContainer(connection, containerBody(spec, await surroundings())),
+			limit: (id, limits) => limitContainer(connection, id, limits),
 			...dockerProcesses(connection),
 		},
 		events: (signal) => followEvents({ requests: connection, address, log, revive }, signal),

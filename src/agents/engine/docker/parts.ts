@@ -2,7 +2,9 @@
 import type Docker from 'dockerode';
 import type { Created, Engine } from '../engine.ts';
 import { EngineError } from '../error.ts';
+import type { Limited } from '../pod.ts';
 import { stateOf, toPart, toUsage } from './answers.ts';
+import { CPU_PERIOD } from './body.ts';
 import { nodeLabel, podOf } from './names.ts';
 import type { Requests } from './requests.ts';
 
@@ -60,6 +62,19 @@ export function dockerParts({ docker, call, find, dial }: Requests): Engine['par
 			return body && toUsage(body);
 		},
 	};
+}
+
+/** Changes what a running container may take; what is absent stays as it is. */
+export async function limitContainer({ docker, call }: Requests, id: string, limits: Limited): Promise<void> {
+	const { cpuShares, cpuQuota, memory } = limits;
+	await call(`change the limits of container ${short(id)}`, 'changeMs', (abortSignal) =>
+		docker.getContainer(id).update({
+			CpuShares: cpuShares,
+			...(cpuQuota === undefined ? {} : { CpuPeriod: CPU_PERIOD, CpuQuota: cpuQuota }),
+			...(memory === undefined ? {} : { Memory: memory, MemorySwap: memory }),
+			abortSignal,
+		}),
+	);
 }
 
 /** Creates a container. Two of one name cannot be: where there is one, it was made before an interruption. */

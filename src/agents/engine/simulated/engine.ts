@@ -75,6 +75,10 @@ export function simulatedEngine(options: SimulatedOptions = {}): Engine {
 		sandboxes: { create: held.createSandbox },
 		containers: {
 			create: held.createContainer,
+			async limit(id, limits) {
+				const container = running('change the limits of a container', id);
+				container.part = { ...container.part, limits: { ...container.part.limits, ...limits } };
+			},
 			logs: async (id, options) => held.container('read a log', id).log.read(options),
 			async exec(id, { command }) {
 				const doing = `run ${command[0]} in container ${id.slice(0, 12)}`;

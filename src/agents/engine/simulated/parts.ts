@@ -176,7 +176,7 @@ export function simulatedParts({ scheme, now, tell, addresses, images, signal }:
 			}),
 		createContainer: (spec) =>
 			create(`${spec.pod.uid}/${spec.name}/${spec.attempt}`, async (id) => {
-				const { pod, name, attempt, sandbox, hash, backoff, image } = spec;
+				const { pod, name, attempt, sandbox, hash, backoff, image, cpuShares, cpuQuota, memory: most } = spec;
 				const doing = `create container ${name}`;
 				const within = sandboxes.get(sandbox);
 				if (!within) throw new EngineError('not-found', doing, 'its sandbox is not there');
@@ -184,7 +184,8 @@ export function simulatedParts({ scheme, now, tell, addresses, images, signal }:
 				if (!imageId) throw new EngineError('not-found', doing, `there is no image ${image}`);
 				const behaviour = behaviourOf(within.spec.annotations, name);
 				const notes = { name, attempt, sandbox, hash, backoff };
-				const none = { exitCode: 0, oomKilled: false, error: '', tty: spec.tty ?? false };
+				const limits = { cpuShares, cpuQuota, memory: most };
+				const none = { limits, exitCode: 0, oomKilled: false, error: '', tty: spec.tty ?? false };
 				const state = { state: 'created', image, imageId, created: now(), ...none } as const;
 				const part: Container = { kind: 'container', id, uri: `${scheme}://${id}`, pod, ...notes, ...state };
 				const { cpu, memory } = behaviour;
