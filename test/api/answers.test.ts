@@ -69,7 +69,7 @@ test('YAML answers read the same by every version of YAML', async (t) => {
 });
 
 test('a 404 has details, into which some clients look without asking', async (t) => {
-	t.deepEqual((await ask(`${core}/pods/p/ephemeralcontainers`)).body.details, {});
+	t.deepEqual((await ask(`${core}/pods/p/nothing`)).body.details, {});
 });
 
 test('a Scale has a table of its own', async (t) => {
