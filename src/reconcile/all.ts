@@ -26,6 +26,7 @@ import { localProvisioner, localReclaimer } from './volumes/local-provisioner.ts
 import { claimProtection, volumeProtection } from './volumes/protection.ts';
 import { standardClass } from './volumes/standard-class.ts';
 import { volumeBinder } from './volumes/volume-binder.ts';
+import { cronJob } from './workloads/cronjob.ts';
 import { daemonSet } from './workloads/daemonset.ts';
 import { deployment } from './workloads/deployment.ts';
 import { job } from './workloads/job.ts';
@@ -72,6 +73,7 @@ export function clusterControllers(options: ClusterOptions = {}): Controller[] {
 		job,
 		jobFinalizer,
 		ttlAfterFinished,
+		cronJob,
 		replicationController,
 		statefulSet,
 		daemonSet,
