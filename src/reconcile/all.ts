@@ -22,8 +22,10 @@ import { type KubernetesService, kubernetesService } from './services/kubernetes
 import { type LoadBalancerOptions, loadBalancer } from './services/load-balancer.ts';
 import { claimBinder } from './volumes/claim-binder.ts';
 import { ephemeralVolumes } from './volumes/ephemeral.ts';
+import { volumeExpansion } from './volumes/expansion.ts';
 import { localProvisioner, localReclaimer } from './volumes/local-provisioner.ts';
 import { claimProtection, volumeProtection } from './volumes/protection.ts';
+import { recycler } from './volumes/recycler.ts';
 import { standardClass } from './volumes/standard-class.ts';
 import { volumeBinder } from './volumes/volume-binder.ts';
 import { cronJob } from './workloads/cronjob.ts';
@@ -68,6 +70,8 @@ export function clusterControllers(options: ClusterOptions = {}): Controller[] {
 		localProvisioner,
 		localReclaimer,
 		ephemeralVolumes,
+		volumeExpansion,
+		recycler,
 		deployment,
 		replicaSet,
 		job,

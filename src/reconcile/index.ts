@@ -15,3 +15,4 @@ export {
 	serverLease,
 	serverOf,
 } from './services/api-servers.ts';
+export { claimTroubleOf, troubleIndexes } from './volumes/trouble.ts';

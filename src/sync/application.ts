@@ -1,6 +1,6 @@
 /** The Application controller: what it keeps of each application, and what has which of them looked at again. */
 import { Application, type Dynamic, type Key, type KubeObject, keyOf, type Pod } from '../kinds/index.ts';
-import { type Context, controller } from '../reconcile/index.ts';
+import { type Context, controller, troubleIndexes } from '../reconcile/index.ts';
 import type { Shared } from './compare/shared.ts';
 import { makersOf, podTrouble } from './compare/trouble.ts';
 import { hasFailedIn, mayBeLackedIn } from './operation/absent.ts';
@@ -178,7 +178,7 @@ export function createApplications({ renderer, openSource, outside }: SyncOption
 	const declaration = controller<Application>({
 		name: 'application',
 		for: Application,
-		indexes: [autoscalersByTarget],
+		indexes: [autoscalersByTarget, ...troubleIndexes],
 		everything: ({ object, old }) => [
 			...changed(object as Dynamic | undefined, old as Dynamic | undefined),
 			...(object && object.metadata.uid === old?.metadata.uid ? [] : cameOrWent((object ?? old) as Dynamic)),

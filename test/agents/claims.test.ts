@@ -1,5 +1,5 @@
 /** Volumes of claims on a real engine, with the whole control plane: from the claim to the directory, and away again. */
-import { access, readdir, readFile, rename, stat, writeFile } from 'node:fs/promises';
+import { access, mkdir, readdir, readFile, rename, stat, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test from 'ava';
 import { createCache } from '../../src/client/index.ts';
@@ -284,4 +284,43 @@ test('a volume that is to be kept is kept, also when it is deleted', async (t) =
 	await node.client.delete(PersistentVolume, { name });
 	await gone(PersistentVolume, name);
 	t.is(await readFile(join(path, 'file'), 'utf8'), 'one\n');
+});
+
+test('a volume that is recycled is empty for the next claim, and what leads out of it is left alone', async (t) => {
+	const host = join(node.engine.dataDir, 'recycled');
+	await mkdir(join(host, 'a/.b'), { recursive: true });
+	await writeFile(join(host, 'a/.b/c'), 'data');
+	await writeFile(join(host, '.hidden'), 'data');
+	await symlink(node.engine.dataDir, join(host, 'way-out'));
+	await node.client.create(
+		PersistentVolume,
+		volume('recycled', { spec: { hostPath: { path: host }, persistentVolumeReclaimPolicy: 'Recycle' } }),
+	);
+	await addClaim('recycled', { class: '', spec: { volumeName: 'recycled' } });
+	await eventually(
+		'it is bound',
+		async () => (await node.client.get(PersistentVolumeClaim, at('recycled'))).status?.phase === 'Bound',
+	);
+	await node.client.delete(PersistentVolumeClaim, at('recycled'));
+	await eventually(
+		"it is anybody's",
+		async () => (await node.client.get(PersistentVolume, { name: 'recycled' })).status?.phase === 'Available',
+	);
+	t.deepEqual(await readdir(host), []);
+	t.true(await exists(node.engine.dataDir));
+});
+
+test('a claim that asks for more has more, where no size is enforced at once', async (t) => {
+	await addClaim('growing', { size: '1Mi' });
+	await addPod('grower', 'growing');
+	await node.until('grower', running);
+	await node.client.patch(PersistentVolumeClaim, at('growing'), {
+		type: 'merge',
+		body: { spec: { resources: { requests: { storage: '2Mi' } } } },
+	});
+	await eventually(
+		'it has it',
+		async () => (await node.client.get(PersistentVolumeClaim, at('growing'))).status?.capacity?.storage === '2Mi',
+	);
+	t.is((await node.client.get(PersistentVolume, { name: await volumeOf('growing') })).spec.capacity?.storage, '2Mi');
 });

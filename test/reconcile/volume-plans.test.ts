@@ -1,7 +1,15 @@
 /** What is decided about claims and volumes. */
 import test from 'ava';
 import type { Node, PersistentVolume, PersistentVolumeClaim, StorageClass } from '../../src/kinds/index.ts';
-import { CLONE_OF, defaultClassOf, keyOf, LOCAL_FINALIZER, VOLUME_NODE, VOLUME_ROOT } from '../../src/kinds/index.ts';
+import {
+	CLONE_OF,
+	defaultClassOf,
+	keyOf,
+	LOCAL_FINALIZER,
+	SIZE_LIMIT,
+	VOLUME_NODE,
+	VOLUME_ROOT,
+} from '../../src/kinds/index.ts';
 import {
 	BIND_COMPLETED,
 	BOUND_BY_CONTROLLER,
@@ -9,6 +17,7 @@ import {
 	SELECTED_NODE,
 } from '../../src/reconcile/volumes/annotations.ts';
 import { type ClaimStep, planClaim } from '../../src/reconcile/volumes/claim-plan.ts';
+import { planExpansion } from '../../src/reconcile/volumes/expansion-plan.ts';
 import { planLocal, planRemoval, type Users } from '../../src/reconcile/volumes/local-plan.ts';
 import { claimKeyOf } from '../../src/reconcile/volumes/match.ts';
 import { uses } from '../../src/reconcile/volumes/protection.ts';
@@ -414,3 +423,28 @@ test('a claim is used by pods that have a node, also by finished ones; one made 
 	t.false(uses(of({ spec: own, phase: 'Failed' }), ownClaim));
 	t.false(uses(of({ spec: own }), claim('web-data')), "another's of its name");
 });
+
+const bound = (size: string, has: string) =>
+	claim('a', { uid: 'a', size, spec: { volumeName: 'v' }, status: { phase: 'Bound', capacity: { storage: has } } });
+const held = (size: string, limit?: string) =>
+	volume('v', { size, spec: ref('a', 'a'), annotations: { ...made, ...(limit && { [SIZE_LIMIT]: limit }) } });
+const GiB = 1024 ** 3;
+const expansions: [string, PersistentVolumeClaim, PersistentVolume | undefined, string][] = [
+	['has what it asks for', bound('1Gi', '1Gi'), held('1Gi', String(GiB)), 'nothing'],
+	['has more than it asks for', bound('1Gi', '2Gi'), held('2Gi', String(2 * GiB)), 'nothing'],
+	['asks for more', bound('2Gi', '1Gi'), held('1Gi', String(GiB)), 'enlarge to 2Gi'],
+	['waits for its node', bound('2Gi', '1Gi'), held('2Gi', String(GiB)), 'wait'],
+	['is held to the new size', bound('2Gi', '1Gi'), held('2Gi', String(2 * GiB)), 'finish with 2Gi'],
+	['is held to no size', bound('2Gi', '1Gi'), held('2Gi', 'none: no quotas'), 'finish with 2Gi'],
+	['has no directory yet', bound('2Gi', '1Gi'), held('2Gi'), 'finish with 2Gi'],
+	['asks for less than its volume has become', bound('2Gi', '1Gi'), held('3Gi', String(3 * GiB)), 'finish with 3Gi'],
+	['is of another provisioner', bound('2Gi', '1Gi'), volume('v', { spec: ref('a', 'a') }), 'leave'],
+	['has no volume', bound('2Gi', '1Gi'), undefined, 'nothing'],
+	["has another's volume", bound('2Gi', '1Gi'), volume('v', { spec: ref('b', 'b') }), 'nothing'],
+];
+for (const [title, one, its, step] of expansions)
+	test(`a claim that ${title}: ${step}`, (t) => {
+		const found = planExpansion(one, its);
+		const more = found.do === 'enlarge' ? ` to ${found.to}` : found.do === 'finish' ? ` with ${found.capacity}` : '';
+		t.is(found.do + more, step);
+	});

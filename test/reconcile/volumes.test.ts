@@ -11,7 +11,7 @@ import {
 	StorageClass,
 	VOLUME_NODE,
 } from '../../src/kinds/index.ts';
-import { clusterControllers } from '../../src/reconcile/index.ts';
+import { claimTroubleOf, clusterControllers } from '../../src/reconcile/index.ts';
 import { eventually, found, run, type World, world } from '../client/world.ts';
 import { addNode, type ClaimShape, claim, storageClass, volume } from './volume-objects.ts';
 
@@ -57,7 +57,7 @@ const podWith = (name: string, claimName: string): Pod => ({
 	},
 });
 const nodeOf = (w: World, name: string) =>
-	eventually(w, kinds, async () => (await w.client.get(Pod, at(name))).spec.nodeName);
+	eventually(w, kinds, async () => (await found(w.client.get(Pod, at(name))))?.spec.nodeName);
 /** Why the pod has no node; without what is said of pods that could go instead. */
 const whyNot = (w: World, name: string) =>
 	eventually(w, kinds, async () => {
@@ -336,4 +336,89 @@ test('only bound claims of classes that let them grow may ask for more', async (
 		message:
 			'persistentvolumeclaims "a" is forbidden: only dynamically provisioned pvc can be resized and the storageclass that provisions the pvc must support resize',
 	});
+});
+
+test('a claim that asks for more gets it, and says how far that is', async (t) => {
+	const w = await start(t);
+	await addNode(w, 'n1');
+	await addClaim(w, 'a', { class: 'standard', size: '1Gi' });
+	await w.client.create(Pod, podWith('web', 'a'));
+	const name = (await claimThat(w, 'a', isBound)).spec.volumeName ?? '';
+	const say = (limit: number) =>
+		w.client.patch(
+			PersistentVolume,
+			{ name },
+			{ type: 'merge', body: { metadata: { annotations: { [SIZE_LIMIT]: String(limit) } } } },
+		);
+	await say(1024 ** 3);
+	await w.client.patch(PersistentVolumeClaim, at('a'), {
+		type: 'merge',
+		body: { spec: { resources: { requests: { storage: '2Gi' } } } },
+	});
+	await volumeThat(w, name, ({ spec }) => spec.capacity?.storage === '2Gi');
+	const waiting = await claimThat(w, 'a', ({ status }) => status?.conditions?.[0]?.type === 'FileSystemResizePending');
+	t.is(waiting.status?.capacity?.storage, '1Gi');
+	await say(2 * 1024 ** 3);
+	const done = await claimThat(w, 'a', ({ status }) => status?.capacity?.storage === '2Gi');
+	t.is(done.status?.conditions, undefined);
+});
+
+test("a volume that is recycled is emptied by a pod, and is anybody's then", async (t) => {
+	const w = await start(t);
+	await addNode(w, 'n1');
+	await w.client.create(PersistentVolume, volume('v', { spec: { persistentVolumeReclaimPolicy: 'Recycle' } }));
+	await addClaim(w, 'a', { class: '' });
+	await claimThat(w, 'a', isBound);
+	await w.client.delete(PersistentVolumeClaim, at('a'));
+	t.is(await nodeOf(w, 'recycler-for-v'), 'n1');
+	const pod = await w.client.get(Pod, at('recycler-for-v'));
+	t.deepEqual(pod.spec.volumes?.[0], { name: 'vol', hostPath: { path: '/srv/v', type: '' } });
+	await w.client.update(Pod, { ...pod, status: { phase: 'Succeeded' } }, { subresource: 'status' });
+	await volumeThat(w, 'v', ({ status }) => status?.phase === 'Available');
+	await eventually(w, kinds, async () => ((await found(w.client.get(Pod, at('recycler-for-v')))) ? undefined : true));
+	await addClaim(w, 'b', { class: '' });
+	t.is((await claimThat(w, 'b', isBound)).spec.volumeName, 'v');
+});
+
+test('a volume that nobody can empty or remove says so, and stays as it is', async (t) => {
+	const w = await start(t);
+	const nfs = { hostPath: undefined, nfs: { server: 'files', path: '/' } };
+	await w.client.create(PersistentVolume, volume('v', { spec: { ...nfs, persistentVolumeReclaimPolicy: 'Recycle' } }));
+	await w.client.create(
+		PersistentVolume,
+		volume('w', { size: '2Gi', spec: { persistentVolumeReclaimPolicy: 'Delete' } }),
+	);
+	for (const [name, size] of [
+		['a', '1Gi'],
+		['b', '2Gi'],
+	]) {
+		await addClaim(w, name ?? '', { class: '', size });
+		await claimThat(w, name ?? '', isBound);
+		await w.client.delete(PersistentVolumeClaim, at(name ?? ''));
+	}
+	const failed = await volumeThat(w, 'v', ({ status }) => status?.phase === 'Failed');
+	t.is(failed.status?.message, 'No recycler plugin found for the volume!');
+	const other = await volumeThat(w, 'w', ({ status }) => status?.phase === 'Failed');
+	t.is(other.status?.message, 'error getting deleter volume plugin for volume "w": no deletable volume plugin matched');
+});
+
+test('why a claim waits is known to who asks for it', async (t) => {
+	const w = await start(t);
+	await w.client.create(StorageClass, storageClass('now', { volumeBindingMode: 'Immediate' }));
+	await addClaim(w, 'idle', { class: 'standard' });
+	await addClaim(w, 'many', { class: 'now', spec: { accessModes: ['ReadWriteMany'] } });
+	await addClaim(w, 'classless', { class: 'none' });
+	await addNode(w, 'n1');
+	await addClaim(w, 'served', { class: 'now' });
+	await claimThat(w, 'served', isBound);
+	await claimThat(
+		w,
+		'many',
+		({ metadata }) => metadata.annotations?.['volume.kubernetes.io/storage-provisioner'] !== undefined,
+	);
+	const why = (name: string) => claimTroubleOf({ metadata: at(name) }, w.cache);
+	t.is(why('idle'), 'waiting for first consumer to be created before binding');
+	t.is(why('many'), 'a volume on one node has no access mode ReadWriteMany: use ReadWriteOnce or ReadWriteOncePod');
+	t.is(why('classless'), 'storageclass.storage.k8s.io "none" not found');
+	t.is(why('served'), undefined);
 });

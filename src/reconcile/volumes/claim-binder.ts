@@ -94,7 +94,8 @@ function* claimsOfClass(storageClass: StorageClass, cache: Cache): Iterable<Key>
 	for (const claim of claims.by('waiting of class', '')) if (classOf(claim) === undefined) yield keyOf(claim);
 }
 
-function viewOf(cache: Cache): ClaimView {
+/** What a decision on a claim looks at, in a cache that has the indexes of this controller. */
+export function viewOf(cache: Cache): ClaimView {
 	const volumes = cache.informer(PersistentVolume);
 	const classes = cache.informer(StorageClass);
 	return {

@@ -25,11 +25,11 @@ import { type Context, controller, index, watch } from '../runtime/controller.ts
 import { isAlreadyThere, unlessGone } from '../runtime/refusal.ts';
 import { PROVISIONED_BY, PROVISIONER, SELECTED_NODE } from './annotations.ts';
 import { waitingClaims } from './indexes.ts';
-import { planLocal, planRemoval } from './local-plan.ts';
+import { planLocal, planRemoval, type Surroundings } from './local-plan.ts';
 import { claimKeyOf, isFor } from './match.ts';
 
 /** Volumes by the node that has them. */
-const volumesByNode = index(PersistentVolume, 'local node', ({ metadata }) =>
+export const volumesByNode = index(PersistentVolume, 'local node', ({ metadata }) =>
 	listed(metadata.annotations?.[VOLUME_NODE]),
 );
 /** Volumes that are to be copies and are not made yet, by what they copy. */
@@ -66,15 +66,7 @@ export const localProvisioner = controller<PersistentVolumeClaim>({
 		// It has none to be made where it waits for a consumer that is not there any more.
 		const late = storageClass.volumeBindingMode === 'WaitForFirstConsumer';
 		if (late && claim.metadata.annotations[SELECTED_NODE] === undefined) return undefined;
-		const { namespace = '' } = claim.metadata;
-		const step = planLocal(claim, {
-			storageClass,
-			node: (name) => cache.informer(Node).get(name),
-			nodes: () => cache.informer(Node).list(),
-			volumesOn: (node) => cache.informer(PersistentVolume).count('local node', node),
-			claim: (name) => cache.informer(PersistentVolumeClaim).get(keyOf({ metadata: { namespace, name } })),
-			volume: (name) => cache.informer(PersistentVolume).get(name),
-		});
+		const step = planLocal(claim, surroundingsOf(claim, storageClass, cache));
 		if (step.do !== 'make') {
 			const message = `failed to provision volume with StorageClass "${storageClass.metadata.name}": ${step.why}`;
 			events.event(claim, 'Warning', 'ProvisioningFailed', message);
@@ -92,6 +84,22 @@ export const localProvisioner = controller<PersistentVolumeClaim>({
 		return undefined;
 	},
 });
+
+/** What a volume for the claim would be made from. */
+export function surroundingsOf(
+	{ metadata: { namespace = '' } }: PersistentVolumeClaim,
+	storageClass: StorageClass,
+	cache: Cache,
+): Surroundings {
+	return {
+		storageClass,
+		node: (name) => cache.informer(Node).get(name),
+		nodes: () => cache.informer(Node).list(),
+		volumesOn: (node) => cache.informer(PersistentVolume).count('local node', node),
+		claim: (name) => cache.informer(PersistentVolumeClaim).get(keyOf({ metadata: { namespace, name } })),
+		volume: (name) => cache.informer(PersistentVolume).get(name),
+	};
+}
 
 async function chooseAgain(claim: PersistentVolumeClaim, { client }: Context): Promise<void> {
 	const { [SELECTED_NODE]: _gone, ...annotations } = claim.metadata.annotations ?? {};

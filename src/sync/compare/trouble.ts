@@ -1,7 +1,7 @@
 /** Why what an application wants does not work yet: what its objects made (replica sets, pods) says it for them. */
 import type { Cache } from '../../client/index.ts';
 import { type Dynamic, keyOf, Pod, ReplicaSet } from '../../kinds/index.ts';
-import { controllerOf } from '../../reconcile/index.ts';
+import { claimTroubleOf, controllerOf } from '../../reconcile/index.ts';
 import { idOf } from '../want/desired.ts';
 
 /** What keeps a pod from working, in one line; undefined where nothing does, or where it only takes its time. */
@@ -24,6 +24,7 @@ export function troubleBelow(object: Dynamic, cache: Cache): string | undefined 
 	// The rest of what a pod has to say is its health.
 	const itself = object.kind === 'Pod' ? cache.informer(Pod).get(keyOf(object)) : undefined;
 	if (itself) return unplaced(itself);
+	if (object.kind === 'PersistentVolumeClaim') return oneLine(claimTroubleOf(object, cache));
 	const own = failureOf((object as { readonly status?: WithConditions }).status);
 	const sets = [...cache.informer(ReplicaSet).by('owner', object.metadata.uid ?? '')];
 	for (const { metadata, status } of sets) {
