@@ -1,4 +1,5 @@
 import { type Command, Option } from 'commander';
+import { SCHEDULING_STRATEGIES } from '../kinds/index.ts';
 import { DEFAULT_PUSH_WAIT_MS } from '../sync/index.ts';
 import { cidr, disabled, duration, goawayChance, oneOf, ownIp, port, prefixLength } from './options.ts';
 
@@ -56,7 +57,7 @@ export function platformOptions(command: Command): Command {
 		.addOption(new Option('--service-network <cidr>', 'addresses of services').argParser(cidr).default('10.96.0.0/12'))
 		.addOption(
 			new Option('--strategy <name>', 'how the scheduler spreads pods')
-				.choices(['least-allocated', 'round-robin'])
+				.choices([...SCHEDULING_STRATEGIES])
 				.default('least-allocated'),
 		)
 		.addOption(

@@ -23,6 +23,7 @@ export { hasHealthPort, hasOwnEndpoints } from './core/service-spec.ts';
 export { accessModesText, classOf } from './core/volume-modes.ts';
 export { age, column, type Declaration, kind, wide } from './declare.ts';
 export { SERVICE_NAME, TRIGGER_TIME } from './discovery/endpoint-slice.ts';
+export { SCHEDULER_CONFIG, SCHEDULING_STRATEGIES, type SchedulingStrategy } from './driftless/scheduler-config.ts';
 export * from './ipv4.ts';
 export * from './kind.ts';
 export * from './names.ts';

@@ -33,6 +33,7 @@ const printed: [string, string, string][] = [
 	['PriorityClass', 'Value Global-Default Age PreemptionPolicy', ''],
 	['PodDisruptionBudget', 'Min Available Max Unavailable Allowed Disruptions Age', ''],
 	['RuntimeClass', 'Handler Age', ''],
+	['SchedulerConfig', 'Age', 'Profiles'],
 	['Event', 'Last Seen Type Reason Object Message', 'Subobject Source First Seen Count Name'],
 	['Application', 'Sync Status Health Status', 'Revision Project'],
 ];

@@ -193,6 +193,22 @@ const refused: [string, Dynamic, string[], Dynamic?][] = [
 		['spec.unhealthyPodEvictionPolicy: Unsupported value: "Never": supported values: "AlwaysAllow", "IfHealthyBudget"'],
 	],
 	[
+		'a configuration that would not count',
+		changed(of('SchedulerConfig'), { metadata: { name: 'mine' } }),
+		['metadata.name: Unsupported value: "mine": supported values: "default"'],
+	],
+	[
+		'a strategy that is none, and a name twice',
+		{
+			...of('SchedulerConfig'),
+			spec: { profiles: [{ schedulerName: 'a', strategy: 'random' }, { schedulerName: 'a' }] },
+		} as Dynamic,
+		[
+			'spec.profiles[0].strategy: Unsupported value: "random": supported values: "least-allocated", "most-allocated", "round-robin"',
+			'spec.profiles[1].schedulerName: Duplicate value: "a"',
+		],
+	],
+	[
 		'a runtime class with another handler than at first',
 		runtime({ handler: 'kata' }),
 		['handler: Invalid value: "kata": field is immutable'],
@@ -258,6 +274,7 @@ test('a budget shows its two sides, and what it allows', (t) => {
 test('classes show their value and their handler', (t) => {
 	t.like(cells(of('PriorityClass')), { Value: 1000, 'Global-Default': false });
 	t.like(cells(of('RuntimeClass')), { Handler: 'runsc' });
+	t.like(cells(of('SchedulerConfig')), { Profiles: 'packing=most-allocated' });
 });
 
 const healths: [string, object | undefined, HealthStatus][] = [

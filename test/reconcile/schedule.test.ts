@@ -1,5 +1,5 @@
 import test from 'ava';
-import { hostPortsOf, type Pod, requestsOf } from '../../src/kinds/index.ts';
+import { hostPortsOf, type Node, type Pod, requestsOf } from '../../src/kinds/index.ts';
 import { nodesToFind, schedule } from '../../src/reconcile/scheduling/schedule.ts';
 import { createSnapshot } from '../../src/reconcile/scheduling/snapshot.ts';
 import { wantedOf } from '../../src/reconcile/scheduling/wanted.ts';
@@ -199,6 +199,62 @@ const table: [string, Pod, Case, string][] = [
 		'n3',
 	],
 ];
+const sized = (name: string, images: object[] = []): Node => ({
+	...node(name),
+	status: { allocatable: { cpu: '4', memory: '8Gi', pods: '110' }, images: images as never },
+});
+const image = (name: string, sizeBytes: number) => ({ names: [name], sizeBytes });
+const of = (name: string) => asks('p', {}, { containers: [{ name: 'main', image: name }] });
+const GiB = 1024 ** 3;
+
+table.push(
+	[
+		'most allocated fills one node before the next',
+		asks('p', { cpu: '1' }),
+		{ nodes: [sized('n1'), sized('n2')], strategy: 'most-allocated', bound: [on('a', 'n2', { cpu: '1' })] },
+		'n2',
+	],
+	[
+		'least allocated takes the emptier node',
+		asks('p', { cpu: '1' }),
+		{ nodes: [sized('n1'), sized('n2')], bound: [on('a', 'n1', { cpu: '1' })] },
+		'n2',
+	],
+	[
+		'where as much is taken, cpu and memory are kept in balance',
+		asks('p', { cpu: '1' }),
+		{
+			nodes: [sized('n1'), sized('n2')],
+			bound: [on('a', 'n1', { cpu: '2' }), on('b', 'n2', { memory: '4Gi' })],
+		},
+		'n2',
+	],
+	[
+		'a node that has the image',
+		of('example:1'),
+		{ nodes: [sized('n1'), sized('n2', [image('example:1', GiB)]), sized('n3')] },
+		'n2',
+	],
+	[
+		'an image without a tag is the latest',
+		of('registry:5000/example'),
+		{ nodes: [sized('n1'), sized('n2', [image('registry:5000/example:latest', GiB)])] },
+		'n2',
+	],
+	[
+		'a small image makes no difference',
+		of('example:1'),
+		{ nodes: [sized('n1'), sized('n2', [image('example:1', 1024)])] },
+		'n1',
+	],
+	[
+		'an extended resource that no node has enough of',
+		asks('p', { 'example.com/gpu': '2' }),
+		{ nodes: [{ ...node('n1'), status: { allocatable: { 'example.com/gpu': '1', pods: '9' } } }, node('n2')] },
+		'0/2 nodes are available: 2 Insufficient example.com/gpu.',
+	],
+);
+
 for (const [title, wanted, world, expected] of table)
 	test(`schedule: ${title}`, (t) => t.is(place(wanted, world), expected));
 

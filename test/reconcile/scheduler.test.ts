@@ -1,7 +1,7 @@
 /** The scheduler on a real API and store; only the nodes are played. */
 import test from 'ava';
 import type { Client } from '../../src/client/index.ts';
-import { ApiError, Event, Namespace, Node, Pod } from '../../src/kinds/index.ts';
+import { ApiError, Event, Namespace, Node, Pod, SchedulerConfig } from '../../src/kinds/index.ts';
 import { type SchedulerOptions, scheduler } from '../../src/reconcile/scheduling/scheduler.ts';
 import { eventually, run, type World, world } from '../client/world.ts';
 import { node as nodeShape } from './workloads.ts';
@@ -145,6 +145,30 @@ test('the more urgent pod gets the room, then the older', async (t) => {
 	const names = (await bound(place, 2)).map(({ metadata }) => metadata.name).sort();
 	t.deepEqual(names, ['old', 'urgent']);
 	await refused(place, 'young');
+});
+
+test('a configuration gives pods of other scheduler names a strategy, and takes it away', async (t) => {
+	const { place, client } = await start(t);
+	for (const name of ['n1', 'n2']) await addNode(place, name);
+	const spec = { profiles: [{ schedulerName: 'packing', strategy: 'most-allocated' as const }] };
+	for (const name of ['a', 'b', 'c']) await addPod(place, name, '1', { schedulerName: 'packing' });
+	await addPod(place, 'mine');
+	await bound(place, 1);
+	t.is((await podsBy(place)).filter((pod) => pod.spec.nodeName).length, 1, 'nobody places the others');
+	const config = await client.create(SchedulerConfig, {
+		apiVersion: 'driftless.io/v1',
+		kind: 'SchedulerConfig',
+		metadata: { name: 'default' },
+		spec,
+	});
+	const pods = await bound(place, 4);
+	const packed = pods.filter(({ metadata }) => metadata.name !== 'mine');
+	t.is(new Set(packed.map((pod) => pod.spec.nodeName)).size, 1, 'they are packed on one node');
+	await client.delete(SchedulerConfig, config.metadata);
+	await addPod(place, 'late', '1', { schedulerName: 'packing' });
+	await addPod(place, 'other');
+	await bound(place, 5);
+	t.is((await client.get(Pod, { name: 'late', namespace: 'default' })).spec.nodeName, undefined);
 });
 
 test('pods of other schedulers, and gated ones, are left alone', async (t) => {

@@ -25,7 +25,7 @@ import {
 	runWhileLeader,
 	systemClock,
 } from '../../client/index.ts';
-import { ApiError, addressIn, type Lease, loadRegistry } from '../../kinds/index.ts';
+import { ApiError, addressIn, type Lease, loadRegistry, type SchedulingStrategy } from '../../kinds/index.ts';
 import type { Log } from '../../log.ts';
 import { type Family, labelled } from '../../metrics.ts';
 import {
@@ -63,7 +63,7 @@ export interface ControlPlaneOptions {
 	readonly nodeCidrMaskSize: number;
 	/** `10.96.0.0/12`. */
 	readonly serviceNetwork: string;
-	readonly strategy: 'round-robin' | 'least-allocated';
+	readonly strategy: SchedulingStrategy;
 	/** The share of requests with which a connection of HTTP/2 is ended. */
 	readonly goawayChance?: number;
 	/** Parts that somebody else does. */

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import type { EngineKind } from '../../agents/index.ts';
 import { writeKubeconfig } from '../../api/index.ts';
 import type { Client } from '../../client/index.ts';
+import type { SchedulingStrategy } from '../../kinds/index.ts';
 import type { EtcdAccess } from '../../store/index.ts';
 import { folderURL, grant, localPath, withoutCredentials } from '../../sync/source/index.ts';
 import { dataDirectory, kubeletDirectory, takeDataDirectory, writeRunning } from '../data-dir.ts';
@@ -36,7 +37,7 @@ export interface PlatformOptions extends NodeFlags {
 	readonly podNetwork: string;
 	readonly nodeCidrMaskSize: number;
 	readonly serviceNetwork: string;
-	readonly strategy: 'round-robin' | 'least-allocated';
+	readonly strategy: SchedulingStrategy;
 	readonly disable: readonly Component[];
 	readonly watch?: string;
 	readonly repo?: string;

@@ -1,27 +1,38 @@
 /** What the scheduler makes of changes in the cluster: the snapshot follows them, and pods that they may help are looked at again. */
 import type { Cache, Delta } from '../../client/informer.ts';
-import { Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod, StorageClass } from '../../kinds/index.ts';
+import {
+	keyOf,
+	Namespace,
+	Node,
+	PersistentVolume,
+	PersistentVolumeClaim,
+	Pod,
+	SchedulerConfig,
+	StorageClass,
+} from '../../kinds/index.ts';
 import { sameJson } from '../runtime/equality.ts';
 import { isFinished } from '../workloads/pod-state.ts';
+import { DEFAULT_NAME, type Profiles } from './profiles.ts';
 import type { Changes, What } from './rules/rule.ts';
 import type { Snapshot } from './snapshot.ts';
 import type { WaitingPods } from './waiting.ts';
-
-export const DEFAULT_NAME = 'default-scheduler';
 
 export interface Following {
 	readonly snapshot: Snapshot;
 	readonly waiting: WaitingPods;
 	/** Something has changed that may help pods. */
 	changed<W extends What>(what: W, change: Changes[W]): void;
-	/** The schedulerName of the pods to be placed. */
-	readonly name: string;
+	/** The schedulerNames of the pods to be placed. */
+	readonly profiles: Profiles;
+	/** What says which they are has changed. */
+	reconfigure(): void;
 }
 
 /** Follows the cache until disposed. */
 export function follow(cache: Cache, following: Following): Disposable {
 	const subscriptions = new DisposableStack();
 	// Pods come last: they are held against nodes and namespaces.
+	subscriptions.use(cache.informer(SchedulerConfig).on(() => onConfig(cache, following)));
 	subscriptions.use(cache.informer(Namespace).on((delta) => onNamespace(following, delta)));
 	subscriptions.use(cache.informer(Node).on((delta) => onNode(following, delta)));
 	subscriptions.use(cache.informer(Pod).on((delta) => onPod(following, delta)));
@@ -36,6 +47,19 @@ export function follow(cache: Cache, following: Following): Disposable {
 	);
 	subscriptions.use(cache.informer(StorageClass).on(({ key }) => changed('storage class', { name: key })));
 	return subscriptions;
+}
+
+/** Pods of other names are to be placed now, or not any more. */
+function onConfig(cache: Cache, following: Following): void {
+	const before = following.profiles;
+	following.reconfigure();
+	const { profiles, snapshot, waiting } = following;
+	if (profiles.size === before.size && profiles.keys().every((name) => before.has(name))) return;
+	for (const pod of cache.informer(Pod).list()) {
+		const key = keyOf(pod);
+		if (!waits(pod, profiles)) waiting.delete(key);
+		else if (!waiting.has(key) && snapshot.nodeOf(uidOf(pod)) === undefined) waiting.add(pod);
+	}
 }
 
 function onNamespace({ snapshot, changed }: Following, { key, object, old }: Delta<Namespace>): void {
@@ -59,12 +83,13 @@ function onNode({ snapshot, changed }: Following, { key, object, old }: Delta<No
 		[old.spec.taints, old.spec.unschedulable ?? false],
 		[object.spec.taints, object.spec.unschedulable ?? false],
 	);
+	const fetched = old.status?.images !== object.status?.images && !sameJson(old.status?.images, object.status?.images);
 	const resized = !sameJson(
 		old.status?.allocatable ?? old.status?.capacity,
 		object.status?.allocatable ?? object.status?.capacity,
 	);
 	// Heartbeats change nothing of these.
-	if (!relabelled && !tainted && !resized) return;
+	if (!relabelled && !tainted && !resized && !fetched) return;
 	const change = snapshot.setNode(object);
 	if (relabelled) changed('node labels', change);
 	if (tainted) changed('node taints', change);
@@ -72,7 +97,7 @@ function onNode({ snapshot, changed }: Following, { key, object, old }: Delta<No
 }
 
 function onPod(following: Following, { key, object, old }: Delta<Pod>): void {
-	const { snapshot, waiting, name } = following;
+	const { snapshot, waiting, profiles } = following;
 	// One name can have passed to another pod.
 	const same = old?.metadata.uid === object?.metadata.uid ? old : undefined;
 	if (old && !same) leave(following, old);
@@ -81,7 +106,7 @@ function onPod(following: Following, { key, object, old }: Delta<Pod>): void {
 		return;
 	}
 	place(following, object, same);
-	if (!waits(object, name)) waiting.delete(key);
+	if (!waits(object, profiles)) waiting.delete(key);
 	// It is being bound, and comes back where that fails.
 	else if (snapshot.nodeOf(uidOf(object)) !== undefined) waiting.update(object);
 	else if (
@@ -120,11 +145,11 @@ function place({ snapshot, changed }: Following, pod: Pod, old: Pod | undefined)
 }
 
 /** Whether the pod is this scheduler's to place. */
-function waits(pod: Pod, name: string): boolean {
+function waits(pod: Pod, profiles: Profiles): boolean {
 	const { nodeName, schedulerName, schedulingGates } = pod.spec;
 	return (
 		!nodeName &&
-		(schedulerName ?? DEFAULT_NAME) === name &&
+		profiles.has(schedulerName ?? DEFAULT_NAME) &&
 		!schedulingGates?.length &&
 		!pod.metadata.deletionTimestamp &&
 		!isFinished(pod)

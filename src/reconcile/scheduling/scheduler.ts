@@ -16,6 +16,8 @@ import {
 	PersistentVolumeClaim,
 	Pod,
 	PodDisruptionBudget,
+	SCHEDULER_CONFIG,
+	SchedulerConfig,
 	StorageClass,
 	timestamp,
 } from '../../kinds/index.ts';
@@ -23,10 +25,11 @@ import { conditionOf, withoutCondition } from '../runtime/conditions.ts';
 import { type Context, type Controller, controller, watch } from '../runtime/controller.ts';
 import { isConflict, isNotFound, messageOf } from '../runtime/refusal.ts';
 import { freeVolumes, podsByClaim, volumesByClaim } from '../volumes/indexes.ts';
-import { DEFAULT_NAME, type Following, follow } from './follow.ts';
+import { type Following, follow } from './follow.ts';
 import { budgetsIn, evictFor, makeRoom } from './making-room.ts';
 import { podVolumes, type VolumePlan, volumesOn } from './pod-volumes.ts';
 import type { Preemption } from './preempt.ts';
+import { DEFAULT_NAME, type Profiles, profilesOf } from './profiles.ts';
 import { createRefusals, type Refusals } from './refusals.ts';
 import type { Strategy } from './rules/index.ts';
 import { type Placement, type Refusal, schedule, type Turn } from './schedule.ts';
@@ -57,9 +60,16 @@ export function scheduler(options: SchedulerOptions = {}): Controller {
 		name: 'scheduler',
 		component: name,
 		// What is to be done on a change depends on what it changed: the session's own handlers tell.
-		watches: [Pod, Node, Namespace, PersistentVolumeClaim, PersistentVolume, StorageClass, PodDisruptionBudget].map(
-			(kind) => watch(kind as Kind, () => []),
-		),
+		watches: [
+			Pod,
+			Node,
+			Namespace,
+			PersistentVolumeClaim,
+			PersistentVolume,
+			StorageClass,
+			PodDisruptionBudget,
+			SchedulerConfig,
+		].map((kind) => watch(kind as Kind, () => [])),
 		indexes: [podsByClaim, volumesByClaim, freeVolumes],
 		workers: 1,
 		open(context, queue) {
@@ -78,9 +88,13 @@ export function scheduler(options: SchedulerOptions = {}): Controller {
 					refusals.changed(what, change, snapshot);
 					waiting.changed(what, change, snapshot);
 				},
+				profiles: profilesOf(undefined, strategy, name),
+				reconfigure() {
+					const config = context.cache.informer(SchedulerConfig).get(SCHEDULER_CONFIG);
+					session.profiles = profilesOf(config, strategy, name);
+				},
 				name,
 				clock,
-				strategy,
 				turn: { from: 0, last: '' },
 				faults: faults(context.log),
 			};
@@ -101,9 +115,11 @@ interface Session extends Following, Context {
 	readonly refusals: Refusals;
 	readonly bindings: VolumeBindings;
 	readonly clock: Clock;
-	readonly strategy: Strategy;
+	/** Who its events are from. */
+	readonly name: string;
 	readonly faults: Faults;
 	turn: Turn;
+	profiles: Profiles;
 }
 
 /** Places all that wait, also those that come meanwhile. */
@@ -147,9 +163,10 @@ interface Judged extends Refusal {
 }
 
 function decide(session: Session, wanted: Wanted): Exclude<Placement, Refusal> | Judged {
-	const { snapshot, strategy, turn, refusals } = session;
+	const { snapshot, profiles, turn, refusals } = session;
 	const known = refusals.of(wanted);
 	if (known) return { ...known, looked: 0 };
+	const strategy = profiles.get(wanted.pod.spec.schedulerName ?? DEFAULT_NAME) ?? 'least-allocated';
 	const placement = schedule(wanted, snapshot, strategy, turn);
 	if ('node' in placement) return placement;
 	const room = makeRoom(wanted, placement, snapshot, budgetsIn(session), turn.from);

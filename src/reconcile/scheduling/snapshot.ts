@@ -7,6 +7,7 @@ import { amounts, type HostPort, type Node, type Pod, type Resources } from '../
 import type { Labels } from '../../kinds/selectors.ts';
 import { isFinished } from '../workloads/pod-state.ts';
 import { type Carried, type CarriedTerm, carriedBy, createCarriedTerms, type Effect } from './carried-terms.ts';
+import { createImages, type Images } from './images.ts';
 import { inTurn, type Order } from './node-order.ts';
 import { alike, type PodTerm, type PodTraits, traitsOf } from './pod-terms.ts';
 import { noVolumes, type VolumeLook } from './pod-volumes.ts';
@@ -50,6 +51,7 @@ export interface Look {
 	/** Whether some node has a taint, or takes no pods. */
 	readonly hasTaints: boolean;
 	readonly volumes: VolumeLook;
+	readonly images: Images;
 	/** The node that the pod counts on. */
 	nodeOf(uid: string): string | undefined;
 }
@@ -106,6 +108,7 @@ export function createSnapshot(volumes: VolumeLook = noVolumes): Snapshot {
 	const namespaceLabels = (name: string) => namespaces.get(name);
 	/** Placed pods that are taken off their nodes for the moment. */
 	const off = new Set<Placed>();
+	const images = createImages();
 	/** How many placed pods have each priority. */
 	const priorities = new Map<number, number>();
 	const population = createPopulation(states, namespaceLabels);
@@ -188,6 +191,7 @@ export function createSnapshot(volumes: VolumeLook = noVolumes): Snapshot {
 	return {
 		nodes: states,
 		volumes,
+		images,
 		get order() {
 			return ordered().list;
 		},
@@ -211,6 +215,7 @@ export function createSnapshot(volumes: VolumeLook = noVolumes): Snapshot {
 			const slot = before?.slot ?? free.pop() ?? slots++;
 			const { cpu = 0, memory = 0, pods = 0 } = allocatable;
 			const total = Float64Array.of(cpu, memory, pods);
+			if (!before || before.node.status?.images !== node.status?.images) images.set(name, node.status?.images);
 			const now: NodeState = { name, node, slot, allocatable, total, ...loadOf(name) };
 			states.set(name, now);
 			tainted += Number(isTainted(now)) - Number(isTainted(before));
@@ -223,6 +228,7 @@ export function createSnapshot(volumes: VolumeLook = noVolumes): Snapshot {
 			const before = states.get(name);
 			if (!before) return undefined;
 			states.delete(name);
+			images.set(name, []);
 			tainted -= Number(isTainted(before));
 			free.push(before.slot);
 			order = undefined;

@@ -1,7 +1,9 @@
 /** The filters and scores of the scheduler. Their order is that of Kubernetes' default profile: cheap before dear. */
+import type { SchedulingStrategy } from '../../../kinds/index.ts';
+import { presentImages } from './images.ts';
 import { nodeAffinity, preferredNodes } from './node-affinity.ts';
 import { interPodAffinity, preferredCompany } from './pod-affinity.ts';
-import { leastAllocated, nodePorts, nodeResourcesFit } from './resources.ts';
+import { balanced, leastAllocated, mostAllocated, nodePorts, nodeResourcesFit } from './resources.ts';
 import type { Filter, Score } from './rule.ts';
 import { fewestTaints, nodeUnschedulable, taintToleration } from './taints.ts';
 import { evenSpread, topologySpread } from './topology-spread.ts';
@@ -20,12 +22,16 @@ export const filters: readonly Filter[] = [
 	interPodAffinity,
 ];
 
-const always: readonly Score[] = [fewestTaints, preferredNodes, evenSpread, preferredCompany];
+const always: readonly Score[] = [fewestTaints, preferredNodes, evenSpread, preferredCompany, presentImages];
 
-/** The scores of each strategy: `least-allocated` keeps nodes equally full, `round-robin` takes one after the other. */
-export const scores = {
-	'least-allocated': [...always, leastAllocated],
+export type Strategy = SchedulingStrategy;
+
+/**
+ * The scores of each strategy: `least-allocated` keeps nodes equally full, `most-allocated` fills one before the next, `round-robin`
+ * takes one after the other.
+ */
+export const scores: Readonly<Record<Strategy, readonly Score[]>> = {
+	'least-allocated': [...always, leastAllocated, balanced],
+	'most-allocated': [...always, mostAllocated, balanced],
 	'round-robin': always,
-} as const satisfies Record<string, readonly Score[]>;
-
-export type Strategy = keyof typeof scores;
+};

@@ -67,6 +67,44 @@ export const leastAllocated: Score = {
 	},
 };
 
+/** The largest share of cpu and memory that is taken with the pod on the node: few nodes, and full ones. */
+export const mostAllocated: Score = {
+	name: 'NodeResourcesFit',
+	weight: 1,
+	of({ requests }, nodes) {
+		const own = weightOf(requests);
+		return nodes.map(({ total, taken }) => {
+			const cpu = share(amountAt(total, AMOUNTS.cpu), amountAt(taken, AMOUNTS.cpuWeight) + own.cpu);
+			const memory = share(amountAt(total, AMOUNTS.memory), amountAt(taken, AMOUNTS.memoryWeight) + own.memory);
+			return Math.floor((200 - cpu - memory) / 2);
+		});
+	},
+};
+
+/**
+ * Cpu and memory taken by like shares, so that neither is left over for want of the other. A pod that asks for nothing changes nothing
+ * of it.
+ */
+export const balanced: Score = {
+	name: 'NodeResourcesBalancedAllocation',
+	weight: 1,
+	of({ requests: { cpu = 0, memory = 0 } }, nodes) {
+		if (cpu + memory === 0) return undefined;
+		return nodes.map(({ total, taken }) => {
+			const ofCpu = taking(total, taken, AMOUNTS.cpu, cpu);
+			const ofMemory = taking(total, taken, AMOUNTS.memory, memory);
+			// The standard deviation of two.
+			return Math.floor((1 - Math.abs(ofCpu - ofMemory) / 2) * 100);
+		});
+	},
+};
+
+/** Which share is taken with so much more. */
+const taking = (total: Float64Array, taken: Float64Array, at: number, more: number) => {
+	const all = amountAt(total, at);
+	return all > 0 ? Math.min(1, (amountAt(taken, at) + more) / all) : 0;
+};
+
 /** What stays free, in percent. */
 const share = (total: number, taken: number) =>
 	total > 0 ? Math.max(0, Math.floor(((total - taken) * 100) / total)) : 0;
