@@ -55,9 +55,11 @@ export function fillIn(pod: Pod, range: LimitRange): boolean {
 	const items = itemsOf(range, 'Container');
 	const requests: Amounts = Object.assign({}, ...items.map(({ defaultRequest }) => defaultRequest));
 	const limits: Amounts = Object.assign({}, ...items.map((item) => item.default));
+	// What the pod lacks is told when it is validated.
+	const { containers = [], initContainers = [] }: Partial<PodSpec> = pod.spec ?? {};
 	const said = [
-		...pod.spec.containers.flatMap((container) => fillContainer(container, 'container', requests, limits)),
-		...(pod.spec.initContainers ?? []).flatMap((one) => fillContainer(one, 'init container', requests, limits)),
+		...containers.flatMap((container) => fillContainer(container, 'container', requests, limits)),
+		...initContainers.flatMap((one) => fillContainer(one, 'init container', requests, limits)),
 	];
 	if (said.length === 0) return false;
 	pod.metadata.annotations = {
