@@ -7,13 +7,15 @@ import { type Cache, type Client, describe, type EventRecorder, faults } from '.
 import { Node, Service, serviceUnavailable } from '../kinds/index.ts';
 import type { Log } from '../log.ts';
 import type { Family } from '../metrics.ts';
+import { createDevices } from './devices/index.ts';
 import type { Engine } from './engine/index.ts';
 import { createDiskMeter, createFigures } from './figures/index.ts';
 import { podGroups } from './groups/groups.ts';
 import { measure } from './node/capacity.ts';
+import { advertised } from './node/extended.ts';
 import { claimDataDir } from './node/identity.ts';
 import { NETWORK, prepareEngine } from './node/network.ts';
-import { registerNode } from './node/registration.ts';
+import { type Registration, registerNode } from './node/registration.ts';
 import type { PodContext } from './pods/context.ts';
 import type { Objects } from './pods/environment.ts';
 import { createImages, usesImage } from './pods/images.ts';
@@ -117,8 +119,19 @@ export async function runAgent(options: AgentOptions): Promise<Agent> {
 
 	const wheel = createWheel();
 	const background = new Set<Promise<unknown>>();
-	const preparation = prepareEngine({ engine, cache, ...(options.network ?? NETWORK), node: nodeName, signal });
 	let pods: Pods | undefined;
+	let registration: Registration | undefined;
+	const devices = await createDevices({
+		folder: join(options.kubeletDir ?? join(dataDir, 'kubelet'), 'device-plugins'),
+		file: join(dataDir, 'device-allocations.json'),
+		engine: info,
+		holds: (uid) => pods?.holds(uid) ?? true,
+		changed: () => registration?.refresh(),
+		wheel,
+		log,
+		signal,
+	});
+	const preparation = prepareEngine({ engine, cache, ...(options.network ?? NETWORK), node: nodeName, signal });
 	const poke = (uid: string) => pods?.poke(uid);
 
 	const references = followPodReferences(client, { log, signal });
@@ -144,7 +157,7 @@ export async function runAgent(options: AgentOptions): Promise<Agent> {
 		certificate,
 		clientCa: options.clientCa,
 		port: options.port ?? 10_250,
-		metrics: options.metrics,
+		metrics: () => [...(options.metrics?.() ?? []), ...devices.families()],
 		engine,
 		sources: { engine, info, figures, disk, node: nodeName, dataDir, now },
 		probes: probes.families,
@@ -161,8 +174,8 @@ export async function runAgent(options: AgentOptions): Promise<Agent> {
 		wheel[Symbol.dispose]();
 		throw error;
 	});
-	const readiness = createReadiness({ wheel, log, signal, prepare, changed: () => registration.refresh() });
-	const registration = await registerNode({
+	const readiness = createReadiness({ wheel, log, signal, prepare, changed: () => registration?.refresh() });
+	registration = await registerNode({
 		client,
 		cache,
 		engine,
@@ -181,6 +194,7 @@ export async function runAgent(options: AgentOptions): Promise<Agent> {
 		log,
 		signal,
 		fault: () => readiness.fault,
+		devices,
 	}).catch(async (error: unknown) => {
 		stop.abort();
 		wheel[Symbol.dispose]();
@@ -200,7 +214,7 @@ export async function runAgent(options: AgentOptions): Promise<Agent> {
 		imageChanged(event) {
 			const changed = images.changed(event);
 			for (const pod of pods?.all() ?? []) if (usesImage(pod, changed)) poke(uidOf(pod));
-			registration.imagesChanged();
+			registration?.imagesChanged();
 		},
 		lastWords: (container) =>
 			lastWords(engine, dataDir, container, pods?.find(container.pod.namespace, container.pod.name)),
@@ -245,6 +259,8 @@ export async function runAgent(options: AgentOptions): Promise<Agent> {
 		dns: { server: options.clusterDns ?? '10.96.0.10', domain: options.clusterDomain ?? 'cluster.local' },
 		machineMemory: info.memory,
 		allocatable,
+		advertised: () => advertised(cache.informer(Node).get(nodeName)?.status, devices.amounts()),
+		devices,
 		unsafeSysctls,
 		maxPids,
 		objects,
@@ -263,10 +279,13 @@ export async function runAgent(options: AgentOptions): Promise<Agent> {
 	async function prepare(): Promise<void> {
 		preparation.lost();
 		images.doubtAll();
-		registration.imagesChanged();
+		registration?.imagesChanged();
 		await preparation.ready();
 		await Promise.all([ownPods.synced, cache.informer(Service).synced]);
 		if (signal.aborted) return;
+		devices.recall(
+			[...mirror.uids()].flatMap((uid) => [...mirror.of(uid)].filter((part) => part.kind === 'container')),
+		);
 		pods ??= createPods(cache, context, references);
 		await pods.reconcile();
 	}
@@ -286,7 +305,8 @@ export async function runAgent(options: AgentOptions): Promise<Agent> {
 		await Promise.allSettled(background);
 		await pods?.idle();
 		await localVolumes.idle();
-		await registration.idle();
+		await registration?.idle();
+		await devices.idle();
 		await disk.idle();
 	};
 	if (signal.aborted) void disposeOnce();

@@ -18,6 +18,7 @@ export { SIMULATED_TAINT } from './core/node.ts';
 export { allowedNodeLabels, isReservedNodeLabel } from './core/node-labels.ts';
 export { type QosClass, qosClass } from './core/pod-qos.ts';
 export { podLevel } from './core/pod-resources.ts';
+export { isExtendedResource } from './core/quota-resources.ts';
 export { resizePolicyOf } from './core/resize-policy.ts';
 export { hasHealthPort, hasOwnEndpoints } from './core/service-spec.ts';
 export { accessModesText, classOf } from './core/volume-modes.ts';

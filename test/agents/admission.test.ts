@@ -4,7 +4,7 @@ import { measure } from '../../src/agents/node/capacity.ts';
 import { PRESSURE_TRANSITION_MS, steadyPressure } from '../../src/agents/node/conditions.ts';
 import { judge } from '../../src/agents/pods/admission.ts';
 import { Node, Pod } from '../../src/kinds/index.ts';
-import { examplePod, NODE, restarts, running, startNode, WAIT } from './node.ts';
+import { eventually, examplePod, NODE, restarts, running, startNode, WAIT } from './node.ts';
 
 const allocatable = { cpu: '2', memory: '1Gi', pods: '3' };
 const asking = (requests: Record<string, string>): Pod =>
@@ -114,8 +114,10 @@ test('a pod that the node has no room for is Failed and says why; what runs is n
 	const small = await node.get('small');
 	t.true(running(small));
 	t.is(restarts(small), 0);
-	const { status } = await node.client.get(Node, { name: NODE });
-	t.is(status?.allocatable?.cpu, '0');
+	const { status } = await eventually('the node offers nothing', async () => {
+		const seen = await node.client.get(Node, { name: NODE });
+		return seen.status?.allocatable?.cpu === '0' && seen;
+	});
 	t.not(status?.capacity?.cpu, '0');
 });
 

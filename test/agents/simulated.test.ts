@@ -206,7 +206,8 @@ test('pods use what their annotations say now, and the node what they use togeth
 			const seen = await summary();
 			const pod = seen.pods.find(({ podRef }) => podRef.name === 'loaded');
 			last = pod;
-			return pod?.memory.workingSetBytes === memory && (pod.cpu.usageNanoCores ?? 0) > 0 && { pod, node: seen.node };
+			if (pod?.containers.length !== 2) return false;
+			return pod.memory.workingSetBytes === memory && (pod.cpu.usageNanoCores ?? 0) > 0 && { pod, node: seen.node };
 		});
 	};
 	const { pod, node } = await used(64 * 2 ** 20);

@@ -24,6 +24,10 @@ export interface EngineInfo {
 	readonly root: string;
 	/** How it makes control groups on this machine: `cgroupfs` or `systemd`. Absent where it makes none, or on another machine. */
 	readonly groups?: string;
+	/** It has a runtime of NVIDIA's, and gives containers the GPUs that they name. */
+	readonly gpus?: boolean;
+	/** It knows devices by their names of the Container Device Interface. */
+	readonly cdi?: boolean;
 }
 
 export type EngineEvent =

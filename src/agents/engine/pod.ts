@@ -67,6 +67,15 @@ export interface Mount {
 	readonly propagation: 'rprivate' | 'rslave' | 'rshared';
 }
 
+/** A device of the machine in a container. */
+export interface DeviceNode {
+	/** Its path on the machine. */
+	readonly source: string;
+	readonly target: string;
+	/** Some of r, w and m (mknod). */
+	readonly permissions: string;
+}
+
 /** What keeps a process from more than its user's rights keep it from. */
 export interface Confinement {
 	/** It gets no more privileges than it begins with. */
@@ -89,6 +98,8 @@ export interface Notes {
 	readonly hash: string;
 	/** Seconds that its successor has to wait once it has ended. */
 	readonly backoff: number;
+	/** Ids of the devices that it has, by resource. Absent: none. */
+	readonly deviceIds?: Readonly<Record<string, readonly string[]>>;
 }
 
 /** What a container may take, which may change while it runs. As in ContainerSpec. */
@@ -121,6 +132,13 @@ export interface ContainerSpec extends Notes {
 	/** Those of its sandbox. */
 	readonly namespaces: Namespaces;
 	readonly mounts: readonly Mount[];
+	readonly devices?: readonly DeviceNode[];
+	/** Ids of GPUs that the runtime of `EngineInfo.gpus` gives. */
+	readonly gpus?: readonly string[];
+	/** Names of the Container Device Interface, where `EngineInfo.cdi`. */
+	readonly cdiDevices?: readonly string[];
+	/** For runtimes that let themselves be told by them; an engine that has none ignores them. */
+	readonly annotations?: Readonly<Record<string, string>>;
 	/** Where in the container it leaves its last words; one of the mounts is there. */
 	readonly terminationMessagePath: string;
 	readonly cpuShares?: number;

@@ -4,10 +4,12 @@ import type * as core from 'kubernetes-types/core/v1.js';
 import { type Cache, type Client, describe, type Faults, faults, microTime } from '../../client/index.ts';
 import { ApiError, Lease, Node, VOLUME_ROOT } from '../../kinds/index.ts';
 import type { Log } from '../../log.ts';
+import type { Devices } from '../devices/index.ts';
 import type { Engine, EngineInfo } from '../engine/index.ts';
 import type { Wheel } from '../wheel.ts';
 import { measure, nodeImages, nodeInfo, nodeLabels, type Pressure, pressure } from './capacity.ts';
 import { nodeConditions, steadyPressure } from './conditions.ts';
+import { published, replacing } from './extended.ts';
 
 /** As the kubelet: the lease says that the node lives, the status what it is. */
 const LEASE_RENEW_MS = 10_000;
@@ -44,6 +46,7 @@ export interface RegistrationOptions {
 	readonly signal: AbortSignal;
 	/** Why the node cannot run pods; undefined where it can. */
 	fault(): string | undefined;
+	readonly devices: Pick<Devices, 'amounts' | 'fresh'>;
 }
 
 export interface Registration {
@@ -62,7 +65,11 @@ export async function registerNode(options: RegistrationOptions): Promise<Regist
 	const { cache, wheel, log, signal } = options;
 	const known = faults(log);
 	const informer = cache.informer(Node);
-	const seen: Seen = { images: { changed: true, list: [] }, steady: steadyPressure(wheel.now) };
+	const seen: Seen = {
+		images: { changed: true, list: [] },
+		steady: steadyPressure(wheel.now),
+		fresh: options.devices.fresh,
+	};
 	let lastStatus = Number.NEGATIVE_INFINITY;
 	let work: Promise<void> | undefined;
 	let again = false;
@@ -101,6 +108,9 @@ export async function registerNode(options: RegistrationOptions): Promise<Regist
 				refresh();
 			});
 		}
+		// Somebody says that the node has something: pods may ask for it then.
+		else if (key === options.name && old && !isDeepStrictEqual(object?.status?.capacity, old.status?.capacity))
+			refresh();
 	});
 	return {
 		refresh,
@@ -123,6 +133,8 @@ interface Seen {
 	/** The engine's images as they were last read. */
 	readonly images: { changed: boolean; list: core.ContainerImage[] };
 	readonly steady: (seen: Pressure) => Pressure;
+	/** The devices that were published before this run are nobody's. */
+	fresh: boolean;
 }
 
 /** Runs once; a failure is logged once per cause. */
@@ -157,12 +169,21 @@ async function register(options: RegistrationOptions): Promise<void> {
 }
 
 /** Writes the status where it differs from the stored one, or where `force` is set. @returns whether it was written. */
-async function writeStatus(options: RegistrationOptions, { images, steady }: Seen, force: boolean): Promise<boolean> {
+async function writeStatus(options: RegistrationOptions, seen: Seen, force: boolean): Promise<boolean> {
 	const { client, engine, info, name, address, port, dataDir, reserved, now, fault } = options;
 	const node = options.cache.informer(Node).get(name) ?? (await client.get(Node, { name }));
 	const before = node.status ?? {};
 	const machine = { info, dataDir };
-	const { capacity, allocatable } = await measure(machine, reserved);
+	const { images, steady } = seen;
+	const [own, devices] = [await measure(machine, reserved), options.devices.amounts()];
+	const { capacity, allocatable } = published(
+		{
+			capacity: { ...own.capacity, ...devices.capacity },
+			allocatable: { ...own.allocatable, ...devices.allocatable },
+		},
+		before,
+		seen.fresh,
+	);
 	const why = fault();
 	if (images.changed && why === undefined) {
 		// One that comes meanwhile is read at the next look.
@@ -195,13 +216,15 @@ async function writeStatus(options: RegistrationOptions, { images, steady }: See
 		const stored = before[key as keyof core.NodeStatus];
 		if (!isDeepStrictEqual(settled(stored), settled(value))) changes[key] = value;
 	}
-	if (Object.keys(changes).length === 0 && !force) return false;
-	await client.patch(
-		Node,
-		{ name },
-		{ type: 'merge', body: { status: force ? status : changes } },
-		{ subresource: 'status' },
-	);
+	if (Object.keys(changes).length === 0 && !force) {
+		seen.fresh = false;
+		return false;
+	}
+	const whole: Record<string, unknown> = force ? { ...status } : changes;
+	for (const list of ['capacity', 'allocatable'] as const)
+		if (whole[list]) whole[list] = replacing(status[list] ?? {}, before[list]);
+	await client.patch(Node, { name }, { type: 'merge', body: { status: whole } }, { subresource: 'status' });
+	seen.fresh = false;
 	return true;
 }
 

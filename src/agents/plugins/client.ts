@@ -74,11 +74,12 @@ export function pluginClient(socket: string, service: ServiceName): PluginClient
 		async *stream<Response>(name: string, request: object, { signal }: { readonly signal: AbortSignal }) {
 			if (signal.aborted) return;
 			const { path, requestSerialize, responseDeserialize } = methodNamed(name);
-			const call = client.makeServerStreamRequest(path, requestSerialize, responseDeserialize, request);
+			// Some messages wait in memory to be read: as the bytes that they came in, which are bounded, not as objects.
+			const call = client.makeServerStreamRequest(path, requestSerialize, (bytes: Buffer) => bytes, request);
 			const stop = () => call.cancel();
 			signal.addEventListener('abort', stop, { once: true });
 			try {
-				for await (const answer of call) yield answer as Response;
+				for await (const bytes of call) yield responseDeserialize(bytes as Buffer) as Response;
 			} catch (error) {
 				if (!signal.aborted) throw pluginError(error);
 			} finally {

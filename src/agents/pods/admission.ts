@@ -42,7 +42,8 @@ const SAFE_SYSCTLS: ReadonlySet<string> = new Set([
 	'net.ipv4.tcp_wmem',
 ]);
 
-function judgeSysctls({ spec }: Pod, allowed: readonly string[]): Refusal | undefined {
+/** Whether the node lets the pod set the sysctls that it asks for. */
+export function judgeSysctls({ spec }: Pod, allowed: readonly string[]): Refusal | undefined {
 	const forbidden = (why: string): Refusal => ({ reason: 'SysctlForbidden', message: `forbidden sysctl: ${why}` });
 	for (const { name: written } of spec.securityContext?.sysctls ?? []) {
 		// Slashes separate as well as dots do.

@@ -1,6 +1,7 @@
 /** From a pod's spec to what the engine is asked to create: pure, given what the spec refers to. */
 import type * as core from 'kubernetes-types/core/v1.js';
 import { type Pod, qosClass } from '../../kinds/index.ts';
+import type { Given } from '../devices/index.ts';
 import type {
 	Confinement,
 	ContainerSpec,
@@ -70,16 +71,22 @@ export interface ContainerContext {
 	readonly runtime?: string;
 	/** Id of the container whose processes it sees. */
 	readonly target: string | undefined;
+	/** With its devices; undefined where it has none. */
+	readonly given?: Given;
 }
 
 /** A container of the pod's spec, without the mounts of volumes. Throws ConfigError where it cannot be created as it is. */
 export function containerSpec(pod: Pod, container: core.Container, context: ContainerContext): ContainerSpec {
-	const variables = environment(pod, container, context.objects, context.place);
+	const { given } = context;
+	// What the pod says itself goes before what comes with a device.
+	const own = environment(pod, container, context.objects, context.place);
+	const variables = new Map([...Object.entries(given?.env ?? {}), ...own]);
 	const substitute = (text: string) => expand(text, (name) => variables.get(name));
 	const security = securityOf(pod, container);
 	checkUser(pod, container, security, context.image);
 	const terminationPath = container.terminationMessagePath || '/dev/termination-log';
-	const own: Mount[] = [
+	const mounts: Mount[] = [
+		...(given?.mounts ?? []),
 		mount(context.files.hosts, '/etc/hosts'),
 		mount(context.files.resolv, '/etc/resolv.conf'),
 		mount(context.files.terminationMessage(container.name, context.attempt), terminationPath),
@@ -109,7 +116,14 @@ export function containerSpec(pod: Pod, container: core.Container, context: Cont
 		stdin: container.stdin,
 		stdinOnce: container.stdinOnce,
 		namespaces: { ...namespacesOf(pod), ...(context.target === undefined ? {} : { pid: { of: context.target } }) },
-		mounts: own,
+		mounts,
+		...(given && {
+			devices: given.devices,
+			gpus: given.gpus,
+			cdiDevices: given.cdi,
+			annotations: given.annotations,
+			deviceIds: given.ids,
+		}),
 		...limitsOf(pod, container, context.machineMemory),
 		maxPids: context.maxPids,
 		runtime: context.runtime,

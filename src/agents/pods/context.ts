@@ -2,6 +2,7 @@
 import type { LimitFunction } from 'p-limit';
 import type { Client, EventRecorder, Faults } from '../../client/index.ts';
 import type { Log } from '../../log.ts';
+import type { Devices } from '../devices/index.ts';
 import type { Engine } from '../engine/index.ts';
 import type { PodGroups } from '../groups/groups.ts';
 import type { Prober } from '../probes/prober.ts';
@@ -28,6 +29,9 @@ export interface PodContext {
 	/** Bytes that the machine has. */
 	readonly machineMemory: number;
 	readonly allocatable: Readonly<Record<string, string>>;
+	/** What the Node offers beside that and beside devices of plugins: an administrator has said so. */
+	readonly advertised: () => Readonly<Record<string, string>>;
+	readonly devices: Devices;
 	/** Unsafe sysctls that pods may set. */
 	readonly unsafeSysctls: readonly string[];
 	/** Processes that each container may have. */

@@ -11,6 +11,8 @@ import { createPodWorker, type PodWorker } from './worker.ts';
 export interface Pods {
 	find(namespace: string, name: string): Pod | undefined;
 	all(): Iterable<Pod>;
+	/** Whether the pod may use devices that it was given: it is not over, or something of it runs. */
+	holds(uid: string): boolean;
 	poke(uid: string): void;
 	pokeAll(): void;
 	/** The engine's containers have been listed: looks at every pod, and at what is left of pods that are gone. */
@@ -80,6 +82,7 @@ export function createPods(cache: Cache, context: PodContext, references: PodRef
 		*all() {
 			for (const worker of workers.values()) yield worker.pod;
 		},
+		holds: (uid) => workers.get(uid)?.holds ?? !mirror.of(uid)[Symbol.iterator]().next().done,
 		poke,
 		pokeAll() {
 			for (const uid of workers.keys()) poke(uid);

@@ -1,6 +1,7 @@
 /** Creates and starts a pod's containers, and runs their postStart hooks. */
 import type * as core from 'kubernetes-types/core/v1.js';
 import type { Pod } from '../../kinds/index.ts';
+import { DeviceError, type Given } from '../devices/index.ts';
 import { EngineError, type Image, type Part } from '../engine/index.ts';
 import { runHandler } from '../probes/handler.ts';
 import { containerMounts, VolumeError } from '../volumes/index.ts';
@@ -37,9 +38,12 @@ export async function startContainer(work: Work, pod: Pod, step: StartContainer)
 	}
 	let id: string;
 	try {
-		id = await context.limit(() => create(work, pod, container, step, image));
+		// Whoever waits for a plugin keeps no other pod from the engine.
+		const given = await context.devices.prepare(pod, container, work.wanted);
+		id = await context.limit(() => create(work, pod, container, step, image, given));
 	} catch (error) {
-		const config = error instanceof ConfigError || error instanceof VolumeError;
+		if (work.wanted.aborted && error === work.wanted.reason) return false;
+		const config = [ConfigError, VolumeError, DeviceError].some((kind) => error instanceof kind);
 		failed(work, pod, container.name, config ? 'CreateContainerConfigError' : 'CreateContainerError', error);
 		return true;
 	}
@@ -61,6 +65,7 @@ async function create(
 	container: core.Container,
 	step: StartContainer,
 	image: Image,
+	given: Given | undefined,
 ): Promise<string> {
 	const { context } = work;
 	const { dataDir, engine, objects, node, machineMemory, maxPids } = context;
@@ -80,6 +85,7 @@ async function create(
 		maxPids,
 		runtime: await runtimeOf(pod, context.client),
 		target: targetOf(work, pod, container),
+		given,
 	});
 	// Each time: an agent that died after the sandbox's start may have left them out, or those of the sandbox before.
 	await writeNames(dataDir, pod, place.podIp, context.dns);
@@ -90,7 +96,7 @@ async function create(
 		subPathExpr ? expandPath(subPathExpr, variables) : subPath,
 	);
 	const taken = new Set(volumes.map(({ target }) => target));
-	const mounts = [...volumes, ...spec.mounts.filter(({ target }) => !taken.has(target))];
+	const mounts = [...volumes, ...spec.mounts.filter(({ target }) => !taken.has(target) && taken.add(target))];
 	const created = await engine.containers.create({ ...spec, mounts });
 	// Two of one name cannot be: this one was made before an interruption.
 	if (created.existed) await context.mirror.refresh(created.id);

@@ -16,6 +16,8 @@ export const CREATE_BACKOFF = { firstMs: 1_000, mostMs: 10_000 };
 export interface Work {
 	readonly context: PodContext;
 	readonly memory: Memory;
+	/** Aborts when the pod is to end, and with the agent. */
+	readonly wanted: AbortSignal;
 	/** Something that the plan depends on may have changed. */
 	poke(): void;
 }

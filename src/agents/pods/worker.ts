@@ -4,7 +4,7 @@ import type * as core from 'kubernetes-types/core/v1.js';
 import { describe } from '../../client/index.ts';
 import { type Pod, timestamp } from '../../kinds/index.ts';
 import { EngineError } from '../engine/index.ts';
-import { judge, type Refusal } from './admission.ts';
+import { judge, judgeSysctls, type Refusal } from './admission.ts';
 import type { PodContext } from './context.ts';
 import { execute } from './execute.ts';
 import { newMemory } from './memory.ts';
@@ -28,6 +28,8 @@ export interface PodWorker {
 	readonly pod: Pod;
 	/** Whether the pod takes of what the node has. */
 	readonly counts: boolean;
+	/** Whether the pod may use devices that it was given. */
+	readonly holds: boolean;
 	/** The API's newest version of the pod. */
 	update(pod: Pod): void;
 	/** The API does not have the pod any more. */
@@ -64,6 +66,11 @@ export function createPodWorker(
 	let refusal: Refusal | undefined;
 	/** What the pod has of the node was found for this generation, and stays. */
 	let allocated: number | undefined;
+	/** It is being decided whether the node takes the pod. */
+	let admitting = false;
+	/** Aborts when the pod is to end, and with the agent: nobody waits for what it needs any more. */
+	const leaving = new AbortController();
+	const wanted = AbortSignal.any([signal, leaving.signal]);
 
 	const poke = () => {
 		dirty = true;
@@ -74,7 +81,7 @@ export function createPodWorker(
 		});
 	};
 	const reporter = createReporter(context, poke);
-	const work: Work = { context, memory, poke };
+	const work: Work = { context, memory, wanted, poke };
 
 	const wakeAt = (time: number) => {
 		if (alarm && alarm.at <= time && alarm.at > now()) return;
@@ -109,7 +116,7 @@ export function createPodWorker(
 		if (memory.deleted && gone === undefined) return false;
 		const hidden = mirror.hidden(uid);
 		if (hidden) throw new Error(`a container of the pod cannot be looked at: ${hidden}`);
-		if (gone === undefined && pod.metadata.deletionTimestamp === undefined && !admit()) return false;
+		if (gone === undefined && pod.metadata.deletionTimestamp === undefined && !(await admit())) return false;
 		if (gone === undefined) await images.prepare(pod);
 		if (!recalled) memory.stoppingSince = await recallStop(context, uid);
 		// An agent that ended while it wrote them may have left other limits.
@@ -167,16 +174,39 @@ export function createPodWorker(
 		!mirror.of(uid)[Symbol.iterator]().next().done || (pod.status?.phase ?? 'Pending') !== 'Pending';
 
 	/** Whether the node takes the pod. One that it does not is Failed for ever, and never begins. */
-	const admit = (): boolean => {
+	const admit = async (): Promise<boolean> => {
 		if (admitted) return true;
-		const seen = reporter.current(pod);
 		if (!refusal && !hasBegun()) {
-			const { allocatable, unsafeSysctls } = context;
-			refusal = judge(seen, { others: others(), allocatable, unsafeSysctls });
+			const { devices, advertised, allocatable, unsafeSysctls } = context;
+			const forbidden = judgeSysctls(pod, unsafeSysctls);
+			let without: string | undefined;
+			try {
+				admitting = true;
+				// Before what is counted in amounts, as the kubelet does.
+				if (!forbidden) without = await devices.admit(pod, wanted);
+			} catch (error) {
+				// It is to end before it was decided: there is nothing to decide any more.
+				if (!wanted.aborted) throw error;
+				dirty = true;
+				return false;
+			} finally {
+				admitting = false;
+			}
+			// In one turn with the judgement of others: what two want is not given to both.
+			refusal =
+				forbidden ??
+				(without === undefined ? undefined : { reason: 'UnexpectedAdmissionError', message: without }) ??
+				judge(reporter.current(pod), {
+					others: others(),
+					allocatable: { ...advertised(), ...allocatable },
+					unsafeSysctls,
+				});
+			admitted = refusal === undefined;
 			if (refusal) context.events.event(pod, 'Warning', refusal.reason, refusal.message);
 		}
 		admitted = refusal === undefined;
 		if (!refusal) return true;
+		const seen = reporter.current(pod);
 		const { reason, message } = refusal;
 		const startTime = seen.status?.startTime ?? timestamp(now());
 		reporter.report(seen, {
@@ -251,6 +281,10 @@ export function createPodWorker(
 		get pod() {
 			return reporter.current(pod);
 		},
+		get holds() {
+			const running = [...mirror.of(uid)].some(({ kind, state }) => kind === 'container' && state === 'running');
+			return running || admitting || this.counts;
+		},
 		get counts() {
 			return gone === undefined && (admitted || hasBegun()) && !isOver(reporter.current(pod));
 		},
@@ -261,6 +295,7 @@ export function createPodWorker(
 				[newer.metadata.labels, newer.metadata.annotations],
 			);
 			pod = newer;
+			if (newer.metadata.deletionTimestamp !== undefined) leaving.abort();
 			if (metadataChanged) {
 				// Variables may be made of them.
 				memory.failures.clear();
@@ -273,6 +308,7 @@ export function createPodWorker(
 		},
 		gone() {
 			gone ??= now();
+			leaving.abort();
 			poke();
 		},
 		poke,

@@ -89,8 +89,24 @@ export function containerBody(spec: ContainerSpec, around: Surroundings): Docker
 			GroupAdd: spec.groups && [...spec.groups],
 			ReadonlyRootfs: spec.readOnlyRoot,
 			SecurityOpt: spec.confinement && securityOptions(spec.confinement),
+			Devices: spec.devices?.map(({ source, target, permissions }) => ({
+				PathOnHost: source,
+				PathInContainer: target,
+				CgroupPermissions: permissions || 'rwm',
+			})),
+			DeviceRequests: deviceRequests(spec),
+			// Known since API 1.43, and ignored before.
+			...(spec.annotations && { Annotations: { ...spec.annotations } }),
 		},
 	};
+}
+
+/** What drivers of the engine give: GPUs by `nvidia`, named devices by `cdi`. Source: Docker Engine API, `DeviceRequest`. */
+function deviceRequests({ gpus = [], cdiDevices = [] }: ContainerSpec): Docker.DeviceRequest[] | undefined {
+	const requests: Docker.DeviceRequest[] = [];
+	if (gpus.length > 0) requests.push({ Driver: 'nvidia', DeviceIDs: [...gpus], Capabilities: [['gpu']] });
+	if (cdiDevices.length > 0) requests.push({ Driver: 'cdi', DeviceIDs: [...cdiDevices] });
+	return requests.length > 0 ? requests : undefined;
 }
 
 const common = (

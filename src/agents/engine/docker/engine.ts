@@ -33,6 +33,9 @@ interface SystemInfo {
 	readonly MemTotal: number;
 	readonly DockerRootDir: string;
 	readonly CgroupDriver?: string;
+	readonly Runtimes?: Readonly<Record<string, unknown>>;
+	/** Absent or empty where the engine does not know the Container Device Interface. */
+	readonly CDISpecDirs?: readonly string[] | null;
 }
 
 /** An engine at an address. Does not connect yet: the first call does. */
@@ -68,6 +71,8 @@ export function dockerEngine({ address, log, revive, stop, deadlines = DEADLINES
 				root: info.DockerRootDir,
 				// Only through a socket of this machine it is an engine of this machine.
 				groups: address.startsWith('unix://') && info.CgroupDriver !== 'none' ? info.CgroupDriver : undefined,
+				gpus: info.Runtimes?.nvidia !== undefined,
+				cdi: (info.CDISpecDirs ?? []).length > 0,
 			};
 		},
 		async prepare(wanted) {

@@ -18,6 +18,7 @@ const labels = {
 	terminationMessagePath: 'io.kubernetes.container.terminationMessagePath',
 	backoff: 'driftless.io/restart-backoff-seconds',
 	node: 'driftless.io/node',
+	devices: 'driftless.io/devices',
 } as const;
 
 /** What the container that is a pod's sandbox is called. */
@@ -62,6 +63,7 @@ export function containerNames(spec: ContainerSpec) {
 			[labels.hash]: spec.hash,
 			[labels.backoff]: String(spec.backoff),
 			[labels.terminationMessagePath]: spec.terminationMessagePath,
+			...(spec.deviceIds && { [labels.devices]: JSON.stringify(spec.deviceIds) }),
 		},
 	};
 }
@@ -82,5 +84,18 @@ export function notesOf(found: Labels): Notes {
 		sandbox: found[labels.sandbox] ?? '',
 		hash: found[labels.hash] ?? '',
 		backoff: Number(found[labels.backoff] ?? 0),
+		...deviceIdsOf(found),
 	};
+}
+
+/** Labels are ours, but anybody can make a container with some: what is no map of texts is none. */
+function deviceIdsOf({ [labels.devices]: text }: Labels): Pick<Notes, 'deviceIds'> {
+	if (text === undefined) return {};
+	try {
+		const read = Object.entries(JSON.parse(text) as object);
+		const sound = read.every(([, ids]) => Array.isArray(ids) && ids.every((id) => typeof id === 'string'));
+		return sound ? { deviceIds: Object.fromEntries(read) as Notes['deviceIds'] } : {};
+	} catch {
+		return {};
+	}
 }

@@ -176,14 +176,26 @@ export function simulatedParts({ scheme, now, tell, addresses, images, signal }:
 			}),
 		createContainer: (spec) =>
 			create(`${spec.pod.uid}/${spec.name}/${spec.attempt}`, async (id) => {
-				const { pod, name, attempt, sandbox, hash, backoff, image, cpuShares, cpuQuota, memory: most } = spec;
+				const {
+					pod,
+					name,
+					attempt,
+					sandbox,
+					hash,
+					backoff,
+					deviceIds,
+					image,
+					cpuShares,
+					cpuQuota,
+					memory: most,
+				} = spec;
 				const doing = `create container ${name}`;
 				const within = sandboxes.get(sandbox);
 				if (!within) throw new EngineError('not-found', doing, 'its sandbox is not there');
 				const imageId = (await images.inspect(image))?.id;
 				if (!imageId) throw new EngineError('not-found', doing, `there is no image ${image}`);
 				const behaviour = behaviourOf(within.spec.annotations, name);
-				const notes = { name, attempt, sandbox, hash, backoff };
+				const notes = { name, attempt, sandbox, hash, backoff, ...(deviceIds && { deviceIds }) };
 				const limits = { cpuShares, cpuQuota, memory: most };
 				const none = { limits, exitCode: 0, oomKilled: false, error: '', tty: spec.tty ?? false };
 				const state = { state: 'created', image, imageId, created: now(), ...none } as const;
