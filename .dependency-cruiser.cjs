@@ -2,7 +2,7 @@
 const layers = [
 	['cli', 'web'],
 	['sync'],
-	['diff', 'reconcile', 'agents', 'proxy'],
+	['diff', 'reconcile', 'agents', 'proxy', 'monitoring'],
 	['client'],
 	['api'],
 	['kinds', 'store'],

@@ -6,6 +6,7 @@ export { declaredKinds } from './runtime/declared.ts';
 export { type Input, type Reading, readings, type Surroundings, watchedFile } from './runtime/inputs.ts';
 export { type ControllerMetrics, controllerFamilies, type Metrics } from './runtime/metrics.ts';
 export { type RuntimeOptions, runControllers } from './runtime/runtime.ts';
+export { createSchedulerMetrics, type SchedulerMetrics } from './scheduling/metrics.ts';
 export {
 	type ApiServer,
 	fingerprint,

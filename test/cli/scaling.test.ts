@@ -56,6 +56,19 @@ test('kubectl top tells what nodes, pods and containers use, sorted by it', asyn
 	t.regex(table.stdout, /^NAME +CPU +MEMORY +WINDOW\nbusy +\d+u? .* [\d.]+s/m, table.output);
 });
 
+test('the figures of the parts, and of what objects are, are there for a Prometheus', async (t) => {
+	t.timeout(PATIENCE_MS);
+	const { kubectl } = platform;
+	const { stdout: parts } = await kubectl('get', '--raw', '/metrics');
+	t.regex(parts, /^scheduler_schedule_attempts_total\{profile="default-scheduler",result="scheduled"\} \d+$/m);
+	t.regex(parts, /^scheduler_pending_pods\{queue="active"\} 0$/m);
+	t.regex(parts, /^workqueue_adds_total\{name="horizontalpodautoscaler"\}/m);
+	const { stdout: state } = await kubectl('get', '--raw', '/metrics/state');
+	t.regex(state, /^argocd_app_info\{namespace="default",name="default",project="default",.*sync_status="Synced"/m);
+	t.regex(state, /^kube_pod_info\{namespace="default",pod="busy",.*node="node-1"/m);
+	t.regex(state, /^kube_node_info\{node="node-1",.*internal_ip="[\d.]+"\} 1$/m);
+});
+
 test('a pushed autoscaler makes replicas of a busy worker, and kubectl tells of it', async (t) => {
 	t.timeout(PATIENCE_MS);
 	const { kubectl, driftless, run, until, folder } = platform;

@@ -49,7 +49,7 @@ export function createHandler(options: ServeOptions, closing: AbortSignal): Hand
 	const answering: Answering = {
 		serving: { api, log, now },
 		streaming: { api, client: () => pki.kubelet },
-		paths: { registry: api.registry, metrics, checks: checks(options, closing) },
+		paths: { registry: api.registry, metrics, texts: options.texts ?? new Map(), checks: checks(options, closing) },
 		tokens,
 		answers: options.answers,
 		git: options.git,

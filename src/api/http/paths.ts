@@ -1,4 +1,5 @@
 /** Everything beside the resources: discovery, OpenAPI, version, health and metrics. */
+import { pipeline } from 'node:stream/promises';
 import type { Registry } from '../../kinds/registry.ts';
 import { methodNotAllowed, notServed } from '../../kinds/status.ts';
 import { TEXT_FORMAT } from '../../metrics.ts';
@@ -14,6 +15,8 @@ import { send, sendJson } from './respond.ts';
 export interface Paths {
 	readonly registry: Registry;
 	readonly metrics: Metrics;
+	/** What there is below /metrics beside that, by the rest of the path: texts of Prometheus, in pieces. */
+	readonly texts: ReadonlyMap<string, () => AsyncIterable<string>>;
 	/** The named checks of readiness, each with what is wrong; undefined where nothing is. */
 	readonly checks: Checks;
 }
@@ -46,6 +49,11 @@ export async function servePath(
 			return serveDocument(request, response, openApiV3(paths.registry).index, query);
 		case '/':
 			return sendJson(request, response, 200, { paths: indexOf(paths.registry) });
+	}
+	const text = trimmed.startsWith('/metrics/') && paths.texts.get(trimmed.slice('/metrics/'.length));
+	if (text) {
+		response.setHeader('Content-Type', TEXT_FORMAT);
+		return pipeline(text(), response);
 	}
 	if (trimmed.startsWith('/openapi/v3/')) {
 		const document = openApiV3(paths.registry).document(trimmed.slice('/openapi/v3/'.length));

@@ -50,6 +50,8 @@ export interface ServeOptions {
 	readonly fairness?: Partial<Bounds>;
 	/** Figures of others in this process, served at /metrics with the server's own. */
 	readonly metrics?: () => Iterable<Family>;
+	/** Others, each at /metrics/NAME, as the text is made. */
+	readonly texts?: ReadonlyMap<string, () => AsyncIterable<string>>;
 }
 
 export interface Served {

@@ -28,10 +28,12 @@ import {
 import { ApiError, addressIn, type Lease, loadRegistry, type SchedulingStrategy } from '../../kinds/index.ts';
 import type { Log } from '../../log.ts';
 import { type Family, labelled } from '../../metrics.ts';
+import { stateText } from '../../monitoring/index.ts';
 import {
 	type Controller,
 	clusterControllers,
 	controllerFamilies,
+	createSchedulerMetrics,
 	fingerprint,
 	type Metrics,
 	runControllers,
@@ -110,10 +112,14 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
 	const tokens = join(dataDir, 'tokens');
 	const counted: Metrics = new Map();
 	let leads = false;
-	const metrics = () => [...controllerFamilies(counted, systemClock.now), leadership(leads)];
+	const scheduling = createSchedulerMetrics();
+	const metrics = () => [...controllerFamilies(counted, systemClock.now), ...scheduling.families(), leadership(leads)];
+	const system: Caller = { name: 'system:driftless', groups: ['system:masters'], userAgent: 'driftless' };
+	const client = inProcess(api, system);
+	const texts = new Map([['state', () => stateText(client)]]);
 	const server = await starting(() => {
 		const { apiAddress: address, apiPort: port, answers, git, goawayChance } = options;
-		return serveApi({ api, pki, address, port, tokens, log, signal, metrics, answers, git, goawayChance });
+		return serveApi({ api, pki, address, port, tokens, log, signal, metrics, texts, answers, git, goawayChance });
 	}, '--api-port or --api-address');
 	stack.defer(() => server.close());
 	const kubeconfig = join(dataDir, 'kubeconfig');
@@ -128,15 +134,13 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
 		});
 	});
 
-	const system: Caller = { name: 'system:driftless', groups: ['system:masters'], userAgent: 'driftless' };
-	const client = inProcess(api, system);
 	const cache = stack.use(createCache(client, { signal, log }));
 	const self = { address: advertise, port: server.port, authority: fingerprint(pki.authority.cert) };
 	const builtIn = await starting(async () =>
 		clusterControllers({
 			ca: pki.authority.cert,
 			podNetwork: { network: options.podNetwork, nodeBits: options.nodeCidrMaskSize },
-			scheduler: { strategy: options.strategy },
+			scheduler: { strategy: options.strategy, metrics: scheduling },
 			nodeSigner: { nodeOf: nodeOfRequest, sign: (spec, now) => signNodeRequest(pki.authority, spec, now) },
 			kubernetesService: { clusterIP: addressIn(serviceNetwork, 1), self },
 			loadBalancer: {

@@ -27,6 +27,7 @@ import { isConflict, isNotFound, messageOf } from '../runtime/refusal.ts';
 import { freeVolumes, podsByClaim, volumesByClaim } from '../volumes/indexes.ts';
 import { type Following, follow } from './follow.ts';
 import { budgetsIn, evictFor, makeRoom } from './making-room.ts';
+import { type Attempt, createSchedulerMetrics, type SchedulerMetrics } from './metrics.ts';
 import { podVolumes, type VolumePlan, volumesOn } from './pod-volumes.ts';
 import type { Preemption } from './preempt.ts';
 import { DEFAULT_NAME, type Profiles, profilesOf } from './profiles.ts';
@@ -52,10 +53,13 @@ export interface SchedulerOptions {
 	/** The schedulerName of the pods it takes care of. Default `default-scheduler`. */
 	readonly name?: string;
 	readonly clock?: Clock;
+	/** Filled while it runs. */
+	readonly metrics?: SchedulerMetrics;
 }
 
 export function scheduler(options: SchedulerOptions = {}): Controller {
 	const { strategy = 'least-allocated', name = DEFAULT_NAME, clock = systemClock } = options;
+	const { metrics = createSchedulerMetrics() } = options;
 	return controller({
 		name: 'scheduler',
 		component: name,
@@ -76,6 +80,7 @@ export function scheduler(options: SchedulerOptions = {}): Controller {
 			const stack = new DisposableStack();
 			const waiting = stack.use(createWaiting(clock, () => queue(WAITING)));
 			const bindings = stack.use(createVolumeBindings(context, clock, () => queue(WAITING)));
+			metrics.pending = () => waiting.counts();
 			const snapshot = createSnapshot(bindings.look);
 			const refusals = createRefusals();
 			const session: Session = {
@@ -95,6 +100,8 @@ export function scheduler(options: SchedulerOptions = {}): Controller {
 				},
 				name,
 				clock,
+				strategy,
+				metrics,
 				turn: { from: 0, last: '' },
 				faults: faults(context.log),
 			};
@@ -117,6 +124,8 @@ interface Session extends Following, Context {
 	readonly clock: Clock;
 	/** Who its events are from. */
 	readonly name: string;
+	readonly strategy: Strategy;
+	readonly metrics: SchedulerMetrics;
 	readonly faults: Faults;
 	turn: Turn;
 	profiles: Profiles;
@@ -137,9 +146,15 @@ async function placeAll(session: Session): Promise<void> {
 	for (let wanted = waiting.take(); wanted; wanted = waiting.take()) {
 		const { pod } = wanted;
 		let writing: Promise<void>;
+		const looked = clock.now();
+		const attempted = (result: Attempt) =>
+			session.metrics.attempted(session.name, result, (clock.now() - looked) / 1000);
 		try {
-			writing = carryOut(session, wanted, decide(session, wanted));
+			const placement = decide(session, wanted);
+			attempted('node' in placement ? 'scheduled' : 'unschedulable');
+			writing = carryOut(session, wanted, placement);
 		} catch (error) {
+			attempted('error');
 			// One pod that cannot be judged must not hold up the others.
 			waiting.failed(pod);
 			writing = report(session, pod, 'SchedulerError', messageOf(error));

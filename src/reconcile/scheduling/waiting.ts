@@ -27,6 +27,8 @@ export interface WaitingPods extends Disposable {
 	update(pod: Pod): void;
 	delete(key: Key): void;
 	has(key: Key): boolean;
+	/** How many are to be looked at, and how many wait for something to change. */
+	counts(): { readonly active: number; readonly unschedulable: number };
 	/** The next pod to be looked at; the caller's until one of the following. */
 	take(): Wanted | undefined;
 	/** The pod that was taken fits nowhere, because of these filters. */
@@ -123,6 +125,10 @@ export function createWaiting(clock: Clock, wake: () => void): WaitingPods {
 		},
 		delete: remove,
 		has: (key) => entries.has(key),
+		counts() {
+			const unschedulable = [...entries.values()].filter(({ ready }) => !ready).length;
+			return { active: entries.size - unschedulable, unschedulable };
+		},
 		take() {
 			for (let entry = line.pop(); entry; entry = line.pop()) {
 				// What was taken out of the line is still in the heap.

@@ -1,0 +1,2 @@
+/** The door of monitoring/: what is told to a Prometheus. */
+export { stateText } from './state/index.ts';
