@@ -40,6 +40,12 @@ const programs = [
 					why: 'serves images to the tests of pulls',
 					service: 'docker-registry',
 				},
+				{
+					program: 'prometheus',
+					packages: ['prometheus'],
+					why: 'measures for the tests of what is told to it and asked of it',
+					service: 'prometheus',
+				},
 				{ program: 'ps', packages: ['procps'], why: 'shows what runs, for the tests' },
 				{ program: 'curl', packages: ['curl'], why: 'asks the sites of the examples, for their tests' },
 			]

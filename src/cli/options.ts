@@ -96,3 +96,11 @@ export type Component = (typeof components)[number];
 
 /** `servicelb`, or several with commas between. */
 export const disabled = (text: string): Component[] => text.split(',').map(oneOf(...components));
+
+/** The URL of a site, with a name and a password where it asks for them. */
+export function httpUrl(text: string): string {
+	const url = URL.parse(text);
+	if (url?.protocol !== 'http:' && url?.protocol !== 'https:')
+		throw new InvalidArgumentError('It takes a URL such as http://prometheus.example.com:9090.');
+	return text;
+}

@@ -1,7 +1,7 @@
 import { type Command, Option } from 'commander';
 import { SCHEDULING_STRATEGIES } from '../kinds/index.ts';
 import { DEFAULT_PUSH_WAIT_MS } from '../sync/index.ts';
-import { cidr, disabled, duration, goawayChance, oneOf, ownIp, port, prefixLength } from './options.ts';
+import { cidr, disabled, duration, goawayChance, httpUrl, oneOf, ownIp, port, prefixLength } from './options.ts';
 
 /** The flags that `up` and `server` share: what the control plane is. */
 export function platformOptions(command: Command): Command {
@@ -59,6 +59,12 @@ export function platformOptions(command: Command): Command {
 			new Option('--strategy <name>', 'how the scheduler spreads pods')
 				.choices([...SCHEDULING_STRATEGIES])
 				.default('least-allocated'),
+		)
+		.addOption(
+			new Option(
+				'--prometheus <url>',
+				'a Prometheus, by whose metrics autoscalers can scale: http://prometheus.example.com:9090',
+			).argParser(httpUrl),
 		)
 		.addOption(
 			new Option(

@@ -31,7 +31,7 @@ spec:
     - { name: main, image: driftless/example:1, imagePullPolicy: IfNotPresent, command: [sleep, "3600"] }
 `;
 
-test('kubectl top tells what nodes, pods and containers use, sorted by it', async (t) => {
+test.serial('kubectl top tells what nodes, pods and containers use, sorted by it', async (t) => {
 	t.timeout(PATIENCE_MS);
 	const { kubectl, run, until } = platform;
 	await run('kubectl', ['apply', '-f', '-'], { input: busy });
@@ -56,7 +56,7 @@ test('kubectl top tells what nodes, pods and containers use, sorted by it', asyn
 	t.regex(table.stdout, /^NAME +CPU +MEMORY +WINDOW\nbusy +\d+u? .* [\d.]+s/m, table.output);
 });
 
-test('the figures of the parts, and of what objects are, are there for a Prometheus', async (t) => {
+test.serial('the figures of the parts, and of what objects are, are there for a Prometheus', async (t) => {
 	t.timeout(PATIENCE_MS);
 	const { kubectl } = platform;
 	const { stdout: parts } = await kubectl('get', '--raw', '/metrics');
@@ -69,7 +69,7 @@ test('the figures of the parts, and of what objects are, are there for a Prometh
 	t.regex(state, /^kube_node_info\{node="node-1",.*internal_ip="[\d.]+"\} 1$/m);
 });
 
-test('a pushed autoscaler makes replicas of a busy worker, and kubectl tells of it', async (t) => {
+test.serial('a pushed autoscaler makes replicas of a busy worker, and kubectl tells of it', async (t) => {
 	t.timeout(PATIENCE_MS);
 	const { kubectl, driftless, run, until, folder } = platform;
 	const clone = join(folder, 'scaled');

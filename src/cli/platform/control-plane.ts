@@ -28,7 +28,7 @@ import {
 import { ApiError, addressIn, type Lease, loadRegistry, type SchedulingStrategy } from '../../kinds/index.ts';
 import type { Log } from '../../log.ts';
 import { type Family, labelled } from '../../metrics.ts';
-import { stateText } from '../../monitoring/index.ts';
+import { autoscalerMetrics, connectPrometheus, stateText } from '../../monitoring/index.ts';
 import {
 	type Controller,
 	clusterControllers,
@@ -66,6 +66,9 @@ export interface ControlPlaneOptions {
 	/** `10.96.0.0/12`. */
 	readonly serviceNetwork: string;
 	readonly strategy: SchedulingStrategy;
+	readonly strategy: 'round-robin' | 'least-allocated';
+	/** The URL of a Prometheus, for what autoscalers scale by. */
+	readonly prometheus?: string;
 	/** The share of requests with which a connection of HTTP/2 is ended. */
 	readonly goawayChance?: number;
 	/** Parts that somebody else does. */
@@ -143,6 +146,11 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
 			scheduler: { strategy: options.strategy, metrics: scheduling },
 			nodeSigner: { nodeOf: nodeOfRequest, sign: (spec, now) => signNodeRequest(pki.authority, spec, now) },
 			kubernetesService: { clusterIP: addressIn(serviceNetwork, 1), self },
+			autoscaler: {
+				metrics: options.prometheus
+					? autoscalerMetrics(client, connectPrometheus(options.prometheus, signal))
+					: undefined,
+			},
 			loadBalancer: {
 				enabled: !options.disable?.includes('servicelb'),
 				apiPort: server.port,

@@ -30,6 +30,7 @@ export interface PlatformOptions extends NodeFlags {
 	readonly etcdPasswordFile?: string;
 	readonly apiAddress: string;
 	readonly apiPort: number;
+	readonly prometheus?: string;
 	readonly goawayChance?: number;
 	readonly httpAddress: string;
 	readonly httpPort: number;

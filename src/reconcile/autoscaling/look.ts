@@ -127,7 +127,7 @@ async function consider(the: Look, { scale }: Target): Promise<readonly Consider
 		const message = `pods by selector ${selector} are controlled by multiple HPAs: [${names.join(' ')}]`;
 		return problem('AmbiguousSelector', 'AmbiguousSelector', message);
 	}
-	const read = createReader({ client, others, namespace, selector });
+	const read = createReader({ client, others, namespace, selector, pods });
 	const scaled = { spec: scale.spec.replicas, status: scale.status.replicas, pods, now: now() };
 	return Promise.all(
 		(autoscaler.spec.metrics ?? []).map(async (metric): Promise<Considered> => {

@@ -1,7 +1,7 @@
 /** Reads what an autoscaler scales by. What cannot be read throws Unmeasured with why, in the words of Kubernetes. */
 import type { CrossVersionObjectReference, MetricIdentifier, MetricSpec } from 'kubernetes-types/autoscaling/v2.js';
 import type { Client } from '../../client/index.ts';
-import { PodMetrics } from '../../kinds/index.ts';
+import { type Pod, PodMetrics } from '../../kinds/index.ts';
 import { messageOf } from '../runtime/refusal.ts';
 import type { PodValue, PodValues } from './pod-groups.ts';
 import { amount, type Read, selectorText } from './proposal.ts';
@@ -9,8 +9,8 @@ import { Unmeasured } from './unmeasured.ts';
 
 /** Metrics beside those of processors and memory. All values are in thousandths; each call throws with why there are none. */
 export interface OtherMetrics {
-	/** Of the pods of a namespace that the text of a selector means. */
-	ofPods(namespace: string, pods: string, metric: MetricIdentifier): Promise<PodValues>;
+	/** Of the pods of a namespace with these names. */
+	ofPods(namespace: string, pods: ReadonlySet<string>, metric: MetricIdentifier): Promise<PodValues>;
 	ofObject(namespace: string, about: CrossVersionObjectReference, metric: MetricIdentifier): Promise<number>;
 	/** One or more values, which add up. */
 	external(namespace: string, metric: MetricIdentifier): Promise<readonly number[]>;
@@ -21,12 +21,19 @@ export interface Reading {
 	/** Absent: there are none. */
 	readonly others: OtherMetrics | undefined;
 	readonly namespace: string;
-	/** The text of the target's selector. */
+	/** The text of the target's selector, and the pods that it finds. */
 	readonly selector: string;
+	readonly pods: readonly Pod[];
 }
 
 /** A reader of one look at an autoscaler: what several metrics need is asked for once. */
-export function createReader({ client, others, namespace, selector }: Reading): (metric: MetricSpec) => Promise<Read> {
+export function createReader({
+	client,
+	others,
+	namespace,
+	selector,
+	pods,
+}: Reading): (metric: MetricSpec) => Promise<Read> {
 	let known: Promise<readonly PodMetrics[]> | undefined;
 	const podMetrics = () => {
 		known ??= client.list(PodMetrics, { namespace, labelSelector: selector }).then(({ items }) => items);
@@ -58,7 +65,7 @@ export function createReader({ client, others, namespace, selector }: Reading): 
 		if (spec.pods) {
 			const { metric } = spec.pods;
 			const values = await prefixed(`unable to get metric ${metric.name}`, () =>
-				other('custom', (asked) => asked.ofPods(namespace, selector, metric)),
+				other('custom', (asked) => asked.ofPods(namespace, new Set(pods.map(({ metadata }) => metadata.name)), metric)),
 			);
 			return { pods: values };
 		}
