@@ -66,7 +66,6 @@ export interface ControlPlaneOptions {
 	/** `10.96.0.0/12`. */
 	readonly serviceNetwork: string;
 	readonly strategy: SchedulingStrategy;
-	readonly strategy: 'round-robin' | 'least-allocated';
 	/** The URL of a Prometheus, for what autoscalers scale by. */
 	readonly prometheus?: string;
 	/** The share of requests with which a connection of HTTP/2 is ended. */

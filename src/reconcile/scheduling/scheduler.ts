@@ -100,7 +100,6 @@ export function scheduler(options: SchedulerOptions = {}): Controller {
 				},
 				name,
 				clock,
-				strategy,
 				metrics,
 				turn: { from: 0, last: '' },
 				faults: faults(context.log),
@@ -124,7 +123,6 @@ interface Session extends Following, Context {
 	readonly clock: Clock;
 	/** Who its events are from. */
 	readonly name: string;
-	readonly strategy: Strategy;
 	readonly metrics: SchedulerMetrics;
 	readonly faults: Faults;
 	turn: Turn;
@@ -148,7 +146,7 @@ async function placeAll(session: Session): Promise<void> {
 		let writing: Promise<void>;
 		const looked = clock.now();
 		const attempted = (result: Attempt) =>
-			session.metrics.attempted(session.name, result, (clock.now() - looked) / 1000);
+			session.metrics.attempted(pod.spec.schedulerName ?? session.name, result, (clock.now() - looked) / 1000);
 		try {
 			const placement = decide(session, wanted);
 			attempted('node' in placement ? 'scheduled' : 'unschedulable');
