@@ -6,6 +6,7 @@ import { promisify } from 'node:util';
 import test from 'ava';
 import { parseAllDocuments } from 'yaml';
 import {
+	DaemonSet,
 	Deployment,
 	type Dynamic,
 	EndpointSlice,
@@ -13,6 +14,7 @@ import {
 	PersistentVolumeClaim,
 	Pod,
 	Service,
+	StatefulSet,
 	VOLUME_ROOT,
 } from '../../src/kinds/index.ts';
 import { clusterControllers } from '../../src/reconcile/index.ts';
@@ -87,6 +89,13 @@ test('every example is accepted strictly, comes up, and is found by its services
 	await eventually(place, [Pod], async () =>
 		(await client.get(Pod, { name: 'clock', namespace: 'default' })).spec.nodeName ? true : undefined,
 	);
+	await eventually(place, [StatefulSet, DaemonSet, Pod], async () => {
+		const { items: sets } = await client.list(StatefulSet);
+		const { items: daemons } = await client.list(DaemonSet);
+		const healths = [...sets.map((set) => StatefulSet.health(set)), ...daemons.map((set) => DaemonSet.health(set))];
+		const all = healths.length === count('StatefulSet') + count('DaemonSet');
+		return all && healths.every((health) => health?.status === 'Healthy') ? true : undefined;
+	});
 	await eventually(place, [PersistentVolumeClaim], async () => {
 		const { items } = await client.list(PersistentVolumeClaim);
 		return items.length >= count('PersistentVolumeClaim') && items.every(({ status }) => status?.phase === 'Bound')
