@@ -14,6 +14,7 @@ const order = [
 	'docs/push.md',
 	'docs/drift.md',
 	'docs/workloads.md',
+	'docs/sets.md',
 	'docs/scaling.md',
 	'docs/volumes.md',
 	'docs/network.md',

@@ -75,7 +75,7 @@ test('a push brings pods with names and claims of their own, which outlive a rol
 	);
 
 	// A rollout, in the middle of which the platform is killed.
-	const file = join(clone, 'journal.yaml');
+	const file = join(clone, 'pages.yaml');
 	const good = await readFile(file, 'utf8');
 	await writeFile(
 		file,
