@@ -46,7 +46,7 @@ function places(target: DaemonSet, text: string): Place[] {
 		const [, mark = '', node = '', has = ''] = /^([-~?]?)(\w+):?(.*)$/.exec(word) ?? [];
 		const pods = has.split('+').flatMap((each, index) => (each ? [podOf(node, each, 1000 - index)] : []));
 		const fit = mark === '?' ? undefined : { run: mark === '', stay: mark !== '-' };
-		return judge(target, node, fit, pods, 'b', NOW);
+		return judge(target, node, fit, pods, new Set(['b']), NOW);
 	});
 }
 
@@ -101,7 +101,7 @@ for (const [title, target, has, expected] of cases)
 
 test('what has not come to a node that is gone is removed', (t) => {
 	const waiting = podShape('logs-x', { labels: { app: 'logs' } });
-	const { remove } = judge(set(), 'n9', undefined, [waiting], 'b', NOW);
+	const { remove } = judge(set(), 'n9', undefined, [waiting], new Set(['b']), NOW);
 	t.deepEqual(
 		remove.map(({ reason }) => reason),
 		['misplaced'],

@@ -196,6 +196,29 @@ test('pods that are replaced by hand wait for that hand', async (t) => {
 	await runsOn(place, 'n1,n2', '2');
 });
 
+test('another revision of the same template replaces no pod', async (t) => {
+	const { client, place } = await start(t, 2);
+	await client.create(DaemonSet, make());
+	const { pods: before } = await runsOn(place, 'n1,n2');
+	const [first] = (await client.list(ControllerRevision, { namespace: 'default' })).items;
+	if (!first) return t.fail();
+	const { name, namespace, labels, ownerReferences } = first.metadata;
+	const twin = {
+		name: `${name}-2`,
+		namespace,
+		ownerReferences,
+		labels: { ...labels, 'controller-revision-hash': 'twin' },
+	};
+	await client.create(ControllerRevision, { ...first, metadata: twin, revision: 2 });
+	// The set looks at it, and finds its pods as they are to be.
+	await edit(place, { spec: { minReadySeconds: 1 } });
+	const { pods: after } = await runsOn(place, 'n1,n2');
+	t.deepEqual(
+		after.map(({ metadata }) => metadata.uid),
+		before.map(({ metadata }) => metadata.uid),
+	);
+});
+
 test('a pod that failed is made anew, and an event says so; pods without owner are adopted', async (t) => {
 	const { client, place } = await start(t, 1);
 	await client.create(DaemonSet, make());

@@ -48,13 +48,16 @@ export interface Place extends Fit {
 	readonly ripensAt?: number;
 }
 
-/** `pods` are the set's on the node, or made for it. `hash` is that of the newest revision. No `fit`: there is no such node. */
+/**
+ * `pods` are the set's on the node, or made for it. `newest` has the hashes of the revisions that have the set's template. No `fit`: there is
+ * no such node.
+ */
 export function judge(
 	set: DaemonSet,
 	node: string,
 	fit: Fit | undefined,
 	pods: readonly Pod[],
-	hash: string,
+	newest: ReadonlySet<string>,
 	now: number,
 ): Place {
 	const ordered = pods.toSorted(byAge);
@@ -75,7 +78,7 @@ export function judge(
 		taken: pods.length > 0,
 		ready: shown?.ready ?? false,
 		available: shown?.available ?? false,
-		updated: oldest !== undefined && hashOfPod(oldest) === hash,
+		updated: oldest !== undefined && newest.has(hashOfPod(oldest)),
 		revisions: new Set(pods.map(hashOfPod)),
 		...(ahead.length > 0 && { ripensAt: Math.min(...ahead) }),
 	};
@@ -91,7 +94,7 @@ export function judge(
 		if (isFinished(pod)) remove.push({ pod, reason: pod.status?.phase === 'Failed' ? 'failed' : 'ended' });
 		else running.push(stand(pod));
 	const surging = isSurging(set);
-	const isFresh = ({ pod }: Standing) => hashOfPod(pod) === hash;
+	const isFresh = ({ pod }: Standing) => newest.has(hashOfPod(pod));
 	const kept = surging
 		? [running.find(isFresh), running.find((each) => !isFresh(each))].filter((each) => each !== undefined)
 		: running.slice(0, 1);

@@ -9,7 +9,7 @@ import { allAtOnce, slowStart } from '../runtime/slow-start.ts';
 import { type DaemonPlan, daemonStatus, judge, type Place, planDaemon, type Reason } from './daemon-plan.ts';
 import { daemonPod, fitOf, nodeOf } from './daemon-pods.ts';
 import { createFailedPods, type FailedPods } from './failed-pods.ts';
-import { hashOf } from './history.ts';
+import { hashOf, revisionsOf } from './history.ts';
 import { forget, keepHistory, orphanRevisions } from './keep-history.ts';
 import { failureCondition, type ReplicaFailure } from './replicas.ts';
 
@@ -61,7 +61,7 @@ export const daemonSet = controller<DaemonSet>({
 /** What is known of a set's nodes: they are judged anew when something changes there, and all of them when the set itself changes. */
 interface Known {
 	readonly key: Key;
-	/** The revision and generation of the set that the places were judged for. */
+	/** The generation of the set and the revisions of its template that the places were judged for. */
 	readonly basis: string;
 	readonly places: Map<string, Place>;
 	readonly changed: Set<string>;
@@ -90,7 +90,8 @@ async function reconcile(key: Key, session: Session): Promise<Again | undefined>
 		return undefined;
 	}
 
-	const places = await lookAround(set, hashOf(history.update), session);
+	const newest = new Set(revisionsOf(set.spec.template, history.all).map(hashOf));
+	const places = await lookAround(set, newest, session);
 	const plan = planDaemon(set, places.values());
 	const done = await execute(set, plan, hashOf(history.update), session);
 
@@ -110,12 +111,16 @@ async function reconcile(key: Key, session: Session): Promise<Again | undefined>
 const none = { currentNumberScheduled: 0, desiredNumberScheduled: 0, numberMisscheduled: 0, numberReady: 0 };
 
 /** The set's nodes and pods as they are now. Pods that the set's selector does not choose any more are let go. */
-async function lookAround(set: DaemonSet, hash: string, session: Session): Promise<ReadonlyMap<string, Place>> {
+async function lookAround(
+	set: DaemonSet,
+	newest: ReadonlySet<string>,
+	session: Session,
+): Promise<ReadonlyMap<string, Place>> {
 	const { cache, client, known, now } = session;
 	const { uid = '', generation } = set.metadata;
 	const nodes = cache.informer(Node);
 	const pods = cache.informer(Pod);
-	const basis = `${generation} ${hash}`;
+	const basis = `${generation} ${[...newest].sort().join(' ')}`;
 	let state = known.get(uid);
 	if (state?.basis !== basis) {
 		const changed = new Set<string>();
@@ -137,7 +142,7 @@ async function lookAround(set: DaemonSet, hash: string, session: Session): Promi
 			else released.push(release(client, set, Pod, pod));
 		const node = nodes.get(name);
 		if (!node && own.length === 0) places.delete(name);
-		else places.set(name, judge(set, name, node && suits(node), own, hash, now()));
+		else places.set(name, judge(set, name, node && suits(node), own, newest, now()));
 	}
 	changed.clear();
 	try {

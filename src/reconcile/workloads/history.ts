@@ -65,6 +65,10 @@ export const hashOf = ({ metadata }: ControllerRevision) => metadata.labels?.[RE
 export const byNumber = (a: ControllerRevision, b: ControllerRevision) =>
 	a.revision - b.revision || (a.metadata.name < b.metadata.name ? -1 : 1);
 
+/** Those of a template: more than one where somebody has made another of the same content. Pods of any of them are pods of the template. */
+export const revisionsOf = (template: PodTemplateSpec, revisions: readonly ControllerRevision[]) =>
+	revisions.filter((revision) => sameTemplate(templateOf(revision), template));
+
 export type NextRevision =
 	/** It is there, and the newest. */
 	| { readonly do: 'keep'; readonly revision: ControllerRevision }
@@ -76,7 +80,7 @@ export type NextRevision =
 export function nextRevision(template: PodTemplateSpec, revisions: readonly ControllerRevision[]): NextRevision {
 	const ordered = revisions.toSorted(byNumber);
 	const newest = ordered.at(-1);
-	const same = ordered.findLast((revision) => sameTemplate(templateOf(revision), template));
+	const same = revisionsOf(template, ordered).at(-1);
 	const number = (newest?.revision ?? 0) + 1;
 	if (!same) return { do: 'create', number };
 	return same === newest ? { do: 'keep', revision: same } : { do: 'renumber', revision: same, number };
