@@ -1,6 +1,6 @@
 /** Why what an application wants does not work yet: what its objects made (replica sets, pods) says it for them. */
 import type { Cache } from '../../client/index.ts';
-import { type Dynamic, keyOf, Pod, ReplicaSet } from '../../kinds/index.ts';
+import { type Dynamic, Job, type Kind, keyOf, Pod, ReplicaSet } from '../../kinds/index.ts';
 import { claimTroubleOf, controllerOf } from '../../reconcile/index.ts';
 import { idOf } from '../want/desired.ts';
 
@@ -32,7 +32,10 @@ export function troubleBelow(object: Dynamic, cache: Cache): string | undefined 
 		if (failure) return oneLine(`replicaset ${metadata.name}: ${failure}`);
 	}
 	if (own) return own;
-	const pods = [object, ...sets].flatMap(({ metadata }) => [...cache.informer(Pod).by('owner', metadata.uid ?? '')]);
+	const jobs = cache.informer(Job).by('owner', object.metadata.uid ?? '');
+	const pods = [object, ...sets, ...jobs].flatMap(({ metadata }) => [
+		...cache.informer(Pod).by('owner', metadata.uid ?? ''),
+	]);
 	// Always the same one, while it is there.
 	for (const pod of pods.sort((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1))) {
 		const trouble = podTrouble(pod);
@@ -59,8 +62,10 @@ export function makersOf(pod: Pod, cache: Cache): string[] {
 	while (maker && ids.length < MAX_MAKERS) {
 		const { apiVersion, kind, name } = maker;
 		ids.push(idOf({ apiVersion, kind, metadata: { name, namespace } }));
-		const set = kind === 'ReplicaSet' ? cache.informer(ReplicaSet).get(`${namespace}/${name}`) : undefined;
-		maker = set && controllerOf(set);
+		const between = kind === 'ReplicaSet' ? ReplicaSet : kind === 'Job' ? Job : undefined;
+		const made =
+			between && cache.informer<ReplicaSet | Job>(between as Kind<ReplicaSet | Job>).get(`${namespace}/${name}`);
+		maker = made && controllerOf(made);
 	}
 	return ids;
 }
