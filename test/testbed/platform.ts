@@ -145,7 +145,8 @@ export async function startPlatform(options: PlatformOptions = {}): Promise<Plat
 				});
 			}
 			while (!printed.includes(READY)) {
-				if (child.exitCode !== null) throw new Error(`up has ended with ${child.exitCode}: ${printed}`);
+				if (child.exitCode !== null || child.signalCode)
+					throw new Error(`up has ended with ${child.exitCode ?? child.signalCode}: ${printed}`);
 				await delay(20);
 			}
 		},
