@@ -13,6 +13,7 @@ import {
 	kind,
 	Pod,
 	PodMetrics,
+	scaleIntervalOf,
 } from '../../src/kinds/index.ts';
 import { horizontalPodAutoscaler } from '../../src/reconcile/autoscaling/hpa.ts';
 import type { OtherMetrics } from '../../src/reconcile/autoscaling/metrics.ts';
@@ -192,6 +193,18 @@ test('it looks at the interval that its annotation says, and at once when it is 
 	place.clock.advance(2_000);
 	await place.client.patch(HorizontalPodAutoscaler, web, { type: 'merge', body: { spec: { metrics: [cpu(60)] } } });
 	await ready(place, 6);
+	const named = await place.client.patch(HorizontalPodAutoscaler, web, {
+		type: 'merge',
+		body: { spec: { scaleInterval: '40s' } },
+	});
+	t.is(scaleIntervalOf(named), 40_000, 'the field says the same, and counts before it');
+	const field = place.client.patch(HorizontalPodAutoscaler, web, {
+		type: 'merge',
+		body: { spec: { scaleInterval: '1s' } },
+	});
+	await t.throwsAsync(field, {
+		message: /spec.scaleInterval: Invalid value: "1s": must be a duration of at least 15s/,
+	});
 	for (const wrong of ['14s', '5', '2h', 'often', '']) {
 		const body = { metadata: { annotations: { 'driftless.io/scale-interval': wrong } } };
 		const error = await t.throwsAsync(place.client.patch(HorizontalPodAutoscaler, web, { type: 'merge', body }));

@@ -5,8 +5,9 @@ import { wholly } from '../merges.ts';
 import type { Persisted } from '../object.ts';
 import { HorizontalPodAutoscaler } from './horizontal-pod-autoscaler.ts';
 import { fromStored, toStored } from './hpa-conversion.ts';
+import { scaleIntervalField, type WithScaleInterval } from './scale-interval.ts';
 
-export type HorizontalPodAutoscalerV1 = Persisted<autoscaling.HorizontalPodAutoscaler>;
+export type HorizontalPodAutoscalerV1 = Persisted<autoscaling.HorizontalPodAutoscaler> & { spec: WithScaleInterval };
 
 const percent = (value: number | undefined) => (value === undefined ? '<unknown>' : `${value}%`);
 
@@ -21,6 +22,7 @@ export const HorizontalPodAutoscalerV1: Kind<HorizontalPodAutoscalerV1> = kind<H
 	kind: 'HorizontalPodAutoscaler',
 	plural: 'horizontalpodautoscalers',
 	schema: 'io.k8s.api.autoscaling.v1.HorizontalPodAutoscaler',
+	additions: { 'io.k8s.api.autoscaling.v1.HorizontalPodAutoscalerSpec': scaleIntervalField },
 	shortNames: ['hpa'],
 	categories: ['all'],
 	subresources: { status: true },

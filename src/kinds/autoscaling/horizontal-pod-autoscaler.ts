@@ -5,9 +5,9 @@ import { atomic, merge, wholly } from '../merges.ts';
 import type { Persisted } from '../object.ts';
 import { targetsOf } from './hpa-targets.ts';
 import { validateAutoscaler } from './hpa-validation.ts';
-import { checkScaleInterval } from './scale-interval.ts';
+import { checkScaleInterval, scaleIntervalField, type WithScaleInterval } from './scale-interval.ts';
 
-export type HorizontalPodAutoscaler = Persisted<autoscaling.HorizontalPodAutoscaler>;
+export type HorizontalPodAutoscaler = Persisted<autoscaling.HorizontalPodAutoscaler> & { spec: WithScaleInterval };
 
 /** The cpu utilization that is aimed at where no metric is named, in percent of the requests. */
 const CPU_PERCENT = 80;
@@ -37,6 +37,7 @@ export const HorizontalPodAutoscaler: Kind<HorizontalPodAutoscaler> = kind<Horiz
 	kind: 'HorizontalPodAutoscaler',
 	plural: 'horizontalpodautoscalers',
 	schema: 'io.k8s.api.autoscaling.v2.HorizontalPodAutoscaler',
+	additions: { 'io.k8s.api.autoscaling.v2.HorizontalPodAutoscalerSpec': scaleIntervalField },
 	shortNames: ['hpa'],
 	categories: ['all'],
 	subresources: { status: true },
