@@ -1,7 +1,7 @@
 /** What objects are, as a Prometheus reads it: under the names of kube-state-metrics. */
 import test from 'ava';
 import { inProcess } from '../../src/client/index.ts';
-import { Deployment, Namespace, Node, Pod, Secret } from '../../src/kinds/index.ts';
+import { Application, Deployment, Namespace, Node, Pod, Secret } from '../../src/kinds/index.ts';
 import { stateText } from '../../src/monitoring/index.ts';
 import { deployment, node, pod } from '../reconcile/workloads.ts';
 import { admin, openTestApi, serveTestApi } from '../testbed/api.ts';
@@ -43,7 +43,20 @@ test('pods, nodes and workloads are told as kube-state-metrics tells them', asyn
 		stringData: { password: 'never told' },
 	});
 
+	await client.create(Application, {
+		apiVersion: 'argoproj.io/v1alpha1',
+		kind: 'Application',
+		metadata: { name: 'shop', namespace: 'default' },
+		spec: {
+			project: 'default',
+			source: { repoURL: 'https://ada:secret@git.example.com/shop.git', path: '.' },
+			destination: { server: 'https://kubernetes.default.svc', namespace: 'shop' },
+		},
+	});
+
 	const text = await textOf(client);
+	t.is(samples(text, 'argocd_app_info', 'name="shop"', 'repo="https://git.example.com/shop.git"').length, 1);
+	t.notRegex(text, /secret@/);
 	t.deepEqual(values(text, 'kube_pod_status_phase', 'pod="web-1"', 'phase="Running"'), [1]);
 	t.deepEqual(values(text, 'kube_pod_status_phase', 'pod="web-1"', 'phase="Failed"'), [0]);
 	t.deepEqual(values(text, 'kube_pod_status_ready', 'condition="true"'), [1]);

@@ -19,7 +19,7 @@ const applicationSeries = observed<Application>(
 			const { syncPolicy, destination, project } = spec;
 			return {
 				project,
-				repo: (spec.source ?? spec.sources?.[0])?.repoURL,
+				repo: withoutCredentials((spec.source ?? spec.sources?.[0])?.repoURL),
 				dest_server: destination.server,
 				dest_namespace: destination.namespace,
 				sync_status: status?.sync?.status ?? 'Unknown',
@@ -31,6 +31,15 @@ const applicationSeries = observed<Application>(
 	],
 	({ metadata: { namespace = '', name } }) => ({ namespace, name }),
 );
+
+/** A URL without the name and the password that it may have; what is none stays as it is. */
+function withoutCredentials(text = ''): string {
+	const url = URL.parse(text);
+	if (!url || (!url.username && !url.password)) return text;
+	url.username = '';
+	url.password = '';
+	return url.href;
+}
 
 /** Milliseconds that are worked on at a stretch. */
 const STRETCH_MS = 5;
