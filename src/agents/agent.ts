@@ -54,6 +54,8 @@ export interface AgentOptions {
 	 * Source: Kubernetes documentation, "Local Files And Paths Used By The Kubelet".
 	 */
 	readonly kubeletDir?: string;
+	/** Where the driver of NVIDIA's GPUs lists them. Default /proc/driver/nvidia/gpus. */
+	readonly gpuFolder?: string;
 	/** The node's InternalIP, at which the API server reaches the agent. */
 	readonly address: string;
 	/** Default 10250; 0 takes any free one. */
@@ -125,6 +127,7 @@ export async function runAgent(options: AgentOptions): Promise<Agent> {
 		folder: join(options.kubeletDir ?? join(dataDir, 'kubelet'), 'device-plugins'),
 		file: join(dataDir, 'device-allocations.json'),
 		engine: info,
+		gpuFolder: options.gpuFolder,
 		holds: (uid) => pods?.holds(uid) ?? true,
 		changed: () => registration?.refresh(),
 		wheel,

@@ -1,9 +1,11 @@
 /** Devices of plugins on a real engine: a plugin is a process of its own, and so is the agent where it is killed. */
-import { spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import test from 'ava';
 import { Node, Pod } from '../../src/kinds/index.ts';
 import { startPlugin } from './device-plugin.ts';
@@ -239,7 +241,7 @@ test('a device of the Container Device Interface is given by its name, by an eng
 	const containerEdits = { env: ['DEVICE=cdi'], deviceNodes: [{ path: '/dev/mine', hostPath: '/dev/zero' }] };
 	const spec = { cdiVersion: '0.6.0', kind: `example.com/${name}`, devices: [{ name: 'one', containerEdits }] };
 	await writeFile(file, JSON.stringify(spec));
-	t.teardown(() => import('node:fs/promises').then(({ rm }) => rm(file, { force: true })));
+	t.teardown(() => rm(file, { force: true }));
 	await using _agent = await node.runAgent();
 	const answer = { annotations: { 'cdi.k8s.io/one': `example.com/${name}=one` } };
 	await using plugin = startPlugin(folderOf(node), RESOURCE, { devices: { a: 'Healthy' }, answer });
@@ -257,4 +259,84 @@ test('a device of the Container Device Interface is given by its name, by an eng
 	const waiting = (pod: Pod) => pod.status?.containerStatuses?.[0]?.state?.waiting;
 	const { status } = await node.until('unknown', (pod) => waiting(pod)?.message === message);
 	t.is(status?.containerStatuses?.[0]?.state?.waiting?.reason, 'CreateContainerConfigError');
+});
+
+test('a container has the GPUs of an engine that has a runtime for them, without a plugin', async (t) => {
+	const stack = new AsyncDisposableStack();
+	t.teardown(() => stack.disposeAsync());
+	const files = await mkdtemp(join(tmpdir(), 'driftless-gpus-'));
+	stack.defer(() => rm(files, { recursive: true, force: true }));
+	// What the toolkit installs: a runtime of that name, and the hook that Docker's own driver starts for a container with GPUs.
+	const programs = join(files, 'bin');
+	await mkdir(programs);
+	await writeFile(
+		join(programs, 'nvidia-container-runtime-hook'),
+		`#!/bin/sh\necho "$@" >> ${files}/hook\ncat > /dev/null\n`,
+		{
+			mode: 0o755,
+		},
+	);
+	const gpuFolder = join(files, 'gpus');
+	for (const [bus, id] of [
+		['0000:0a:00.0', 'GPU-a'],
+		['0000:0b:00.0', 'GPU-b'],
+	] as const) {
+		await mkdir(join(gpuFolder, bus), { recursive: true });
+		await writeFile(join(gpuFolder, bus, 'information'), `Model: \t Some GPU\nGPU UUID: \t ${id}\n`);
+	}
+	const runc = (await promisify(execFile)('sh', ['-c', 'command -v runc'])).stdout.trim();
+	const node = stack.use(await startNode({ programs, args: ['--add-runtime', `nvidia=${runc}`] }));
+	await node.runAgent({ gpuFolder });
+	await untilNode(node, 'has two GPUs', ({ status }) => status?.allocatable?.['nvidia.com/gpu'] === '2');
+	const gpus = (count: number) => ({
+		name: 'main',
+		command: ['sh', '-c', 'echo "device=$NVIDIA_VISIBLE_DEVICES"; trap "exit 0" TERM; sleep 3600 & wait'],
+		resources: { limits: { 'nvidia.com/gpu': String(count) } },
+	});
+	await node.pod('first', { containers: [gpus(1)] });
+	await node.until('first', running);
+	t.is(devicesOf(await logOf(node, 'first')), 'GPU-a');
+	t.is(await readFile(join(files, 'hook'), 'utf8'), 'prestart\n');
+	const main = (await node.containers()).find(({ name }) => name === 'first/main');
+	const { HostConfig } = await node.engine.docker.getContainer(main?.id ?? '').inspect();
+	t.like(HostConfig.DeviceRequests?.[0], { Driver: 'nvidia', DeviceIDs: ['GPU-a'], Capabilities: [['gpu']] });
+	await node.pod('second', { containers: [gpus(2)] });
+	const { status } = await node.until('second', failed);
+	t.regex(status?.message ?? '', /devices unavailable for nvidia.com\/gpu. Requested: 2, Available: 1/);
+});
+
+test('what an administrator says that the node has is there for pods, is counted, and outlives the agent', async (t) => {
+	await using node = await startNode();
+	const first = await node.runAgent();
+	const say = (amount: string | null) =>
+		node.client.patch(
+			Node,
+			{ name: NODE },
+			{ type: 'merge', body: { status: { capacity: { 'example.com/dongle': amount } } } },
+			{ subresource: 'status' },
+		);
+	const dongles = (amount: string | undefined) =>
+		untilNode(node, `offers ${amount} dongles`, ({ status }) => status?.allocatable?.['example.com/dongle'] === amount);
+	await untilNode(node, 'tells of itself', ({ status }) => status?.capacity?.cpu !== undefined);
+	await say('1');
+	await dongles('1');
+	const asking = (name: string) =>
+		node.pod(name, {
+			containers: [{ name: 'main', command: WAIT, resources: { limits: { 'example.com/dongle': '1' } } }],
+		});
+	await asking('has');
+	await node.until('has', running);
+	await asking('lacks');
+	const { status } = await node.until('lacks', failed);
+	t.is(status?.reason, 'OutOfexample.com/dongle');
+
+	await first[Symbol.asyncDispose]();
+	await using _second = await node.runAgent({ systemReserved: { cpu: '10m' } });
+	const { status: after } = await untilNode(node, 'is the second’s', (seen) =>
+		/m$/.test(seen.status?.allocatable?.cpu ?? ''),
+	);
+	t.is(after?.capacity?.['example.com/dongle'], '1');
+	t.is(after?.allocatable?.['example.com/dongle'], '1');
+	await say(null);
+	await dongles(undefined);
 });

@@ -62,6 +62,51 @@ test('what a node creates is named and labelled as other tools, and other versio
 	t.is(none.HostConfig?.CgroupParent, undefined);
 });
 
+test('devices are asked for in Docker’s words, and noted with the container', (t) => {
+	const spec = {
+		pod,
+		...notes,
+		image: 'sha256:1',
+		namespaces,
+		mounts: [],
+		maxPids: 10,
+		terminationMessagePath: '/x',
+		qos: 'BestEffort',
+	} as const;
+	const deviceIds = { 'example.com/a': ['one', 'two'], 'nvidia.com/gpu': ['GPU-a'] };
+	const { HostConfig, Labels } = containerBody(
+		{
+			...spec,
+			deviceIds,
+			devices: [
+				{ source: '/dev/null', target: '/dev/mine', permissions: 'r' },
+				{ source: '/dev/zero', target: '/dev/all', permissions: '' },
+			],
+			gpus: ['GPU-a'],
+			cdiDevices: ['example.com/net=one'],
+			annotations: { 'example.com/note': 'x' },
+		},
+		around,
+	);
+	t.deepEqual(HostConfig?.Devices, [
+		{ PathOnHost: '/dev/null', PathInContainer: '/dev/mine', CgroupPermissions: 'r' },
+		{ PathOnHost: '/dev/zero', PathInContainer: '/dev/all', CgroupPermissions: 'rwm' },
+	]);
+	t.deepEqual(HostConfig?.DeviceRequests, [
+		{ Driver: 'nvidia', DeviceIDs: ['GPU-a'], Capabilities: [['gpu']] },
+		{ Driver: 'cdi', DeviceIDs: ['example.com/net=one'] },
+	]);
+	t.deepEqual((HostConfig as { Annotations?: object } | undefined)?.Annotations, { 'example.com/note': 'x' });
+	t.like(toPart(inspected(Labels ?? {})), { deviceIds });
+	const none = containerBody(spec, around);
+	t.is(none.HostConfig?.DeviceRequests, undefined);
+	t.is(none.HostConfig?.Devices, undefined);
+	for (const text of ['', '{', 'null', '7', '{"a":1}', '{"a":[1]}']) {
+		const part = toPart(inspected({ ...containerLabels, 'driftless.io/devices': text }));
+		t.is(part?.kind === 'container' ? part.deviceIds : 'no container', undefined, text);
+	}
+});
+
 const inspected = (labels: Record<string, string>) =>
 	({
 		Id: 'id',

@@ -24,7 +24,15 @@ export interface StartOptions
 	extends Partial<
 		Pick<
 			AgentOptions,
-			'parallelStarts' | 'now' | 'nodeName' | 'dataDir' | 'systemReserved' | 'unsafeSysctls' | 'maxPids' | 'podMaxPids'
+			| 'parallelStarts'
+			| 'gpuFolder'
+			| 'now'
+			| 'nodeName'
+			| 'dataDir'
+			| 'systemReserved'
+			| 'unsafeSysctls'
+			| 'maxPids'
+			| 'podMaxPids'
 		>
 	> {
 	/** Default: the test's own. */

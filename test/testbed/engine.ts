@@ -24,6 +24,9 @@ export interface EngineOptions {
 	readonly liveRestore?: boolean;
 	/** Addresses of its pods, routed to it. Default 10.244.N.0/24 of the N-th engine. */
 	readonly podCidr?: string;
+	/** A folder of programs that the daemon finds before all others, and more arguments of it. */
+	readonly programs?: string;
+	readonly args?: readonly string[];
 }
 
 export interface TestEngine extends AsyncDisposable {
@@ -71,7 +74,9 @@ export async function startEngine(options: EngineOptions = {}): Promise<TestEngi
 		// One more runtime than the default: the same program by another name.
 		rest.push('--add-runtime', `${OTHER_RUNTIME}=runc`);
 		if (options.liveRestore) rest.push('--live-restore');
-		const child = spawn('nsenter', [...within, 'dockerd', ...paths, ...rest], {
+		const PATH = options.programs ? `${options.programs}:${process.env.PATH}` : process.env.PATH;
+		const child = spawn('nsenter', [...within, 'dockerd', ...paths, ...rest, ...(options.args ?? [])], {
+			env: { ...process.env, PATH },
 			stdio: ['ignore', output.fd, output.fd],
 		});
 		daemon = child;

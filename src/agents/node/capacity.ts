@@ -24,7 +24,7 @@ export interface Machine {
 	readonly dataDir: string;
 }
 
-/** One resource of a node. A new kind, devices say, is one entry more. */
+/** One resource that every node has. A new kind is one entry more; devices come from plugins (devices/). */
 export interface Resource {
 	readonly name: string;
 	/** How much of it there is, as a quantity; undefined where the node has none. */

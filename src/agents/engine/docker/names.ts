@@ -94,7 +94,7 @@ function deviceIdsOf({ [labels.devices]: text }: Labels): Pick<Notes, 'deviceIds
 	try {
 		const read = Object.entries(JSON.parse(text) as object);
 		const sound = read.every(([, ids]) => Array.isArray(ids) && ids.every((id) => typeof id === 'string'));
-		return sound ? { deviceIds: Object.fromEntries(read) as Notes['deviceIds'] } : {};
+		return sound && read.length > 0 ? { deviceIds: Object.fromEntries(read) as Notes['deviceIds'] } : {};
 	} catch {
 		return {};
 	}
