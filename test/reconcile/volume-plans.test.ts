@@ -47,6 +47,8 @@ const told = (step: ClaimStep): string => {
 	switch (step.do) {
 		case 'bind':
 			return `bind ${step.volume.metadata.name}`;
+		case 'make':
+			return `make ${step.provisioner}`;
 		case 'ask':
 			return `ask ${step.provisioner}${step.say ? `, ${step.say.reason}` : ''}`;
 		case 'name class':
@@ -176,7 +178,7 @@ const claims: [string, PersistentVolumeClaim, View, string][] = [
 		{},
 		'wait: Warning ProvisioningFailed: storageclass.storage.k8s.io "gold" not found',
 	],
-	['its class makes volumes at once', claim('a', { class: 'now' }), { classes: [now] }, 'ask driftless.io/local'],
+	['its class makes volumes at once', claim('a', { class: 'now' }), { classes: [now] }, 'make driftless.io/local'],
 	[
 		'somebody else makes its volume',
 		claim('a', { class: 'foreign' }),
@@ -207,7 +209,7 @@ const claims: [string, PersistentVolumeClaim, View, string][] = [
 		'its pod has a node',
 		claim('a', { class: 'late', annotations: { [SELECTED_NODE]: 'n1' } }),
 		{ classes: [late] },
-		'ask driftless.io/local',
+		'make driftless.io/local',
 	],
 	['it is being deleted', claim('a', { class: 'now', going: true }), { classes: [now] }, 'wait'],
 ];

@@ -411,11 +411,6 @@ test('why a claim waits is known to who asks for it', async (t) => {
 	await addNode(w, 'n1');
 	await addClaim(w, 'served', { class: 'now' });
 	await claimThat(w, 'served', isBound);
-	await claimThat(
-		w,
-		'many',
-		({ metadata }) => metadata.annotations?.['volume.kubernetes.io/storage-provisioner'] !== undefined,
-	);
 	const why = (name: string) => claimTroubleOf({ metadata: at(name) }, w.cache);
 	t.is(why('idle'), 'waiting for first consumer to be created before binding');
 	t.is(why('many'), 'a volume on one node has no access mode ReadWriteMany: use ReadWriteOnce or ReadWriteOncePod');

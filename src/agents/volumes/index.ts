@@ -40,7 +40,7 @@ async function each(pod: PodView, work: (type: VolumeType, context: VolumeContex
 		try {
 			const { type, context } = look(pod, volume);
 			// What lies elsewhere may lie on a server.
-			if (type.path) await answers(context.path, pod.signal);
+			if (type.path && !context.path.startsWith(`${pod.root}/`)) await answers(context.path, pod.signal);
 			await within(`volume ${volume.name} of ${pod.root}`, () => work(type, context), pod.signal);
 		} catch (error) {
 			throw new FailedMount(volume.name, (error as Error).message);

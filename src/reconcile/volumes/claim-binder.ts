@@ -16,7 +16,7 @@ import {
 } from '../../kinds/index.ts';
 import { type Context, controller, watch } from '../runtime/controller.ts';
 import { sameJson } from '../runtime/equality.ts';
-import { BIND_COMPLETED, BOUND_BY_CONTROLLER, OLD_PROVISIONER, PROVISIONER } from './annotations.ts';
+import { BIND_COMPLETED, BOUND_BY_CONTROLLER, OLD_PROVISIONER, PROVISIONED_BY, PROVISIONER } from './annotations.ts';
 import { type ClaimView, planClaim, type Saying } from './claim-plan.ts';
 import { claimsByVolume, freeVolumes, podsByClaim, volumesByClaim, waitingClaims } from './indexes.ts';
 import { capacityOf, claimKeyOf, isFor, serves } from './match.ts';
@@ -50,6 +50,9 @@ export const claimBinder = controller<PersistentVolumeClaim>({
 			case 'ask':
 				await ask(claim, step.provisioner, context);
 				say(claim, step.say, context);
+				break;
+			case 'make':
+				await withPhase(claim, 'Pending', context);
 				break;
 			case 'wait':
 				await withPhase(claim, 'Pending', context);
@@ -144,16 +147,23 @@ export function promise(volume: PersistentVolume, { metadata }: PersistentVolume
 }
 
 /** The claim as that of the volume; itself where it is. */
-function withVolume(claim: PersistentVolumeClaim, { metadata: { name } }: PersistentVolume): PersistentVolumeClaim {
+function withVolume(claim: PersistentVolumeClaim, { metadata }: PersistentVolume): PersistentVolumeClaim {
 	const { annotations = {} } = claim.metadata;
-	if (claim.spec.volumeName === name && annotations[BIND_COMPLETED] !== undefined) return claim;
+	if (claim.spec.volumeName === metadata.name && annotations[BIND_COMPLETED] !== undefined) return claim;
 	const byController: Record<string, string> = claim.spec.volumeName ? {} : { [BOUND_BY_CONTROLLER]: 'yes' };
+	const maker = metadata.annotations?.[PROVISIONED_BY];
 	return {
 		...claim,
-		metadata: { ...claim.metadata, annotations: { ...annotations, ...byController, [BIND_COMPLETED]: 'yes' } },
-		spec: { ...claim.spec, volumeName: name },
+		metadata: {
+			...claim.metadata,
+			annotations: { ...annotations, ...(maker && madeBy(maker)), ...byController, [BIND_COMPLETED]: 'yes' },
+		},
+		spec: { ...claim.spec, volumeName: metadata.name },
 	};
 }
+
+/** Says at a claim who makes its volume. */
+const madeBy = (provisioner: string) => ({ [PROVISIONER]: provisioner, [OLD_PROVISIONER]: provisioner });
 
 /** Says at the claim who is to make its volume: a provisioner looks for that. */
 async function ask(claim: PersistentVolumeClaim, provisioner: string, context: Context): Promise<void> {
@@ -165,7 +175,7 @@ async function ask(claim: PersistentVolumeClaim, provisioner: string, context: C
 					...claim,
 					metadata: {
 						...claim.metadata,
-						annotations: { ...annotations, [PROVISIONER]: provisioner, [OLD_PROVISIONER]: provisioner },
+						annotations: { ...annotations, ...madeBy(provisioner) },
 					},
 				});
 	await withPhase(asked, 'Pending', context);

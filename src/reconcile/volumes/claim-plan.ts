@@ -13,8 +13,10 @@ export interface Saying {
 export type ClaimStep =
 	/** The claim gets the volume. */
 	| { readonly do: 'bind'; readonly volume: PersistentVolume }
-	/** Somebody else makes a volume of the class. */
-	| { readonly do: 'ask'; readonly provisioner: string; readonly say?: Saying }
+	/** A provisioner of ours makes a volume of the class. */
+	| { readonly do: 'make'; readonly provisioner: string }
+	/** Somebody else makes one. */
+	| { readonly do: 'ask'; readonly provisioner: string; readonly say: Saying }
 	/** The claim waits, and says why. */
 	| { readonly do: 'wait'; readonly say?: Saying }
 	/** It had a volume, and has it no more. */
@@ -116,11 +118,13 @@ function findVolume(claim: PersistentVolumeClaim, view: ClaimView): ClaimStep {
 			do: 'wait',
 			say: warning('ProvisioningFailed', `no volume plugin matched name: ${provisioner}`),
 		};
+	// One of ours looks at the class itself.
+	if (view.own.has(provisioner)) return { do: 'make', provisioner };
 	const say = normal(
 		'ExternalProvisioning',
 		`Waiting for a volume to be created either by the external provisioner '${provisioner}' or manually by the system administrator. If volume creation is delayed, please verify that the provisioner is running and correctly registered.`,
 	);
-	return { do: 'ask', provisioner, ...(!view.own.has(provisioner) && { say }) };
+	return { do: 'ask', provisioner, say };
 }
 
 /** Of classes whose volumes somebody makes by hand. Source: Kubernetes documentation, "Storage Classes", Local. */

@@ -23,8 +23,10 @@ import {
 } from '../../kinds/index.ts';
 import { type Context, controller, index, watch } from '../runtime/controller.ts';
 import { isAlreadyThere, unlessGone } from '../runtime/refusal.ts';
-import { PROVISIONED_BY, PROVISIONER, SELECTED_NODE } from './annotations.ts';
-import { waitingClaims } from './indexes.ts';
+import { PROVISIONED_BY, SELECTED_NODE } from './annotations.ts';
+import { viewOf } from './claim-binder.ts';
+import { planClaim } from './claim-plan.ts';
+import { freeVolumes, podsByClaim, volumesByClaim, waitingClaims } from './indexes.ts';
 import { planLocal, planRemoval, type Surroundings } from './local-plan.ts';
 import { claimKeyOf, isFor } from './match.ts';
 
@@ -53,19 +55,20 @@ export const localProvisioner = controller<PersistentVolumeClaim>({
 		watch(Node, allWaiting, { part: ({ metadata }) => [metadata.annotations?.[VOLUME_ROOT], metadata.labels] }),
 		// A copy waits for what it copies.
 		watch(PersistentVolumeClaim, copying, { part: ({ status }) => status?.phase }),
-		watch(PersistentVolume, () => []),
+		// One that was promised to the claim is gone.
+		watch(PersistentVolume, (volume) => listed(claimKeyOf(volume)), {
+			part: ({ metadata }) => metadata.deletionTimestamp,
+		}),
 	],
-	indexes: [waitingClaims, volumesByNode],
+	indexes: [waitingClaims, volumesByNode, volumesByClaim, freeVolumes, podsByClaim],
 	async reconcile(key, context) {
 		const { cache, client, events } = context;
 		const claim = cache.informer(PersistentVolumeClaim).get(key);
-		if (!claim || claim.spec.volumeName || claim.metadata.deletionTimestamp) return undefined;
-		if (claim.metadata.annotations?.[PROVISIONER] !== LOCAL_PROVISIONER) return undefined;
+		if (!claim || claim.metadata.deletionTimestamp) return undefined;
+		const wanted = planClaim(claim, viewOf(cache));
+		if (wanted.do !== 'make' || wanted.provisioner !== LOCAL_PROVISIONER) return undefined;
 		const storageClass = cache.informer(StorageClass).get(classOf(claim) ?? '');
-		if (storageClass?.provisioner !== LOCAL_PROVISIONER) return undefined;
-		// It has none to be made where it waits for a consumer that is not there any more.
-		const late = storageClass.volumeBindingMode === 'WaitForFirstConsumer';
-		if (late && claim.metadata.annotations[SELECTED_NODE] === undefined) return undefined;
+		if (!storageClass) return undefined;
 		const step = planLocal(claim, surroundingsOf(claim, storageClass, cache));
 		if (step.do !== 'make') {
 			const message = `failed to provision volume with StorageClass "${storageClass.metadata.name}": ${step.why}`;

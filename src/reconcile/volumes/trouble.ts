@@ -14,10 +14,10 @@ export const troubleIndexes = [volumesByClaim, freeVolumes, podsByClaim, volumes
 /** In one line; undefined where the claim has its volume, or gets it. */
 export function claimTrouble(claim: PersistentVolumeClaim, cache: Cache): string | undefined {
 	const step = planClaim(claim, viewOf(cache));
-	if (step.do === 'lose' || step.do === 'wait') return step.say?.message;
-	if (step.do !== 'ask') return undefined;
+	if (step.do === 'bind' || step.do === 'name class') return undefined;
+	if (step.do !== 'make') return step.say?.message;
 	const storageClass = cache.informer(StorageClass).get(classOf(claim) ?? '');
-	if (storageClass?.provisioner !== LOCAL_PROVISIONER) return step.say?.message;
+	if (!storageClass || step.provisioner !== LOCAL_PROVISIONER) return undefined;
 	const made = planLocal(claim, surroundingsOf(claim, storageClass, cache));
 	return made.do === 'make' ? undefined : made.why;
 }
