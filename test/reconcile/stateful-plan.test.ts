@@ -140,6 +140,15 @@ for (const [title, target, has, expected, of = revisions] of cases)
 		t.is(steps(target, has, of), expected);
 	});
 
+test('a set may want more pods than anybody has: so many at once are made, and no more', (t) => {
+	const many = (spec: Spec) => planStateful(set(2 ** 31 - 1, spec), pods('0a 3a 700a'), revisions, NOW).create;
+	t.deepEqual(
+		many(parallel).map(({ ordinal }) => ordinal),
+		[1, 2, ...Array.from({ length: 498 }, (_, index) => index + 4)],
+	);
+	t.deepEqual(many({}), [{ ordinal: 1, revision: 'a' }]);
+});
+
 test('a set that is being deleted does nothing more', (t) => {
 	const target = set(3);
 	target.metadata.deletionTimestamp = ago(1);

@@ -8,6 +8,9 @@ import { includes } from '../runtime/label-selector.ts';
 import { availableFrom, isFinished, isReady } from './pod-state.ts';
 import { identityOf, ordinalOf, ordinalsOf, revisionOf } from './stateful-pods.ts';
 
+/** Never more pods than these are made in one pass; a set may want any number. */
+const BURST = 500;
+
 /** The names of the revision that the set comes from, and of that which it goes to. */
 export interface Revisions {
 	readonly current: string;
@@ -74,7 +77,7 @@ function firstToUpdate({ spec }: StatefulSet): number {
 	return (spec.ordinals?.start ?? 0) + (type === 'RollingUpdate' ? (rollingUpdate?.partition ?? 0) : 0);
 }
 
-/** The wanted ordinals in their order, and the pods beyond them, the last first. */
+/** The wanted ordinals in their order, as far as they are there or are made next, and the pods beyond them, the last first. */
 function sorted(set: StatefulSet, pods: readonly Pod[], revisions: Revisions, now: number) {
 	const { start, end } = ordinalsOf(set);
 	const updated = firstToUpdate(set);
@@ -91,9 +94,18 @@ function sorted(set: StatefulSet, pods: readonly Pod[], revisions: Revisions, no
 	};
 	const beyond = [...byOrdinal.keys()].filter((ordinal) => ordinal >= 0 && (ordinal < start || ordinal >= end));
 	return {
-		members: Array.from({ length: end - start }, (_, index) => member(start + index)),
+		members: wantedOf(start, end, byOrdinal).map(member),
 		surplus: beyond.sort((a, b) => b - a).map(member),
 	};
+}
+
+/** The ordinals from `start` to `end` of which there are pods, and the first of those of which there are none. */
+function wantedOf(start: number, end: number, there: ReadonlyMap<number, Pod>): readonly number[] {
+	const missing: number[] = [];
+	for (let ordinal = start; ordinal < end && missing.length < BURST; ordinal++)
+		if (!there.has(ordinal)) missing.push(ordinal);
+	const present = [...there.keys()].filter((ordinal) => ordinal >= start && ordinal < end);
+	return [...missing, ...present].sort((a, b) => a - b);
 }
 
 const runs = (pod: Pod) => pod.status?.phase === 'Running' && isReady(pod);
@@ -140,7 +152,8 @@ function outdatedToDelete(set: StatefulSet, members: readonly Member[]): readonl
 		const next = candidates.find(({ outdated, healthy }) => outdated || !healthy);
 		return next?.outdated && next.pod ? [next.pod] : [];
 	}
-	let room = atMost(limit, members.length) - members.filter(({ healthy }) => !healthy).length;
+	const replicas = set.spec.replicas ?? 1;
+	let room = atMost(limit, replicas) - (replicas - members.filter(({ healthy }) => healthy).length);
 	// What is broken anyway takes no room.
 	return candidates.flatMap(({ pod, outdated, healthy }) => (pod && outdated && (!healthy || room-- > 0) ? [pod] : []));
 }
