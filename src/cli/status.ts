@@ -129,7 +129,7 @@ function details(application: Application, healed: readonly Event[], options: St
 	}
 	for (const resource of others) {
 		const unhealthy = resource.health !== undefined && resource.health.status !== 'Healthy';
-		if (resource.status === 'Synced' && !unhealthy && !wide) continue;
+		if (resource.status === 'Synced' && !unhealthy && !wide && !resource.message) continue;
 		lines.push(`  ${resourceLine(resource, paint)}`);
 		lines.push(...driftLines(resource, options).map((line) => `      ${line}`));
 	}
@@ -197,7 +197,7 @@ function resourceLine(resource: ResourceStatus, paint: Paint): string {
 		);
 	else if (resource.status !== 'Synced')
 		words.push(paint('yellow', resource.health?.status === 'Missing' ? 'missing' : 'drifted'));
-	else words.push(paint('green', 'in sync'));
+	else words.push(paint('green', 'in sync'), ...(resource.message ? [paint('yellow', resource.message)] : []));
 	const { health } = resource;
 	if (health && health.status !== 'Missing' && !(leaving && resource.requiresPruning))
 		words.push(

@@ -17,6 +17,7 @@ const order = [
 	'docs/sets.md',
 	'docs/scaling.md',
 	'docs/volumes.md',
+	'docs/policies.md',
 	'docs/network.md',
 	'docs/operate.md',
 	'docs/security.md',

@@ -1,7 +1,7 @@
 /** Why a workload does not work yet, as `driftless status` says it: by what it has made, or could not make. */
 import test from 'ava';
 import { DaemonSet, type Dynamic, Pod, ReplicaSet, ReplicationController, StatefulSet } from '../../src/kinds/index.ts';
-import { troubleBelow } from '../../src/sync/compare/trouble.ts';
+import { policyTrouble, troubleBelow } from '../../src/sync/compare/trouble.ts';
 import { world } from '../client/world.ts';
 
 const conditions = [
@@ -63,3 +63,37 @@ test('a workload that may not make its pods says so, and one whose pod has no pl
 	await informer.until(() => informer.revision >= Number(told.metadata.resourceVersion), AbortSignal.timeout(60_000));
 	t.is(set && troubleBelow(set as unknown as Dynamic, cache), 'pod a-0: 0/1 nodes are available');
 });
+
+const policies: [string, object, string | undefined][] = [
+	[
+		'a budget that wants more than there is',
+		{ apiVersion: 'policy/v1', kind: 'PodDisruptionBudget', status: { expectedPods: 2, desiredHealthy: 3 } },
+		'no pod may be evicted: it wants 3 of 2 pods healthy',
+	],
+	[
+		'a budget that lets one go',
+		{ apiVersion: 'policy/v1', kind: 'PodDisruptionBudget', status: { expectedPods: 2, desiredHealthy: 1 } },
+		undefined,
+	],
+	[
+		'a budget of nobody',
+		{ apiVersion: 'policy/v1', kind: 'PodDisruptionBudget', status: { expectedPods: 0, desiredHealthy: 3 } },
+		undefined,
+	],
+	[
+		'a quota below what is used',
+		{
+			apiVersion: 'v1',
+			kind: 'ResourceQuota',
+			status: { hard: { pods: '1', cpu: '2' }, used: { pods: '3', cpu: '2' } },
+		},
+		'more is used than it allows: pods 3 of 1',
+	],
+	[
+		'a quota that is used up',
+		{ apiVersion: 'v1', kind: 'ResourceQuota', status: { hard: { pods: '1' }, used: { pods: '1' } } },
+		undefined,
+	],
+];
+for (const [what, object, trouble] of policies)
+	test(`${what}: ${trouble ?? 'nothing is wrong'}`, (t) => t.is(policyTrouble(object as Dynamic), trouble));

@@ -18,7 +18,7 @@ import { sameJson } from '../runtime/equality.ts';
 import { isConflict, isNotFound } from '../runtime/refusal.ts';
 
 /** Source: --resource-quota-sync-period of kube-controller-manager. */
-const RECOUNT_MS = 5 * 60_000;
+const QUOTA_RECOUNT_MS = 5 * 60_000;
 /** Who is beaten to it by writes that are charged comes again after so long. */
 const BUSY_MS = 1_000;
 const ATTEMPTS = 5;
@@ -50,7 +50,7 @@ async function recount(name: { namespace?: string; name: string }, { client }: C
 	const used = await usedOf(quota, client);
 	if (!sameJson(quota.status?.hard, hard) || !sameJson(quota.status?.used, used))
 		await client.update(ResourceQuota, { ...quota, status: { hard, used } }, { subresource: 'status' });
-	return { after: RECOUNT_MS };
+	return { after: QUOTA_RECOUNT_MS };
 }
 
 async function usedOf(quota: ResourceQuota, client: Client): Promise<Amounts> {

@@ -1,6 +1,16 @@
 /** Why what an application wants does not work yet: what its objects made (replica sets, pods) says it for them. */
 import type { Cache } from '../../client/index.ts';
-import { type Dynamic, Job, type Kind, keyOf, Pod, ReplicaSet } from '../../kinds/index.ts';
+import {
+	compareQuantities,
+	type Dynamic,
+	Job,
+	type Kind,
+	keyOf,
+	Pod,
+	type PodDisruptionBudget,
+	ReplicaSet,
+	type ResourceQuota,
+} from '../../kinds/index.ts';
 import { claimTroubleOf, controllerOf } from '../../reconcile/index.ts';
 import { idOf } from '../want/desired.ts';
 
@@ -42,6 +52,20 @@ export function troubleBelow(object: Dynamic, cache: Cache): string | undefined 
 		if (trouble) return `pod ${pod.metadata.name}: ${trouble}`;
 	}
 	return undefined;
+}
+
+/** What a policy that is as it should be cannot do all the same: a budget that lets nobody go, a quota that is exceeded. */
+export function policyTrouble(object: Dynamic): string | undefined {
+	if (object.apiVersion === 'policy/v1' && object.kind === 'PodDisruptionBudget') {
+		const { expectedPods = 0, desiredHealthy = 0 } = (object as unknown as PodDisruptionBudget).status ?? {};
+		if (expectedPods === 0 || desiredHealthy < expectedPods) return undefined;
+		return `no pod may be evicted: it wants ${desiredHealthy} of ${expectedPods} pods healthy`;
+	}
+	if (object.apiVersion !== 'v1' || object.kind !== 'ResourceQuota') return undefined;
+	const { hard = {}, used = {} } = (object as unknown as ResourceQuota).status ?? {};
+	const over = Object.keys(hard).filter((name) => compareQuantities(used[name] ?? '0', hard[name] ?? '0') > 0);
+	if (over.length === 0) return undefined;
+	return `more is used than it allows: ${over.map((name) => `${name} ${used[name]} of ${hard[name]}`).join(', ')}`;
 }
 
 interface WithConditions {

@@ -17,6 +17,7 @@ import {
 	type SyncStatusCode,
 } from '../../kinds/index.ts';
 import { type Compared, isSynced } from '../compare/compare.ts';
+import { policyTrouble } from '../compare/trouble.ts';
 import { waveOf } from '../operation/order.ts';
 import type { Position } from '../render/index.ts';
 import { isListed, type Revision, recordOf, shownSource } from '../revision.ts';
@@ -220,6 +221,8 @@ function resourceStatus(
 			if (listed.length < fields.length) status.driftedFields = fields.length;
 		}
 	}
+	const odd = compared.live && policyTrouble(compared.live);
+	if (odd && !status.message) status.message = cut(odd);
 	const refusal = compared.refused ?? homeless?.get(compared.id);
 	if (refusal) status.message = cut(refusal.message);
 	return status;
