@@ -4,12 +4,13 @@ import { join, resolve } from 'node:path';
 import type * as core from 'kubernetes-types/core/v1.js';
 import pLimit from 'p-limit';
 import { type Cache, type Client, describe, type EventRecorder, faults } from '../client/index.ts';
-import { Node, Service, serviceUnavailable } from '../kinds/index.ts';
+import { Node, type Pod, Service, serviceUnavailable } from '../kinds/index.ts';
 import type { Log } from '../log.ts';
 import type { Family } from '../metrics.ts';
 import { createDevices } from './devices/index.ts';
 import type { Engine } from './engine/index.ts';
 import { createDiskMeter, createFigures } from './figures/index.ts';
+import { collectImages, type ImageGarbageOptions } from './garbage/images.ts';
 import { podGroups } from './groups/groups.ts';
 import { measure } from './node/capacity.ts';
 import { advertised } from './node/extended.ts';
@@ -18,18 +19,24 @@ import { NETWORK, prepareEngine } from './node/network.ts';
 import { type Registration, registerNode } from './node/registration.ts';
 import type { PodContext } from './pods/context.ts';
 import type { Objects } from './pods/environment.ts';
-import { createImages, usesImage } from './pods/images.ts';
+import { createImages, usedImages, usesImage } from './pods/images.ts';
 import { lastWords } from './pods/last-words.ts';
 import { mirrorContainers } from './pods/mirror.ts';
 import { uidOf } from './pods/names.ts';
 import { createPods, type Pods, podsOf } from './pods/pods.ts';
 import { followPodReferences } from './pods/references.ts';
+import { createEvictor } from './pressure/evictor.ts';
+import type { Observations } from './pressure/judge.ts';
+import { observeNode } from './pressure/signals.ts';
+import { type EvictionOptions, TRANSITION_MS, thresholdsOf } from './pressure/thresholds.ts';
+import { diskUseOf, useOf } from './pressure/uses.ts';
 import { countProbes } from './probes/counts.ts';
 import { createProber } from './probes/prober.ts';
 import { createReadiness } from './readiness.ts';
 import { servingCertificate } from './server/certificate.ts';
 import { startServer } from './server/index.ts';
 import { renewServing } from './server/renewal.ts';
+import { followStaticFiles, isStatic, mirrorPods } from './static/index.ts';
 import { createLocalVolumes, volumeRoot } from './volumes/index.ts';
 import { createWheel } from './wheel.ts';
 
@@ -80,6 +87,14 @@ export interface AgentOptions {
 	readonly maxPids?: number;
 	/** Processes that each pod may have. Default as many as its containers may. */
 	readonly podMaxPids?: number;
+	/** A folder of files, or one, each of which says a pod of this node. */
+	readonly manifestPath?: string;
+	/** When the node evicts pods. */
+	readonly eviction?: EvictionOptions;
+	/** What the node has left. Default what the machine says. */
+	readonly observe?: () => Observations;
+	/** When images go that nobody needs. */
+	readonly imageGarbage?: ImageGarbageOptions;
 	/** Figures of what else runs on the node: they are served with the agent's own. */
 	readonly metrics?: () => Iterable<Family>;
 	/** Starts that the engine works on at once. */
@@ -150,7 +165,8 @@ export async function runAgent(options: AgentOptions): Promise<Agent> {
 	});
 	const loadCertificate = () => servingCertificate(dataDir, nodeName, address, now());
 	let certificate = await loadCertificate();
-	const images = createImages({ engine, objects, events, wheel, now, signal, changed: poke });
+	const fetched = (id: string) => garbage.fetched(id);
+	const images = createImages({ engine, objects, events, wheel, now, signal, fetched, changed: poke });
 	const probes = countProbes();
 	const prober = createProber({ engine, wheel, events, counts: probes, now, signal, changed: poke });
 	const figures = createFigures(engine, now);
@@ -160,7 +176,7 @@ export async function runAgent(options: AgentOptions): Promise<Agent> {
 		certificate,
 		clientCa: options.clientCa,
 		port: options.port ?? 10_250,
-		metrics: () => [...(options.metrics?.() ?? []), ...devices.families()],
+		metrics: () => [...(options.metrics?.() ?? []), ...devices.families(), ...evictor.families()],
 		engine,
 		sources: { engine, info, figures, disk, node: nodeName, dataDir, now },
 		probes: probes.families,
@@ -177,7 +193,48 @@ export async function runAgent(options: AgentOptions): Promise<Agent> {
 		wheel[Symbol.dispose]();
 		throw error;
 	});
+	const aboutNode = (reason: string, message: string) =>
+		events.event(
+			{ apiVersion: 'v1', kind: 'Node', metadata: { name: nodeName, uid: nodeName }, spec: {} } as Node,
+			'Warning',
+			reason,
+			message,
+		);
+	const { eviction = {}, imageGarbage = {} } = options;
+	const reading = () => ({ figures, disk, mirror, dataDir });
+	const evictor = createEvictor({
+		thresholds: thresholdsOf(eviction),
+		transitionMs: eviction.transitionMs ?? TRANSITION_MS,
+		maxPodGrace: eviction.maxPodGrace,
+		observe: options.observe ?? (() => observeNode(engine, info, dataDir, now())),
+		pods: () => pods?.taken() ?? [],
+		useOf: (pod) => useOf(reading(), pod),
+		diskUseOf: (pod) => diskUseOf(reading(), pod),
+		evict: async (pod, why) => pods?.evict(uidOf(pod), why),
+		isOver: (pod) => pods?.isOver(uidOf(pod)) ?? true,
+		reclaim: () => garbage.removeUnused(),
+		tell: aboutNode,
+		changed: () => registration?.refresh(),
+		wheel,
+		log,
+		signal,
+	});
+	const garbage = collectImages({
+		...imageGarbage,
+		engine,
+		root: info.root,
+		dataDir,
+		used: () => usedImages(mirror, images, pods?.all() ?? []),
+		tell: aboutNode,
+		faults: faults(log),
+		now,
+		wheel,
+		log,
+		signal,
+	});
 	const readiness = createReadiness({ wheel, log, signal, prepare, changed: () => registration?.refresh() });
+	await evictor.start();
+	await garbage.start();
 	registration = await registerNode({
 		client,
 		cache,
@@ -198,6 +255,7 @@ export async function runAgent(options: AgentOptions): Promise<Agent> {
 		signal,
 		fault: () => readiness.fault,
 		devices,
+		pressure: () => evictor.pressure,
 	}).catch(async (error: unknown) => {
 		stop.abort();
 		wheel[Symbol.dispose]();
@@ -248,6 +306,26 @@ export async function runAgent(options: AgentOptions): Promise<Agent> {
 		pods: () => pods?.all() ?? [],
 		faults: faults(log),
 	});
+	/** By the uid of a static pod: that of what stands for it in the API. */
+	const apiUids = new Map<string, string>();
+	const mirrors = mirrorPods({ client, cache, node: nodeName, faults: faults(log) });
+	let staticPods: readonly Pod[] = [];
+	const files =
+		options.manifestPath === undefined
+			? undefined
+			: followStaticFiles({
+					path: options.manifestPath,
+					node: nodeName,
+					now,
+					wheel,
+					log,
+					signal,
+					tell: aboutNode,
+					changed(found) {
+						staticPods = found;
+						pods?.setStatic(found);
+					},
+				});
 	const context: PodContext = {
 		engine,
 		client,
@@ -271,6 +349,9 @@ export async function runAgent(options: AgentOptions): Promise<Agent> {
 		images,
 		prober,
 		groups,
+		pressure: () => evictor.pressure,
+		apiUid: (pod) => (isStatic(pod) ? apiUids.get(uidOf(pod)) : pod.metadata.uid),
+		staticStopped: async (pod) => pods?.stopped(pod),
 		mirror,
 		reports: faults(log),
 		limit: pLimit(options.parallelStarts ?? PARALLEL_STARTS),
@@ -289,7 +370,9 @@ export async function runAgent(options: AgentOptions): Promise<Agent> {
 		devices.recall(
 			[...mirror.uids()].flatMap((uid) => [...mirror.of(uid)].filter((part) => part.kind === 'container')),
 		);
-		pods ??= createPods(cache, context, references);
+		await files?.read;
+		pods ??= createPods(cache, context, references, mirrors, apiUids);
+		pods.setStatic(staticPods);
 		await pods.reconcile();
 	}
 
@@ -310,6 +393,9 @@ export async function runAgent(options: AgentOptions): Promise<Agent> {
 		await localVolumes.idle();
 		await registration?.idle();
 		await devices.idle();
+		await files?.idle();
+		await evictor.idle();
+		await garbage.idle();
 		await disk.idle();
 	};
 	if (signal.aborted) void disposeOnce();

@@ -1,7 +1,6 @@
 /** What a node refuses though it was given it, and what it gives to pods. */
 import test from 'ava';
 import { measure } from '../../src/agents/node/capacity.ts';
-import { PRESSURE_TRANSITION_MS, steadyPressure } from '../../src/agents/node/conditions.ts';
 import { judge } from '../../src/agents/pods/admission.ts';
 import { Node, Pod } from '../../src/kinds/index.ts';
 import { eventually, examplePod, NODE, restarts, running, startNode, WAIT } from './node.ts';
@@ -160,16 +159,4 @@ test('pods may have what the node has, less what is reserved and what is kept fr
 		capacity: { 'example.com/gpu': '2' },
 		allocatable: { 'example.com/gpu': '2' },
 	});
-});
-
-test('pressure counts for a while after it was last seen, so that taints do not flap', (t) => {
-	let now = 0;
-	const steady = steadyPressure(() => now);
-	const none = { memory: false, disk: false, pids: false };
-	t.deepEqual(steady(none), none);
-	t.deepEqual(steady({ ...none, disk: true }), { ...none, disk: true });
-	now = PRESSURE_TRANSITION_MS - 1;
-	t.deepEqual(steady(none), { ...none, disk: true });
-	now = PRESSURE_TRANSITION_MS;
-	t.deepEqual(steady(none), none);
 });

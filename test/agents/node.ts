@@ -33,6 +33,9 @@ export interface StartOptions
 			| 'unsafeSysctls'
 			| 'maxPids'
 			| 'podMaxPids'
+			| 'eviction'
+			| 'observe'
+			| 'manifestPath'
 		>
 	> {
 	/** Default: the test's own. */

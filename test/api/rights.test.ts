@@ -257,6 +257,21 @@ test('the agent of a node reads what its own pods need and writes what is its ow
 		...pod('mirror', 'n1', { volumes: [{ name: 'v', secret: { secretName: 'other' } }] }),
 		metadata: { name: 'mirror', annotations: { 'kubernetes.io/config.mirror': 'x' } },
 	};
+	const shows = (node: string, ...owners: string[]) => ({
+		...pod('shown', node),
+		metadata: {
+			name: 'shown',
+			annotations: { 'kubernetes.io/config.mirror': 'x' },
+			ownerReferences: owners.map((name) => ({
+				apiVersion: 'v1',
+				kind: 'Node',
+				name,
+				uid: '00000000-0000-4000-8000-000000000001',
+			})),
+		},
+	});
+	// What only shows a static pod gives its node nothing, whoever has made it.
+	await make(`${at}/pods`, { ...mirror, metadata: { ...mirror.metadata, name: 'mirrored' } });
 	const owner = { apiVersion: 'v1', kind: 'Node', name: 'none', uid: '00000000-0000-4000-8000-000000000000' };
 	const cases: readonly [code: number, path: string, method?: string, body?: object][] = [
 		[200, `${at}/secrets/mine`],
@@ -285,6 +300,10 @@ test('the agent of a node reads what its own pods need and writes what is its ow
 		[403, `${at}/pods/foreign`, 'DELETE'],
 		[403, `${at}/pods`, 'POST', pod('new', 'n1')],
 		[403, `${at}/pods`, 'POST', mirror],
+		[403, `${at}/pods`, 'POST', shows('n2', 'n1')],
+		[403, `${at}/pods`, 'POST', shows('n1', 'n2')],
+		[403, `${at}/pods`, 'POST', shows('n1')],
+		[201, `${at}/pods`, 'POST', shows('n1', 'n1')],
 		[403, `${at}/secrets/other`],
 		[403, `${at}/pods/own/status`, 'PATCH', { metadata: { labels: { app: 'of-others' } } }],
 		[403, leases, 'POST', lease('n2')],

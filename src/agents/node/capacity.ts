@@ -1,6 +1,5 @@
 /** What this machine has, and how it fares. */
-import { readdir, readFile, statfs } from 'node:fs/promises';
-import os from 'node:os';
+import { readFile, statfs } from 'node:fs/promises';
 import type * as core from 'kubernetes-types/core/v1.js';
 import { quantity } from '../../kinds/index.ts';
 import type { EngineInfo, Image } from '../engine/index.ts';
@@ -10,8 +9,6 @@ const MAX_PODS = 110;
 /** Thresholds of pressure, as the kubelet's defaults for eviction. */
 const MEMORY_LOW_BYTES = 100 * 1024 * 1024;
 const DISK_LOW_SHARE = 0.1;
-const IMAGE_DISK_LOW_SHARE = 0.15;
-const PIDS_LOW_SHARE = 0.1;
 /** How many images a node tells of, the largest first. */
 const MAX_IMAGES = 50;
 /** The level of the Kubernetes API that the agent speaks. */
@@ -121,30 +118,4 @@ export function nodeImages(images: readonly Image[]): core.ContainerImage[] {
 		.filter(({ names }) => names.length > 0)
 		.sort((a, b) => b.sizeBytes - a.sizeBytes)
 		.slice(0, MAX_IMAGES);
-}
-
-/** What runs out, of the machine's own. */
-export interface Pressure {
-	readonly memory: boolean;
-	readonly disk: boolean;
-	readonly pids: boolean;
-}
-
-/** Whether something of the machine runs out: memory, processes, the disk of the pods' files or that of the engine's. */
-export async function pressure({ info, dataDir }: Machine): Promise<Pressure> {
-	const meminfo = await readFile('/proc/meminfo', 'utf8').catch(() => '');
-	const available = Number(/^MemAvailable:\s+(\d+) kB/m.exec(meminfo)?.[1] ?? Number.NaN) * 1024;
-	const pidMax = Number(await readFile('/proc/sys/kernel/pid_max', 'utf8').catch(() => '0'));
-	const processes = (await readdir('/proc').catch(() => [])).filter((name) => /^\d+$/.test(name)).length;
-	return {
-		memory: (Number.isNaN(available) ? os.freemem() : available) < MEMORY_LOW_BYTES,
-		disk: (await isFull(dataDir, DISK_LOW_SHARE)) || (await isFull(info.root, IMAGE_DISK_LOW_SHARE)),
-		pids: pidMax > 0 && processes > pidMax * (1 - PIDS_LOW_SHARE),
-	};
-}
-
-/** An engine on another machine, or in other namespaces, has its disk where we cannot see it. */
-async function isFull(path: string, lowShare: number): Promise<boolean> {
-	const disk = await statfs(path).catch(() => undefined);
-	return disk !== undefined && disk.bavail / disk.blocks < lowShare;
 }

@@ -1,7 +1,7 @@
 /** A node's conditions in the kubelet's words. Source: Kubernetes documentation, "Nodes", Conditions. */
 import type * as core from 'kubernetes-types/core/v1.js';
 import { timestamp } from '../../kinds/index.ts';
-import type { Pressure } from './capacity.ts';
+import type { Pressure } from '../pressure/judge.ts';
 
 export interface NodeState {
 	/** Why the node cannot run pods; undefined where it can. */
@@ -40,23 +40,6 @@ export function nodeConditions(
 			return { ...one, lastHeartbeatTime: time, lastTransitionTime: kept ?? time };
 		}),
 	];
-}
-
-/** How long pressure counts after it was last seen, so that taints do not flap. As the kubelet's `--eviction-pressure-transition-period`. */
-export const PRESSURE_TRANSITION_MS = 300_000;
-
-/** Pressure as it is told: what was seen within the transition period counts still. `now` is a clock that only goes forward. */
-export function steadyPressure(now: () => number): (seen: Pressure) => Pressure {
-	const last = { memory: Number.NEGATIVE_INFINITY, disk: Number.NEGATIVE_INFINITY, pids: Number.NEGATIVE_INFINITY };
-	const counts = (what: keyof Pressure, seen: boolean): boolean => {
-		if (seen) last[what] = now();
-		return now() - last[what] < PRESSURE_TRANSITION_MS;
-	};
-	return ({ memory, disk, pids }) => ({
-		memory: counts('memory', memory),
-		disk: counts('disk', disk),
-		pids: counts('pids', pids),
-	});
 }
 
 const condition = (type: string, status: 'True' | 'False', reason: string, message: string) => ({

@@ -6,9 +6,10 @@ import { ApiError, Lease, Node, VOLUME_ROOT } from '../../kinds/index.ts';
 import type { Log } from '../../log.ts';
 import type { Devices } from '../devices/index.ts';
 import type { Engine, EngineInfo } from '../engine/index.ts';
+import type { Pressure } from '../pressure/judge.ts';
 import type { Wheel } from '../wheel.ts';
-import { measure, nodeImages, nodeInfo, nodeLabels, type Pressure, pressure } from './capacity.ts';
-import { nodeConditions, steadyPressure } from './conditions.ts';
+import { measure, nodeImages, nodeInfo, nodeLabels } from './capacity.ts';
+import { nodeConditions } from './conditions.ts';
 import { published, replacing } from './extended.ts';
 
 /** As the kubelet: the lease says that the node lives, the status what it is. */
@@ -47,6 +48,8 @@ export interface RegistrationOptions {
 	/** Why the node cannot run pods; undefined where it can. */
 	fault(): string | undefined;
 	readonly devices: Pick<Devices, 'amounts' | 'fresh'>;
+	/** What the node runs short of. */
+	pressure(): Pressure;
 }
 
 export interface Registration {
@@ -67,7 +70,6 @@ export async function registerNode(options: RegistrationOptions): Promise<Regist
 	const informer = cache.informer(Node);
 	const seen: Seen = {
 		images: { changed: true, list: [] },
-		steady: steadyPressure(wheel.now),
 		fresh: options.devices.fresh,
 	};
 	let lastStatus = Number.NEGATIVE_INFINITY;
@@ -132,7 +134,6 @@ export async function registerNode(options: RegistrationOptions): Promise<Regist
 interface Seen {
 	/** The engine's images as they were last read. */
 	readonly images: { changed: boolean; list: core.ContainerImage[] };
-	readonly steady: (seen: Pressure) => Pressure;
 	/** The devices that were published before this run are nobody's. */
 	fresh: boolean;
 }
@@ -174,7 +175,7 @@ async function writeStatus(options: RegistrationOptions, seen: Seen, force: bool
 	const node = options.cache.informer(Node).get(name) ?? (await client.get(Node, { name }));
 	const before = node.status ?? {};
 	const machine = { info, dataDir };
-	const { images, steady } = seen;
+	const { images } = seen;
 	const [own, devices] = [await measure(machine, reserved), options.devices.amounts()];
 	const { capacity, allocatable } = published(
 		{
@@ -205,11 +206,7 @@ async function writeStatus(options: RegistrationOptions, seen: Seen, force: bool
 		daemonEndpoints: { kubeletEndpoint: { Port: port } },
 		nodeInfo: await nodeInfo(info),
 		images: images.list,
-		conditions: nodeConditions(
-			{ fault: why, pressure: steady(await pressure(machine)) },
-			before.conditions ?? [],
-			now(),
-		),
+		conditions: nodeConditions({ fault: why, pressure: options.pressure() }, before.conditions ?? [], now()),
 	};
 	const changes: Record<string, unknown> = {};
 	for (const [key, value] of Object.entries(status)) {

@@ -3,7 +3,10 @@
  * node themselves. What is refused is Failed, and its owner makes another. Source: Kubernetes documentation, "Node-pressure
  * and pod admission" of the kubelet (OutOf..., NodePorts), and "Using sysctls in a Kubernetes Cluster".
  */
-import { amounts, type HostPort, hostPortsOf, type Pod, requestsOf } from '../../kinds/index.ts';
+
+import { amounts, type HostPort, hostPortsOf, type Pod, qosClass, requestsOf } from '../../kinds/index.ts';
+import type { Pressure } from '../pressure/judge.ts';
+import { isCritical } from '../pressure/rank.ts';
 
 export interface Refusal {
 	/** OutOfcpu, OutOfmemory, OutOfpods, ..., NodePorts, SysctlForbidden. */
@@ -18,12 +21,41 @@ export interface Admission {
 	readonly allocatable: Readonly<Record<string, string>>;
 	/** Unsafe sysctls that are allowed: names, and beginnings of names before a `*`. */
 	readonly unsafeSysctls: readonly string[];
+	/** What the node runs short of. Default nothing. */
+	readonly pressure?: Pressure;
 }
 
 /** Why the pod is not taken; undefined where it is. */
-export function judge(pod: Pod, { others, allocatable, unsafeSysctls }: Admission): Refusal | undefined {
+export function judge(pod: Pod, { others, allocatable, unsafeSysctls, pressure }: Admission): Refusal | undefined {
 	const present = [...others];
-	return judgeSysctls(pod, unsafeSysctls) ?? judgeResources(pod, present, allocatable) ?? judgePorts(pod, present);
+	return (
+		judgePressed(pod, pressure) ??
+		judgeSysctls(pod, unsafeSysctls) ??
+		judgeResources(pod, present, allocatable) ??
+		judgePorts(pod, present)
+	);
+}
+
+/** With little memory left no pod that asks for none, with little of another thing none at all; but for what the system needs. */
+function judgePressed(
+	pod: Pod,
+	{ memory = false, disk = false, pids = false }: Partial<Pressure> = {},
+): Refusal | undefined {
+	if (isCritical(pod)) return undefined;
+	const tolerates = (pod.spec.tolerations ?? []).some(
+		({ key, operator, effect }) =>
+			(!key || key === 'node.kubernetes.io/memory-pressure') &&
+			operator === 'Exists' &&
+			(!effect || effect === 'NoSchedule'),
+	);
+	const lightly = qosClass(pod.spec) !== 'BestEffort' || tolerates;
+	const conditions = [
+		...(memory && !lightly ? ['MemoryPressure'] : []),
+		...(disk ? ['DiskPressure'] : []),
+		...(pids ? ['PIDPressure'] : []),
+	];
+	if (conditions.length === 0) return undefined;
+	return { reason: 'Evicted', message: `The node had condition: [${conditions.join(' ')}]. ` };
 }
 
 /** Those that are a pod's own and harm no other. Source: Kubernetes documentation, "Safe and Unsafe Sysctls". */

@@ -1,10 +1,12 @@
 /** What the pods of a node share. */
 import type { LimitFunction } from 'p-limit';
 import type { Client, EventRecorder, Faults } from '../../client/index.ts';
+import type { Pod } from '../../kinds/index.ts';
 import type { Log } from '../../log.ts';
 import type { Devices } from '../devices/index.ts';
 import type { Engine } from '../engine/index.ts';
 import type { PodGroups } from '../groups/groups.ts';
+import type { Pressure } from '../pressure/judge.ts';
 import type { Prober } from '../probes/prober.ts';
 import type { LocalVolumes } from '../volumes/index.ts';
 import type { Wheel } from '../wheel.ts';
@@ -41,9 +43,15 @@ export interface PodContext {
 	readonly images: Images;
 	readonly prober: Prober;
 	readonly groups: PodGroups;
+	/** What the node runs short of. */
+	pressure(): Pressure;
 	readonly mirror: Mirror;
 	/** What keeps statuses from being written concerns all pods alike, and is said once. */
 	readonly reports: Faults;
+	/** The uid that the API has for the pod: of a static one that of its mirror, where there is one. */
+	apiUid(pod: Pod): string | undefined;
+	/** A static pod has been stopped as it was asked to. */
+	staticStopped(pod: Pod): Promise<void>;
 	/** Bounds the starts that the engine works on at once. */
 	readonly limit: LimitFunction;
 	/** Settles once the engine is prepared for sandboxes. */

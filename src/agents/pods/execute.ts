@@ -1,6 +1,7 @@
 /** Carries out the steps that planPod returns. What goes wrong is remembered as a failure, told as an event, and planned again. */
 import type { Pod } from '../../kinds/index.ts';
 import { ApiError, Pod as PodKind } from '../../kinds/index.ts';
+import { isStatic } from '../static/index.ts';
 import { removePodFolder, setUpVolumes, updateVolumes } from '../volumes/index.ts';
 import { podFiles } from './files.ts';
 import { asFailure, failure } from './memory.ts';
@@ -90,6 +91,7 @@ async function mountVolumes({ context, memory }: Work, pod: Pod): Promise<void> 
 async function deletePod({ context, memory }: Work, pod: Pod): Promise<void> {
 	const { name, namespace, uid } = pod.metadata;
 	memory.deleted = true;
+	if (isStatic(pod)) return context.staticStopped(pod);
 	try {
 		await context.client.delete(PodKind, { name, namespace }, { gracePeriodSeconds: 0, preconditions: { uid } });
 	} catch (error) {

@@ -14,6 +14,8 @@ export interface PodFiles {
 	readonly resolv: string;
 	/** Since when the pod is being stopped. */
 	readonly stopping: string;
+	/** Why the pod is evicted. */
+	readonly evicted: string;
 	terminationMessage(container: string, attempt: number): string;
 }
 
@@ -25,6 +27,7 @@ export function podFiles(dataDir: string, uid: string): PodFiles {
 		hosts: join(root, 'etc-hosts'),
 		resolv: join(root, 'resolv.conf'),
 		stopping: join(root, 'stopping-since'),
+		evicted: join(root, 'evicted.json'),
 		terminationMessage: (container, attempt) => join(root, 'containers', container, `termination-${attempt}`),
 	};
 }

@@ -7,6 +7,7 @@ import type { Pod } from '../../kinds/index.ts';
 import { type Engine, EngineError, type EngineEvent, type Image, type RegistryAuth } from '../engine/index.ts';
 import type { Wheel } from '../wheel.ts';
 import type { Objects } from './environment.ts';
+import type { Mirror } from './mirror.ts';
 import { uidOf } from './names.ts';
 import type { Failure, ImageState } from './observed.ts';
 import { fieldPath, members } from './outlook.ts';
@@ -47,6 +48,8 @@ export interface ImagesOptions {
 	readonly wheel: Wheel;
 	readonly now: () => number;
 	readonly signal: AbortSignal;
+	/** An image was fetched that was not there. */
+	fetched(id: string): void;
 	changed(uid: string): void;
 }
 
@@ -63,7 +66,7 @@ type Attempt =
 	| { readonly state: 'failed'; failure: Failure };
 
 export function createImages(options: ImagesOptions): Images {
-	const { engine, objects, events, wheel, now, signal, changed } = options;
+	const { engine, objects, events, wheel, now, signal, fetched, changed } = options;
 	/** What each reference meant when it was last looked up; what may mean another image by now is in doubt. */
 	const known = new Map<string, Image | undefined>();
 	const doubtful = new Set<string>();
@@ -152,11 +155,14 @@ export function createImages(options: ImagesOptions): Images {
 		const tell = (type: 'Normal' | 'Warning', reason: string, message: string) =>
 			events.event(pod, type, reason, message, fieldPath(pod, container.name));
 		tell('Normal', 'Pulling', `Pulling image "${reference}"`);
+		// What somebody else has put into the engine is not this node's to remove.
+		const had = known.get(reference) !== undefined;
 		try {
 			await fetch(reference, pod);
 			doubtful.add(reference);
 			await settle(reference);
 			const image = known.get(reference);
+			if (image && !had) fetched(image.id);
 			const took = `${((now() - began) / 1000).toFixed(3)}s`;
 			const size = image ? ` Image size: ${image.size} bytes.` : '';
 			const message = `Successfully pulled image "${reference}" in ${took} (${took} including waiting).${size}`;
@@ -249,6 +255,19 @@ export function createImages(options: ImagesOptions): Images {
 function repository(reference: string): string | undefined {
 	const parsed = parseReference(reference);
 	return parsed && `${parsed.registry}/${parsed.path}`;
+}
+
+/** Ids of the images that containers of the node have, or that its pods are to run. */
+export function usedImages(mirror: Mirror, images: Images, pods: Iterable<Pod>): ReadonlySet<string> {
+	const used = new Set<string>();
+	for (const uid of mirror.uids())
+		for (const part of mirror.of(uid)) if (part.kind === 'container') used.add(part.imageId);
+	for (const pod of pods)
+		for (const { container } of members(pod)) {
+			const id = images.get(container.image ?? '')?.id;
+			if (id) used.add(id);
+		}
+	return used;
 }
 
 /** Whether a container of the pod is to run one of the images. */

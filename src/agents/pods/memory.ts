@@ -1,4 +1,5 @@
 /** What the agent remembers of one pod beyond its containers. Losing it costs a retry or a probe, never a container. */
+import type { Eviction } from '../pressure/evictor.ts';
 import type { Failure, Stopping, VolumeFailure, Volumes } from './observed.ts';
 
 export interface Memory {
@@ -15,6 +16,8 @@ export interface Memory {
 	/** Ids of containers whose postStart hook runs, and of those whose hook has failed. */
 	readonly hooking: Set<string>;
 	readonly hookFailed: Set<string>;
+	/** Why the pod is evicted; a file remembers it as well (see eviction-record.ts). */
+	eviction: Eviction | undefined;
 	/** The resources of the pod could not be changed. */
 	resizeFailure: Failure | undefined;
 	/** By container name: what an event has told of it last, so that it is not told again. */
@@ -32,6 +35,7 @@ export const newMemory = (): Memory => ({
 	stoppingSince: undefined,
 	hooking: new Set(),
 	hookFailed: new Set(),
+	eviction: undefined,
 	resizeFailure: undefined,
 	told: new Map(),
 	deleted: false,

@@ -5,6 +5,7 @@
  */
 
 import type { Container, Part } from '../engine/index.ts';
+import type { Eviction } from '../pressure/evictor.ts';
 import type { Pending } from './resize.ts';
 
 /** What holds the pod's namespaces. */
@@ -90,6 +91,8 @@ export interface Observed {
 	readonly hostAddresses: readonly string[];
 	/** Bytes that the machine has. */
 	readonly machineMemory: number;
+	/** It has to go: the node runs short, or it takes more than it may. */
+	readonly eviction?: Eviction;
 	/** Where its resources are not those that it asks for. */
 	readonly resize?: {
 		readonly pending?: Pending;

@@ -135,6 +135,9 @@ export function mainStarted(pod: Pod, observed: Observed): boolean {
 	);
 }
 
+/** The reason of pods that their node has evicted, or has not taken because it runs short. */
+export const EVICTED = 'Evicted';
+
 /** The end of a pod, once it has one. */
 export interface Outcome {
 	readonly phase: 'Succeeded' | 'Failed';
@@ -146,6 +149,7 @@ export interface Outcome {
 export function outcome(pod: Pod, observed: Observed, now: number): Outcome | undefined {
 	const { phase, reason, message, startTime } = pod.status ?? {};
 	if (phase === 'Succeeded' || phase === 'Failed') return { phase, reason, message };
+	if (observed.eviction) return { phase: 'Failed', reason: EVICTED, message: observed.eviction.message };
 	const limit = pod.spec.activeDeadlineSeconds;
 	if (limit !== undefined && startTime && now >= Date.parse(startTime) + limit * 1000) {
 		return {

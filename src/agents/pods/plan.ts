@@ -6,6 +6,7 @@ import type { Pod } from '../../kinds/index.ts';
 import { specHash } from './names.ts';
 import { ended, type Instance, type Observed } from './observed.ts';
 import {
+	EVICTED,
 	isStarted,
 	type Member,
 	mainStarted,
@@ -71,7 +72,10 @@ const SANDBOX_CHANGED = 'Pod sandbox changed, it will be killed and re-created.'
 /** The steps to take now, in order. None: all is as it should be until something changes. `now` in milliseconds. */
 export function planPod(pod: Pod, observed: Observed, now: number): readonly Step[] {
 	if (observed.gone !== undefined || pod.metadata.deletionTimestamp) return planRemoval(pod, observed, now);
-	if (outcome(pod, observed, now)) return [...planHalt(pod, observed, now), ...planCleaning(observed)];
+	if (outcome(pod, observed, now)) {
+		const halt = planHalt(pod, observed, now);
+		return halt.some((step) => step.do === 'removeVolumes') ? halt : [...halt, ...planCleaning(observed)];
+	}
 	return [...planDeadline(pod), ...planRun(pod, observed, now), ...planCleaning(observed)];
 }
 
@@ -92,9 +96,17 @@ function planRemoval(pod: Pod, observed: Observed, now: number): Step[] {
 
 /** The pod is over: nothing of it runs, and what has ended stays for its logs. */
 function planHalt(pod: Pod, observed: Observed, now: number): Step[] {
-	const stopping = planStopAll(pod, observed, now, { grace: graceOf(pod) });
+	const stopping = planStopAll(pod, observed, now, { grace: observed.eviction?.grace ?? graceOf(pod) });
 	if (stopping.length > 0) return stopping;
+	if (observed.eviction || pod.status?.reason === EVICTED) return planClearing(observed);
 	return observed.sandboxes.filter(({ state }) => state === 'running').map(({ id }) => ({ do: 'kill', id }));
+}
+
+/** What an evicted pod has taken is what the node needs: nothing of it stays, once the API knows how it ended. */
+function planClearing(observed: Observed): Step[] {
+	const steps: Step[] = [...observed.instances, ...observed.sandboxes].map(({ id }) => ({ do: 'remove', id }));
+	if (observed.volumes !== 'removed') steps.push({ do: 'removeVolumes' });
+	return steps.length > 0 ? [{ do: 'report' }, ...steps] : [];
 }
 
 function planRun(pod: Pod, observed: Observed, now: number): Step[] {

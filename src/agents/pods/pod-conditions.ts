@@ -45,6 +45,13 @@ export function conditions(
 	ours.push({ type: 'Ready', ...(containersReady.ok ? readinessGates(pod) : containersReady) });
 	ours.push({ type: 'ContainersReady', ...containersReady });
 	ours.push(...resizing(pod, observed));
+	if (observed.eviction)
+		ours.push({
+			type: 'DisruptionTarget',
+			ok: true,
+			reason: 'TerminationByKubelet',
+			message: observed.eviction.message,
+		});
 	if (!before.some(({ type }) => type === 'PodScheduled')) ours.push({ type: 'PodScheduled', ok: true });
 
 	const types = new Set(ours.map(({ type }) => type));

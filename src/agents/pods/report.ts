@@ -24,6 +24,7 @@ export interface Reporter {
 export function createReporter(
 	{ client, wheel, reports, signal }: Pick<PodContext, 'client' | 'wheel' | 'reports' | 'signal'>,
 	poke: () => void,
+	apiUid: (pod: Pod) => string | undefined = ({ metadata }) => metadata.uid,
 ): Reporter {
 	let wish: { readonly pod: Pod; readonly status: core.PodStatus } | undefined;
 	let written: Pod | undefined;
@@ -50,7 +51,13 @@ export function createReporter(
 				settle();
 				continue;
 			}
-			const { name, namespace, uid } = pod.metadata;
+			const { name, namespace } = pod.metadata;
+			const uid = apiUid(pod);
+			// A static pod that the API does not show yet: what it is then is told.
+			if (uid === undefined) {
+				settle();
+				continue;
+			}
 			try {
 				const body = { metadata: { uid }, status: changes };
 				const patch = { type: 'strategic', body } as const;

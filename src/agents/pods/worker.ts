@@ -4,13 +4,15 @@ import type * as core from 'kubernetes-types/core/v1.js';
 import { describe } from '../../client/index.ts';
 import { type Pod, timestamp } from '../../kinds/index.ts';
 import { EngineError } from '../engine/index.ts';
+import type { Eviction } from '../pressure/evictor.ts';
 import { judge, judgeSysctls, type Refusal } from './admission.ts';
 import type { PodContext } from './context.ts';
+import { recallEviction, rememberEviction } from './eviction-record.ts';
 import { execute } from './execute.ts';
 import { newMemory } from './memory.ts';
 import { podTitle, uidOf } from './names.ts';
 import { arrange, type Failure, type Health, type ImageState, type Observed } from './observed.ts';
-import { fieldPath, members } from './outlook.ts';
+import { EVICTED, fieldPath, members } from './outlook.ts';
 import { planPod } from './plan.ts';
 import { createReporter } from './report.ts';
 import { type Allocation, allocate, type Pending } from './resize.ts';
@@ -32,6 +34,10 @@ export interface PodWorker {
 	readonly holds: boolean;
 	/** The API's newest version of the pod. */
 	update(pod: Pod): void;
+	/** The pod has to go, and is Failed for ever. */
+	evict(eviction: Eviction): Promise<void>;
+	/** Whether the pod has ended, and what it took is free. */
+	readonly over: boolean;
 	/** The API does not have the pod any more. */
 	gone(): void;
 	/** Something that the plan depends on may have changed. */
@@ -80,7 +86,7 @@ export function createPodWorker(
 			if (dirty && failures === 0) poke();
 		});
 	};
-	const reporter = createReporter(context, poke);
+	const reporter = createReporter(context, poke, context.apiUid);
 	const work: Work = { context, memory, wanted, poke };
 
 	const wakeAt = (time: number) => {
@@ -121,13 +127,15 @@ export function createPodWorker(
 		if (!recalled) memory.stoppingSince = await recallStop(context, uid);
 		// An agent that ended while it wrote them may have left other limits.
 		if (!recalled && gone === undefined && hasSandbox()) await context.groups.ensure(reporter.current(pod));
+		if (!recalled) memory.eviction ??= await recallEviction(context.dataDir, uid);
 		recalled = true;
 		beginNow(memory, now());
 		const { pod: seen, pending } = allocation(reporter.current(pod));
 		const observed = observe(seen, pending);
 		const time = now();
 		if (pending?.reason === 'Deferred') wakeAt(time + ROOM_MS);
-		if (gone === undefined) {
+		// A pod that is over, and of which nothing is left here, is as it was told.
+		if (gone === undefined && !(isOver(seen) && observed.instances.length === 0)) {
 			const status = podStatus(seen, observed, time);
 			reporter.report(seen, status);
 			tellDeadline(status);
@@ -200,6 +208,7 @@ export function createPodWorker(
 					others: others(),
 					allocatable: { ...advertised(), ...allocatable },
 					unsafeSysctls,
+					pressure: context.pressure(),
 				});
 			admitted = refusal === undefined;
 			if (refusal) context.events.event(pod, 'Warning', refusal.reason, refusal.message);
@@ -273,6 +282,7 @@ export function createPodWorker(
 			imageUri: images.uri,
 			hostAddresses: [context.address],
 			machineMemory: context.machineMemory,
+			eviction: memory.eviction,
 			resize: { pending, failure: memory.resizeFailure },
 		};
 	};
@@ -284,6 +294,11 @@ export function createPodWorker(
 		get holds() {
 			const running = [...mirror.of(uid)].some(({ kind, state }) => kind === 'container' && state === 'running');
 			return running || admitting || this.counts;
+		},
+		get over() {
+			if (gone !== undefined) return true;
+			const live = [...mirror.of(uid)].some(({ state }) => state === 'running');
+			return isOver(reporter.current(pod)) && !live && (!memory.eviction || memory.volumes === 'removed');
 		},
 		get counts() {
 			return gone === undefined && (admitted || hasBegun()) && !isOver(reporter.current(pod));
@@ -304,6 +319,13 @@ export function createPodWorker(
 					if (memory.volumes === 'mounted') memory.volumes = 'stale';
 				}
 			}
+			poke();
+		},
+		async evict(eviction) {
+			if (memory.eviction || gone !== undefined) return;
+			await rememberEviction(context.dataDir, uid, eviction);
+			memory.eviction = eviction;
+			context.events.event(pod, 'Warning', EVICTED, eviction.message);
 			poke();
 		},
 		gone() {

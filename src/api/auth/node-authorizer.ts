@@ -67,6 +67,8 @@ function decide(
 		case '/pods':
 			if (verb === 'list' || verb === 'watch')
 				return selects('spec.nodeName', node, attributes) ? yes : no(ownPodsOnly(node));
+			// What it creates are mirrors of its static pods: see node-restriction.ts.
+			if (verb === 'create') return yes;
 			return verb === 'get' || verb === 'delete' ? onPod() : noOpinion;
 		case '/pods/status':
 			return verb === 'get' || write ? onPod() : noOpinion;

@@ -1,6 +1,7 @@
 /** Which objects the pods of a node need: what the authorizer of nodes looks at. Kept from the changes of pods. */
 import type { Container, PodSpec } from 'kubernetes-types/core/v1.js';
 import { VOLUME_NODE } from '../../kinds/core/local-volume.ts';
+import { MIRROR_ANNOTATION } from '../../kinds/core/mirror-pod.ts';
 import type { PersistentVolume } from '../../kinds/core/persistent-volume.ts';
 import type { Pod } from '../../kinds/core/pod.ts';
 import type { WatchCache } from '../cache/cache.ts';
@@ -29,7 +30,8 @@ export function createNodeGraph(cache: WatchCache): NodeGraph {
 
 	const count = (pod: Pod | undefined, by: 1 | -1) => {
 		const node = pod?.spec?.nodeName;
-		if (!node) return;
+		// What only shows a static pod gives its node no rights: the node has made it itself.
+		if (!node || pod.metadata.annotations?.[MIRROR_ANNOTATION] !== undefined) return;
 		const here = needed.get(node) ?? new Map<string, number>();
 		for (const key of referencesOf(pod)) {
 			const now = (here.get(key) ?? 0) + by;

@@ -1,9 +1,12 @@
 /**
  * What the agent of a node may write of what it is allowed to write at all: its own node, its lease, and the status of its own
- * pods. It makes no pods, not even mirrors of its own: one that named a Secret would let it read any.
+ * pods. Of pods it makes only mirrors of its own static ones, which refer to nothing: one that named a Secret would let it read any.
  * Source: Kubernetes documentation, "Admission Control in Kubernetes", NodeRestriction.
  */
+
+import type { PodSpec } from 'kubernetes-types/core/v1.js';
 import { LOCAL_FINALIZER, SIZE_LIMIT, VOLUME_NODE } from '../../kinds/core/local-volume.ts';
+import { apiReference, MIRROR_ANNOTATION } from '../../kinds/core/mirror-pod.ts';
 import { isReservedNodeLabel } from '../../kinds/core/node-labels.ts';
 import { deepEqual } from '../../kinds/equal.ts';
 import type { Kind } from '../../kinds/kind.ts';
@@ -55,9 +58,9 @@ function wrongOfNode(node: string, { operation, name, object, old }: AdmissionRe
 	return `node "${node}" is not allowed to ${old ? 'modify labels' : 'set the following labels'}: ${wrong.join(', ')}`;
 }
 
-function wrongOfPod(node: string, { operation, name, object, old }: AdmissionRequest): string | undefined {
+function wrongOfPod(node: string, { operation, subresource, name, object, old }: AdmissionRequest): string | undefined {
 	// An eviction has the delete to answer for.
-	if (!old) return undefined;
+	if (!old) return operation === 'CREATE' && subresource === undefined ? wrongOfMirror(node, object) : undefined;
 	if (specOf(old).nodeName !== node)
 		return `node "${node}" can only ${operation === 'DELETE' ? 'delete pods' : `update status of pod "${name}"`} with spec.nodeName set to itself`;
 	// With other labels it would draw the clients of any service to itself.
@@ -77,6 +80,21 @@ function wrongOfVolume(node: string, { name, object, old }: AdmissionRequest): s
 	};
 	if (deepEqual(kept(object), kept(old)) && deepEqual(specOf(object), specOf(old))) return undefined;
 	return `node "${node}" may only say of persistentvolume "${name}" what its directory is held to, and that it is gone`;
+}
+
+/** What stands for a static pod of the node's. The service account that every pod is given is no reference: it gives a mirror nothing. */
+function wrongOfMirror(node: string, object: KubeObject | undefined): string | undefined {
+	const spec = specOf(object);
+	const { annotations, ownerReferences = [] } = object?.metadata ?? {};
+	if (annotations?.[MIRROR_ANNOTATION] === undefined)
+		return `pod does not have "${MIRROR_ANNOTATION}" annotation, node "${node}" can only create mirror pods`;
+	if (spec.nodeName !== node) return `node "${node}" can only create pods with spec.nodeName set to itself`;
+	const [owner, another] = ownerReferences;
+	if (!owner || another || owner.kind !== 'Node' || owner.name !== node)
+		return `node "${node}" can only create pods with an owner reference set to itself`;
+	// Its shape has been checked; what it names has not.
+	const reference = apiReference({ ...(spec as unknown as PodSpec), serviceAccountName: undefined });
+	return reference && `node "${node}" can not create pods that reference a ${reference}`;
 }
 
 function wrongOfLease(node: string, { name }: AdmissionRequest): string | undefined {

@@ -15,7 +15,7 @@ import { type Cache, type Client, describe, recordEvents } from '../../client/in
 import { addressIn } from '../../kinds/index.ts';
 import type { Log } from '../../log.ts';
 import { createProxyMetrics, type ProxyMetrics, runProxy } from '../../proxy/index.ts';
-import type { NodeFlags } from '../node-options.ts';
+import { evictionOf, type NodeFlags } from '../node-options.ts';
 
 export interface NodeOptions {
 	readonly client: Client;
@@ -38,7 +38,7 @@ export interface NodeOptions {
 	/** Of the Node when it is made. Default none. */
 	readonly taints?: readonly Taint[];
 	/** What pods may have of the node. */
-	readonly limits: Pick<NodeFlags, 'systemReserved' | 'allowedUnsafeSysctls' | 'containerMaxPids' | 'podMaxPids'>;
+	readonly limits: Partial<NodeFlags>;
 	readonly engine: EngineKind;
 	readonly dockerHost: string | undefined;
 	readonly say: (line: string) => void;
@@ -102,6 +102,8 @@ async function agent(options: Parts): Promise<void> {
 		unsafeSysctls: options.limits.allowedUnsafeSysctls,
 		maxPids: options.limits.containerMaxPids,
 		podMaxPids: options.limits.podMaxPids,
+		...evictionOf(options.limits),
+		manifestPath: options.limits.podManifestPath,
 		metrics: options.counted.families,
 		log,
 		now: Date.now,
