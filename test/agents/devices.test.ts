@@ -340,3 +340,58 @@ test('what an administrator says that the node has is there for pods, is counted
 	await say(null);
 	await dongles(undefined);
 });
+
+test('a plugin that hangs holds up the pods that want its devices, and no others; and those may go', async (t) => {
+	await using node = await startNode();
+	await given(node);
+	await using _agent = await node.runAgent();
+	await using plugin = startPlugin(folderOf(node), RESOURCE, { ...state(node), hang: ['Allocate'] });
+	await offers(node, '2');
+	await wanting(node, 'waits');
+	await eventually('the plugin is asked', async () => plugin.asked('Allocate').length > 0);
+	await node.pod('plain', {});
+	await node.until('plain', running);
+	t.is((await node.get('waits')).status?.phase, 'Pending');
+	await node.client.delete(Pod, { namespace: 'default', name: 'waits' });
+	await node.untilGone('waits');
+	t.deepEqual(await node.events('waits'), []);
+});
+
+test('an agent that is killed while pods get their devices gives no device to two of them', async (t) => {
+	await using node = await startNode();
+	await given(node);
+	const ids = ['d0', 'd1', 'd2', 'd3'];
+	const devices = Object.fromEntries(ids.map((id) => [id, 'Healthy']));
+	let agent = await startAgent(node);
+	t.teardown(() => agent.kill());
+	await using plugin = startPlugin(folderOf(node), RESOURCE, { ...state(node), devices });
+	await offers(node, '4');
+	const names = ids.map((_, at) => `pod-${at}`);
+	for (const [round, name] of names.entries()) {
+		await wanting(node, name);
+		// At another moment each time: asked, recorded, made, or started.
+		await eventually(`${name} is begun`, async () =>
+			round === 0
+				? plugin.asked('Allocate').length > 0
+				: (await node.containers()).some(
+						(one) => one.name.startsWith(`${name}/`) && (round < 3 || one.state === 'running'),
+					),
+		);
+		await agent.kill();
+		agent = await startAgent(node);
+		await plugin.outcome(round + 1);
+		await offers(node, '4');
+	}
+	const ends = await Promise.all(names.map((name) => node.until(name, (pod) => running(pod) || failed(pod))));
+	// What was recorded is the pod's; one whose plugin was asked and had not answered may meet an agent whose plugin is not back yet.
+	t.true(ends.slice(1).every(running), JSON.stringify(ends.map(({ status }) => status?.message)));
+	const first = ends[0]?.status?.message ?? 'no healthy devices present';
+	t.regex(first, /no healthy devices present/);
+	const held = (await node.containers())
+		.filter(({ name, state }) => name.endsWith('/main') && state === 'running')
+		.map(
+			({ labels }) => (JSON.parse(labels['driftless.io/devices'] ?? '{}') as Record<string, string[]>)[RESOURCE]?.[0],
+		);
+	t.is(new Set(held).size, held.length, JSON.stringify(held));
+	t.is(held.length, ends.filter(running).length);
+});
