@@ -27,6 +27,7 @@ export async function story(t: ExecutionContext, store: 'sqlite' | 'etcd'): Prom
 		const { code, stdout } = await kubectl('get', 'pods', '-n', namespace, '-o', 'json');
 		return code === 0 ? JSON.parse(stdout).items : [];
 	};
+	const clocks = async () => (await pods('default')).filter(({ metadata }) => metadata.name === 'clock');
 	const running = (count: number) => (all: readonly Pod[]) =>
 		all.length === count &&
 		all.every(({ status }) => status.phase === 'Running' && status.containerStatuses?.every(({ ready }) => ready));
@@ -77,7 +78,7 @@ export async function story(t: ExecutionContext, store: 'sqlite' | 'etcd'): Prom
 	await platform.engine.docker.getContainer(Id ?? '').remove({ force: true });
 	await until(
 		'the container is restarted',
-		() => pods('default'),
+		clocks,
 		([clock]) => clock?.status.containerStatuses?.[0]?.restartCount === 1 && clock.status.containerStatuses[0].ready,
 	);
 
@@ -139,11 +140,7 @@ export async function story(t: ExecutionContext, store: 'sqlite' | 'etcd'): Prom
 	await rm(join(clone, 'single-pod.yaml'));
 	const pruned = await push('No clock');
 	t.regex(pruned.output, /pruned +pod\/clock in default/);
-	await until(
-		'the clock is gone',
-		() => pods('default'),
-		(all) => all.length === 0,
-	);
+	await until('the clock is gone', clocks, (all) => all.length === 0);
 	t.regex((await driftless('history')).stdout, /\n0 +[0-9a-f]{7}/);
 
 	// Killed in the middle of a sync: what runs goes on, and after the next start all converges.
