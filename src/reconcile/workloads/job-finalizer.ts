@@ -3,7 +3,7 @@
  * Source: Kubernetes documentation, "Jobs", "Job tracking with finalizers".
  */
 import type { Client } from '../../client/index.ts';
-import { Job, keyOf, Pod } from '../../kinds/index.ts';
+import { ApiError, Job, keyOf, Pod } from '../../kinds/index.ts';
 import { controllerOf } from '../runtime/claim.ts';
 import { controller, index, watch } from '../runtime/controller.ts';
 import { isConflict, unlessGone } from '../runtime/refusal.ts';
@@ -54,14 +54,32 @@ export const jobFinalizer = controller<Pod>({
 /** Takes the finalizer from the pod, whatever else is written to it meanwhile. Of one that is gone there is nothing to take. */
 export async function withoutTracking(client: Client, pod: Pod): Promise<void> {
 	if (!isTracked(pod)) return;
-	const { name, namespace, uid } = pod.metadata;
+	const { name, namespace, uid, finalizers = [] } = pod.metadata;
+	const where = { name, namespace };
+	if (finalizers.length === 1 && (await withoutList(client, pod))) return;
 	const body = { metadata: { uid, '$deleteFromPrimitiveList/finalizers': [TRACKING] } };
 	try {
-		await unlessGone(client.patch(Pod, { name, namespace }, { type: 'strategic', body }));
+		await unlessGone(client.patch(Pod, where, { type: 'strategic', body }));
 	} catch (error) {
 		// Another pod has its name now.
 		if (!isConflict(error)) throw error;
-		const there = await unlessGone(client.get(Pod, { name, namespace }));
+		const there = await unlessGone(client.get(Pod, where));
 		if (there?.metadata.uid === uid) throw error;
+	}
+}
+
+/** Takes the whole list away, where the finalizer is still the only one: an empty list would stay behind. Whether it did. */
+async function withoutList(client: Client, { metadata: { name, namespace, uid } }: Pod): Promise<boolean> {
+	const body = [
+		{ op: 'test', path: '/metadata/uid', value: uid },
+		{ op: 'test', path: '/metadata/finalizers', value: [TRACKING] },
+		{ op: 'remove', path: '/metadata/finalizers' },
+	];
+	try {
+		await unlessGone(client.patch(Pod, { name, namespace }, { type: 'json', body }));
+		return true;
+	} catch (error) {
+		if (error instanceof ApiError && error.code === 422) return false;
+		throw error;
 	}
 }
