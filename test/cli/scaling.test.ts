@@ -1,17 +1,11 @@
 /** kubectl top and an autoscaler on a real engine. */
-import { cp } from 'node:fs/promises';
+import { cp, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test from 'ava';
 import { type Platform, root, startPlatform } from '../testbed/platform.ts';
 
 const PATIENCE_MS = 300_000;
 let platform: Platform;
-
-test.before(async (t) => {
-	t.timeout(PATIENCE_MS);
-	platform = await startPlatform();
-});
-test.after.always(() => platform?.[Symbol.asyncDispose]());
 
 const busy = `apiVersion: v1
 kind: Pod
@@ -31,12 +25,18 @@ spec:
     - { name: main, image: driftless/example:1, imagePullPolicy: IfNotPresent, command: [sleep, "3600"] }
 `;
 
+test.before(async (t) => {
+	t.timeout(PATIENCE_MS);
+	platform = await startPlatform();
+	await platform.run('kubectl', ['apply', '-f', '-'], { input: busy });
+	const waited = await platform.kubectl('wait', '--for=condition=Ready', 'pod', '-l', 'app=top', '--timeout=120s');
+	t.is(waited.code, 0, waited.output);
+});
+test.after.always(() => platform?.[Symbol.asyncDispose]());
+
 test.serial('kubectl top tells what nodes, pods and containers use, sorted by it', async (t) => {
 	t.timeout(PATIENCE_MS);
-	const { kubectl, run, until } = platform;
-	await run('kubectl', ['apply', '-f', '-'], { input: busy });
-	const waited = await kubectl('wait', '--for=condition=Ready', 'pod', '-l', 'app=top', '--timeout=120s');
-	t.is(waited.code, 0, waited.output);
+	const { kubectl, until } = platform;
 	const millicores = (line = '') => Number(/ (\d+)m /.exec(line)?.[1]);
 	const sorted = await until(
 		'both pods are measured, the busy one at what it may use',
@@ -68,6 +68,63 @@ test.serial('the figures of the parts, and of what objects are, are there for a 
 	t.regex(state, /^kube_pod_info\{namespace="default",pod="busy",.*node="node-1"/m);
 	t.regex(state, /^kube_node_info\{node="node-1",.*internal_ip="[\d.]+"\} 1$/m);
 });
+
+test.serial(
+	'a Prometheus with the configuration of the documentation measures all of it, and knows its alerts',
+	async (t) => {
+		t.timeout(PATIENCE_MS);
+		const { kubectl, run, until, folder } = platform;
+		const place = join(folder, 'monitoring');
+		await mkdir(place);
+		const fields = {
+			'ca.crt': '.clusters[0].cluster.certificate-authority-data',
+			'admin.crt': '.users[0].user.client-certificate-data',
+			'admin.key': '.users[0].user.client-key-data',
+		};
+		for (const [name, field] of Object.entries(fields)) {
+			const { stdout } = await kubectl('config', 'view', '--raw', '-o', `jsonpath={${field}}`);
+			await writeFile(join(place, name), Buffer.from(stdout, 'base64'));
+		}
+		await cp(join(root, 'docs/monitoring/alerts.yml'), join(place, 'alerts.yml'));
+		const written = await readFile(join(root, 'docs/monitoring/prometheus.yml'), 'utf8');
+		const config = join(place, 'prometheus.yml');
+		await writeFile(
+			config,
+			written.replaceAll('/etc/driftless', place).replace('scrape_interval: 30s', 'scrape_interval: 2s'),
+		);
+		const running = run('timeout', [
+			'240',
+			'prometheus',
+			`--config.file=${config}`,
+			`--storage.tsdb.path=${place}/data`,
+			'--web.listen-address=127.0.0.1:9090',
+			'--web.enable-lifecycle',
+		]);
+		const ask = (path: string) => run('curl', ['-sS', `http://127.0.0.1:9090/api/v1/${path}`]);
+		const up = await until(
+			'all that it scrapes is up',
+			() => ask('query?query=up'),
+			({ stdout }) => (stdout.match(/"1"\]/g) ?? []).length === 5,
+		);
+		for (const job of ['apiserver', 'kube-state-metrics', 'kubelet', 'resource', 'cadvisor'])
+			t.true(up.stdout.includes(`"job":"${job}"`), job);
+		const rules = await until(
+			'its rules are judged',
+			() => ask('rules'),
+			({ stdout }) => (stdout.match(/"health":"ok","evaluationTime"/g) ?? []).length === 9,
+		);
+		t.regex(rules.stdout, /"name":"KubePodCrashLooping"/);
+		// What the rules ask for is there: a name that nobody tells would never fire.
+		const alerts = await readFile(join(place, 'alerts.yml'), 'utf8');
+		const lasting = ['kube_node_status_condition', 'kube_pod_status_phase', 'argocd_app_info', 'up'];
+		for (const name of lasting) {
+			t.true(alerts.includes(name));
+			t.regex((await ask(`query?query=count(${name})`)).stdout, /"value":\[[\d.]+,"[1-9]\d*"\]/, name);
+		}
+		await run('curl', ['-sS', '-X', 'POST', 'http://127.0.0.1:9090/-/quit']);
+		await running;
+	},
+);
 
 test.serial('a pushed autoscaler makes replicas of a busy worker, and kubectl tells of it', async (t) => {
 	t.timeout(PATIENCE_MS);

@@ -16,6 +16,7 @@ const order = [
 	'docs/workloads.md',
 	'docs/sets.md',
 	'docs/scaling.md',
+	'docs/monitoring.md',
 	'docs/volumes.md',
 	'docs/policies.md',
 	'docs/network.md',
