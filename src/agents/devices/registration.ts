@@ -31,7 +31,7 @@ export interface RegistrationOptions {
 	readonly folder: string;
 	readonly stocks: Stocks;
 	readonly deadlines: PluginDeadlines;
-	/** A plugin has asked to be registered. */
+	/** A plugin was registered. */
 	registered(resource: string): void;
 	readonly known: Faults;
 	readonly log: Log;
@@ -65,12 +65,12 @@ export async function serveRegistration(options: RegistrationOptions): Promise<R
 	};
 	const register = async ({ version, endpoint, resourceName: resource }: Request) => {
 		refuse({ version, endpoint, resource }, folder, stocks);
-		registered(resource);
 		const plugin = await connectPlugin(join(folder, endpoint), resource, deadlines, signal);
 		if (signal.aborted) return plugin[Symbol.dispose]();
 		current.get(resource)?.abort();
 		const replaced = new AbortController();
 		current.set(resource, replaced);
+		registered(resource);
 		stocks.attach(resource, plugin);
 		log.info({ resource, endpoint }, 'a device plugin has registered');
 		const work = follow(resource, plugin, AbortSignal.any([signal, replaced.signal])).finally(() => {
