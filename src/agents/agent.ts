@@ -7,6 +7,7 @@ import { type Cache, type Client, describe, type EventRecorder, faults } from '.
 import { Node, type Pod, Service, serviceUnavailable } from '../kinds/index.ts';
 import type { Log } from '../log.ts';
 import type { Family } from '../metrics.ts';
+import { type Csi, createCsi } from './csi/index.ts';
 import { createDevices } from './devices/index.ts';
 import type { Engine } from './engine/index.ts';
 import { createDiskMeter, createFigures } from './figures/index.ts';
@@ -172,6 +173,7 @@ export async function runAgent(options: AgentOptions): Promise<Agent> {
 	const figures = createFigures(engine, now);
 	const disk = createDiskMeter(now, signal);
 
+	let csi: Csi | undefined;
 	const server = await startServer({
 		certificate,
 		clientCa: options.clientCa,
@@ -179,6 +181,13 @@ export async function runAgent(options: AgentOptions): Promise<Agent> {
 		metrics: () => [...(options.metrics?.() ?? []), ...devices.families(), ...evictor.families()],
 		engine,
 		sources: { engine, info, figures, disk, node: nodeName, dataDir, now },
+		drivers: {
+			get: (name) => csi?.drivers.get(name),
+			expand: async (...volume) => {
+				if (!csi) throw serviceUnavailable('the agent has not begun yet');
+				return csi.volumes.expand(...volume);
+			},
+		},
 		probes: probes.families,
 		pods: { find: (namespace, name) => pods?.find(namespace, name), all: () => pods?.all() ?? [] },
 		mirror() {
@@ -248,6 +257,7 @@ export async function runAgent(options: AgentOptions): Promise<Agent> {
 		taints: options.taints ?? [],
 		dataDir,
 		volumeRoot: root,
+		volumesInUse: () => csi?.volumes.inUse(),
 		reserved: systemReserved,
 		wheel,
 		now,
@@ -262,6 +272,16 @@ export async function runAgent(options: AgentOptions): Promise<Agent> {
 		await server[Symbol.asyncDispose]();
 		throw error;
 	});
+
+	const drivers = createCsi({
+		...{ client, cache, events, node: nodeName, wheel, log, signal },
+		dataDir: resolve(dataDir),
+		kubeletDir: options.kubeletDir ?? join(resolve(dataDir), 'kubelet'),
+		changed: registration.refresh,
+		retry: () => pods?.retryVolumes(),
+	});
+	csi = drivers;
+	drivers.begin();
 
 	const mirror = mirrorContainers({
 		engine,
@@ -346,6 +366,7 @@ export async function runAgent(options: AgentOptions): Promise<Agent> {
 		maxPids,
 		objects,
 		localVolumes,
+		csi: drivers.volumes,
 		images,
 		prober,
 		groups,
@@ -391,6 +412,7 @@ export async function runAgent(options: AgentOptions): Promise<Agent> {
 		await Promise.allSettled(background);
 		await pods?.idle();
 		await localVolumes.idle();
+		await drivers.idle();
 		await registration?.idle();
 		await devices.idle();
 		await files?.idle();

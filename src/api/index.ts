@@ -3,6 +3,7 @@ export type * from './api.ts';
 export { fingerprint, type Identity, isNearEnd, issue, type KeyPair } from './certificates.ts';
 export { serverVersion } from './discovery.ts';
 export { servingCertificateAnnotation } from './http/agent-connection.ts';
+export { type DriverAnswer, type DriverCall, driverCalls } from './http/driver-call.ts';
 export type { Request, Response } from './http/exchange.ts';
 export type { Answers, Question } from './http/given.ts';
 export { type Served, type ServeOptions, serveApi } from './http/server.ts';

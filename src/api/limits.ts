@@ -107,6 +107,9 @@ export const limits = {
 	figures: 5 * seconds,
 	figuresSize: 32 * MiB,
 	nodesRead: 16,
+	/** Time (ms) for a call of a storage driver, which has 120 s itself, and characters of its answer. */
+	driverCall: 130 * seconds,
+	driverAnswer: 8 * MiB,
 	/** Characters of an agent's error that are read, and told. */
 	agentError: 64 * 1024,
 	/** Time (ms) that open requests get when the server closes. */

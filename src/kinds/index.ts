@@ -39,6 +39,8 @@ export { SYSTEM_PRIORITY_CLASSES } from './scheduling/priority-class.ts';
 export * from './schema.ts';
 export * from './selectors.ts';
 export * from './status.ts';
+export { attachedVolumeName, attachmentName } from './storage/attachment-names.ts';
+export { csiDriverName } from './storage/csi-names.ts';
 export { DEFAULT_CLASS, defaultClassOf, isDefaultClass } from './storage/storage-class.ts';
 export { timestamp } from './timestamp.ts';
 export {

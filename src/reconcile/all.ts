@@ -6,6 +6,7 @@ import { type AutoscalerOptions, horizontalPodAutoscaler } from './autoscaling/h
 import { garbageCollector } from './cleanup/garbage-collector.ts';
 import { namespace } from './cleanup/namespace.ts';
 import { podGc } from './cleanup/pod-gc.ts';
+import { type DriverCalls, driverControllers } from './csi/index.ts';
 import { type NodeSigner, nodeCertificates } from './nodes/node-certificates.ts';
 import { nodeCidr, type PodNetwork } from './nodes/node-cidr.ts';
 import { nodeLifecycle } from './nodes/node-lifecycle.ts';
@@ -20,6 +21,7 @@ import { endpointSlice } from './services/endpointslice.ts';
 import { endpointSliceMirroring } from './services/endpointslice-mirroring.ts';
 import { type KubernetesService, kubernetesService } from './services/kubernetes-service.ts';
 import { type LoadBalancerOptions, loadBalancer } from './services/load-balancer.ts';
+import { attachDetach } from './volumes/attach-detach.ts';
 import { claimBinder } from './volumes/claim-binder.ts';
 import { ephemeralVolumes } from './volumes/ephemeral.ts';
 import { volumeExpansion } from './volumes/expansion.ts';
@@ -49,6 +51,8 @@ export interface ClusterOptions {
 	/** Where the service `kubernetes` leads to. */
 	readonly kubernetesService?: KubernetesService;
 	readonly loadBalancer?: LoadBalancerOptions;
+	/** Reaches storage drivers by the agents of their nodes. */
+	readonly driverCalls?: DriverCalls;
 	/** The address of cluster DNS. */
 	readonly clusterDns?: string;
 }
@@ -69,6 +73,7 @@ export function clusterControllers(options: ClusterOptions = {}): Controller[] {
 		volumeProtection,
 		localProvisioner,
 		localReclaimer,
+		attachDetach(),
 		ephemeralVolumes,
 		volumeExpansion,
 		recycler,
@@ -91,6 +96,7 @@ export function clusterControllers(options: ClusterOptions = {}): Controller[] {
 		staleDisruption,
 		garbageCollector(),
 		podGc(),
+		...(options.driverCalls ? driverControllers(options.driverCalls) : []),
 		...(options.ca ? [rootCa(options.ca)] : []),
 		...(options.nodeSigner ? [nodeCertificates(options.nodeSigner)] : []),
 		...(options.kubernetesService ? [kubernetesService(options.kubernetesService)] : []),

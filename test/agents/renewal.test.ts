@@ -38,6 +38,7 @@ test('the serving certificate changes before it ends, and at every moment the AP
 		engine: {} as Engine,
 		sources: {} as Sources,
 		probes: () => [],
+		drivers: { get: () => undefined, expand: async () => ({}) },
 		pods: { find: () => undefined, all: () => [] },
 		mirror: () => {
 			throw new Error('there is none');

@@ -285,6 +285,6 @@ test('a volume of a type that is not there is refused by its name', async (t) =>
 	};
 	await t.throwsAsync(setUpVolumes(pod), {
 		message:
-			'MountVolume.SetUp failed for volume "share" : volumes of type nfs are not supported: use emptyDir, hostPath, configMap, secret, downwardAPI, projected, persistentVolumeClaim or ephemeral',
+			'MountVolume.SetUp failed for volume "share" : volumes of type nfs are not supported: use emptyDir, hostPath, configMap, secret, downwardAPI, projected, persistentVolumeClaim, ephemeral or csi',
 	});
 });

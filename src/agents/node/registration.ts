@@ -39,6 +39,8 @@ export interface RegistrationOptions {
 	readonly dataDir: string;
 	/** The folder of the node's local volumes. */
 	readonly volumeRoot: string;
+	/** Volumes that nobody may take away; undefined while that is not known. */
+	readonly volumesInUse: () => readonly string[] | undefined;
 	/** Quantities by resource that pods never get. */
 	readonly reserved: Readonly<Record<string, string>>;
 	readonly wheel: Wheel;
@@ -208,6 +210,8 @@ async function writeStatus(options: RegistrationOptions, seen: Seen, force: bool
 		images: images.list,
 		conditions: nodeConditions({ fault: why, pressure: options.pressure() }, before.conditions ?? [], now()),
 	};
+	const inUse = options.volumesInUse();
+	if (inUse && (inUse.length > 0 || before.volumesInUse)) status.volumesInUse = [...inUse];
 	const changes: Record<string, unknown> = {};
 	for (const [key, value] of Object.entries(status)) {
 		const stored = before[key as keyof core.NodeStatus];

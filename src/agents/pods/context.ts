@@ -3,6 +3,7 @@ import type { LimitFunction } from 'p-limit';
 import type { Client, EventRecorder, Faults } from '../../client/index.ts';
 import type { Pod } from '../../kinds/index.ts';
 import type { Log } from '../../log.ts';
+import type { CsiVolumes } from '../csi/index.ts';
 import type { Devices } from '../devices/index.ts';
 import type { Engine } from '../engine/index.ts';
 import type { PodGroups } from '../groups/groups.ts';
@@ -40,6 +41,7 @@ export interface PodContext {
 	readonly maxPids: number;
 	readonly objects: Objects;
 	readonly localVolumes: LocalVolumes;
+	readonly csi: CsiVolumes;
 	readonly images: Images;
 	readonly prober: Prober;
 	readonly groups: PodGroups;

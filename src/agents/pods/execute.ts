@@ -2,7 +2,7 @@
 import type { Pod } from '../../kinds/index.ts';
 import { ApiError, Pod as PodKind } from '../../kinds/index.ts';
 import { isStatic } from '../static/index.ts';
-import { removePodFolder, setUpVolumes, updateVolumes } from '../volumes/index.ts';
+import { removePodFolder, setUpVolumes, unmountParts, updateVolumes } from '../volumes/index.ts';
 import { podFiles } from './files.ts';
 import { asFailure, failure } from './memory.ts';
 import { uidOf } from './names.ts';
@@ -24,7 +24,7 @@ const MOUNT_BACKOFF = { firstMs: 500, mostMs: 122_000 };
  */
 export async function execute(work: Work, step: Exclude<Step, { do: 'wait' | 'report' }>, pod: Pod): Promise<boolean> {
 	const { memory } = work;
-	const { engine, groups, images, mirror, dataDir, signal } = work.context;
+	const { engine, groups, images, mirror } = work.context;
 	switch (step.do) {
 		case 'mountVolumes':
 			await mountVolumes(work, pod);
@@ -63,7 +63,7 @@ export async function execute(work: Work, step: Exclude<Step, { do: 'wait' | 're
 		case 'removeVolumes':
 			// First: while the pod has files here, it is known to have a group.
 			await groups.remove(uidOf(pod));
-			await removePodFolder(podFiles(dataDir, uidOf(pod)).root, signal);
+			await removeVolumes(work, pod);
 			memory.volumes = 'removed';
 			return true;
 		case 'deletePod':
@@ -86,6 +86,13 @@ async function mountVolumes({ context, memory }: Work, pod: Pod): Promise<void> 
 		context.events.event(pod, 'Warning', 'FailedMount', message);
 		memory.volumes = { ...failure('FailedMount', message, before, context.now(), MOUNT_BACKOFF), standing };
 	}
+}
+
+async function removeVolumes({ context: { csi, dataDir, signal } }: Work, pod: Pod): Promise<void> {
+	const { root } = podFiles(dataDir, uidOf(pod));
+	await unmountParts(root, signal);
+	await csi.unmount(uidOf(pod));
+	await removePodFolder(root, signal);
 }
 
 async function deletePod({ context, memory }: Work, pod: Pod): Promise<void> {

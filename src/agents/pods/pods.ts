@@ -26,6 +26,8 @@ export interface Pods {
 	stopped(pod: Pod): Promise<void>;
 	poke(uid: string): void;
 	pokeAll(): void;
+	/** What volumes wait for outside of the API's objects may be there: those that failed are tried at once. */
+	retryVolumes(): void;
 	/** The engine's containers have been listed: looks at every pod, and at what is left of pods that are gone. */
 	reconcile(): Promise<void>;
 	/** Settles when no pod's worker does anything any more. */
@@ -191,6 +193,9 @@ export function createPods(
 			await mirrors.remove(pod);
 			apiUids.delete(uid);
 			workers.get(uid)?.gone();
+		},
+		retryVolumes() {
+			for (const worker of workers.values()) worker.retryVolumes();
 		},
 		async reconcile() {
 			await informer.synced;

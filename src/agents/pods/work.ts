@@ -31,7 +31,7 @@ export function placeOf({ mirror, address, allocatable }: PodContext, pod: Pod):
 
 /** The pod as its volumes see it. */
 export function volumeView(context: PodContext, pod: Pod): PodView {
-	const { client, dataDir, objects, localVolumes, signal } = context;
+	const { client, dataDir, objects, localVolumes, csi, signal } = context;
 	const { namespace = '' } = pod.metadata;
 	const place = placeOf(context, pod);
 	return {
@@ -45,6 +45,7 @@ export function volumeView(context: PodContext, pod: Pod): PodView {
 			claim: (name) => found(client.get(PersistentVolumeClaim, { namespace, name })),
 			volume: (name) => found(client.get(PersistentVolume, { name })),
 			local: localVolumes,
+			csi,
 		},
 		signal,
 		configMap: (name) => objects.configMap(namespace, name),

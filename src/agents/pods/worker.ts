@@ -44,6 +44,8 @@ export interface PodWorker {
 	poke(): void;
 	/** What its volumes are made of has changed. */
 	refreshVolumes(): void;
+	/** Volumes that could not be set up are tried at once. */
+	retryVolumes(): void;
 	/** Settles when it does nothing any more. */
 	idle(): Promise<void>;
 }
@@ -340,6 +342,11 @@ export function createPodWorker(
 			else if (typeof memory.volumes === 'object') memory.volumes = memory.volumes.standing ? 'stale' : 'unmounted';
 			// What a container's variables refer to may be there now.
 			memory.failures.clear();
+			poke();
+		},
+		retryVolumes() {
+			if (typeof memory.volumes !== 'object' || memory.volumes.standing) return;
+			memory.volumes = 'unmounted';
 			poke();
 		},
 		async idle() {

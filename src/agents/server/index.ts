@@ -15,6 +15,7 @@ import type { Mirror } from '../pods/mirror.ts';
 import { serveAttach } from './attach.ts';
 import { cadvisorFamilies } from './cadvisor.ts';
 import type { ServingCertificate } from './certificate.ts';
+import { type DriverAccess, serveDriverCall } from './drivers.ts';
 import { findAttachable, findRunning, type Pods, type Target } from './find.ts';
 import { serveLogs } from './logs.ts';
 import { agentFamilies, resourceFamilies } from './metrics.ts';
@@ -32,6 +33,8 @@ export interface ServerOptions {
 	readonly engine: Engine;
 	/** What its figures are read of. */
 	readonly sources: Sources;
+	/** The storage drivers of the node. */
+	readonly drivers: DriverAccess;
 	/** Figures of the probes. */
 	readonly probes: () => Iterable<Family>;
 	readonly pods: Pods;
@@ -134,6 +137,8 @@ async function route(
 		);
 	}
 	if (verb === 'portForward') throw notImplemented();
+	if (verb === 'csi' && request.method === 'POST')
+		return serveDriverCall(request, response, options.drivers, rest, signal);
 	if (request.method !== 'GET') throw new ApiError(405, 'MethodNotAllowed', `${request.method} is not served here`);
 	if (verb === 'healthz') {
 		response.writeHead(200, { 'content-type': 'text/plain' }).end('ok');

@@ -12,15 +12,16 @@ import { typeOf } from './types/index.ts';
 
 export { VolumeError } from './error.ts';
 export { createLocalVolumes, type LocalVolumes, volumeRoot } from './local/index.ts';
-export { removePodFolder } from './remove.ts';
+export { removePodFolder, unmountParts } from './remove.ts';
 export type { PodView, References } from './type.ts';
 
 /** A volume that could not be set up, for the event that says so. */
 export class FailedMount extends Error {
 	override readonly name = 'FailedMount';
 	readonly volume: string;
-	constructor(volume: string, why: string) {
-		super(`MountVolume.SetUp failed for volume "${volume}" : ${why}`);
+	constructor(volume: string, error: unknown) {
+		const operation = error instanceof VolumeError ? error.operation : 'MountVolume.SetUp';
+		super(`${operation} failed for volume "${volume}" : ${(error as Error).message}`);
 		this.volume = volume;
 	}
 }
@@ -41,9 +42,10 @@ async function each(pod: PodView, work: (type: VolumeType, context: VolumeContex
 			const { type, context } = look(pod, volume);
 			// What lies elsewhere may lie on a server.
 			if (type.path && !context.path.startsWith(`${pod.root}/`)) await answers(context.path, pod.signal);
-			await within(`volume ${volume.name} of ${pod.root}`, () => work(type, context), pod.signal);
+			if (type.ownDeadlines) await work(type, context);
+			else await within(`volume ${volume.name} of ${pod.root}`, () => work(type, context), pod.signal);
 		} catch (error) {
-			throw new FailedMount(volume.name, (error as Error).message);
+			throw new FailedMount(volume.name, error);
 		}
 	}
 }

@@ -11,6 +11,10 @@ import { types } from './types/index.ts';
 /** Folders below that of the sub-paths down to what is mounted: volume, container, mount. */
 const SUBPATH_DEPTH = 3;
 
+/** Undoes the mounts of parts of volumes, which would keep the volumes themselves in use. Their places stay. */
+export const unmountParts = (root: string, signal: AbortSignal): Promise<void> =>
+	unmountBelow(join(root, SUBPATHS), signal);
+
 /**
  * Removes the pod's folder with all that is in it. Throws, and deletes nothing of it, where something stays mounted.
  *

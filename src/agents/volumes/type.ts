@@ -1,6 +1,7 @@
 /** What a type of volume is: plain data with functions, chosen by the key of a volume's source. A new type is one file and a line in types/index.ts. */
 import type * as core from 'kubernetes-types/core/v1.js';
 import type { ConfigMap, PersistentVolume, PersistentVolumeClaim, Secret } from '../../kinds/index.ts';
+import type { CsiVolumes } from '../csi/index.ts';
 import type { LocalVolumes } from './local/index.ts';
 import type { GroupChange } from './ownership.ts';
 
@@ -36,6 +37,8 @@ export interface Storage {
 	claim(name: string): Promise<PersistentVolumeClaim | undefined>;
 	volume(name: string): Promise<PersistentVolume | undefined>;
 	readonly local: LocalVolumes;
+	/** Of storage drivers; absent where the node takes none in. */
+	readonly csi?: CsiVolumes;
 }
 
 /** One volume, as its type sees it. */
@@ -56,6 +59,8 @@ export interface VolumeType<Key extends SourceKey = SourceKey> {
 	readonly key: Key;
 	/** Name of the folder of its volumes, as the kubelet calls its plugin: `kubernetes.io~FOLDER`. */
 	readonly folder: string;
+	/** What it waits for has deadlines of its own, which are longer than those of other volumes. */
+	readonly ownDeadlines?: boolean;
 	/** Containers may not write to it. */
 	readonly readOnly?: boolean;
 	/** The same, where the source decides. */

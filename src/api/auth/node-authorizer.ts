@@ -12,6 +12,7 @@ import { nodeOf } from './user.ts';
 const readable: Readonly<Record<string, readonly string[]>> = {
 	'': ['services', 'endpoints', 'nodes', 'namespaces'],
 	'discovery.k8s.io': ['endpointslices'],
+	'storage.k8s.io': ['csidrivers'],
 	'node.k8s.io': ['runtimeclasses'],
 };
 const reads = new Set(['get', 'list', 'watch']);
@@ -83,7 +84,8 @@ function decide(
 				return no('can only read one by its name (get, or metadata.name= in a list or watch)');
 			// The names that every node answers are resolved as it says.
 			if (resource === 'configmaps' && namespace === 'kube-system' && name === 'kube-dns') return yes;
-			return graph.needs(node, resource, namespace, name) ? yes : 'unknown';
+			if (graph.needs(node, resource, namespace, name)) return yes;
+			return resource === 'secrets' && graph.needsForVolume(node, `${namespace}/${name}`) ? yes : 'unknown';
 		case '/persistentvolumes':
 			// Its own directories it follows, and says of them what has become of them: see node-restriction.ts.
 			if (verb === 'list' || verb === 'watch')
@@ -94,6 +96,11 @@ function decide(
 			if (verb !== 'get' && !write) return noOpinion;
 			if (graph.lies(node, name) || (verb === 'get' && graph.needsVolume(node, name))) return yes;
 			return settled ? no(`no pod of node "${node}" needs it, and it does not lie there`) : 'unknown';
+		case 'storage.k8s.io/csinodes':
+			return verb === 'create' || (name === node && (verb === 'get' || write)) ? yes : noOpinion;
+		case 'storage.k8s.io/volumeattachments':
+			if (verb !== 'get' || name === undefined) return noOpinion;
+			return graph.isAttachment(node, name) ? yes : 'unknown';
 		case '/events':
 			return verb === 'create' || write ? yes : noOpinion;
 		case 'coordination.k8s.io/leases':

@@ -3,14 +3,23 @@ import type { Container, PodSpec } from 'kubernetes-types/core/v1.js';
 import { VOLUME_NODE } from '../../kinds/core/local-volume.ts';
 import { MIRROR_ANNOTATION } from '../../kinds/core/mirror-pod.ts';
 import type { PersistentVolume } from '../../kinds/core/persistent-volume.ts';
+import type { PersistentVolumeClaim } from '../../kinds/core/persistent-volume-claim.ts';
 import type { Pod } from '../../kinds/core/pod.ts';
+import type { VolumeAttachment } from '../../kinds/storage/volume-attachment.ts';
 import type { WatchCache } from '../cache/cache.ts';
+
+/** How the claims begin among what a pod needs. */
+const CLAIMS = 'persistentvolumeclaims/';
 
 export interface NodeGraph {
 	/** Whether a pod of the node names the object. `resource` is secrets, configmaps, serviceaccounts or persistentvolumeclaims. */
 	needs(node: string, resource: string, namespace: string, name: string): boolean;
 	/** Whether the volume is that of a claim which a pod of the node names. */
 	needsVolume(node: string, name: string): boolean;
+	/** Whether a volume of such a claim names the secret. */
+	needsForVolume(node: string, secret: string): boolean;
+	/** Whether the attachment is one to the node. */
+	isAttachment(node: string, name: string): boolean;
 	/** Whether the volume is a directory of the node. */
 	lies(node: string, name: string): boolean;
 	/** Whose the pod is, as far as is known; `absent`: it is not there (any more). */
@@ -22,6 +31,8 @@ export interface NodeGraph {
 export function createNodeGraph(cache: WatchCache): NodeGraph {
 	const pods = cache.of({ group: '', plural: 'pods' });
 	const volumes = cache.of({ group: '', plural: 'persistentvolumes' });
+	const claims = cache.of({ group: '', plural: 'persistentvolumeclaims' });
+	const attachments = cache.of({ group: 'storage.k8s.io', plural: 'volumeattachments' });
 	const volumeOf = (name: string) => volumes.get(name)?.object as PersistentVolume | undefined;
 	/** By node, then by `secrets/namespace/name`: how many of its pods need it. */
 	const needed = new Map<string, Map<string, number>>();
@@ -65,6 +76,19 @@ export function createNodeGraph(cache: WatchCache): NodeGraph {
 			const { namespace, name: claim } = volumeOf(name)?.spec.claimRef ?? {};
 			return namespace !== undefined && claim !== undefined && needs(node, 'persistentvolumeclaims', namespace, claim);
 		},
+		needsForVolume(node, secret) {
+			catchUp();
+			for (const reference of needed.get(node)?.keys() ?? []) {
+				if (!reference.startsWith(CLAIMS)) continue;
+				const claim = claims.get(reference.slice(CLAIMS.length))?.object as PersistentVolumeClaim | undefined;
+				const csi = volumeOf(claim?.spec.volumeName ?? '')?.spec.csi;
+				const names = [csi?.nodeStageSecretRef, csi?.nodePublishSecretRef, csi?.nodeExpandSecretRef];
+				if (names.some((one) => one && `${one.namespace}/${one.name}` === secret)) return true;
+			}
+			return false;
+		},
+		isAttachment: (node, name) =>
+			(attachments.get(name)?.object as VolumeAttachment | undefined)?.spec.nodeName === node,
 		lies: (node, name) => volumeOf(name)?.metadata.annotations?.[VOLUME_NODE] === node,
 		ownerOf(node, namespace, name) {
 			const pod = pods.get(`${namespace}/${name}`)?.object as Pod | undefined;
@@ -85,6 +109,7 @@ function referencesOf({ metadata, spec }: Pod): ReadonlySet<string> {
 	for (const { name } of spec.imagePullSecrets ?? []) add('secrets', name);
 	for (const volume of spec.volumes ?? []) {
 		add('secrets', volume.secret?.secretName);
+		add('secrets', volume.csi?.nodePublishSecretRef?.name);
 		add('configmaps', volume.configMap?.name);
 		add('persistentvolumeclaims', volume.persistentVolumeClaim?.claimName);
 		// The claim that is made for a volume of the pod's own.

@@ -32,6 +32,11 @@ const checks: ReadonlyMap<string, (node: string, request: AdmissionRequest) => s
 	['pods', wrongOfPod],
 	['persistentvolumes', wrongOfVolume],
 	['leases.coordination.k8s.io', wrongOfLease],
+	[
+		'csinodes.storage.k8s.io',
+		(node, { name }) =>
+			name === node ? undefined : `node "${node}" can only access CSINode with the same name as itself`,
+	],
 ]);
 const resourceOf = ({ group, plural }: Kind) => (group ? `${plural}.${group}` : plural);
 

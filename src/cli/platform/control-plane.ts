@@ -5,6 +5,7 @@ import {
 	type Answers,
 	type Api,
 	type Caller,
+	driverCalls,
 	type Fence,
 	measuring,
 	nodeOfRequest,
@@ -156,6 +157,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
 				networks: [options.podNetwork, serviceNetwork],
 			},
 			clusterDns: addressIn(serviceNetwork, 10),
+			driverCalls: driverCalls(() => pki.kubelet),
 		}),
 	);
 	const controllers = [...builtIn, ...options.more];

@@ -5,11 +5,14 @@
 import { lstat, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { PersistentVolume, PersistentVolumeClaim } from '../../../kinds/index.ts';
+import { ofVolume } from '../../csi/index.ts';
+import { within } from '../deadline.ts';
 import { VolumeError } from '../error.ts';
 import { LINKS, link, linked, podsWith } from '../links.ts';
 import { isLocal } from '../local/index.ts';
 import { takeOver } from '../ownership.ts';
 import type { PodView, Source, VolumeContext, VolumeType } from '../type.ts';
+import { driversOf, factsOf } from './csi.ts';
 import { hostPath } from './host-path.ts';
 
 type ClaimKey = 'persistentVolumeClaim' | 'ephemeral';
@@ -24,19 +27,25 @@ function claimType<Key extends ClaimKey>(key: Key, isReadOnly: (source: Source<K
 		key,
 		folder: LINKS.slice('kubernetes.io~'.length),
 		isReadOnly,
+		ownDeadlines: true,
 		path(source, pod) {
 			const name = nameOf[key](source, pod);
 			return linked(pod.root, name) ?? join(pod.root, 'volumes', LINKS, name);
 		},
 		async prepare(context) {
 			const name = nameOf[key](context.source, context.pod);
-			if (linked(context.pod.root, name) !== undefined) return stillThere(context);
+			const has = linked(context.pod.root, name);
+			if (has !== undefined) {
+				// The machine may have been another since: what a driver mounts is asked for anew.
+				if (await context.pod.storage.csi?.remount(context.pod.uid, has)) return;
+				return stillThere(context);
+			}
 			const { claim, volume } = await boundVolume(context.pod, name);
 			const { group, groupChange } = context.pod;
-			await mountVolume(volume, context.pod, async (path) => {
+			const readOnly = isReadOnly(context.source);
+			await mountVolume(volume, context.pod, readOnly, async (path) => {
 				await refuseShared(claim, path, context.pod);
-				if (group !== undefined && isOwnable(volume) && !isReadOnly(context.source))
-					await takeOver(path, group, groupChange);
+				if (group !== undefined && isOwnable(volume) && !readOnly) await takeOver(path, group, groupChange);
 				// Last: what has it is not looked at again.
 				await link(context.pod.root, name, path);
 			});
@@ -74,8 +83,15 @@ async function boundVolume(
 async function mountVolume(
 	volume: PersistentVolume,
 	pod: PodView,
+	readOnly: boolean,
 	use: (path: string) => Promise<void>,
 ): Promise<void> {
+	if (volume.spec.csi) return use(await driversOf(pod).mount(ofVolume(volume, readOnly), factsOf(pod)));
+	return within(`volume ${volume.metadata.name} of ${pod.root}`, () => mountOwn(volume, pod, use), pod.signal);
+}
+
+/** One that no driver has to be asked for. */
+async function mountOwn(volume: PersistentVolume, pod: PodView, use: (path: string) => Promise<void>): Promise<void> {
 	const { local, hostPath: host } = volume.spec;
 	if (local && isLocal(volume)) return pod.storage.local.prepare(volume, use);
 	if (local) {
@@ -89,7 +105,7 @@ async function mountVolume(
 		return use(host.path);
 	}
 	const source = Object.keys(volume.spec).find((field) => !described.has(field)) ?? 'unknown';
-	throw new VolumeError(`persistent volumes of type ${source} are not supported: use local or hostPath`);
+	throw new VolumeError(`persistent volumes of type ${source} are not supported: use local, hostPath or csi`);
 }
 
 /** What a volume says beside what it is made of. */

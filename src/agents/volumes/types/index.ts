@@ -4,6 +4,7 @@ import { VolumeError } from '../error.ts';
 import type { VolumeType } from '../type.ts';
 import { ephemeral, persistentVolumeClaim } from './claim.ts';
 import { configMap } from './config-map.ts';
+import { csi } from './csi.ts';
 import { downwardApi } from './downward-api.ts';
 import { emptyDir } from './empty-dir.ts';
 import { hostPath } from './host-path.ts';
@@ -19,6 +20,7 @@ export const types: readonly VolumeType[] = [
 	projected,
 	persistentVolumeClaim,
 	ephemeral,
+	csi,
 ];
 
 /** The type of a volume. Throws VolumeError where there is none for its source. */
