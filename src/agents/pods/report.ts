@@ -46,7 +46,8 @@ export function createReporter(
 		while (wish && !signal.aborted) {
 			const { pod, status } = wish;
 			wish = undefined;
-			const changes = difference(current(pod).status ?? {}, status);
+			const known = current(pod).status ?? {};
+			const changes = difference(known, steady(status, known));
 			if (!changes) {
 				settle();
 				continue;
@@ -107,6 +108,19 @@ export function createReporter(
 }
 
 const revision = (pod: Pod) => Number(pod.metadata.resourceVersion ?? 0);
+
+/**
+ * A wish may be older than the write before it: a condition that has not changed since keeps its time, or two times would follow
+ * each other without end.
+ */
+function steady(status: core.PodStatus, known: core.PodStatus): core.PodStatus {
+	const conditions = status.conditions?.map((condition) => {
+		const last = known.conditions?.find(({ type }) => type === condition.type);
+		const same = last?.status === condition.status && last.lastTransitionTime !== undefined;
+		return same ? { ...condition, lastTransitionTime: last.lastTransitionTime } : condition;
+	});
+	return conditions ? { ...status, conditions } : status;
+}
 
 /** Lists that a strategic merge patch would only add to. */
 const whole = new Set(['podIPs', 'hostIPs']);
