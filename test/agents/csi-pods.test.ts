@@ -15,6 +15,7 @@ import {
 	VolumeAttachment,
 } from '../../src/kinds/index.ts';
 import { clusterControllers, runControllers } from '../../src/reconcile/index.ts';
+import { podTrouble } from '../../src/sync/compare/trouble.ts';
 import { claim, volume } from '../reconcile/volume-objects.ts';
 import { CSI_DRIVER, type CsiDriver, startCsiDriver } from '../testbed/csi-driver.ts';
 import { silentLog } from '../testbed/silent-log.ts';
@@ -188,6 +189,11 @@ test.serial('a pod waits with the name of a driver that is not there, and goes o
 		await node.untilEvent('waits', /FailedMount/),
 		`FailedMount: MountVolume.SetUp failed for volume "data" : kubernetes.io/csi: mounter.SetUpAt failed to get CSI client: driver name ${name} not found in the list of registered CSI drivers`,
 	);
+	// Also where events are not looked at.
+	const waiting = await node.until('waits', ({ status }) =>
+		Boolean(status?.conditions?.some(({ type, reason }) => type === 'PodReadyToStartContainers' && reason)),
+	);
+	t.regex(podTrouble(waiting) ?? '', /driver name late.csi.example.com not found/);
 	await using late = await startCsiDriver(kubeletDir, { name });
 	await node.until('waits', running);
 	await late.order({ NodeUnpublishVolume: { do: 'fail', code: 'INTERNAL', message: 'not now', times: 1 } });

@@ -23,7 +23,14 @@ export function conditions(
 	const ours: Condition[] = [];
 	const sandbox = observed.sandboxes[0];
 	const reachable = sandbox?.state === 'running' && (pod.spec.hostNetwork || sandbox.address !== undefined);
-	ours.push({ type: 'PodReadyToStartContainers', ok: reachable === true });
+	const { volumes } = observed;
+	// Kubernetes says it in an event only, which is gone after an hour.
+	const unmounted = typeof volumes === 'object' && !volumes.standing ? volumes : undefined;
+	ours.push(
+		reachable === true || !unmounted
+			? { type: 'PodReadyToStartContainers', ok: reachable === true }
+			: { type: 'PodReadyToStartContainers', ok: false, reason: unmounted.reason, message: unmounted.message },
+	);
 	ours.push(
 		initialized
 			? { type: 'Initialized', ok: true, reason: completed ? 'PodCompleted' : undefined }

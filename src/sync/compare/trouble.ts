@@ -21,10 +21,11 @@ export function podTrouble(pod: Pod): string | undefined {
 	return unplaced(pod);
 }
 
-/** Why a pod has no node. */
+/** Why a pod has no node, or none of its volumes there. */
 function unplaced({ status }: Pod): string | undefined {
-	const scheduled = status?.conditions?.find(({ type }) => type === 'PodScheduled');
-	return scheduled?.status === 'False' ? oneLine(scheduled.message) : undefined;
+	const unmet = (wanted: string) =>
+		status?.conditions?.find(({ type, status: is }) => type === wanted && is === 'False')?.message;
+	return oneLine(unmet('PodScheduled') ?? unmet('PodReadyToStartContainers'));
 }
 
 const oneLine = (text: string | undefined) => text?.replace(/\s*\n\s*/g, ' ').trim() || undefined;
