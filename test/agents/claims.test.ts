@@ -267,6 +267,16 @@ test('volumes that are made by hand: a directory by its path, one that is not th
 	await addClaim('absent', { class: '', spec: { volumeName: 'absent' } });
 	await addPod('nowhere', 'absent');
 	t.regex(await node.untilEvent('nowhere', /^FailedMount: /), /path "\/no\/such\/disk" does not exist$/);
+	await node.client.create(
+		PersistentVolume,
+		volume('device', { spec: { hostPath: { path: '/dev/null' }, volumeMode: 'Block' } }),
+	);
+	await addClaim('device', { class: '', spec: { volumeName: 'device', volumeMode: 'Block' } });
+	await addPod('raw', 'device');
+	t.regex(
+		await node.untilEvent('raw', /^FailedMount: /),
+		/PV device has volumeMode Block: this node makes directories/,
+	);
 	await addPod('unclaimed', 'no-such-claim', { nodeName: NODE });
 	t.regex(await node.untilEvent('unclaimed', /^FailedMount: /), /persistentvolumeclaim "no-such-claim" not found$/);
 	t.true((await stat(host)).isDirectory());

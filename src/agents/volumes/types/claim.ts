@@ -76,6 +76,8 @@ async function boundVolume(
 		throw new VolumeError(
 			`PV ${volumeName} spec.claimRef.uid ${volume.spec.claimRef?.uid ?? ''} does not match pvc.UID ${uid}`,
 		);
+	if (volume.spec.volumeMode === 'Block')
+		throw new VolumeError(`PV ${volumeName} has volumeMode Block: this node makes directories only, use Filesystem`);
 	return { claim, volume };
 }
 
