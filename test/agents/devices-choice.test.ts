@@ -10,7 +10,7 @@ import { MAX_GRANT_BYTES, NOTHING, readAnswer, together } from '../../src/agents
 import { createLedger } from '../../src/agents/devices/ledger.ts';
 import { listGpus } from '../../src/agents/devices/nvidia.ts';
 import { MAX_DEVICE_ID_BYTES, MAX_DEVICES, readList } from '../../src/agents/devices/plugin.ts';
-import { advertised, published, replacing } from '../../src/agents/node/extended.ts';
+import { advertised, changing, published } from '../../src/agents/node/extended.ts';
 import { examplePod } from './node.ts';
 
 const RESOURCE = 'example.com/gpu';
@@ -184,7 +184,10 @@ test('a node publishes its own, and what an administrator has added to its capac
 		true,
 	);
 	t.deepEqual(fresh.allocatable, { [RESOURCE]: '0', 'hugepages-2Mi': '4Mi', cpu: '1' });
-	t.deepEqual(replacing({ cpu: '1' }, { cpu: '2', 'example.com/gone': '1' }), { 'example.com/gone': null, cpu: '1' });
+	t.deepEqual(changing({ cpu: '1' }, { cpu: '2', 'example.com/gone': '1' }), { 'example.com/gone': null, cpu: '1' });
+	// An administrator may take it back between the look and the write.
+	const same = { memory: '1Gi', 'example.com/dongle': '1' };
+	t.deepEqual(changing({ ...same, cpu: '2' }, { ...same, cpu: '1' }), { cpu: '2' });
 	const status = { allocatable: { cpu: '2', [RESOURCE]: '2', 'example.com/dongle': '4' } };
 	t.deepEqual(advertised(status, own), { 'example.com/dongle': '4' });
 	t.deepEqual(advertised(undefined, own), {});

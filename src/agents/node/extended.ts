@@ -26,11 +26,15 @@ export function advertised(status: Status | undefined, devices: Amounts): Readon
 	return Object.fromEntries(all.filter(([name]) => isExtendedResource(name) && !(name in devices.capacity)));
 }
 
-/** As a merge patch that leaves nothing of what was there before. */
-export function replacing(
+/**
+ * What is to be written, as a merge patch: what differs, and what is gone. What others have said is not written again: they may take
+ * it back at this moment.
+ */
+export function changing(
 	target: Readonly<Record<string, string>>,
 	before: Readonly<Record<string, string>> = {},
 ): Readonly<Record<string, string | null>> {
 	const gone = Object.keys(before).filter((name) => target[name] === undefined);
-	return { ...Object.fromEntries(gone.map((name) => [name, null])), ...target };
+	const other = Object.entries(target).filter(([name, amount]) => before[name] !== amount);
+	return Object.fromEntries([...gone.map((name) => [name, null] as const), ...other]);
 }

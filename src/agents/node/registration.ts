@@ -10,7 +10,7 @@ import type { Pressure } from '../pressure/judge.ts';
 import type { Wheel } from '../wheel.ts';
 import { measure, nodeImages, nodeInfo, nodeLabels } from './capacity.ts';
 import { nodeConditions } from './conditions.ts';
-import { published, replacing } from './extended.ts';
+import { changing, published } from './extended.ts';
 
 /** As the kubelet: the lease says that the node lives, the status what it is. */
 const LEASE_RENEW_MS = 10_000;
@@ -223,7 +223,7 @@ async function writeStatus(options: RegistrationOptions, seen: Seen, force: bool
 	}
 	const whole: Record<string, unknown> = force ? { ...status } : changes;
 	for (const list of ['capacity', 'allocatable'] as const)
-		if (whole[list]) whole[list] = replacing(status[list] ?? {}, before[list]);
+		if (whole[list]) whole[list] = changing(status[list] ?? {}, before[list]);
 	await client.patch(Node, { name }, { type: 'merge', body: { status: whole } }, { subresource: 'status' });
 	seen.fresh = false;
 	return true;
