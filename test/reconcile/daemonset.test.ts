@@ -1,11 +1,12 @@
 /** DaemonSets on a real API and store, with the scheduler; only the nodes are played. */
 import test, { type ExecutionContext } from 'ava';
-import { type Client, createCache } from '../../src/client/index.ts';
+import { createCache } from '../../src/client/index.ts';
 import { ControllerRevision, DaemonSet, Event, Node, Pod } from '../../src/kinds/index.ts';
 import { garbageCollector } from '../../src/reconcile/cleanup/garbage-collector.ts';
 import { podGc } from '../../src/reconcile/cleanup/pod-gc.ts';
 import { scheduler } from '../../src/reconcile/scheduling/scheduler.ts';
 import { daemonSet } from '../../src/reconcile/workloads/daemonset.ts';
+import { lossy } from '../client/lossy.ts';
 import { eventually, found, run, type World, world } from '../client/world.ts';
 import { silentLog } from '../testbed/silent-log.ts';
 import { kubelet } from './kubelet.ts';
@@ -273,30 +274,8 @@ test('a set that may not make its pods says why, and goes on when it may', async
 test('whatever answers are lost, each node gets one pod, and each is replaced once', async (t) => {
 	const w = await world(t);
 	for (const name of ['n1', 'n2', 'n3']) await addNode(w, name);
-	let lost = 0;
-	let toLose = 0;
-	const losing = async <T>(call: Promise<T>): Promise<T> => {
-		const answer = await call;
-		if (toLose === 0) return answer;
-		toLose--;
-		lost++;
-		throw new Error('the connection was cut');
-	};
-	const lossy = (inner: Client): Client => ({
-		...inner,
-		as: (name) => lossy(inner.as(name)),
-		create: (kind, ...rest) => losing(inner.create(kind, ...rest)),
-		update: (kind, ...rest) => losing(inner.update(kind, ...rest)),
-		delete: (kind, ...rest) => losing(inner.delete(kind, ...rest)),
-		/** And what was done is seen late. */
-		async *watch(kind, options) {
-			for await (const batch of inner.watch(kind, options)) {
-				await new Promise((resolve) => setTimeout(resolve, 20));
-				yield batch;
-			}
-		},
-	});
-	const client = lossy(w.client);
+	const losses = { left: 0, lost: 0 };
+	const client = lossy(w.client, losses);
 	await using cache = createCache(client, { signal: w.signal, log: silentLog });
 	run(t, { ...w, client, cache }, [daemonSet]);
 	run(t, w, [scheduler(), kubelet().controller]);
@@ -304,14 +283,14 @@ test('whatever answers are lost, each node gets one pod, and each is replaced on
 	w.cache.informer(Pod).on(({ object, old }) => {
 		if (object && !old) made.push(object.metadata.name);
 	});
-	toLose = 6;
+	losses.left = 6;
 	await w.client.create(DaemonSet, make());
 	await runsOn(w, 'n1,n2,n3');
 	t.is(made.length, 3);
-	toLose = 6;
+	losses.left = 6;
 	await edit(w, { spec: { template: template('2', { app: 'logs' }) } });
 	await runsOn(w, 'n1,n2,n3', '2');
 	t.is(made.length, 6);
 	t.is(new Set(made).size, 6);
-	t.true(lost >= 9, `${lost} answers were lost`);
+	t.true(losses.lost >= 9, `${losses.lost} answers were lost`);
 });

@@ -1,8 +1,9 @@
 /** Writes whose answer is lost: the controller cannot know whether they were made. */
 import test from 'ava';
-import { type Client, createCache } from '../../src/client/index.ts';
+import { createCache } from '../../src/client/index.ts';
 import { Pod, ReplicaSet } from '../../src/kinds/index.ts';
 import { replicaSet } from '../../src/reconcile/workloads/replicaset.ts';
+import { lossy } from '../client/lossy.ts';
 import { eventually, run, settled, world } from '../client/world.ts';
 import { silentLog } from '../testbed/silent-log.ts';
 import { kubelet } from './kubelet.ts';
@@ -10,36 +11,8 @@ import { replicaSet as shape } from './workloads.ts';
 
 test('a set whose pods were made or deleted without an answer has as many as it says in the end, and stays so', async (t) => {
 	const w = await world(t);
-	let lost = 0;
-	/** How many answers are still to be lost. */
-	let toLose = 0;
-	const losing = async <T>(call: Promise<T>): Promise<T> => {
-		const answer = await call;
-		if (toLose === 0) return answer;
-		toLose--;
-		lost++;
-		throw new Error('the connection was cut');
-	};
-	const lossy = (inner: Client): Client => ({
-		...inner,
-		as: (name) => lossy(inner.as(name)),
-		create: (kind, ...rest) => {
-			const call = inner.create(kind, ...rest);
-			return kind.kind === 'Pod' ? losing(call) : call;
-		},
-		delete: (kind, ...rest) => {
-			const call = inner.delete(kind, ...rest);
-			return kind.kind === 'Pod' ? losing(call) : call;
-		},
-		/** And what was done is seen late. */
-		async *watch(kind, options) {
-			for await (const batch of inner.watch(kind, options)) {
-				await new Promise((resolve) => setTimeout(resolve, 20));
-				yield batch;
-			}
-		},
-	});
-	const client = lossy(w.client);
+	const losses = { left: 0, lost: 0 };
+	const client = lossy(w.client, losses, 'Pod');
 	await using cache = createCache(client, { signal: w.signal, log: silentLog });
 	const running = run(t, { ...w, client, cache }, [replicaSet]);
 	run(t, w, [kubelet({ anywhere: true }).controller]);
@@ -51,7 +24,7 @@ test('a set whose pods were made or deleted without an answer has as many as it 
 	const comesTo = async (replicas: number) => {
 		await eventually(w, [ReplicaSet, Pod], async () => {
 			const { status } = await w.client.get(ReplicaSet, name);
-			const done = toLose === 0 && status?.readyReplicas === replicas && status.replicas === replicas;
+			const done = losses.left === 0 && status?.readyReplicas === replicas && status.replicas === replicas;
 			return done && (await active()).length === replicas ? true : undefined;
 		});
 		// A look at all that has happened changes nothing any more.
@@ -61,11 +34,11 @@ test('a set whose pods were made or deleted without an answer has as many as it 
 		await settled({ ...w, cache }, running, ReplicaSet, touched);
 		t.deepEqual(await active(), before);
 	};
-	toLose = 4;
+	losses.left = 4;
 	await w.client.create(ReplicaSet, { ...shape('web', 6), metadata: { ...name } });
 	await comesTo(6);
-	toLose = 3;
+	losses.left = 3;
 	await w.client.patch(ReplicaSet, name, { type: 'merge', body: { spec: { replicas: 2 } } });
 	await comesTo(2);
-	t.is(lost, 7);
+	t.is(losses.lost, 7);
 });

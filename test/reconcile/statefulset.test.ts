@@ -1,10 +1,11 @@
 /** StatefulSets on a real API and store; only the nodes are played. */
 import test, { type ExecutionContext } from 'ava';
-import { type Client, createCache } from '../../src/client/index.ts';
+import { createCache } from '../../src/client/index.ts';
 import { ControllerRevision, Event, PersistentVolumeClaim, Pod, StatefulSet } from '../../src/kinds/index.ts';
 import { garbageCollector } from '../../src/reconcile/cleanup/garbage-collector.ts';
 import { claimProtection } from '../../src/reconcile/volumes/protection.ts';
 import { statefulSet } from '../../src/reconcile/workloads/statefulset.ts';
+import { lossy } from '../client/lossy.ts';
 import { eventually, found, run, type World, world } from '../client/world.ts';
 import { silentLog } from '../testbed/silent-log.ts';
 import { kubelet, sortedNames } from './kubelet.ts';
@@ -370,30 +371,8 @@ test('a set that may not make its pods says why, and goes on when it may', async
 
 test('whatever answers are lost, each ordinal is made once, with one claim, and replaced once', async (t) => {
 	const w = await world(t);
-	let lost = 0;
-	let toLose = 0;
-	const losing = async <T>(call: Promise<T>): Promise<T> => {
-		const answer = await call;
-		if (toLose === 0) return answer;
-		toLose--;
-		lost++;
-		throw new Error('the connection was cut');
-	};
-	const lossy = (inner: Client): Client => ({
-		...inner,
-		as: (name) => lossy(inner.as(name)),
-		create: (kind, ...rest) => losing(inner.create(kind, ...rest)),
-		update: (kind, ...rest) => losing(inner.update(kind, ...rest)),
-		delete: (kind, ...rest) => losing(inner.delete(kind, ...rest)),
-		/** And what was done is seen late. */
-		async *watch(kind, options) {
-			for await (const batch of inner.watch(kind, options)) {
-				await new Promise((resolve) => setTimeout(resolve, 20));
-				yield batch;
-			}
-		},
-	});
-	const client = lossy(w.client);
+	const losses = { left: 0, lost: 0 };
+	const client = lossy(w.client, losses);
 	await using cache = createCache(client, { signal: w.signal, log: silentLog });
 	run(t, { ...w, client, cache }, [statefulSet]);
 	run(t, w, [kubelet({ anywhere: true }).controller]);
@@ -401,16 +380,16 @@ test('whatever answers are lost, each ordinal is made once, with one claim, and 
 	w.cache.informer(Pod).on(({ object, old }) => {
 		if (object && !old) made.push(object.metadata.name);
 	});
-	toLose = 12;
+	losses.left = 12;
 	await w.client.create(StatefulSet, make(3, claims));
 	await complete(w, '1');
 	t.deepEqual(made, ['db-0', 'db-1', 'db-2']);
-	toLose = 12;
+	losses.left = 12;
 	await edit(w, { spec: { template: template('2', { app: 'db' }) } });
 	await complete(w, '2');
 	t.deepEqual(made, ['db-0', 'db-1', 'db-2', 'db-2', 'db-1', 'db-0']);
 	t.deepEqual(sortedNames(await claimsOf(w)), ['data-db-0', 'data-db-1', 'data-db-2']);
 	t.is((await w.client.list(ControllerRevision)).items.length, 2);
-	t.is(lost + toLose, 24);
-	t.true(lost >= 15, `${lost} answers were lost`);
+	t.is(losses.lost + losses.left, 24);
+	t.true(losses.lost >= 15, `${losses.lost} answers were lost`);
 });
